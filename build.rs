@@ -1,0 +1,125 @@
+//! Writes `include/election.h` from `src/ffi.rs` with cbindgen, and tells the linker how `libelection.so` is
+//! to be linked.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+const PREFACE: &str = "\
+/* election.h - master election on Apache ZooKeeper.
+ *
+ * Of the programs that stand at a path, one is master; when it goes, another one is. The shortest program:
+ *
+ *     static void on_role(const election_event_t *event, void *ctx) {
+ *         puts(event->role == ELECTION_MASTER ? \"master\" : \"not master\");
+ *     }
+ *
+ *     election_t *handle;
+ *     int rc = election_open(\"127.0.0.1:2181\", NULL, &handle);
+ *     if (rc == ELECTION_OK)
+ *         rc = go_to_election(handle, \"/master\", \"10.0.0.7\", 8, on_role, NULL, NULL);
+ *     ...
+ *     while (election_is_master(handle, \"/master\"))
+ *         do_a_piece_of_work();
+ *     ...
+ *     election_close(handle);
+ *
+ * What holds for every function here, unless it says otherwise:
+ *
+ * - It returns an int: ELECTION_OK (0), or a negative number of election_rc_t, and then nothing has happened.
+ *   A bad argument is told before anything else is done, by a number that says which one; a result is written
+ *   only on success. Nothing is ever printed, no signal handler installed, no environment variable read.
+ * - It may be called from any thread, and from inside a callback, election_close excepted.
+ * - Strings are UTF-8, end with a 0 byte and are copied; times are in milliseconds.
+ *
+ * What holds for every callback:
+ *
+ * - Callbacks of one handle run one at a time, in order, on a thread of the handle's own that has all signals
+ *   blocked; no lock of the library is held. One that takes long delays the callbacks after it and nothing
+ *   else; it must return normally (no longjmp, no C++ exception).
+ * - After MASTER comes its end (SLAVE or UNKNOWN) before another MASTER at that path.
+ * - free_ctx, if given, runs exactly once for each call that returned ELECTION_OK, after the last callback.
+ *
+ * Made by cbindgen from src/ffi.rs. Edit that file, not this one.
+ */";
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src/ffi.rs");
+    println!("cargo:rerun-if-changed=include/election.h");
+    write_header();
+
+    if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
+        for argument in [
+            // Programs ask for this name at run time; it changes with the ABI, not with the version.
+            "-soname,libelection.so.0",
+            // A program's own `watch_master` must never take over the library's.
+            "-Bsymbolic-functions",
+            // The threads of the library run its code; unloading it under them would be a crash.
+            "-z,nodelete",
+        ] {
+            println!("cargo:rustc-cdylib-link-arg=-Wl,{argument}");
+        }
+    }
+}
+
+fn write_header() {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets this"));
+    let version = env::var("CARGO_PKG_VERSION").expect("cargo sets this");
+    let config = cbindgen::Config {
+        language: cbindgen::Language::C,
+        header: Some(PREFACE.to_string()),
+        include_guard: Some("ELECTION_H".to_string()),
+        no_includes: true,
+        sys_includes: vec!["stddef.h".to_string(), "stdint.h".to_string()],
+        after_includes: Some(format!(
+            "\n/** The version of the library that this header belongs to. */\n#define ELECTION_VERSION \"{version}\""
+        )),
+        cpp_compat: true,
+        export: cbindgen::ExportConfig {
+            // Functions return it as an int, so nothing else would bring it in.
+            include: vec!["election_rc_t".to_string()],
+            ..Default::default()
+        },
+        usize_is_size_t: true,
+        documentation_style: cbindgen::DocumentationStyle::Doxy,
+        style: cbindgen::Style::Both,
+        line_length: 100,
+        tab_width: 4,
+        ..cbindgen::Config::default()
+    };
+    let bindings = cbindgen::Builder::new()
+        .with_src(root.join("src/ffi.rs"))
+        .with_config(config)
+        .generate()
+        .expect("src/ffi.rs can be read by cbindgen");
+    let mut header = Vec::new();
+    bindings.write(&mut header);
+    let header = tidy(&String::from_utf8(header).expect("cbindgen writes UTF-8"));
+
+    let path = root.join("include/election.h");
+    if fs::read_to_string(&path).ok().as_ref() != Some(&header) {
+        fs::write(&path, &header).expect("include/election.h can be written");
+    }
+}
+
+/// Makes the header pleasant to read: a comment of one sentence stands on one line, where cbindgen spends three
+/// on it, and the typedef stands for its struct or enum.
+fn tidy(header: &str) -> String {
+    let mut out: Vec<String> = Vec::new();
+    for line in header.lines() {
+        let opened = out.len().checked_sub(2).filter(|at| out[*at].trim_start() == "/**");
+        match (opened, line.trim_start()) {
+            (Some(at), "*/") => {
+                let sentence = out.pop().unwrap_or_default();
+                let sentence = sentence.trim_start().trim_start_matches('*').trim_start();
+                out[at] = format!("{} {sentence} */", out[at]);
+            }
+            (_, text) if text.starts_with("typedef struct") || text.starts_with("typedef enum") => {
+                out.push(line.to_string());
+            }
+            _ => out.push(line.replace("struct election_", "election_").replace("enum election_", "election_")),
+        }
+    }
+    out.join("\n") + "\n"
+}

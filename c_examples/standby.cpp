@@ -1,0 +1,212 @@
+/*
+ * standby.cpp - an active and a standby process: the worker runs where the master is. C++17.
+ *
+ * The program of "基于zookeeper的主备切换方法" (seed 003). As there, a new master waits for a grace of 2 s before
+ * it works, so that the old one can finish what it is at. What is better here: a master that is cut off stops
+ * working, and nobody has to restart the process when its session expires.
+ *
+ *     make && build/standby 10.0.0.1        in one terminal
+ *             build/standby 10.0.0.2        in another; then end the first
+ */
+#include "common.h"
+
+#include <getopt.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+namespace {
+
+const char USAGE[] =
+    "usage: standby [OPTION]... IP\n"
+    "Stand for master with the value IP, and work while being master, until SIGINT or SIGTERM.\n"
+    "\n"
+    "  --hosts H      ZooKeeper's servers (127.0.0.1:2181)\n"
+    "  --path P       the path of the election (/master/test)\n"
+    "  --timeout MS   the session timeout (5000)\n"
+    "  --grace MS     for how long a new master waits before it works (2000)\n"
+    "  --piece MS     how long a piece of work takes (500)\n"
+    "  --help         print this\n"
+    "\n"
+    "Each line is a time and one of\n"
+    "  role=MASTER reason=ELECTED rc=0 token=4294967298 value=10.0.0.1 path=/master/test\n"
+    "  worker start        the grace is over\n"
+    "  worker piece=1      the next piece of work begins\n"
+    "  worker stop         the role has ended; not printed when that was during the grace\n"
+    "\n"
+    "Exit code: 0 when ended by a signal, 2 for a wrong command line, 3 when something failed.\n";
+
+using std::chrono::milliseconds;
+
+// What failed, with the number that the library gave for it.
+struct Failure : std::runtime_error {
+    int rc;
+    Failure(const char *what, int rc) : std::runtime_error(what), rc(rc) {}
+};
+
+void check(const char *what, int rc)
+{
+    if (rc != ELECTION_OK)
+        throw Failure(what, rc);
+}
+
+// A handle that is closed when it goes.
+class Session {
+public:
+    Session(const char *hosts, int timeout_ms)
+    {
+        check("election_open", open_handle(hosts, timeout_ms, 0, &handle_));
+    }
+    ~Session() { election_close(handle_); }
+    Session(const Session &) = delete;
+    Session &operator=(const Session &) = delete;
+
+    election_t *get() const { return handle_; }
+
+private:
+    election_t *handle_ = nullptr;
+};
+
+void print_worker(const char *what, int piece = 0)
+{
+    flockfile(stdout);
+    print_time(clock_ms(CLOCK_REALTIME));
+    printf(" worker %s", what);
+    if (piece > 0)
+        printf("=%d", piece);
+    print_end();
+    funlockfile(stdout);
+}
+
+struct Settings {
+    std::string path = "/master/test";
+    milliseconds grace{2000};
+    milliseconds piece{500};
+};
+
+// The work of one mastership, on a thread of its own: it waits out the grace, then does piece after piece, and
+// has stopped when the destructor returns.
+class Shift {
+public:
+    Shift(const election_t *handle, const Settings &settings)
+        : handle_(handle), settings_(settings), thread_(&Shift::work, this)
+    {
+    }
+    ~Shift()
+    {
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            over_ = true;
+        }
+        changed_.notify_one();
+        thread_.join();
+    }
+    Shift(const Shift &) = delete;
+    Shift &operator=(const Shift &) = delete;
+
+private:
+    void work()
+    {
+        if (!pause(settings_.grace))
+            return;
+        print_worker("start");
+        // A process that was stopped and goes on hears "no" here, before any callback could tell it.
+        for (int piece = 1; election_is_master(handle_, settings_.path.c_str()); piece++) {
+            print_worker("piece", piece);
+            if (!pause(settings_.piece)) // in place of real work, which has to look at over_ now and then
+                break;
+        }
+        print_worker("stop");
+    }
+
+    // Wait, but no longer than the shift lasts. Returns whether it lasts.
+    bool pause(milliseconds time)
+    {
+        std::unique_lock<std::mutex> lock(mutex_);
+        return !changed_.wait_for(lock, time, [this] { return over_; });
+    }
+
+    const election_t *handle_;
+    const Settings &settings_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool over_ = false;
+    std::thread thread_; // the last member: it uses the others
+};
+
+// A candidate whose shift begins and ends with its role.
+class Standby {
+public:
+    Standby(const char *hosts, int timeout_ms, const Settings &settings, const std::string &ip)
+        : settings_(settings), session_(hosts, timeout_ms)
+    {
+        check("go_to_election", go_to_election(session_.get(), settings_.path.c_str(), ip.data(), ip.size(),
+                                               on_role, this, nullptr));
+    }
+
+private:
+    // noexcept: a master that cannot start its worker's thread had better end, and leave the place to another.
+    static void on_role(const election_event_t *event, void *ctx) noexcept
+    {
+        auto *self = static_cast<Standby *>(ctx);
+        self->shift_.reset(); // first of all
+        flockfile(stdout);
+        print_time(clock_ms(CLOCK_REALTIME));
+        putchar(' ');
+        print_role(event);
+        funlockfile(stdout);
+        if (event->role == ELECTION_MASTER)
+            self->shift_ = std::make_unique<Shift>(self->session_.get(), self->settings_);
+        if (event->reason == ELECTION_REASON_FAILED)
+            bell_ring(BELL_FAILED);
+    }
+
+    Settings settings_;
+    std::unique_ptr<Shift> shift_; // used by callbacks only
+    Session session_;              // the last member: it is closed first, with a callback that ends the shift
+};
+
+} // namespace
+
+int main(int argc, char *argv[])
+{
+    const option OPTIONS[] = {
+        {"hosts", required_argument, nullptr, 'H'},   {"path", required_argument, nullptr, 'p'},
+        {"timeout", required_argument, nullptr, 't'}, {"grace", required_argument, nullptr, 'g'},
+        {"piece", required_argument, nullptr, 'w'},   {"help", no_argument, nullptr, 'h'},
+        {nullptr, 0, nullptr, 0},
+    };
+    const char *hosts = "127.0.0.1:2181";
+    int timeout_ms = 5000;
+    Settings settings;
+    for (int option; (option = getopt_long(argc, argv, "", OPTIONS, nullptr)) != -1;) {
+        switch (option) {
+        case 'H': hosts = optarg; break;
+        case 'p': settings.path = optarg; break;
+        case 't': timeout_ms = number("--timeout", optarg); break;
+        case 'g': settings.grace = milliseconds(number("--grace", optarg)); break;
+        case 'w': settings.piece = milliseconds(number("--piece", optarg)); break;
+        case 'h': fputs(USAGE, stdout); return EXIT_DONE;
+        default: fputs(USAGE, stderr); return EXIT_USAGE;
+        }
+    }
+    if (optind != argc - 1) {
+        fputs(USAGE, stderr);
+        return EXIT_USAGE;
+    }
+
+    setvbuf(stdout, nullptr, _IOLBF, 0);
+    bell_hang();
+    try {
+        Standby standby(hosts, timeout_ms, settings, argv[optind]);
+        int rung = bell_wait(-1);
+        return rung == SIGINT || rung == SIGTERM ? EXIT_DONE : EXIT_TROUBLE;
+    } catch (const Failure &failure) {
+        return complain(failure.what(), failure.rc);
+    }
+}

@@ -1,0 +1,25 @@
+//! The election logic, without I/O: events in, actions out, and `now` is a parameter.
+//!
+//! Nothing here reads a clock, starts a thread, takes a lock, sends a byte or draws a random number, and
+//! everything is kept in ordered collections: the same events give the same actions, byte for byte. That is
+//! what lets a test (and later a simulated ensemble) drive it through histories which no real ensemble can be
+//! made to show. Whoever drives it calls
+//!
+//! - the `handle_*` methods and the caller's verbs of [`Elections`] with what has happened,
+//! - [`Elections::poll_action`] until it is empty, for what is to be done,
+//! - [`Elections::poll_timeout`] for the moment at which to call [`Elections::handle_timeout`].
+//!
+//! The core imports nothing of the other layers; `tests/layers.rs` holds it to that.
+
+mod backoff;
+mod candidate;
+mod elections;
+mod node;
+mod observer;
+mod vocabulary;
+
+pub use elections::Elections;
+pub use vocabulary::{
+    rc, Action, Event, Master, News, Op, PartyId, Reason, Reply, RequestId, Role, SessionId, Stat, Time, Value,
+    Znode,
+};

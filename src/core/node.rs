@@ -1,0 +1,356 @@
+//! The **node** recipe (seeds 000, 003, 004): one ephemeral znode at the path, and whoever created it is master.
+//!
+//! Create it: made, we are master; NODEEXISTS, somebody is, so read it with a watch and create again when it
+//! goes. Everything else in this file is about not being sure:
+//!
+//! - *A create without an answer may have been carried out.* Then the znode may be ours (`may_own`), and only a
+//!   read can tell: its `ephemeralOwner` is our session or it is not. The read follows a `sync`, because the
+//!   server that we are connected to now may lag behind the one that took the create. A create that is still
+//!   under way on the old connection cannot overtake that read: once a session has moved, the leader refuses
+//!   what its former server still forwards (`SessionTracker.checkSession`, SESSIONMOVED).
+//! - *A znode of our own earlier session is not ours.* It goes when that session expires; until then its
+//!   maker is a slave like any other.
+//! - *A watch is armed by the read that succeeds*, never by one that finds nothing, so a znode that goes between
+//!   the create and the read leaves no one waiting: the read says NONODE and the create follows at once.
+//! - *A watch that got lost would wait for ever*, so what is watched is read again every [`REFRESH_MS`].
+
+use std::sync::Arc;
+
+use super::backoff::Backoff;
+use super::candidate::Desk;
+use super::vocabulary::{rc, News, Op, Reason, Reply, RequestId, SessionId, Time, Value, Znode};
+
+/// How long a watch is trusted before the znode is read again, in milliseconds.
+pub const REFRESH_MS: u64 = 30_000;
+
+/// Where a candidate stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Unknown { reason: Reason, rc: i32 },
+    Slave { master: Value, token: i64 },
+    Master { token: i64 },
+}
+
+/// What happens to a recipe.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The session is connected.
+    Up(SessionId),
+    /// The connection is broken; the session may live on. With ZooKeeper's number for why.
+    Down(i32),
+    /// The session is over: every znode and every watch of it is gone or going, no answer is to come. With what
+    /// there is to say of it.
+    Over(Reason, i32),
+    Reply(RequestId, Reply),
+    News(RequestId, News),
+    /// The moment that `deadline` named has come.
+    Tick,
+    /// The caller resigns.
+    Leave,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// There is no connection, and no answer to wait for.
+    Offline,
+    Creating(RequestId),
+    MakingParents(RequestId),
+    Reading(RequestId),
+    /// The znode was read and is watched.
+    Watching {
+        version: i32,
+        refresh_at: Time,
+    },
+    /// Something failed; it is asked again at this moment.
+    Pausing(Time),
+    Deleting(RequestId),
+    /// The candidate has left, and nothing of it is left behind.
+    Gone,
+}
+
+#[derive(Debug)]
+pub struct Node {
+    path: Arc<str>,
+    value: Value,
+    state: State,
+    standing: Standing,
+    /// The session, while it is connected.
+    session: Option<SessionId>,
+    /// The read whose watch is armed.
+    armed: Option<RequestId>,
+    /// Our znode stands, or a create of ours was answered by silence.
+    may_own: bool,
+    leaving: bool,
+    backoff: Backoff,
+}
+
+impl Node {
+    pub fn new(path: Arc<str>, value: Value) -> Node {
+        let standing = Standing::Unknown { reason: Reason::Suspended, rc: rc::CONNECTION_LOSS };
+        Node {
+            path,
+            value,
+            state: State::Offline,
+            standing,
+            session: None,
+            armed: None,
+            may_own: false,
+            leaving: false,
+            backoff: Backoff::default(),
+        }
+    }
+
+    pub fn is_gone(&self) -> bool {
+        self.state == State::Gone
+    }
+
+    /// Whether giving up the session could cost this candidate something: its znode, or knowledge of it.
+    pub fn holds_session(&self) -> bool {
+        self.may_own || matches!(self.state, State::Creating(_))
+    }
+
+    pub fn deadline(&self) -> Option<Time> {
+        match self.state {
+            State::Watching { refresh_at, .. } => Some(refresh_at),
+            State::Pausing(until) => Some(until),
+            _ => None,
+        }
+    }
+
+    pub fn handle(&mut self, now: Time, input: Input, desk: &mut Desk) {
+        match (self.state.clone(), input) {
+            (State::Gone, _) => {}
+            (_, Input::Up(session)) => {
+                self.session = Some(session);
+                if self.state == State::Offline {
+                    self.start(now, desk);
+                }
+            }
+            (state, Input::Down(rc)) => {
+                self.session = None;
+                self.stand(Standing::Unknown { reason: Reason::Suspended, rc }, desk);
+                if matches!(state, State::Watching { .. } | State::Pausing(_)) {
+                    self.state = State::Offline;
+                }
+            }
+            (_, Input::Over(reason, rc)) => {
+                self.session = None;
+                self.armed = None;
+                self.may_own = false;
+                self.state = if self.leaving { State::Gone } else { State::Offline };
+                self.stand(Standing::Unknown { reason, rc }, desk);
+            }
+            (state, Input::Leave) => {
+                self.stand(Standing::Unknown { reason: Reason::Resigned, rc: rc::RESIGNED }, desk);
+                self.leaving = true;
+                match state {
+                    State::Watching { version, .. } if self.may_own => self.delete(version, desk),
+                    State::Watching { .. } | State::Offline | State::Pausing(_) if !self.may_own => self.gone(desk),
+                    State::Pausing(_) => self.ask(desk),
+                    _ => {} // the answer under way, or the next connection, will tell what there is to delete
+                }
+            }
+
+            (State::Creating(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                Reply::Created(stat) => {
+                    self.backoff.succeeded();
+                    self.may_own = true;
+                    if self.session.is_none() {
+                        self.state = State::Offline;
+                    } else if self.leaving {
+                        self.delete(stat.version, desk);
+                    } else {
+                        self.stand(Standing::Master { token: stat.czxid }, desk);
+                        self.read(desk);
+                    }
+                }
+                Reply::Refused(rc::NODE_EXISTS) if self.session.is_some() => self.read(desk),
+                Reply::Refused(rc::NODE_EXISTS) => self.state = State::Offline,
+                Reply::Refused(rc::NO_NODE) if self.leaving => self.gone(desk),
+                Reply::Refused(rc::NO_NODE) if self.session.is_some() => {
+                    let op = Op::MakeParents { path: self.path.clone() };
+                    self.state = State::MakingParents(desk.submit(op));
+                }
+                Reply::Refused(rc) => self.refused(now, rc, desk),
+                _ => {
+                    self.may_own = true;
+                    self.failed(now, desk);
+                }
+            },
+            (State::MakingParents(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                _ if self.leaving => self.gone(desk),
+                Reply::Done if self.session.is_some() => self.create(desk),
+                Reply::Refused(rc) => self.refused(now, rc, desk),
+                _ => self.failed(now, desk),
+            },
+            (State::Reading(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                Reply::Read(znode) => {
+                    self.backoff.succeeded();
+                    if let Some(former) = self.armed.replace(request) {
+                        desk.unwatch(former);
+                    }
+                    match self.session {
+                        Some(session) => self.seen(now, session, znode, desk),
+                        None => self.state = State::Offline,
+                    }
+                }
+                Reply::Refused(rc::NO_NODE) => {
+                    self.disarm(desk);
+                    self.vanished(now, desk);
+                }
+                Reply::Refused(rc) => self.refused(now, rc, desk),
+                _ => self.failed(now, desk),
+            },
+            (State::Deleting(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                Reply::Done | Reply::Refused(rc::NO_NODE) => self.gone(desk),
+                Reply::Refused(rc::BAD_VERSION) if self.session.is_some() => self.read(desk),
+                _ => self.failed(now, desk),
+            },
+
+            (state, Input::News(request, news)) if self.armed == Some(request) => {
+                self.armed = None;
+                match (state, news) {
+                    (State::Watching { .. }, News::Deleted) => self.vanished(now, desk),
+                    (State::Watching { .. }, _) => self.read(desk),
+                    (_, News::Deleted) => self.step_down(desk),
+                    _ => {} // an answer is under way, or will be asked for, that tells more
+                }
+            }
+            (State::Watching { refresh_at, .. }, Input::Tick) if now >= refresh_at => self.read(desk),
+            (State::Pausing(until), Input::Tick) if now >= until => self.ask(desk),
+            (_, Input::Reply(..) | Input::News(..) | Input::Tick) => {}
+        }
+        self.check();
+    }
+
+    /// What must be true between any two inputs.
+    fn check(&self) {
+        if matches!(self.standing, Standing::Master { .. }) {
+            assert!(self.may_own, "a master owns its znode");
+            assert!(self.session.is_some(), "a master is connected");
+            assert!(!self.leaving, "one who leaves is no master");
+        }
+        if matches!(self.state, State::Watching { .. } | State::Pausing(_)) {
+            assert!(self.session.is_some(), "to watch and to wait needs a connection");
+        }
+        if matches!(self.state, State::Watching { .. }) {
+            assert!(self.armed.is_some(), "who watches has a watch");
+        }
+    }
+
+    /// A connection is there: pick up what is to be done, but not at once if it has failed several times.
+    fn start(&mut self, now: Time, desk: &mut Desk) {
+        match self.backoff.pause(now) {
+            Some(until) => self.state = State::Pausing(until),
+            None => self.ask(desk),
+        }
+    }
+
+    fn ask(&mut self, desk: &mut Desk) {
+        if self.may_own || self.armed.is_some() {
+            self.read(desk);
+        } else if self.leaving {
+            self.gone(desk);
+        } else {
+            self.create(desk);
+        }
+    }
+
+    fn create(&mut self, desk: &mut Desk) {
+        let op = Op::Create { path: self.path.clone(), value: self.value.clone() };
+        self.state = State::Creating(desk.submit(op));
+    }
+
+    fn read(&mut self, desk: &mut Desk) {
+        // A master knows that its znode was there; whoever is not sure asks a server that has caught up.
+        let sync = self.may_own && !matches!(self.standing, Standing::Master { .. });
+        let op = Op::Read { path: self.path.clone(), sync };
+        self.state = State::Reading(desk.submit(op));
+    }
+
+    fn delete(&mut self, version: i32, desk: &mut Desk) {
+        let op = Op::Delete { path: self.path.clone(), version };
+        self.state = State::Deleting(desk.submit(op));
+    }
+
+    /// The znode was read, and its watch is armed.
+    fn seen(&mut self, now: Time, session: SessionId, znode: Znode, desk: &mut Desk) {
+        let Znode { value, stat } = znode;
+        let token = stat.czxid;
+        self.may_own = stat.ephemeral_owner == session.0;
+        match (self.may_own, self.leaving) {
+            (true, true) => return self.delete(stat.version, desk),
+            (false, true) => return self.gone(desk),
+            (true, false) => {
+                if matches!(self.standing, Standing::Master { token: former } if former != token) {
+                    self.step_down(desk);
+                    self.may_own = true;
+                }
+                self.stand(Standing::Master { token }, desk);
+            }
+            (false, false) if stat.is_ephemeral() => self.stand(Standing::Slave { master: value, token }, desk),
+            (false, false) => {
+                self.stand(Standing::Unknown { reason: Reason::Blocked, rc: rc::NOT_EPHEMERAL }, desk);
+            }
+        }
+        self.state = State::Watching { version: stat.version, refresh_at: now.plus_ms(REFRESH_MS) };
+    }
+
+    /// There is no znode at the path.
+    fn vanished(&mut self, now: Time, desk: &mut Desk) {
+        self.step_down(desk);
+        self.may_own = false;
+        if self.leaving {
+            self.gone(desk);
+        } else if self.session.is_some() {
+            self.start(now, desk);
+        } else {
+            self.state = State::Offline;
+        }
+    }
+
+    /// Our znode is gone although nobody here asked for that.
+    fn step_down(&mut self, desk: &mut Desk) {
+        if matches!(self.standing, Standing::Master { .. }) {
+            self.may_own = false;
+            self.stand(Standing::Unknown { reason: Reason::Deleted, rc: rc::NO_NODE }, desk);
+        }
+    }
+
+    /// ZooKeeper said no. It is likely to say no again, so there is no second try at once.
+    fn refused(&mut self, now: Time, rc: i32, desk: &mut Desk) {
+        self.stand(Standing::Unknown { reason: Reason::Refused, rc }, desk);
+        self.backoff.failed();
+        self.failed(now, desk);
+    }
+
+    fn failed(&mut self, now: Time, desk: &mut Desk) {
+        self.backoff.failed();
+        if self.leaving && !self.may_own {
+            self.gone(desk);
+        } else if self.session.is_some() {
+            self.start(now, desk);
+        } else {
+            self.state = State::Offline;
+        }
+    }
+
+    fn disarm(&mut self, desk: &mut Desk) {
+        if let Some(armed) = self.armed.take() {
+            desk.unwatch(armed);
+        }
+    }
+
+    fn gone(&mut self, desk: &mut Desk) {
+        self.disarm(desk);
+        self.may_own = false;
+        self.state = State::Gone;
+    }
+
+    fn stand(&mut self, standing: Standing, desk: &mut Desk) {
+        if !self.leaving {
+            desk.tell(&standing, &self.value);
+            self.standing = standing;
+        }
+    }
+}

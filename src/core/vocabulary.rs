@@ -1,0 +1,188 @@
+//! The words that the core shares with whoever drives it: time, requests and replies, roles and news.
+
+use std::sync::Arc;
+
+/// A moment on the driver's clock, in nanoseconds since a moment of the driver's choosing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// This moment and `ms` milliseconds.
+    pub fn plus_ms(self, ms: u64) -> Time {
+        Time(self.0.saturating_add(ms.saturating_mul(1_000_000)))
+    }
+}
+
+/// ZooKeeper's name for a session; what an ephemeral znode has as its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub i64);
+
+/// One request to ZooKeeper, and the one-shot watch that it may have left. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// One call of `go_to_election` or `watch_master`: who is to hear the news. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartyId(pub u64);
+
+/// The bytes of a znode.
+pub type Value = Arc<[u8]>;
+
+/// A request to ZooKeeper. Requests are carried out in the order in which they were handed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Create an ephemeral znode. Answered by `Created`.
+    Create { path: Arc<str>, value: Value },
+    /// Create what is missing above `path`. Answered by `Done`.
+    MakeParents { path: Arc<str> },
+    /// Read a znode and leave a watch on its data and its end. Answered by `Read`; a znode that is missing
+    /// is `NONODE` and leaves no watch. With `sync`, the server first catches up with its leader.
+    Read { path: Arc<str>, sync: bool },
+    /// Ask whether a znode is there and leave a watch on its birth, data and end. Answered by `Exists`.
+    Exists { path: Arc<str> },
+    /// Delete a znode if its data version is this. Answered by `Done`.
+    Delete { path: Arc<str>, version: i32 },
+}
+
+/// What ZooKeeper says of a znode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stat {
+    /// The transaction that created the znode.
+    pub czxid: i64,
+    /// The transaction that changed its data last.
+    pub mzxid: i64,
+    /// When it was created: milliseconds since 1970 on the clock of ZooKeeper's leader.
+    pub ctime_ms: i64,
+    /// How often its data has been changed.
+    pub version: i32,
+    /// The session it lives and dies with; 0 or a special number when it is not ephemeral.
+    pub ephemeral_owner: i64,
+}
+
+impl Stat {
+    /// Whether the znode belongs to a session. Containers and znodes with a time to live carry a mark in the
+    /// same field (`EphemeralType` in ZooKeeper's source): the lowest number, and a first byte of 0xff.
+    pub fn is_ephemeral(&self) -> bool {
+        let first_byte = (self.ephemeral_owner >> 56) as u8;
+        self.ephemeral_owner != 0 && self.ephemeral_owner != i64::MIN && first_byte != 0xff
+    }
+}
+
+/// A znode as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Znode {
+    pub value: Value,
+    pub stat: Stat,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    Created(Stat),
+    Read(Znode),
+    Exists(bool),
+    Done,
+    /// The server answered with this error: nothing was changed. A number of ZooKeeper's.
+    Refused(i32),
+    /// Nobody can tell whether it was carried out: the connection broke before the answer came.
+    Unknown,
+}
+
+/// What a one-shot watch saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    Created,
+    Changed,
+    Deleted,
+}
+
+/// What the driver is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send a request, and answer it by `handle_reply`, once.
+    Submit(RequestId, Op),
+    /// Drop the watch that this request left.
+    Unwatch(RequestId),
+    /// Tell a candidate its role.
+    TellRole(PartyId, Event),
+    /// Tell an observer who is master.
+    TellMaster(PartyId, Master),
+    /// This party's news are over.
+    Dismiss(PartyId),
+    /// Give the session up and open a new one: nothing in it is worth waiting for.
+    Renew,
+}
+
+/// What a candidate knows of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Nobody can tell at the moment; treat it as "not master".
+    Unknown,
+    /// Another contender is master.
+    Slave,
+    /// This candidate is master.
+    Master,
+}
+
+/// Why a candidate has the role that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Our znode stands at the path.
+    Elected,
+    /// Another contender's znode stands at the path.
+    Following,
+    /// The connection to ZooKeeper is broken or was never made.
+    Suspended,
+    /// The session is over, and our znode with it.
+    Expired,
+    /// Somebody deleted our znode.
+    Deleted,
+    /// ZooKeeper refused a request.
+    Refused,
+    /// A znode that is not ephemeral stands at the path: nobody can become master until it goes.
+    Blocked,
+    /// The candidate resigned.
+    Resigned,
+    /// The handle was closed.
+    Closed,
+    /// The library failed; nothing more will be heard.
+    Failed,
+}
+
+/// The role of a candidate, whenever it changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    pub role: Role,
+    pub reason: Reason,
+    /// What seed 000's `getResult` switches on: OK for a master, NODEEXISTS for a slave, else what went wrong.
+    pub rc: i32,
+    /// The master's value; empty while nobody knows it.
+    pub value: Value,
+    /// The czxid of the master's znode; 0 while nobody knows it.
+    pub token: i64,
+}
+
+/// Who is master at a path, whenever it changes: what seed 000's `get_master` is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Master {
+    /// OK: there is one. NONODE: there is none. Anything else: why nobody can tell.
+    pub rc: i32,
+    pub value: Value,
+    pub stat: Stat,
+}
+
+/// The numbers of ZooKeeper's own errors that the core knows, and ours where ZooKeeper has none.
+pub mod rc {
+    pub const OK: i32 = 0;
+    pub const CONNECTION_LOSS: i32 = -4;
+    pub const BAD_ARGUMENTS: i32 = -8;
+    pub const NO_NODE: i32 = -101;
+    pub const BAD_VERSION: i32 = -103;
+    pub const NODE_EXISTS: i32 = -110;
+    pub const SESSION_EXPIRED: i32 = -112;
+    pub const AUTH_FAILED: i32 = -115;
+    pub const CLOSING: i32 = -116;
+    pub const NOT_EPHEMERAL: i32 = -1013;
+    pub const RESIGNED: i32 = -1014;
+    pub const INTERNAL: i32 = -1016;
+}

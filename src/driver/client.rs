@@ -1,0 +1,208 @@
+//! The border to the ZooKeeper client library (`zookeeper-client`): connect, ask, hear of the connection.
+//! Nothing of that crate's is named elsewhere.
+//!
+//! What to mind about it, each of which was seen:
+//!
+//! - One `Client` is one session, and finds its way back to a server by itself. Resuming a session with a second
+//!   `Client` is not done: its request numbers start again and the server mixes them up.
+//! - It sends a request when the request's function is called, and holds one that comes while it is
+//!   disconnected back until it is connected: no order is lost, and every request is answered in the end.
+//! - Every error that is not a server's own answer means "nobody knows".
+//! - One-shot watches survive a new connection (SetWatches); only those are used.
+
+use std::future::Future;
+use std::time::Duration;
+
+use zookeeper_client::{Acls, CreateMode, Error, EventType, OneshotWatcher, SessionState, StateWatcher};
+
+use super::hosts::Hosts;
+use crate::core::{rc, News, Op, Reply, SessionId, Stat, Value, Znode};
+
+/// A session with ZooKeeper. When the last clone is dropped, the session is closed: at once, or as soon as a
+/// server can be reached.
+#[derive(Clone)]
+pub struct Client {
+    /// Rooted at the chroot.
+    chrooted: zookeeper_client::Client,
+    /// Rooted at the root, with the chroot that is to be put before paths: parents above it can be made.
+    root: zookeeper_client::Client,
+    chroot: String,
+}
+
+/// What the connection has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Connected,
+    Suspended,
+    /// This client is of no more use; the session is over, or lost to us.
+    Over,
+}
+
+/// Tells of the connection's states; some may be skipped, the latest never is.
+pub struct States(StateWatcher);
+
+/// A watch that is armed.
+pub struct Watch(OneshotWatcher);
+
+/// Tries each server once, in random order, with names looked up anew.
+///
+/// `session_timeout` is what is asked for; a server that does not answer is given up after a fifth of it, so
+/// that there is time for two silent servers in a row. Fails with ZooKeeper's number for why.
+pub async fn connect(hosts: &Hosts, session_timeout: Duration) -> Result<(Client, States), i32> {
+    let connector = zookeeper_client::Client::connector()
+        .with_session_timeout(session_timeout)
+        .with_connection_timeout(session_timeout / 5)
+        .with_fail_eagerly();
+    let root = connector.connect(&hosts.servers).await.map_err(|error| match error {
+        Error::AuthFailed => rc::AUTH_FAILED,
+        _ => rc::CONNECTION_LOSS,
+    })?;
+    let chrooted = match hosts.chroot.as_str() {
+        "" => root.clone(),
+        chroot => root.clone().chroot(chroot).map_err(|_| rc::BAD_ARGUMENTS)?,
+    };
+    let states = States(root.state_watcher());
+    Ok((Client { chrooted, root, chroot: hosts.chroot.clone() }, states))
+}
+
+impl Client {
+    pub fn session_id(&self) -> SessionId {
+        SessionId(self.root.session_id().0)
+    }
+
+    /// The session timeout as the server has it.
+    pub fn session_timeout(&self) -> Duration {
+        self.root.session_timeout()
+    }
+
+    pub fn is_connected(&self) -> bool {
+        state(self.root.state()) == State::Connected
+    }
+
+    /// Carries out a request. The first poll sends it.
+    pub async fn carry_out(self, op: Op) -> (Reply, Option<Watch>) {
+        let outcome = match op {
+            Op::Create { path, value } => self.create(&path, &value).await,
+            Op::MakeParents { path } => self.make_parents(&path).await,
+            Op::Read { path, sync } => self.read(&path, sync).await,
+            Op::Exists { path } => self.exists(&path).await,
+            Op::Delete { path, version } => {
+                let deleted = self.chrooted.delete(&path, Some(version)).await;
+                deleted.map(|()| (Reply::Done, None))
+            }
+        };
+        outcome.unwrap_or_else(|error| (reply_of(error), None))
+    }
+
+    async fn create(&self, path: &str, value: &[u8]) -> Outcome {
+        let options = CreateMode::Ephemeral.with_acls(Acls::anyone_all());
+        let (stat, _) = self.chrooted.create(path, value, &options).await?;
+        Ok((Reply::Created(stat_of(&stat)), None))
+    }
+
+    /// Parents are containers where the server has them, so that they go when nobody needs them any more.
+    async fn make_parents(&self, path: &str) -> Outcome {
+        let path = format!("{}{path}", self.chroot);
+        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        if parent.is_empty() {
+            return Ok((Reply::Done, None));
+        }
+        let container = CreateMode::Container.with_acls(Acls::anyone_all());
+        let persistent = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        match self.root.mkdir(parent, &container).await {
+            Err(Error::Unimplemented) => self.root.mkdir(parent, &persistent).await?,
+            made => made?,
+        }
+        Ok((Reply::Done, None))
+    }
+
+    async fn read(&self, path: &str, sync: bool) -> Outcome {
+        // Both are sent before either is answered, and are carried out in this order.
+        let synced = sync.then(|| self.chrooted.sync(path));
+        let read = self.chrooted.get_and_watch_data(path);
+        if let Some(synced) = synced {
+            synced.await?;
+        }
+        let (value, stat, watcher) = read.await?;
+        let znode = Znode { value: Value::from(value), stat: stat_of(&stat) };
+        Ok((Reply::Read(znode), Some(Watch(watcher))))
+    }
+
+    async fn exists(&self, path: &str) -> Outcome {
+        let (stat, watcher) = self.chrooted.check_and_watch_stat(path).await?;
+        Ok((Reply::Exists(stat.is_some()), Some(Watch(watcher))))
+    }
+}
+
+type Outcome = Result<(Reply, Option<Watch>), Error>;
+
+impl States {
+    /// Waits for the next state.
+    pub async fn changed(&mut self) -> State {
+        state(self.0.changed().await)
+    }
+
+    /// Waits until the client is of no more use.
+    pub async fn over(mut self) {
+        if state(self.0.state()) != State::Over {
+            while self.changed().await != State::Over {}
+        }
+    }
+}
+
+impl Watch {
+    /// Waits for what the watch sees. `None`: nothing any more, the session is over.
+    pub fn fired(self) -> impl Future<Output = Option<News>> {
+        let changed = self.0.changed();
+        async {
+            match changed.await.event_type {
+                EventType::NodeCreated => Some(News::Created),
+                EventType::NodeDeleted => Some(News::Deleted),
+                EventType::NodeDataChanged | EventType::NodeChildrenChanged => Some(News::Changed),
+                EventType::Session => None,
+            }
+        }
+    }
+}
+
+fn state(state: SessionState) -> State {
+    match state {
+        SessionState::SyncConnected => State::Connected,
+        // We never ask for a read-only session.
+        SessionState::Disconnected | SessionState::ConnectedReadOnly => State::Suspended,
+        SessionState::Expired | SessionState::AuthFailed | SessionState::Closed => State::Over,
+    }
+}
+
+fn stat_of(stat: &zookeeper_client::Stat) -> Stat {
+    Stat {
+        czxid: stat.czxid,
+        mzxid: stat.mzxid,
+        ctime_ms: stat.ctime,
+        version: stat.version,
+        ephemeral_owner: stat.ephemeral_owner,
+    }
+}
+
+/// A server's own answer is definite; anything else leaves the outcome unknown. The numbers are those of
+/// `KeeperException.Code` in ZooKeeper's source.
+fn reply_of(error: Error) -> Reply {
+    Reply::Refused(match error {
+        Error::NoNode => rc::NO_NODE,
+        Error::NodeExists => rc::NODE_EXISTS,
+        Error::BadVersion => rc::BAD_VERSION,
+        Error::MarshallingError => -5,
+        Error::Unimplemented => -6,
+        Error::BadArguments(_) => rc::BAD_ARGUMENTS,
+        Error::NoAuth => -102,
+        Error::NoChildrenForEphemerals => -108,
+        Error::NotEmpty => -111,
+        Error::InvalidAcl => -114,
+        Error::AuthFailed => rc::AUTH_FAILED,
+        Error::NotReadOnly => -119,
+        Error::QuotaExceeded => -125,
+        Error::Throttled => -127,
+        Error::UnexpectedErrorCode(code) => code,
+        _ => return Reply::Unknown,
+    })
+}

@@ -1,0 +1,18 @@
+//! The only code that touches ZooKeeper, sockets, threads and clocks. It carries out the core's actions and
+//! turns what comes back (answers, watches, the state of the connection, time) into the core's events.
+//!
+//! One thread, `election-io`, serves all sessions of the process ([`runtime`]); each session is one task on it
+//! ([`session`]). What the ZooKeeper client library is asked, and how its answers are read, stands in
+//! [`client`] alone, so that another client could take its place there.
+
+mod client;
+mod clock;
+pub mod hosts;
+mod outlet;
+mod requests;
+mod runtime;
+mod session;
+pub mod thread;
+
+pub use outlet::{Note, Outlet, Seat};
+pub use session::{open, Command, Session, Settings};

@@ -1,0 +1,327 @@
+//! One session as a task on the I/O thread: commands of the handle, answers, states of the connection and time
+//! go into the core; its actions go out. Whatever ends the ZooKeeper session, a new one is opened: the core
+//! learns of the new session's number and goes on.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::{mpsc, Arc};
+use std::time::Duration;
+
+use async_io::Timer;
+use futures::channel::mpsc::{unbounded, UnboundedReceiver, UnboundedSender};
+use futures::{pin_mut, select_biased, FutureExt, StreamExt};
+
+use super::client::{connect, Client, State, States};
+use super::clock;
+use super::hosts::Hosts;
+use super::outlet::{Outlet, Seat};
+use super::requests::{Answer, Requests};
+use super::runtime;
+use crate::core::{rc, Action, Elections, Op, PartyId, Reply, RequestId, Value};
+
+/// How long a close waits for the server's word that the session is over.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// Between two rounds through all servers, while none can be reached: twice as long each time, up to this.
+const LONGEST_ROUND_WAIT: Duration = Duration::from_millis(500);
+const FIRST_ROUND_WAIT: Duration = Duration::from_millis(50);
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub hosts: Hosts,
+    pub session_timeout: Duration,
+}
+
+/// What a handle asks of its session.
+pub enum Command {
+    Stand {
+        id: PartyId,
+        path: Arc<str>,
+        value: Value,
+        seat: Arc<Seat>,
+    },
+    Resign {
+        id: PartyId,
+        path: Arc<str>,
+    },
+    Observe {
+        id: PartyId,
+        path: Arc<str>,
+    },
+    Unobserve {
+        id: PartyId,
+        path: Arc<str>,
+    },
+    /// End the session. Answered by whether a server confirmed it.
+    Close(mpsc::SyncSender<bool>),
+}
+
+/// The handle's end of a session. Dropping it closes the session, too.
+pub struct Session {
+    commands: UnboundedSender<Command>,
+}
+
+impl Session {
+    /// Hands a command to the session's task. `Err` when that has failed.
+    pub fn command(&self, command: Command) -> Result<(), ()> {
+        self.commands.unbounded_send(command).map_err(drop)
+    }
+}
+
+/// Starts a session. `connected` is told once, when it is connected for the first time.
+pub fn open(settings: Settings, outlet: Outlet, connected: mpsc::SyncSender<()>) -> io::Result<Session> {
+    let (commands, receiver) = unbounded();
+    let task = Task {
+        link: Link::Connecting(Box::pin(round(settings.clone(), Duration::ZERO))),
+        settings,
+        round_wait: Duration::ZERO,
+        requests: Requests::new(),
+        elections: Elections::new(),
+        commands: receiver,
+        outlet,
+        connected: Some(connected),
+    };
+    runtime::spawn(task.run())?;
+    Ok(Session { commands })
+}
+
+type Round = Pin<Box<dyn Future<Output = Result<(Client, States), i32>> + Send>>;
+
+enum Link {
+    Connecting(Round),
+    Open(Box<Connection>),
+}
+
+struct Connection {
+    client: Client,
+    states: States,
+    /// What the core was told last.
+    up: bool,
+}
+
+/// Waits, then tries each server once.
+async fn round(settings: Settings, wait: Duration) -> Result<(Client, States), i32> {
+    if !wait.is_zero() {
+        let jitter = fastrand::f64() / 4.0;
+        Timer::after(wait.mul_f64(1.0 + jitter)).await;
+    }
+    let asked = settings.session_timeout;
+    let (client, states) = connect(&settings.hosts, asked).await?;
+    // The time after which a silent server is given up was taken from what we asked for. Where the server has
+    // decided on something very different, ask for that.
+    let granted = client.session_timeout();
+    if granted > asked * 2 || granted * 2 < asked {
+        drop((client, states));
+        return connect(&settings.hosts, granted).await;
+    }
+    Ok((client, states))
+}
+
+enum Happening {
+    Answer(Answer),
+    Connected(Client, States),
+    NotConnected(i32),
+    State(State),
+    Command(Option<Command>),
+    Time,
+}
+
+struct Task {
+    settings: Settings,
+    link: Link,
+    /// How long to wait before the next round.
+    round_wait: Duration,
+    requests: Requests,
+    elections: Elections,
+    commands: UnboundedReceiver<Command>,
+    outlet: Outlet,
+    connected: Option<mpsc::SyncSender<()>>,
+}
+
+impl Task {
+    async fn run(mut self) {
+        loop {
+            while let Some(action) = self.elections.poll_action() {
+                self.carry_out(action);
+            }
+            match self.next().await {
+                Happening::Command(Some(Command::Close(closed))) => {
+                    let confirmed = self.close().await;
+                    let _ = closed.send(confirmed);
+                    return;
+                }
+                Happening::Command(None) => {
+                    self.close().await;
+                    return;
+                }
+                Happening::Command(Some(command)) => self.command(command),
+                Happening::Answer(answer) => self.answer(answer),
+                Happening::Connected(client, states) => self.up(client, states),
+                Happening::NotConnected(rc) => {
+                    self.reconnect();
+                    self.elections.handle_suspended(clock::now(), rc);
+                }
+                Happening::State(state) => self.state(state),
+                Happening::Time => self.elections.handle_timeout(clock::now()),
+            }
+        }
+    }
+
+    /// Answers come first: what a server said before the connection broke is heard before the break.
+    async fn next(&mut self) -> Happening {
+        let deadline = self.elections.poll_timeout();
+        let time = async {
+            match deadline {
+                Some(then) => Timer::after(clock::until(then)).await,
+                None => std::future::pending().await,
+            };
+            Happening::Time
+        };
+        let link = async {
+            match &mut self.link {
+                Link::Connecting(round) => match round.await {
+                    Ok((client, states)) => Happening::Connected(client, states),
+                    Err(rc) => Happening::NotConnected(rc),
+                },
+                Link::Open(connection) => Happening::State(connection.states.changed().await),
+            }
+        };
+        let (link, time) = (link.fuse(), time.fuse());
+        pin_mut!(link, time);
+        select_biased! {
+            answer = self.requests.next_answer().fuse() => Happening::Answer(answer),
+            happening = link => happening,
+            command = self.commands.next().fuse() => Happening::Command(command),
+            happening = time => happening,
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = clock::now();
+        match command {
+            Command::Stand { id, path, value, seat } => {
+                self.outlet.add_candidate(id, seat);
+                self.elections.stand(now, id, path, value);
+            }
+            Command::Resign { id, path } => self.elections.resign(now, id, &path),
+            Command::Observe { id, path } => {
+                self.outlet.add_observer(id);
+                self.elections.observe(now, id, path);
+            }
+            Command::Unobserve { id, path } => self.elections.unobserve(now, id, &path),
+            Command::Close(_) => unreachable!("handled by the caller"),
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        let now = clock::now();
+        match answer {
+            Answer::Reply(request, reply) => self.elections.handle_reply(now, request, reply),
+            Answer::News(request, news) => self.elections.handle_news(now, request, news),
+        }
+    }
+
+    fn up(&mut self, client: Client, states: States) {
+        let session = client.session_id();
+        self.settings.session_timeout = client.session_timeout();
+        self.round_wait = Duration::ZERO;
+        self.link = Link::Open(Box::new(Connection { client, states, up: true }));
+        self.elections.handle_connected(clock::now(), session);
+        if let Some(connected) = self.connected.take() {
+            let _ = connected.send(());
+        }
+    }
+
+    fn state(&mut self, state: State) {
+        let now = clock::now();
+        let Link::Open(connection) = &mut self.link else { return };
+        match state {
+            State::Connected => {
+                // The break between two connections may have been too short to be told of.
+                if std::mem::replace(&mut connection.up, true) {
+                    self.elections.handle_suspended(now, rc::CONNECTION_LOSS);
+                }
+                self.elections.handle_connected(now, connection.client.session_id());
+            }
+            State::Suspended => {
+                connection.up = false;
+                self.elections.handle_suspended(now, rc::CONNECTION_LOSS);
+            }
+            State::Over => {
+                self.end_session();
+                self.elections.handle_expired(now);
+            }
+        }
+    }
+
+    /// Leave this session for a new one.
+    fn end_session(&mut self) {
+        self.reconnect();
+        self.requests = Requests::new();
+    }
+
+    /// The next round through the servers, in place of the link as it is.
+    fn reconnect(&mut self) {
+        self.link = Link::Connecting(Box::pin(round(self.settings.clone(), self.round_wait)));
+        self.round_wait = (self.round_wait * 2).clamp(FIRST_ROUND_WAIT, LONGEST_ROUND_WAIT);
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Submit(request, op) => self.submit(request, op),
+            Action::Unwatch(request) => self.requests.unwatch(request),
+            Action::TellRole(id, event) => self.outlet.role(id, event),
+            Action::TellMaster(id, master) => self.outlet.master(id, master),
+            Action::Dismiss(id) => self.outlet.dismiss(id),
+            Action::Renew => self.end_session(),
+        }
+    }
+
+    /// Requests are handed to the client only while it is connected: it would keep them for later, and nobody
+    /// could take them back.
+    fn submit(&mut self, request: RequestId, op: Op) {
+        match &self.link {
+            Link::Open(connection) if connection.client.is_connected() => {
+                self.requests.submit(connection.client.clone(), request, op);
+            }
+            _ => {
+                self.state(State::Suspended);
+                self.elections.handle_reply(clock::now(), request, Reply::Unknown);
+            }
+        }
+    }
+
+    /// The last news to everybody, then the end of the session. Whether a server confirmed that.
+    async fn close(mut self) -> bool {
+        self.elections.close();
+        while let Some(action) = self.elections.poll_action() {
+            match action {
+                Action::TellRole(id, event) => self.outlet.role(id, event),
+                Action::TellMaster(id, master) => self.outlet.master(id, master),
+                Action::Dismiss(id) => self.outlet.dismiss(id),
+                Action::Submit(..) | Action::Unwatch(_) | Action::Renew => {}
+            }
+        }
+        match self.link {
+            // There is no session, or none that anybody knows of.
+            Link::Connecting(_) => true,
+            Link::Open(connection) => {
+                let Connection { client, states, up } = *connection;
+                // The session ends when no clone of the client is left.
+                drop(client);
+                drop(self.requests);
+                if !up {
+                    return false;
+                }
+                let over = states.over().fuse();
+                let waited = FutureExt::fuse(Timer::after(CLOSE_WAIT));
+                pin_mut!(over, waited);
+                select_biased! {
+                    () = over => true,
+                    _ = waited => false,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Threads of the library: all signals blocked, so that the program's handlers never run on them, and a panic
+//! on them, or in a call into the library, caught and silent.
+
+use std::cell::Cell;
+use std::io;
+use std::mem::MaybeUninit;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::thread::{Builder, JoinHandle};
+
+use once_cell::sync::OnceCell;
+
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A panic that was caught.
+#[derive(Clone, Copy, Debug)]
+pub struct Panicked;
+
+/// Runs `f`; a panic in it is caught and prints nothing.
+pub fn quietly<T>(f: impl FnOnce() -> T) -> Result<T, Panicked> {
+    silence_our_panics();
+    let former = QUIET.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(f));
+    QUIET.set(former);
+    result.map_err(|_| Panicked)
+}
+
+/// The panic hook is one for the process (in a `.so`, one for the library): panics of others still reach it.
+fn silence_our_panics() {
+    static SILENCED: OnceCell<()> = OnceCell::new();
+    SILENCED.get_or_init(|| {
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !QUIET.get() {
+                others(panic);
+            }
+        }));
+    });
+}
+
+/// Starts a thread with all signals blocked from its first instruction: it inherits the mask of its maker.
+pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let mut all = MaybeUninit::uninit();
+    let mut former = MaybeUninit::uninit();
+    // SAFETY: both sets are ours; sigfillset writes the first before it is read, pthread_sigmask the second.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), former.as_mut_ptr());
+    }
+    let thread = Builder::new().name(name.to_string()).spawn(move || {
+        let _ = quietly(run);
+    });
+    // SAFETY: `former` was written above.
+    unsafe {
+        libc::pthread_sigmask(libc::SIG_SETMASK, former.as_ptr(), std::ptr::null_mut());
+    }
+    thread
+}

@@ -1,0 +1,403 @@
+//! The C border: every `extern "C"` item and every C type, in the order in which a reader of
+//! `include/election.h` wants them. A body checks pointers, calls the handle and maps the error; nothing else.
+//!
+//! The doc comments of the public items here are what C programmers read: `build.rs` has cbindgen copy them.
+
+mod border;
+
+use std::ffi::{c_char, c_int, c_void};
+
+use crate::handle::{Election, Error, Options};
+use border::{answer, bytes, guard, text, CEvent, CMaster, Callback};
+
+/// The longest path that an election may have, in bytes, together with the chroot of the connect string.
+pub const ELECTION_PATH_MAX: usize = 4096;
+
+/// The longest value that a candidate may have, in bytes: a request with it still fits what a server takes by
+/// default (`jute.maxbuffer`, 1,048,575 bytes).
+pub const ELECTION_VALUE_MAX: usize = 1_000_000;
+
+/// One session with ZooKeeper, and the elections on it. A handle is a number in the clothes of a pointer: the
+/// library never follows it, so one that is closed or was never opened is told by ELECTION_BAD_HANDLE.
+pub struct election_t {
+    _opaque: (),
+}
+
+/// What election_open is told beyond the hosts. Opaque; it belongs to one thread at a time.
+pub struct election_options_t {
+    options: Options,
+}
+
+/// What functions return and events carry. 0 is success, everything else is negative. Where an error is
+/// ZooKeeper's own its number is ZooKeeper's (ELECTION_NODEEXISTS is ZNODEEXISTS), so that a `switch (rc)`
+/// written for zookeeper.h goes on working; the library's own are below -1000. An event may also carry a
+/// number of ZooKeeper's that is not named here; election_strerror knows those, too.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum election_rc_t {
+    /// Done; in an event: master, or a master is there.
+    ELECTION_OK = 0,
+    /// The connection to ZooKeeper is broken, or could not be made.
+    ELECTION_CONNECTIONLOSS = -4,
+    /// The server does not know this kind of request.
+    ELECTION_UNIMPLEMENTED = -6,
+    /// What was waited for did not come in the time given.
+    ELECTION_OPERATIONTIMEOUT = -7,
+    /// The server found a request malformed.
+    ELECTION_BADARGUMENTS = -8,
+    /// There is no znode at the path.
+    ELECTION_NONODE = -101,
+    /// ZooKeeper's access control lists do not allow it.
+    ELECTION_NOAUTH = -102,
+    /// An ephemeral znode stands where a parent of the path should be.
+    ELECTION_NOCHILDRENFOREPHEMERALS = -108,
+    /// Another contender's znode stands at the path: slave.
+    ELECTION_NODEEXISTS = -110,
+    /// The session is over; a new one is opened by itself.
+    ELECTION_SESSIONEXPIRED = -112,
+    /// The server refused the access control list of a znode.
+    ELECTION_INVALIDACL = -114,
+    /// The server refused the credentials.
+    ELECTION_AUTHFAILED = -115,
+    /// The handle is being closed.
+    ELECTION_CLOSING = -116,
+    /// A quota on the path is used up.
+    ELECTION_QUOTAEXCEEDED = -125,
+    /// The server is overloaded and turned the request away.
+    ELECTION_THROTTLEDOP = -127,
+    /// The handle is NULL, closed, or never was one.
+    ELECTION_BAD_HANDLE = -1001,
+    /// The hosts are NULL, empty, malformed, or not UTF-8.
+    ELECTION_BAD_HOSTS = -1002,
+    /// The options are NULL where options are needed.
+    ELECTION_BAD_OPTIONS = -1003,
+    /// A time is out of range.
+    ELECTION_BAD_TIMEOUT = -1004,
+    /// The path is NULL, not absolute, malformed, the root, too long, or not UTF-8.
+    ELECTION_BAD_PATH = -1005,
+    /// The value is NULL though its length is not 0, or longer than ELECTION_VALUE_MAX.
+    ELECTION_BAD_VALUE = -1006,
+    /// A function pointer is NULL where a function is needed.
+    ELECTION_BAD_CALLBACK = -1007,
+    /// The place for the result is NULL.
+    ELECTION_BAD_RESULT = -1008,
+    /// This handle stands for, or watches, that path already.
+    ELECTION_ALREADY = -1010,
+    /// This handle does not stand for, or does not watch, that path.
+    ELECTION_NOT_THERE = -1011,
+    /// That cannot be done inside a callback of the same handle.
+    ELECTION_IN_CALLBACK = -1012,
+    /// A znode that is not ephemeral stands at the path: nobody can become master until it is deleted.
+    ELECTION_NOT_EPHEMERAL = -1013,
+    /// The candidate resigned.
+    ELECTION_RESIGNED = -1014,
+    /// The system has no thread or descriptor left.
+    ELECTION_NO_RESOURCES = -1015,
+    /// The library failed; a bug, please report it.
+    ELECTION_INTERNAL = -1016,
+}
+
+/// What a candidate knows of itself. The numbers are those of the `status` that programs keep by hand.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum election_role_t {
+    /// Nobody can tell at the moment: behave as a slave.
+    ELECTION_UNKNOWN = -1,
+    /// Another contender is master.
+    ELECTION_SLAVE = 0,
+    /// This candidate is master.
+    ELECTION_MASTER = 1,
+}
+
+/// Why a candidate has its role.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum election_reason_t {
+    /// MASTER: our znode stands at the path.
+    ELECTION_REASON_ELECTED = 0,
+    /// SLAVE: another contender's znode stands at the path. Told again when that znode or its value changes.
+    ELECTION_REASON_FOLLOWING = 1,
+    /// UNKNOWN: the connection is broken or could not be made. It is tried for ever; the role is told when it
+    /// is back.
+    ELECTION_REASON_SUSPENDED = 2,
+    /// UNKNOWN: the session is over, and our znode with it. The place is contended for in a new session.
+    ELECTION_REASON_EXPIRED = 3,
+    /// UNKNOWN: somebody deleted our znode. The place is contended for anew.
+    ELECTION_REASON_DELETED = 4,
+    /// UNKNOWN: ZooKeeper refused a request, `rc` says why. It is asked again every few seconds.
+    ELECTION_REASON_REFUSED = 5,
+    /// UNKNOWN: a znode that is not ephemeral stands at the path. It is watched until it goes.
+    ELECTION_REASON_BLOCKED = 6,
+    /// UNKNOWN: election_resign was called. The last event of this candidate.
+    ELECTION_REASON_RESIGNED = 7,
+    /// UNKNOWN: election_close was called. The last event of this candidate.
+    ELECTION_REASON_CLOSED = 8,
+    /// UNKNOWN: the library failed. The last event of this candidate.
+    ELECTION_REASON_FAILED = 9,
+}
+
+/// What a candidate is told, whenever its role changes. It and what it points to live until the callback
+/// returns. Later versions may add fields at the end; `size` says how much is there.
+#[repr(C)]
+pub struct election_event_t {
+    /// The size of this struct in bytes, as the library knows it.
+    pub size: usize,
+    /// The path, as go_to_election was given it.
+    pub path: *const c_char,
+    /// What this candidate is now.
+    pub role: election_role_t,
+    /// Why.
+    pub reason: election_reason_t,
+    /// What a hand-rolled zoo_acreate completion switches on: ELECTION_OK for a master, ELECTION_NODEEXISTS for
+    /// a slave, else why nobody can tell.
+    pub rc: c_int,
+    /// The value of the master, our own when that is us; empty, never NULL, when nobody knows it. A 0 byte
+    /// that `value_len` does not count follows it, so that text can be printed with %s.
+    pub value: *const c_char,
+    /// The length of the value in bytes.
+    pub value_len: usize,
+    /// The master's token (the czxid of its znode): larger for each later master at this path. 0 when nobody
+    /// knows it.
+    pub token: i64,
+}
+
+/// What an observer is told, whenever the master or its value changes. It and what it points to live until the
+/// callback returns. Later versions may add fields at the end; `size` says how much is there.
+#[repr(C)]
+pub struct election_master_t {
+    /// The size of this struct in bytes, as the library knows it.
+    pub size: usize,
+    /// The path, as watch_master was given it.
+    pub path: *const c_char,
+    /// ELECTION_OK: there is a master. ELECTION_NONODE: there is none. Else why nobody can tell;
+    /// ELECTION_CLOSING is the last one.
+    pub rc: c_int,
+    /// The master's value; empty, never NULL, unless `rc` is ELECTION_OK. A 0 byte that `value_len` does not
+    /// count follows it.
+    pub value: *const c_char,
+    /// The length of the value in bytes.
+    pub value_len: usize,
+    /// The master's token (the czxid of its znode): larger for each later master at this path. 0 unless `rc`
+    /// is ELECTION_OK.
+    pub token: i64,
+    /// The master's session; 0 when `rc` is not ELECTION_OK, or when the znode is not ephemeral.
+    pub session_id: i64,
+    /// Since when it is master: milliseconds since 1970 on the clock of the ZooKeeper leader. 0 unless `rc` is
+    /// ELECTION_OK.
+    pub since_ms: i64,
+}
+
+/// Hears the role of a candidate. Runs on the handle's callback thread.
+pub type election_role_fn = Option<unsafe extern "C" fn(event: *const election_event_t, ctx: *mut c_void)>;
+
+/// Hears who is master. Runs on the handle's callback thread.
+pub type election_master_fn = Option<unsafe extern "C" fn(master: *const election_master_t, ctx: *mut c_void)>;
+
+/// Frees a ctx. Runs exactly once, on the handle's callback thread, after the last callback that gets the ctx.
+pub type election_free_fn = Option<unsafe extern "C" fn(ctx: *mut c_void)>;
+
+/// Get the version of the library at hand, as ELECTION_VERSION was when the header was made. Static storage.
+#[no_mangle]
+pub extern "C" fn election_version() -> *const c_char {
+    concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
+}
+
+/// Get a sentence for a number of election_rc_t, or for any other number of ZooKeeper's. Never NULL; static
+/// storage.
+#[no_mangle]
+pub extern "C" fn election_strerror(rc: c_int) -> *const c_char {
+    border::strerror(rc).as_ptr()
+}
+
+/// Make options with the defaults: a session timeout of 10,000 ms, and no wait for the first connection.
+/// Free them with election_options_free. NULL when there is no memory.
+#[no_mangle]
+pub extern "C" fn election_options_new() -> *mut election_options_t {
+    guard(std::ptr::null_mut(), || Box::into_raw(Box::new(election_options_t { options: Options::default() })))
+}
+
+/// Free options. NULL is allowed. Handles that were opened with them are not affected.
+#[no_mangle]
+pub unsafe extern "C" fn election_options_free(options: *mut election_options_t) {
+    guard((), || {
+        if !options.is_null() {
+            drop(unsafe { Box::from_raw(options) });
+        }
+    })
+}
+
+/// Set the session timeout: for how long ZooKeeper keeps the znode of a master it does not hear from, and so
+/// how long after the death of a master the next one comes. 100 to 3,600,000 ms; the server moves it into its
+/// own limits (by default 2 to 20 of its ticks of 2 s).
+///
+/// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
+#[no_mangle]
+pub unsafe extern "C" fn election_options_set_session_timeout_ms(
+    options: *mut election_options_t,
+    session_timeout_ms: c_int,
+) -> c_int {
+    answer(|| {
+        let options = unsafe { options.as_mut() }.ok_or(Error::BadOptions)?;
+        options.options.set_session_timeout_ms(session_timeout_ms.into())
+    })
+}
+
+/// Set for how long election_open waits for the first connection. 0: it does not wait, the connection is made
+/// in the background; up to 3,600,000 ms.
+///
+/// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
+#[no_mangle]
+pub unsafe extern "C" fn election_options_set_connect_timeout_ms(
+    options: *mut election_options_t,
+    connect_timeout_ms: c_int,
+) -> c_int {
+    answer(|| {
+        let options = unsafe { options.as_mut() }.ok_or(Error::BadOptions)?;
+        options.options.set_connect_timeout_ms(connect_timeout_ms.into())
+    })
+}
+
+/// Open a session with ZooKeeper. `hosts` is "host:port,host:port,.../chroot": the port may be left out (2181),
+/// an IPv6 address stands in brackets, the chroot is optional and made when it is missing. The servers are
+/// tried in random order, host names are looked up anew for each attempt. `options` may be NULL for the
+/// defaults; they are copied.
+///
+/// Without a connect timeout in the options this returns at once; a server that cannot be reached is then told
+/// to the candidates and observers as ELECTION_CONNECTIONLOSS, and tried for ever.
+///
+/// Returns ELECTION_OK, and `*handle` is to be closed with election_close. Else nothing was opened, and
+/// `*handle` is untouched: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_OPERATIONTIMEOUT when the connect
+/// timeout passed without a connection; ELECTION_NO_RESOURCES.
+#[no_mangle]
+pub unsafe extern "C" fn election_open(
+    hosts: *const c_char,
+    options: *const election_options_t,
+    handle: *mut *mut election_t,
+) -> c_int {
+    answer(|| {
+        if handle.is_null() {
+            return Err(Error::BadResult);
+        }
+        let hosts = unsafe { text(hosts) }.ok_or(Error::BadHosts)?;
+        let options = unsafe { options.as_ref() }.map(|options| options.options.clone()).unwrap_or_default();
+        let opened = border::register(Election::open(hosts, &options)?);
+        unsafe { handle.write(opened) };
+        Ok(())
+    })
+}
+
+/// Close a handle: resign everywhere, end the session, and forget the handle. Every candidate and observer
+/// hears of it, as its last event, before this returns; no callback runs afterwards. Waits for a callback that
+/// is running, and up to 2 s for the server to confirm the end of the session.
+///
+/// Returns ELECTION_OK; ELECTION_CONNECTIONLOSS when no server confirmed the end of the session: the handle is
+/// closed all the same, a znode of ours may stand until the session expires. ELECTION_BAD_HANDLE, or
+/// ELECTION_IN_CALLBACK when called from a callback of this handle: nothing happened.
+#[no_mangle]
+pub unsafe extern "C" fn election_close(handle: *mut election_t) -> c_int {
+    answer(|| border::unregister(handle, Election::close))
+}
+
+/// Stand as a candidate for master at `path`. The first to stand becomes master; when it resigns, closes, dies
+/// or loses its session, another candidate does, by itself and for ever: call this once. On ZooKeeper it is
+/// one ephemeral znode at `path` with `value`, made as hand-rolled programs make it, so both can take part in
+/// one election. Parents are made when they are missing.
+///
+/// `value`, `value_len` bytes that are copied, is what the others get to know of the master: its address, say.
+/// It may be empty, and then `value` NULL. `on_role` hears each change of the role and may be NULL;
+/// election_is_master answers all the same. `ctx` is handed to `on_role`; `free_ctx` may be NULL.
+///
+/// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
+/// yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_VALUE, ELECTION_ALREADY when this handle stands
+/// for `path`.
+#[no_mangle]
+pub unsafe extern "C" fn go_to_election(
+    handle: *mut election_t,
+    path: *const c_char,
+    value: *const c_void,
+    value_len: usize,
+    on_role: election_role_fn,
+    ctx: *mut c_void,
+    free_ctx: election_free_fn,
+) -> c_int {
+    answer(|| {
+        let election = border::find(handle)?;
+        let path = unsafe { text(path) }.ok_or(Error::BadPath)?;
+        let value = unsafe { bytes(value, value_len) }.ok_or(Error::BadValue)?;
+        election.stand(path, value, || {
+            let callback = Callback::new(on_role, ctx, free_ctx);
+            let mut c_event = CEvent::new(path);
+            Box::new(move |event| callback.call(|role_fn, ctx| c_event.with(event, |c| unsafe { role_fn(c, ctx) })))
+        })
+    })
+}
+
+/// Resign: stop standing at `path`. From here on election_is_master says no; the candidate hears that it
+/// resigned, as its last event, and its znode is deleted, so that the next master comes at once. With servers
+/// out of reach that happens when they are back, or when the session expires. go_to_election may be called for
+/// the same path again at any time.
+///
+/// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened: ELECTION_BAD_HANDLE,
+/// ELECTION_BAD_PATH, ELECTION_NOT_THERE.
+#[no_mangle]
+pub unsafe extern "C" fn election_resign(handle: *mut election_t, path: *const c_char) -> c_int {
+    answer(|| {
+        let path = unsafe { text(path) }.ok_or(Error::BadPath);
+        border::find(handle)?.resign(path?)
+    })
+}
+
+/// Ask whether this handle is master at `path` now. Never waits, takes no lock, and may be called from any
+/// thread as often as one likes.
+///
+/// Returns 1 for yes, and 0 for everything else: slave, unknown, not standing there, a bad handle or path.
+#[no_mangle]
+pub unsafe extern "C" fn election_is_master(handle: *const election_t, path: *const c_char) -> c_int {
+    guard(0, || {
+        let Some(path) = (unsafe { text(path) }) else { return 0 };
+        border::with(handle, |election| election.is_master(path)).unwrap_or(false).into()
+    })
+}
+
+/// Watch who is master at `path`, without standing. `on_master` hears at once who is, and then of each change:
+/// another master, another value, none, cannot tell. Standing and watching at the same path are independent.
+/// `ctx` is handed to `on_master`; `free_ctx` may be NULL.
+///
+/// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
+/// yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK when `on_master` is NULL,
+/// ELECTION_ALREADY when this handle watches `path`.
+#[no_mangle]
+pub unsafe extern "C" fn watch_master(
+    handle: *mut election_t,
+    path: *const c_char,
+    on_master: election_master_fn,
+    ctx: *mut c_void,
+    free_ctx: election_free_fn,
+) -> c_int {
+    answer(|| {
+        let election = border::find(handle)?;
+        let path = unsafe { text(path) }.ok_or(Error::BadPath)?;
+        if on_master.is_none() {
+            return Err(Error::BadCallback);
+        }
+        election.observe(path, || {
+            let callback = Callback::new(on_master, ctx, free_ctx);
+            let mut c_master = CMaster::new(path);
+            Box::new(move |master| {
+                callback.call(|master_fn, ctx| c_master.with(master, |c| unsafe { master_fn(c, ctx) }))
+            })
+        })
+    })
+}
+
+/// Stop watching at `path`. A callback that is running or waiting to run may still come; free_ctx runs after it.
+///
+/// Returns ELECTION_OK, at once. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+/// ELECTION_NOT_THERE.
+#[no_mangle]
+pub unsafe extern "C" fn election_unwatch_master(handle: *mut election_t, path: *const c_char) -> c_int {
+    answer(|| {
+        let path = unsafe { text(path) }.ok_or(Error::BadPath);
+        border::find(handle)?.unwatch_master(path?)
+    })
+}

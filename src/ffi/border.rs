@@ -1,0 +1,205 @@
+//! What the C items share: handles that are numbers, strings and bytes from C, one guard around every body, and
+//! the events as C sees them.
+
+use std::ffi::{c_char, c_int, c_void, CStr, CString};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+
+use once_cell::sync::Lazy;
+use papaya::HashMap;
+
+use super::{
+    election_event_t, election_free_fn, election_master_t, election_reason_t, election_role_t, election_t,
+};
+use crate::core::{Event, Master, Reason, Role};
+use crate::handle::{explain, quietly, Election, Error};
+
+/// Runs a body; a panic in it becomes `otherwise`.
+pub fn guard<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
+    quietly(body).unwrap_or(otherwise)
+}
+
+/// Runs a body; its result becomes a code.
+pub fn answer(body: impl FnOnce() -> Result<(), Error>) -> c_int {
+    guard(Error::Internal.code(), || body().map_or_else(Error::code, |()| 0))
+}
+
+pub fn strerror(rc: c_int) -> &'static CStr {
+    CStr::from_bytes_with_nul(explain(rc).as_bytes()).unwrap_or_default()
+}
+
+/// The open handles by number.
+static HANDLES: Lazy<HashMap<usize, Arc<Election>>> = Lazy::new(HashMap::new);
+
+/// Numbers are not used again, and look like no pointer: small, and odd.
+static LAST: AtomicUsize = AtomicUsize::new(1);
+
+pub fn register(election: Election) -> *mut election_t {
+    let number = LAST.fetch_add(2, Ordering::Relaxed);
+    HANDLES.pin().insert(number, Arc::new(election));
+    number as *mut election_t
+}
+
+pub fn find(handle: *const election_t) -> Result<Arc<Election>, Error> {
+    HANDLES.pin().get(&(handle as usize)).cloned().ok_or(Error::BadHandle)
+}
+
+/// Looks at an open handle without keeping it.
+pub fn with<T>(handle: *const election_t, look: impl FnOnce(&Election) -> T) -> Result<T, Error> {
+    HANDLES.pin().get(&(handle as usize)).map(|election| look(election)).ok_or(Error::BadHandle)
+}
+
+/// Closes a handle and forgets it, unless it cannot be closed here.
+pub fn unregister(
+    handle: *mut election_t,
+    close: impl FnOnce(&Election) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let election = find(handle)?;
+    let closed = close(&election);
+    if closed == Err(Error::InCallback) {
+        return closed;
+    }
+    match HANDLES.pin().remove(&(handle as usize)) {
+        Some(_) => closed,
+        None => Err(Error::BadHandle), // another thread closed it at the same time
+    }
+}
+
+/// Text from C.
+///
+/// # Safety
+/// `text` is NULL or a string that ends with a 0 byte and outlives the result.
+pub unsafe fn text<'a>(text: *const c_char) -> Option<&'a str> {
+    if text.is_null() {
+        return None;
+    }
+    unsafe { CStr::from_ptr(text) }.to_str().ok()
+}
+
+/// Bytes from C; NULL is allowed for none.
+///
+/// # Safety
+/// `bytes` is NULL or points to `len` bytes that outlive the result.
+pub unsafe fn bytes<'a>(bytes: *const c_void, len: usize) -> Option<&'a [u8]> {
+    match (bytes.is_null(), len) {
+        (_, 0) => Some(&[]),
+        (true, _) => None,
+        // More than any value may be; a slice of such a length could not exist.
+        (false, len) if len > isize::MAX as usize => None,
+        (false, len) => Some(unsafe { std::slice::from_raw_parts(bytes.cast(), len) }),
+    }
+}
+
+/// A function of the caller's with its ctx; when it is dropped, the ctx is freed.
+pub struct Callback<F> {
+    function: Option<F>,
+    ctx: *mut c_void,
+    free_ctx: election_free_fn,
+}
+
+// SAFETY: the header says that callbacks run on a thread of the library's; the ctx is only handed through.
+unsafe impl<F: Send> Send for Callback<F> {}
+
+impl<F: Copy> Callback<F> {
+    pub fn new(function: Option<F>, ctx: *mut c_void, free_ctx: election_free_fn) -> Callback<F> {
+        Callback { function, ctx, free_ctx }
+    }
+
+    pub fn call(&self, call: impl FnOnce(F, *mut c_void)) {
+        if let Some(function) = self.function {
+            call(function, self.ctx);
+        }
+    }
+}
+
+impl<F> Drop for Callback<F> {
+    fn drop(&mut self) {
+        if let Some(free_ctx) = self.free_ctx {
+            // SAFETY: the caller gave the two together, and this is the only call.
+            unsafe { free_ctx(self.ctx) }
+        }
+    }
+}
+
+/// The path of an election as C gets it, and the place for its values.
+struct CStrings {
+    path: CString,
+    value: Vec<u8>,
+}
+
+impl CStrings {
+    fn new(path: &str) -> CStrings {
+        // A path that was accepted holds no 0 byte.
+        CStrings { path: CString::new(path).unwrap_or_default(), value: Vec::new() }
+    }
+
+    /// The value with a 0 byte after it.
+    fn value(&mut self, value: &[u8]) -> *const c_char {
+        self.value.clear();
+        self.value.extend_from_slice(value);
+        self.value.push(0);
+        self.value.as_ptr().cast()
+    }
+}
+
+/// Shows events of one candidate to C.
+pub struct CEvent(CStrings);
+
+impl CEvent {
+    pub fn new(path: &str) -> CEvent {
+        CEvent(CStrings::new(path))
+    }
+
+    pub fn with(&mut self, event: &Event, show: impl FnOnce(*const election_event_t)) {
+        let c = election_event_t {
+            size: size_of::<election_event_t>(),
+            path: self.0.path.as_ptr(),
+            role: match event.role {
+                Role::Unknown => election_role_t::ELECTION_UNKNOWN,
+                Role::Slave => election_role_t::ELECTION_SLAVE,
+                Role::Master => election_role_t::ELECTION_MASTER,
+            },
+            reason: match event.reason {
+                Reason::Elected => election_reason_t::ELECTION_REASON_ELECTED,
+                Reason::Following => election_reason_t::ELECTION_REASON_FOLLOWING,
+                Reason::Suspended => election_reason_t::ELECTION_REASON_SUSPENDED,
+                Reason::Expired => election_reason_t::ELECTION_REASON_EXPIRED,
+                Reason::Deleted => election_reason_t::ELECTION_REASON_DELETED,
+                Reason::Refused => election_reason_t::ELECTION_REASON_REFUSED,
+                Reason::Blocked => election_reason_t::ELECTION_REASON_BLOCKED,
+                Reason::Resigned => election_reason_t::ELECTION_REASON_RESIGNED,
+                Reason::Closed => election_reason_t::ELECTION_REASON_CLOSED,
+                Reason::Failed => election_reason_t::ELECTION_REASON_FAILED,
+            },
+            rc: event.rc,
+            value: self.0.value(&event.value),
+            value_len: event.value.len(),
+            token: event.token,
+        };
+        show(&c);
+    }
+}
+
+/// Shows who is master to C.
+pub struct CMaster(CStrings);
+
+impl CMaster {
+    pub fn new(path: &str) -> CMaster {
+        CMaster(CStrings::new(path))
+    }
+
+    pub fn with(&mut self, master: &Master, show: impl FnOnce(*const election_master_t)) {
+        let stat = &master.stat;
+        let c = election_master_t {
+            size: size_of::<election_master_t>(),
+            path: self.0.path.as_ptr(),
+            rc: master.rc,
+            value: self.0.value(&master.value),
+            value_len: master.value.len(),
+            token: stat.czxid,
+            session_id: if stat.is_ephemeral() { stat.ephemeral_owner } else { 0 },
+            since_ms: stat.ctime_ms,
+        };
+        show(&c);
+    }
+}

@@ -1,0 +1,244 @@
+//! The safe Rust API: a handle, the elections on it, and the thread that runs its callbacks.
+
+mod callbacks;
+mod error;
+mod options;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{mpsc, Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::core::{Event, Master, PartyId};
+use crate::driver::{self, hosts, Command, Outlet, Seat, Session, Settings};
+
+pub use crate::driver::thread::quietly;
+use callbacks::{Callbacks, Listener};
+pub use error::{explain, Error};
+pub use options::Options;
+
+/// The longest path, in bytes, together with the chroot of the connect string.
+pub const PATH_MAX: usize = 4096;
+
+/// The longest value, in bytes.
+pub const VALUE_MAX: usize = 1_000_000;
+
+/// One session with ZooKeeper and the elections on it. Everything may be called from any thread and from inside
+/// a callback, except [`close`](Election::close). Dropping it closes it.
+pub struct Election {
+    session: Session,
+    chroot_len: usize,
+    callbacks: Arc<Callbacks>,
+    callback_thread: Mutex<Option<JoinHandle<()>>>,
+    next_party: AtomicU64,
+    /// Where we stand. Read without waiting by `is_master`; changed under `changes` only.
+    seats: papaya::HashMap<Arc<str>, (PartyId, Arc<Seat>)>,
+    changes: Mutex<Changes>,
+}
+
+/// What verbs change: one at a time, so that the driver hears of them in the order in which they took effect.
+#[derive(Default)]
+struct Changes {
+    watches: std::collections::BTreeMap<Arc<str>, PartyId>,
+    closed: bool,
+}
+
+impl Election {
+    /// Opens a session with the servers of a connect string, `host:port,host:port,.../chroot`.
+    ///
+    /// Waits for the first connection only if the options say so; without one, the connection is made in the
+    /// background, and tried for ever.
+    ///
+    /// # Errors
+    /// [`Error::BadHosts`]; [`Error::Timeout`] when the connect timeout passed without a connection;
+    /// [`Error::NoResources`] when no thread can be started.
+    pub fn open(hosts: &str, options: &Options) -> Result<Election, Error> {
+        let hosts = hosts::parse(hosts).ok_or(Error::BadHosts)?;
+        if hosts.chroot.len() >= PATH_MAX {
+            return Err(Error::BadHosts);
+        }
+        let chroot_len = hosts.chroot.len();
+        let (notes, inbox) = mpsc::channel();
+        let (connected, first_connection) = mpsc::sync_channel(1);
+        let settings = Settings { hosts, session_timeout: options.session_timeout };
+        let callbacks = Arc::new(Callbacks::default());
+        let callback_thread = {
+            let callbacks = callbacks.clone();
+            driver::thread::spawn("election-cb", move || callbacks.serve(inbox))
+        };
+        let callback_thread = callback_thread.map_err(|_| Error::NoResources)?;
+        // On failure the outlet is dropped, and with it the callback thread ends.
+        let session = driver::open(settings, Outlet::new(notes), connected).map_err(|_| Error::NoResources)?;
+        let election = Election {
+            session,
+            chroot_len,
+            callbacks,
+            callback_thread: Mutex::new(Some(callback_thread)),
+            next_party: AtomicU64::new(1),
+            seats: papaya::HashMap::new(),
+            changes: Mutex::default(),
+        };
+        match options.connect_timeout {
+            Some(timeout) => match first_connection.recv_timeout(timeout) {
+                Ok(()) => Ok(election),
+                Err(_) => Err(Error::Timeout), // dropping the handle closes it
+            },
+            None => Ok(election),
+        }
+    }
+
+    /// Stands as a candidate for master at `path`, with `value` for the others to read. `on_role` hears each
+    /// change of the role, on the handle's callback thread. Returns at once.
+    ///
+    /// # Errors
+    /// [`Error::BadPath`], [`Error::BadValue`], [`Error::Already`] when this handle stands there. Nothing
+    /// has happened then.
+    pub fn go_to_election(
+        &self,
+        path: &str,
+        value: &[u8],
+        on_role: impl FnMut(&Event) + Send + 'static,
+    ) -> Result<(), Error> {
+        self.stand(path, value, || Box::new(on_role))
+    }
+
+    /// Watches who is master at `path`, without standing. `on_master` hears at once, and then of each change,
+    /// on the handle's callback thread. Returns at once.
+    ///
+    /// # Errors
+    /// [`Error::BadPath`], [`Error::Already`] when this handle watches there. Nothing has happened then.
+    pub fn watch_master(&self, path: &str, on_master: impl FnMut(&Master) + Send + 'static) -> Result<(), Error> {
+        self.observe(path, || Box::new(on_master))
+    }
+
+    /// As `go_to_election`; the listener is made when nothing can fail any more.
+    pub(crate) fn stand(
+        &self,
+        path: &str,
+        value: &[u8],
+        on_role: impl FnOnce() -> Box<dyn FnMut(&Event) + Send>,
+    ) -> Result<(), Error> {
+        let path = self.check_path(path)?;
+        if value.len() > VALUE_MAX {
+            return Err(Error::BadValue);
+        }
+        let changes = self.changes()?;
+        if self.seats.pin().contains_key(&path) {
+            return Err(Error::Already);
+        }
+        let id = self.new_party();
+        let seat = Arc::new(Seat::default());
+        let value = value.into();
+        self.callbacks.add(id, || Listener::Role(on_role()));
+        self.seats.pin().insert(path.clone(), (id, seat.clone()));
+        self.command(Command::Stand { id, path, value, seat });
+        drop(changes);
+        Ok(())
+    }
+
+    /// As `watch_master`; the listener is made when nothing can fail any more.
+    pub(crate) fn observe(
+        &self,
+        path: &str,
+        on_master: impl FnOnce() -> Box<dyn FnMut(&Master) + Send>,
+    ) -> Result<(), Error> {
+        let path = self.check_path(path)?;
+        let mut changes = self.changes()?;
+        if changes.watches.contains_key(&path) {
+            return Err(Error::Already);
+        }
+        let id = self.new_party();
+        self.callbacks.add(id, || Listener::Master(on_master()));
+        changes.watches.insert(path.clone(), id);
+        self.command(Command::Observe { id, path });
+        Ok(())
+    }
+
+    /// Stops standing at `path`: from here on `is_master` says no; the candidate hears that it resigned, and its
+    /// znode is deleted. It may stand again at any time.
+    ///
+    /// # Errors
+    /// [`Error::BadPath`], [`Error::NotThere`].
+    pub fn resign(&self, path: &str) -> Result<(), Error> {
+        let path = self.check_path(path)?;
+        let _changes = self.changes()?;
+        let Some((id, _)) = self.seats.pin().remove(&path).cloned() else { return Err(Error::NotThere) };
+        self.command(Command::Resign { id, path });
+        Ok(())
+    }
+
+    /// Stops watching at `path`.
+    ///
+    /// # Errors
+    /// [`Error::BadPath`], [`Error::NotThere`].
+    pub fn unwatch_master(&self, path: &str) -> Result<(), Error> {
+        let path = self.check_path(path)?;
+        let mut changes = self.changes()?;
+        let id = changes.watches.remove(&path).ok_or(Error::NotThere)?;
+        self.command(Command::Unobserve { id, path });
+        Ok(())
+    }
+
+    /// Whether this handle is master at `path` now. Never waits and takes no lock.
+    pub fn is_master(&self, path: &str) -> bool {
+        self.seats.pin().get(path).is_some_and(|(_, seat)| seat.is_master())
+    }
+
+    /// Resigns everywhere, ends the session, and waits until the last callback has run: up to 2 s for the
+    /// server's word that the session is over, and for a callback that is running. A second close does nothing.
+    ///
+    /// # Errors
+    /// [`Error::InCallback`] on the handle's callback thread, and nothing has happened; [`Error::ConnectionLoss`]
+    /// when no server confirmed the end of the session: the handle is closed all the same.
+    pub fn close(&self) -> Result<(), Error> {
+        if self.callbacks.is_current_thread() {
+            return Err(Error::InCallback);
+        }
+        match self.changes() {
+            Ok(mut changes) => changes.closed = true,
+            Err(_) => return Ok(()),
+        }
+        self.seats.pin().clear();
+        let (closed, confirmation) = mpsc::sync_channel(1);
+        self.command(Command::Close(closed));
+        let confirmed = confirmation.recv().unwrap_or(false);
+        let thread = self.callback_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // It ends when the session's task has dropped its outlet, and does not panic: see `thread::spawn`.
+            let _ = thread.join();
+        }
+        confirmed.then_some(()).ok_or(Error::ConnectionLoss)
+    }
+
+    fn check_path(&self, path: &str) -> Result<Arc<str>, Error> {
+        let fits = self.chroot_len + path.len() <= PATH_MAX;
+        if fits && hosts::is_path(path) {
+            Ok(path.into())
+        } else {
+            Err(Error::BadPath)
+        }
+    }
+
+    fn changes(&self) -> Result<std::sync::MutexGuard<'_, Changes>, Error> {
+        let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        if changes.closed {
+            return Err(Error::BadHandle);
+        }
+        Ok(changes)
+    }
+
+    fn new_party(&self) -> PartyId {
+        PartyId(self.next_party.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The session's task takes commands until it is closed. Should it have failed, everybody has been told so.
+    fn command(&self, command: Command) {
+        let _ = self.session.command(command);
+    }
+}
+
+impl Drop for Election {
+    fn drop(&mut self) {
+        // From inside a callback of its own a handle cannot wait for that callback: the session closes by itself.
+        let _ = self.close();
+    }
+}

@@ -1,0 +1,126 @@
+//! What a call on a handle can fail with.
+
+use std::fmt;
+
+/// Why a call did nothing. [`code`](Error::code) is its number in `election.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The handle is closed, or never was one.
+    BadHandle,
+    /// The connect string is malformed.
+    BadHosts,
+    /// There are no options where options are needed.
+    BadOptions,
+    /// A time is out of range.
+    BadTimeout,
+    /// The path is malformed or too long.
+    BadPath,
+    /// The value is too long.
+    BadValue,
+    /// There is no function where a function is needed.
+    BadCallback,
+    /// There is no place for the result.
+    BadResult,
+    /// This handle stands, or watches, there already.
+    Already,
+    /// This handle does not stand, or does not watch, there.
+    NotThere,
+    /// That cannot be done inside a callback of the same handle.
+    InCallback,
+    /// What was waited for did not come in time.
+    Timeout,
+    /// No server confirmed it.
+    ConnectionLoss,
+    /// The system has no thread or descriptor left.
+    NoResources,
+    /// The library failed.
+    Internal,
+}
+
+impl Error {
+    /// The number of this error in `election.h`.
+    pub const fn code(self) -> i32 {
+        match self {
+            Error::ConnectionLoss => -4,
+            Error::Timeout => -7,
+            Error::BadHandle => -1001,
+            Error::BadHosts => -1002,
+            Error::BadOptions => -1003,
+            Error::BadTimeout => -1004,
+            Error::BadPath => -1005,
+            Error::BadValue => -1006,
+            Error::BadCallback => -1007,
+            Error::BadResult => -1008,
+            Error::Already => -1010,
+            Error::NotThere => -1011,
+            Error::InCallback => -1012,
+            Error::NoResources => -1015,
+            Error::Internal => -1016,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(explain(self.code()).trim_end_matches('\0'))
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// A sentence for a number of `election.h`, or of ZooKeeper; it ends with a 0 byte.
+pub fn explain(rc: i32) -> &'static str {
+    match rc {
+        0 => "ok\0",
+        -1 => "ZooKeeper: system error\0",
+        -2 => "ZooKeeper: runtime inconsistency\0",
+        -3 => "ZooKeeper: data inconsistency\0",
+        -4 => "the connection to ZooKeeper is broken or could not be made\0",
+        -5 => "ZooKeeper: marshalling error\0",
+        -6 => "the ZooKeeper server does not know this kind of request\0",
+        -7 => "what was waited for did not come in the time given\0",
+        -8 => "the ZooKeeper server found a request malformed\0",
+        -9 => "ZooKeeper: invalid state\0",
+        -13 => "ZooKeeper: no new leader configuration\0",
+        -14 => "ZooKeeper: a reconfiguration is under way\0",
+        -100 => "ZooKeeper: API error\0",
+        -101 => "there is no znode at the path\0",
+        -102 => "ZooKeeper's access control lists do not allow it\0",
+        -103 => "the znode has another version\0",
+        -108 => "an ephemeral znode stands where a parent of the path should be\0",
+        -110 => "another contender's znode stands at the path\0",
+        -111 => "the znode has children\0",
+        -112 => "the session is over\0",
+        -113 => "ZooKeeper: invalid callback\0",
+        -114 => "the ZooKeeper server refused the access control list\0",
+        -115 => "the ZooKeeper server refused the credentials\0",
+        -116 => "the handle is being closed\0",
+        -117 => "ZooKeeper: nothing to do\0",
+        -118 => "the session has moved to another server\0",
+        -119 => "the ZooKeeper server is read-only\0",
+        -120 => "ZooKeeper: a local session cannot own an ephemeral znode\0",
+        -121 => "ZooKeeper: no such watcher\0",
+        -122 => "ZooKeeper: request timeout\0",
+        -123 => "ZooKeeper: reconfiguration is disabled\0",
+        -124 => "ZooKeeper: the session must authenticate by SASL\0",
+        -125 => "a quota on the path is used up\0",
+        -127 => "the ZooKeeper server is overloaded and turned the request away\0",
+        -1001 => "the handle is NULL, closed, or never was one\0",
+        -1002 => "the hosts are NULL, empty, malformed, or not UTF-8\0",
+        -1003 => "the options are NULL\0",
+        -1004 => "a time is out of range\0",
+        -1005 => "the path is NULL, malformed, too long, or not UTF-8\0",
+        -1006 => "the value is NULL or too long\0",
+        -1007 => "the callback is NULL\0",
+        -1008 => "the place for the result is NULL\0",
+        -1010 => "this handle stands for, or watches, that path already\0",
+        -1011 => "this handle does not stand for, or does not watch, that path\0",
+        -1012 => "that cannot be done inside a callback of the same handle\0",
+        -1013 => "a znode that is not ephemeral stands at the path\0",
+        -1014 => "the candidate resigned\0",
+        -1015 => "the system has no thread or descriptor left\0",
+        -1016 => "the library failed; a bug, please report it\0",
+        _ => "unknown error\0",
+    }
+}

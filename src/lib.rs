@@ -1,0 +1,22 @@
+//! Master election on Apache ZooKeeper, for C, C++, Python and Rust.
+//!
+//! Layers, from the caller to the wire; imports go this way only:
+//!
+//! - [`ffi`]: the C API, `include/election.h`;
+//! - [`handle`]: the safe Rust API;
+//! - `driver`: threads, clocks and the ZooKeeper client;
+//! - [`core`](mod@core): the election logic, without I/O.
+//!
+//! A Rust program uses [`Election`].
+
+#![deny(unsafe_op_in_unsafe_fn)]
+
+pub mod core;
+mod driver;
+#[doc(hidden)]
+#[allow(non_camel_case_types, clippy::missing_safety_doc)]
+pub mod ffi;
+pub mod handle;
+
+pub use crate::core::{Event, Master, Reason, Role};
+pub use crate::handle::{Election, Error, Options};

@@ -1,0 +1,281 @@
+/* What the C programs of this folder share: checks that name their line, and a record of what callbacks heard.
+ *
+ * A program that succeeds says nothing at all. So whatever the library might print is noticed. */
+
+#ifndef CHECK_H
+#define CHECK_H
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "election.h"
+
+/* For what comes in milliseconds on an idle machine, and must come. */
+#define PATIENCE_MS 30000
+
+/* Where the program is; tells what hangs. */
+static volatile sig_atomic_t line_reached;
+
+static void fail(const char *file, int line, const char *what)
+{
+    fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, what);
+    _exit(1);
+}
+
+static void fail_int(const char *file, int line, const char *what, long long expected, long long got)
+{
+    fprintf(stderr, "%s:%d: %s is %lld, not %lld\n", file, line, what, got, expected);
+    _exit(1);
+}
+
+#define CHECK(what)                              \
+    do {                                         \
+        line_reached = __LINE__;                 \
+        if (!(what))                             \
+            fail(__FILE__, __LINE__, #what);     \
+    } while (0)
+
+#define CHECK_INT(expected, what)                                            \
+    do {                                                                     \
+        long long got_;                                                      \
+        line_reached = __LINE__;                                             \
+        got_ = (long long)(what);                                            \
+        if (got_ != (long long)(expected))                                   \
+            fail_int(__FILE__, __LINE__, #what, (long long)(expected), got_); \
+    } while (0)
+
+static void is_stuck(int signal_number)
+{
+    char text[] = "stuck after line 00000\n";
+    long line = line_reached;
+    (void)signal_number;
+    for (size_t digit = sizeof text - 3; text[digit] == '0'; digit--, line /= 10)
+        text[digit] = (char)('0' + line % 10);
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
+        _exit(3);
+    _exit(2);
+}
+
+/* Ends the program, and says where it was, when it is not over by then. */
+static void give_up_after(unsigned seconds)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = is_stuck;
+    sigaction(SIGALRM, &action, NULL);
+    alarm(seconds);
+}
+
+static int64_t clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void sleep_ms(int ms)
+{
+    struct timespec pause = {ms / 1000, (long)(ms % 1000) * 1000000};
+    nanosleep(&pause, NULL);
+}
+
+/* What one callback was told: an election_event_t, or an election_master_t. */
+struct heard {
+    size_t size;
+    char path[256];
+    int role;
+    int reason;
+    int rc;
+    char *value;
+    size_t value_len;
+    int64_t token;
+    int64_t session_id;
+    int64_t since_ms;
+    /* What election_is_master said inside the callback. */
+    int is_master;
+    pthread_t thread;
+};
+
+#define HEARD_MAX 32
+
+/* The ctx of one go_to_election or watch_master. */
+struct record {
+    pthread_mutex_t lock;
+    pthread_cond_t news;
+    election_t *handle;
+    struct heard heard[HEARD_MAX];
+    int count;
+    int freed;
+    pthread_t freeing_thread;
+    /* More to do inside the callback, and inside free_ctx; may be NULL. */
+    void (*then)(struct record *record, const struct heard *heard);
+    void (*at_free)(struct record *record);
+};
+
+static void record_init(struct record *record, election_t *handle)
+{
+    memset(record, 0, sizeof *record);
+    pthread_mutex_init(&record->lock, NULL);
+    pthread_cond_init(&record->news, NULL);
+    record->handle = handle;
+}
+
+static void record_done(struct record *record)
+{
+    for (int i = 0; i < record->count; i++)
+        free(record->heard[i].value);
+    pthread_mutex_destroy(&record->lock);
+    pthread_cond_destroy(&record->news);
+}
+
+static void record_add(struct record *record, struct heard heard, const char *path, const char *value)
+{
+    struct heard *kept;
+    CHECK(path != NULL && strlen(path) < sizeof heard.path);
+    CHECK(value != NULL);
+    CHECK_INT(0, value[heard.value_len]);
+    strcpy(heard.path, path);
+    heard.value = malloc(heard.value_len + 1);
+    CHECK(heard.value != NULL);
+    memcpy(heard.value, value, heard.value_len + 1);
+    heard.thread = pthread_self();
+
+    pthread_mutex_lock(&record->lock);
+    CHECK_INT(0, record->freed);
+    CHECK(record->count < HEARD_MAX);
+    kept = &record->heard[record->count];
+    *kept = heard;
+    pthread_mutex_unlock(&record->lock);
+
+    if (record->then != NULL)
+        record->then(record, kept);
+
+    pthread_mutex_lock(&record->lock);
+    record->count++;
+    pthread_cond_broadcast(&record->news);
+    pthread_mutex_unlock(&record->lock);
+}
+
+/* An election_role_fn. */
+static void hear_role(const election_event_t *event, void *ctx)
+{
+    struct record *record = ctx;
+    struct heard heard;
+    memset(&heard, 0, sizeof heard);
+    heard.size = event->size;
+    heard.role = event->role;
+    heard.reason = event->reason;
+    heard.rc = event->rc;
+    heard.value_len = event->value_len;
+    heard.token = event->token;
+    heard.is_master = election_is_master(record->handle, event->path);
+    record_add(record, heard, event->path, event->value);
+}
+
+/* An election_master_fn. */
+static void hear_master(const election_master_t *master, void *ctx)
+{
+    struct heard heard;
+    memset(&heard, 0, sizeof heard);
+    heard.size = master->size;
+    heard.rc = master->rc;
+    heard.value_len = master->value_len;
+    heard.token = master->token;
+    heard.session_id = master->session_id;
+    heard.since_ms = master->since_ms;
+    record_add(ctx, heard, master->path, master->value);
+}
+
+/* An election_free_fn. */
+static void hear_free(void *ctx)
+{
+    struct record *record = ctx;
+    if (record->at_free != NULL)
+        record->at_free(record);
+    pthread_mutex_lock(&record->lock);
+    record->freed++;
+    record->freeing_thread = pthread_self();
+    pthread_cond_broadcast(&record->news);
+    pthread_mutex_unlock(&record->lock);
+}
+
+static int record_count(struct record *record)
+{
+    int count;
+    pthread_mutex_lock(&record->lock);
+    count = record->count;
+    pthread_mutex_unlock(&record->lock);
+    return count;
+}
+
+static int record_freed(struct record *record)
+{
+    int freed;
+    pthread_mutex_lock(&record->lock);
+    freed = record->freed;
+    pthread_mutex_unlock(&record->lock);
+    return freed;
+}
+
+/* Waits until so many callbacks were heard, and free_ctx so many times; says whether that came. */
+static int record_wait(struct record *record, int count, int freed)
+{
+    struct timespec until;
+    int came;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PATIENCE_MS / 1000;
+    pthread_mutex_lock(&record->lock);
+    while (record->count < count || record->freed < freed)
+        if (pthread_cond_timedwait(&record->news, &record->lock, &until) != 0)
+            break;
+    came = record->count >= count && record->freed >= freed;
+    pthread_mutex_unlock(&record->lock);
+    return came;
+}
+
+/* The threads of this process but the main one must have every signal blocked that can be. Returns how many
+ * threads there are in all. */
+static int check_signals_and_count_threads(void)
+{
+    int count = 0;
+    /* A thread may end between being listed and being read, so numbers are tried in place of a snapshot. */
+    FILE *list = popen("ls /proc/$PPID/task", "r");
+    long task;
+    CHECK(list != NULL);
+    while (fscanf(list, "%ld", &task) == 1) {
+        char path[64], line[256];
+        FILE *status;
+        unsigned long long blocked = 0;
+        int is_read = 0;
+        snprintf(path, sizeof path, "/proc/self/task/%ld/status", task);
+        status = fopen(path, "r");
+        if (status == NULL)
+            continue;
+        while (fgets(line, sizeof line, status) != NULL)
+            is_read |= sscanf(line, "SigBlk: %llx", &blocked) == 1;
+        fclose(status);
+        if (!is_read)
+            continue;
+        count++;
+        if (task == (long)getpid())
+            continue;
+        for (int number = 1; number <= 64; number++) {
+            /* Two that nobody can block, and two that belong to the C library. */
+            int is_free = number == SIGKILL || number == SIGSTOP || number == 32 || number == 33;
+            if (!is_free && (blocked >> (number - 1) & 1) == 0) {
+                fprintf(stderr, "thread %ld would take signal %d\n", task, number);
+                _exit(1);
+            }
+        }
+    }
+    pclose(list);
+    return count;
+}
+
+#endif

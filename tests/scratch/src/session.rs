@@ -1,0 +1,163 @@
+//! A client of a few lines that speaks ZooKeeper's protocol by hand: enough for a test to make a znode, to look at one, and to
+//! take a session away from its owner.
+
+use crate::frame::{put_buffer, put_i32, put_i64, read_frame, write_frame, Rest};
+use crate::opcode;
+use std::io::{self, ErrorKind};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const NO_NODE: i32 = -101;
+const ALL_PERMISSIONS: i32 = 31;
+/// The `xid` of what the server says unasked.
+const UNASKED: i32 = -1;
+
+/// What a server granted to a client: whoever knows it can take the session over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    pub id: i64,
+    pub password: Vec<u8>,
+    pub timeout_ms: i32,
+}
+
+impl Session {
+    /// Reads a ConnectResponse. A refused session, expired or with a wrong password, has the id 0 and a timeout of 0.
+    pub(crate) fn of_connect_response(frame: &[u8]) -> Option<Session> {
+        let mut rest = Rest(frame);
+        let _protocol_version = rest.take_i32()?;
+        let timeout_ms = rest.take_i32()?;
+        let id = rest.take_i64()?;
+        let password = rest.take_buffer()?.to_vec();
+        (id != 0 && timeout_ms > 0).then_some(Session { id, password, timeout_ms })
+    }
+}
+
+/// A server's answer to one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub xid: i32,
+    pub zxid: i64,
+    /// 0, or ZooKeeper's error code, such as -101 for no node.
+    pub err: i32,
+    pub body: Vec<u8>,
+}
+
+/// A connection with a session. It sends no pings of its own accord; dropping it closes the connection, not the session.
+#[derive(Debug)]
+pub struct RawClient {
+    stream: TcpStream,
+    session: Session,
+    last_xid: i32,
+}
+
+impl RawClient {
+    /// Connects to one server, `ip:port`, and makes a session.
+    pub fn connect(host: &str, timeout_ms: i32) -> io::Result<RawClient> {
+        RawClient::greet(host, timeout_ms, 0, &[0; 16])
+    }
+
+    /// Connects to one server and takes a session over. `PermissionDenied` when the server says the session has expired, or
+    /// the password is wrong.
+    pub fn resume(host: &str, session: &Session) -> io::Result<RawClient> {
+        RawClient::greet(host, session.timeout_ms, session.id, &session.password)
+    }
+
+    fn greet(host: &str, timeout_ms: i32, id: i64, password: &[u8]) -> io::Result<RawClient> {
+        let addr = host.to_socket_addrs()?.next().ok_or(ErrorKind::NotFound)?;
+        let mut stream = TcpStream::connect_timeout(&addr, ANSWER_TIMEOUT)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        let mut request = Vec::new();
+        put_i32(&mut request, 0); // protocol version
+        put_i64(&mut request, 0); // last zxid seen
+        put_i32(&mut request, timeout_ms);
+        put_i64(&mut request, id);
+        put_buffer(&mut request, password);
+        request.push(0); // not read-only
+        write_frame(&mut stream, &request)?;
+        let response = read_frame(&mut stream)?.ok_or(ErrorKind::UnexpectedEof)?;
+        let session = Session::of_connect_response(&response).ok_or(ErrorKind::PermissionDenied)?;
+        Ok(RawClient { stream, session, last_xid: 0 })
+    }
+
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Sends a request and returns its `xid`.
+    pub fn send(&mut self, opcode: i32, body: &[u8]) -> io::Result<i32> {
+        self.last_xid += 1;
+        let mut frame = Vec::new();
+        put_i32(&mut frame, self.last_xid);
+        put_i32(&mut frame, opcode);
+        frame.extend_from_slice(body);
+        write_frame(&mut self.stream, &frame)?;
+        Ok(self.last_xid)
+    }
+
+    /// The next reply; `UnexpectedEof` when the connection ends first.
+    pub fn receive(&mut self) -> io::Result<Reply> {
+        loop {
+            let frame = read_frame(&mut self.stream)?.ok_or(ErrorKind::UnexpectedEof)?;
+            let mut rest = Rest(&frame);
+            let mut header = || Some((rest.take_i32()?, rest.take_i64()?, rest.take_i32()?));
+            let (xid, zxid, err) = header().ok_or(ErrorKind::InvalidData)?;
+            if xid != UNASKED {
+                let body = rest.0.to_vec();
+                return Ok(Reply { xid, zxid, err, body });
+            }
+        }
+    }
+
+    /// Sends a request and waits for its reply.
+    pub fn request(&mut self, opcode: i32, body: &[u8]) -> io::Result<Reply> {
+        let xid = self.send(opcode, body)?;
+        let reply = self.receive()?;
+        match reply.xid == xid {
+            true => Ok(reply),
+            false => Err(ErrorKind::InvalidData.into()),
+        }
+    }
+
+    /// Makes a znode that is open to all; `flags` are 1 for ephemeral, 2 for sequence, or both. A refusal is in the reply.
+    pub fn create(&mut self, path: &str, data: &[u8], flags: i32) -> io::Result<Reply> {
+        let mut body = Vec::new();
+        put_buffer(&mut body, path.as_bytes());
+        put_buffer(&mut body, data);
+        put_i32(&mut body, 1);
+        put_i32(&mut body, ALL_PERMISSIONS);
+        put_buffer(&mut body, b"world");
+        put_buffer(&mut body, b"anyone");
+        put_i32(&mut body, flags);
+        self.request(opcode::CREATE, &body)
+    }
+
+    /// Whether a znode exists, as far as this server knows.
+    pub fn exists(&mut self, path: &str) -> io::Result<bool> {
+        let mut body = Vec::new();
+        put_buffer(&mut body, path.as_bytes());
+        body.push(0); // no watch
+        match self.request(opcode::EXISTS, &body)?.err {
+            0 => Ok(true),
+            NO_NODE => Ok(false),
+            err => Err(io::Error::other(format!("exists: error {err}"))),
+        }
+    }
+
+    /// Ends the session and waits until the ensemble has agreed.
+    pub fn close_session(mut self) -> io::Result<()> {
+        match self.request(opcode::CLOSE_SESSION, &[])?.err {
+            0 => Ok(()),
+            err => Err(io::Error::other(format!("close session: error {err}"))),
+        }
+    }
+}
+
+/// Expires somebody's session for real: takes it over with its id and password and closes it, so that its owner finds it
+/// expired, its ephemeral znodes are gone, and no timeout had to be waited for. Says whether the server at `host` did so.
+///
+/// Curator's old `KillSession` did the same.
+pub fn expire_session(host: &str, session_id: i64, password: &[u8]) -> bool {
+    RawClient::greet(host, 10_000, session_id, password).and_then(RawClient::close_session).is_ok()
+}
