@@ -77,8 +77,8 @@ fn write_header() {
         )),
         cpp_compat: true,
         export: cbindgen::ExportConfig {
-            // Functions return it as an int, so nothing else would bring it in.
-            include: vec!["election_rc_t".to_string()],
+            // Functions take and return these as an int, so nothing else would bring them in.
+            include: ["election_rc_t", "election_recipe_t", "election_lease_grade_t"].map(String::from).to_vec(),
             ..Default::default()
         },
         usize_is_size_t: true,

@@ -71,7 +71,7 @@ typedef enum election_reason_t {
     ELECTION_REASON_FOLLOWING = 1,
     /**
      * UNKNOWN: the connection is broken or could not be made. It is tried for ever; the role is told when it
-     * is back.
+     * is back. A master is not told of a break that is over before its lease ends: it stays master.
      */
     ELECTION_REASON_SUSPENDED = 2,
     /** UNKNOWN: the session is over, and our znode with it. The place is contended for in a new session. */
@@ -88,6 +88,18 @@ typedef enum election_reason_t {
     ELECTION_REASON_CLOSED = 8,
     /** UNKNOWN: the library failed. The last event of this candidate. */
     ELECTION_REASON_FAILED = 9,
+    /**
+     * UNKNOWN: the lease ran out before a server could prove that the session lives. That mastership is over
+     * for good; the place is contended for anew.
+     */
+    ELECTION_REASON_LAPSED = 10,
+    /** UNKNOWN: elected, but the grace delay is not over. MASTER follows, if nothing comes between. */
+    ELECTION_REASON_GRACE = 11,
+    /**
+     * UNKNOWN: in the queue stands a contender of another recipe, who would be master besides ours. Nobody
+     * here becomes master until it has gone.
+     */
+    ELECTION_REASON_STRANGER = 12,
 } election_reason_t;
 
 /**
@@ -111,10 +123,14 @@ typedef enum election_rc_t {
     ELECTION_NONODE = -101,
     /** ZooKeeper's access control lists do not allow it. */
     ELECTION_NOAUTH = -102,
+    /** The znode has another version. */
+    ELECTION_BADVERSION = -103,
     /** An ephemeral znode stands where a parent of the path should be. */
     ELECTION_NOCHILDRENFOREPHEMERALS = -108,
     /** Another contender's znode stands at the path: slave. */
     ELECTION_NODEEXISTS = -110,
+    /** The znode has children. */
+    ELECTION_NOTEMPTY = -111,
     /** The session is over; a new one is opened by itself. */
     ELECTION_SESSIONEXPIRED = -112,
     /** The server refused the access control list of a znode. */
@@ -143,6 +159,8 @@ typedef enum election_rc_t {
     ELECTION_BAD_CALLBACK = -1007,
     /** The place for the result is NULL. */
     ELECTION_BAD_RESULT = -1008,
+    /** The recipe is none of election_recipe_t. */
+    ELECTION_BAD_RECIPE = -1009,
     /** This handle stands for, or watches, that path already. */
     ELECTION_ALREADY = -1010,
     /** This handle does not stand for, or does not watch, that path. */
@@ -157,7 +175,53 @@ typedef enum election_rc_t {
     ELECTION_NO_RESOURCES = -1015,
     /** The library failed; a bug, please report it. */
     ELECTION_INTERNAL = -1016,
+    /** The lease ran out: for too long no server proved that the session lives. */
+    ELECTION_LAPSED = -1017,
+    /** Elected, but the grace delay is not over. */
+    ELECTION_GRACE = -1018,
+    /** Somebody stands at the path whom this recipe does not count, or who does not count us. */
+    ELECTION_STRANGER = -1019,
+    /** Not master, or no longer: nothing was written. */
+    ELECTION_NOT_MASTER = -1020,
+    /** The token is smaller than one that was seen before: an old master's. */
+    ELECTION_STALE_TOKEN = -1021,
+    /** The lease grade is none of election_lease_grade_t. */
+    ELECTION_BAD_GRADE = -1022,
 } election_rc_t;
+
+/** How the candidates of an election find out who is master. All members of one election use the same. */
+typedef enum election_recipe_t {
+    /** One ephemeral znode at the path: whoever creates it is master. Shared with hand-rolled programs. */
+    ELECTION_RECIPE_NODE = 0,
+    /**
+     * Ephemeral sequential children of the path, the lowest leads, each wakes only the next: for many
+     * candidates. Named as Apache Curator's LeaderLatch names them, `_c_<uuid>-latch-SEQ`.
+     */
+    ELECTION_RECIPE_QUEUE = 1,
+    /** The same, named as Curator's LeaderSelector and InterProcessMutex do, `_c_<uuid>-lock-SEQ`. */
+    ELECTION_RECIPE_QUEUE_CURATOR_LOCK = 2,
+    /** The same, named as kazoo's Election and Lock do, `<32 hex>__lock__SEQ`. */
+    ELECTION_RECIPE_QUEUE_KAZOO = 3,
+    /** The same, named as ZooKeeper's documented recipe does, `<guid>-n_SEQ`. */
+    ELECTION_RECIPE_QUEUE_ZOOKEEPER = 4,
+    /** The same, named `w-SEQ`. */
+    ELECTION_RECIPE_QUEUE_W = 5,
+} election_recipe_t;
+
+/** What the lease of a master rests on. */
+typedef enum election_lease_grade_t {
+    /**
+     * A transaction that changes nothing, committed eight times in a session timeout, one for all elections
+     * that the handle leads. Never two masters.
+     */
+    ELECTION_LEASE_COMMITTED = 0,
+    /**
+     * Any answer of the server; costs no writes. WEAKER: when the master's server is cut off from the other
+     * servers but not from the master, there are two masters until that server notices (its syncLimit times
+     * its tickTime, 10 s by default).
+     */
+    ELECTION_LEASE_ANSWERED = 1,
+} election_lease_grade_t;
 
 /** What election_open is told beyond the hosts. Opaque; it belongs to one thread at a time. */
 typedef struct election_options_t election_options_t;
@@ -167,6 +231,9 @@ typedef struct election_options_t election_options_t;
  * library never follows it, so one that is closed or was never opened is told by ELECTION_BAD_HANDLE.
  */
 typedef struct election_t election_t;
+
+/** Refuses the tokens of old masters, on the side that is written to. */
+typedef struct election_verifier_t election_verifier_t;
 
 /**
  * What a candidate is told, whenever its role changes. It and what it points to live until the callback
@@ -258,8 +325,8 @@ const char *election_version(void);
 const char *election_strerror(int rc);
 
 /**
- * Make options with the defaults: a session timeout of 10,000 ms, and no wait for the first connection.
- * Free them with election_options_free. NULL when there is no memory.
+ * Make options with the defaults: a session timeout of 10,000 ms, no wait for the first connection, the recipe
+ * ELECTION_RECIPE_NODE, no grace delay, ELECTION_LEASE_COMMITTED, no extra margin, tick not known. Free them with election_options_free. NULL when there is no memory.
  */
 election_options_t *election_options_new(void);
 
@@ -284,6 +351,47 @@ int election_options_set_session_timeout_ms(election_options_t *options,
  */
 int election_options_set_connect_timeout_ms(election_options_t *options,
                                             int connect_timeout_ms);
+
+/**
+ * Set the recipe of the elections on a handle, a number of election_recipe_t.
+ *
+ * Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_RECIPE.
+ */
+int election_options_set_recipe(election_options_t *options, int recipe);
+
+/**
+ * Set for how long a new master waits before it is told, so that what the old one had begun can end. In the
+ * meantime its reason is ELECTION_REASON_GRACE. 0, the default, to 3,600,000 ms.
+ *
+ * Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
+ */
+int election_options_set_grace_ms(election_options_t *options,
+                                  int grace_ms);
+
+/**
+ * Set what the lease rests on, a number of election_lease_grade_t.
+ *
+ * Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_GRADE.
+ */
+int election_options_set_lease_grade(election_options_t *options, int lease_grade);
+
+/**
+ * Set by how much a lease ends sooner than safety asks for. 0, the default, to 3,600,000 ms; from about half of
+ * the session timeout on nobody becomes master.
+ *
+ * Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
+ */
+int election_options_set_lease_margin_ms(election_options_t *options,
+                                         int lease_margin_ms);
+
+/**
+ * Tell the `tickTime` of the servers, which makes leases longer where it is much less than half of the session
+ * timeout. A number that is too small makes leases unsafe. 0, the default, is not known; to 3,600,000 ms.
+ *
+ * Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
+ */
+int election_options_set_tick_ms(election_options_t *options,
+                                 int tick_ms);
 
 /**
  * Open a session with ZooKeeper. `hosts` is "host:port,host:port,.../chroot": the port may be left out (2181),
@@ -348,13 +456,97 @@ int election_resign(election_t *handle,
                     const char *path);
 
 /**
- * Ask whether this handle is master at `path` now. Never waits, takes no lock, and may be called from any
- * thread as often as one likes.
+ * Ask whether this handle is master at `path` now. The clock (CLOCK_BOOTTIME) is compared with the lease at the
+ * time of the call: a process that was stopped for longer hears no at its first call. Never waits, takes no
+ * lock, and may be called from any thread as often as one likes.
  *
  * Returns 1 for yes, and 0 for everything else: slave, unknown, not standing there, a bad handle or path.
  */
 int election_is_master(const election_t *handle,
                        const char *path);
+
+/**
+ * As election_is_master, with what to know of the mastership: `*token`, to be sent along with each write; and
+ * `*left_ns`, for how many nanoseconds from now the lease holds if nothing else is heard. Either may be NULL;
+ * both are written only when the answer is 1.
+ *
+ * Between the answer and what is done with it the process may be stopped for any time: where that must not do
+ * harm, let the other side check the token, or use a fenced write.
+ */
+int election_lease(const election_t *handle,
+                   const char *path,
+                   int64_t *token,
+                   int64_t *left_ns);
+
+/**
+ * Create a persistent znode at `target` if, in one transaction with that, our znode at `path` still stands: a
+ * write to ZooKeeper that an old master cannot do. `path` is that of the election; parents of `target` are not
+ * made. Waits for the answer, up to `timeout_ms` (1 to 3,600,000); in a callback, too.
+ *
+ * With ELECTION_RECIPE_NODE, a znode that another contender has created at `path` after somebody deleted ours
+ * counts as ours until we have heard of it; in a queue it does not.
+ *
+ * Returns ELECTION_OK. Else nothing was written: ELECTION_NOT_MASTER when the mastership does not stand;
+ * ELECTION_NODEEXISTS, ELECTION_NONODE (no parent) and other numbers of ZooKeeper's when it refused the write;
+ * ELECTION_BAD_HANDLE, ELECTION_BAD_PATH (either), ELECTION_BAD_VALUE, ELECTION_BAD_TIMEOUT. Nobody knows
+ * whether it was written: ELECTION_CONNECTIONLOSS, ELECTION_OPERATIONTIMEOUT.
+ */
+int election_fenced_create(election_t *handle,
+                           const char *path,
+                           const char *target,
+                           const void *value,
+                           size_t value_len,
+                           int timeout_ms);
+
+/**
+ * Set the value of the znode at `target` if, in one transaction with that, our znode at `path` still stands.
+ * `version` is the data version that it must have, or -1 for any. See election_fenced_create.
+ *
+ * Returns as election_fenced_create; ELECTION_NONODE when there is no znode at `target`, ELECTION_BADVERSION
+ * when it has another version.
+ */
+int election_fenced_set(election_t *handle,
+                        const char *path,
+                        const char *target,
+                        const void *value,
+                        size_t value_len,
+                        int version,
+                        int timeout_ms);
+
+/**
+ * Delete the znode at `target` if, in one transaction with that, our znode at `path` still stands. `version` is
+ * the data version that it must have, or -1 for any. See election_fenced_create.
+ *
+ * Returns as election_fenced_create; ELECTION_NONODE when there is no znode at `target`, ELECTION_BADVERSION
+ * when it has another version, ELECTION_NOTEMPTY when it has children.
+ */
+int election_fenced_delete(election_t *handle,
+                           const char *path,
+                           const char *target,
+                           int version,
+                           int timeout_ms);
+
+/**
+ * Make a verifier of tokens, for the side that a master writes to: a storage node, a device, a payment gate.
+ * One for each election. It starts from `highest`, the highest token that was seen before and stored, or 0.
+ * Free it with election_verifier_free. NULL when there is no memory. It may be used by many threads.
+ */
+election_verifier_t *election_verifier_new(int64_t highest);
+
+/** Free a verifier. NULL is allowed. No other call on it may be under way. */
+void election_verifier_free(election_verifier_t *verifier);
+
+/**
+ * Decide whether a write that carries `token` may be taken, and remember the token if so.
+ *
+ * Returns ELECTION_OK; ELECTION_STALE_TOKEN when a larger one was seen or `token` is not positive: refuse the
+ * write, it is an old master's. ELECTION_BADARGUMENTS when `verifier` is NULL.
+ */
+int election_verifier_admit(const election_verifier_t *verifier,
+                            int64_t token);
+
+/** Get the highest token that a verifier has seen, to be stored with what was written; 0 when `verifier` is NULL. */
+int64_t election_verifier_highest(const election_verifier_t *verifier);
 
 /**
  * Watch who is master at `path`, without standing. `on_master` hears at once who is, and then of each change:

@@ -3,18 +3,22 @@
 mod callbacks;
 mod error;
 mod options;
+mod verifier;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{mpsc, Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crate::core::{Event, Master, PartyId};
-use crate::driver::{self, hosts, Command, Outlet, Seat, Session, Settings};
+use crate::core::{Event, Master, PartyId, Value};
+use crate::driver::{self, guid, hosts, Command, LeaseEnd, Outlet, Seat, Session, Settings, Write, Written};
 
 pub use crate::driver::thread::quietly;
+pub use crate::driver::Mastership;
 use callbacks::{Callbacks, Listener};
 pub use error::{explain, Error};
 pub use options::Options;
+pub use verifier::Verifier;
 
 /// The longest path, in bytes, together with the chroot of the connect string.
 pub const PATH_MAX: usize = 4096;
@@ -26,6 +30,7 @@ pub const VALUE_MAX: usize = 1_000_000;
 /// a callback, except [`close`](Election::close). Dropping it closes it.
 pub struct Election {
     session: Session,
+    lease_end: Arc<LeaseEnd>,
     chroot_len: usize,
     callbacks: Arc<Callbacks>,
     callback_thread: Mutex<Option<JoinHandle<()>>>,
@@ -59,7 +64,8 @@ impl Election {
         let chroot_len = hosts.chroot.len();
         let (notes, inbox) = mpsc::channel();
         let (connected, first_connection) = mpsc::sync_channel(1);
-        let settings = Settings { hosts, session_timeout: options.session_timeout };
+        let settings = Settings { hosts, session_timeout: options.session_timeout, elections: options.elections };
+        let lease_end = Arc::new(LeaseEnd::default());
         let callbacks = Arc::new(Callbacks::default());
         let callback_thread = {
             let callbacks = callbacks.clone();
@@ -67,9 +73,11 @@ impl Election {
         };
         let callback_thread = callback_thread.map_err(|_| Error::NoResources)?;
         // On failure the outlet is dropped, and with it the callback thread ends.
-        let session = driver::open(settings, Outlet::new(notes), connected).map_err(|_| Error::NoResources)?;
+        let session = driver::open(settings, Outlet::new(notes, lease_end.clone()), connected)
+            .map_err(|_| Error::NoResources)?;
         let election = Election {
             session,
+            lease_end,
             chroot_len,
             callbacks,
             callback_thread: Mutex::new(Some(callback_thread)),
@@ -118,19 +126,17 @@ impl Election {
         on_role: impl FnOnce() -> Box<dyn FnMut(&Event) + Send>,
     ) -> Result<(), Error> {
         let path = self.check_path(path)?;
-        if value.len() > VALUE_MAX {
-            return Err(Error::BadValue);
-        }
+        let value = check_value(value)?;
         let changes = self.changes()?;
         if self.seats.pin().contains_key(&path) {
             return Err(Error::Already);
         }
         let id = self.new_party();
-        let seat = Arc::new(Seat::default());
-        let value = value.into();
+        let guid = guid::new().map_err(|_| Error::NoResources)?;
+        let seat = Arc::new(Seat::new(self.lease_end.clone()));
         self.callbacks.add(id, || Listener::Role(on_role()));
         self.seats.pin().insert(path.clone(), (id, seat.clone()));
-        self.command(Command::Stand { id, path, value, seat });
+        self.command(Command::Stand { id, path, value, guid, seat });
         drop(changes);
         Ok(())
     }
@@ -178,9 +184,72 @@ impl Election {
         Ok(())
     }
 
-    /// Whether this handle is master at `path` now. Never waits and takes no lock.
+    /// Whether this handle is master at `path` now: the clock is read and compared with the lease at the time of
+    /// the call. Never waits and takes no lock.
     pub fn is_master(&self, path: &str) -> bool {
-        self.seats.pin().get(path).is_some_and(|(_, seat)| seat.is_master())
+        self.mastership(path).is_some()
+    }
+
+    /// As [`is_master`](Election::is_master), with the token and the time that the lease has left.
+    pub fn mastership(&self, path: &str) -> Option<Mastership> {
+        self.seats.pin().get(path).and_then(|(_, seat)| seat.mastership())
+    }
+
+    /// Creates a persistent znode if, in the same transaction, our mastership at `election` still stands.
+    ///
+    /// # Errors
+    /// See [`fenced_delete`](Election::fenced_delete).
+    pub fn fenced_create(&self, election: &str, path: &str, value: &[u8], timeout: Duration) -> Result<(), Error> {
+        let (path, value) = (self.check_path(path)?, check_value(value)?);
+        self.fenced(election, Write::Create { path, value }, timeout)
+    }
+
+    /// Sets a znode's value if, in the same transaction, our mastership at `election` still stands.
+    ///
+    /// # Errors
+    /// See [`fenced_delete`](Election::fenced_delete).
+    pub fn fenced_set(
+        &self,
+        election: &str,
+        path: &str,
+        value: &[u8],
+        version: Option<i32>,
+        timeout: Duration,
+    ) -> Result<(), Error> {
+        let (path, value) = (self.check_path(path)?, check_value(value)?);
+        self.fenced(election, Write::Set { path, value, version }, timeout)
+    }
+
+    /// Deletes a znode if, in the same transaction, our mastership at `election` still stands.
+    ///
+    /// # Errors
+    /// [`Error::NotMaster`] when it does not stand, [`Error::ZooKeeper`] when the write itself was refused:
+    /// nothing was written then. [`Error::ConnectionLoss`] and [`Error::Timeout`]: nobody knows.
+    /// [`Error::BadPath`], [`Error::BadValue`].
+    pub fn fenced_delete(
+        &self,
+        election: &str,
+        path: &str,
+        version: Option<i32>,
+        timeout: Duration,
+    ) -> Result<(), Error> {
+        let path = self.check_path(path)?;
+        self.fenced(election, Write::Delete { path, version }, timeout)
+    }
+
+    fn fenced(&self, election: &str, write: Write, timeout: Duration) -> Result<(), Error> {
+        let election = self.check_path(election)?;
+        let (written, outcome) = mpsc::sync_channel(1);
+        let changes = self.changes()?;
+        self.command(Command::Write { path: election, write, written });
+        drop(changes);
+        match outcome.recv_timeout(timeout) {
+            Ok(Written::Done) => Ok(()),
+            Ok(Written::NotMaster) => Err(Error::NotMaster),
+            Ok(Written::Refused(rc)) => Err(Error::ZooKeeper(rc)),
+            Ok(Written::Unknown) | Err(mpsc::RecvTimeoutError::Disconnected) => Err(Error::ConnectionLoss),
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(Error::Timeout),
+        }
     }
 
     /// Resigns everywhere, ends the session, and waits until the last callback has run: up to 2 s for the
@@ -233,6 +302,13 @@ impl Election {
     /// The session's task takes commands until it is closed. Should it have failed, everybody has been told so.
     fn command(&self, command: Command) {
         let _ = self.session.command(command);
+    }
+}
+
+fn check_value(value: &[u8]) -> Result<Value, Error> {
+    match value.len() {
+        0..=VALUE_MAX => Ok(value.into()),
+        _ => Err(Error::BadValue),
     }
 }
 

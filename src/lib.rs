@@ -18,5 +18,5 @@ mod driver;
 pub mod ffi;
 pub mod handle;
 
-pub use crate::core::{Event, Master, Reason, Role};
-pub use crate::handle::{Election, Error, Options};
+pub use crate::core::{Dialect, Event, Grade, Master, Reason, Recipe, Role};
+pub use crate::handle::{Election, Error, Mastership, Options, Verifier};

@@ -1,47 +1,30 @@
-//! A candidate: one call of `go_to_election`. It turns where its recipe stands into the events that the caller
-//! hears, each once, and keeps a second candidature for the same path waiting until the first has left.
+//! A candidate: one call of `go_to_election`. Its recipe says where it stands; whether it is told to be master,
+//! the lease and the grace delay say. The caller hears each change once. A second candidature for the same path
+//! waits until the first has left.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::node::{Input, Node, Standing};
+use super::config::{Config, Recipe as Kind};
+use super::node::Node;
+use super::outbox::{Outbox, Party};
+use super::queue::Queue;
+use super::recipe::{Input, Recipe, Standing};
 use super::vocabulary::{rc, Action, Event, Op, PartyId, Reason, RequestId, Role, Time, Value};
 
-/// Who asked for what: each open request, and each armed watch, belongs to a candidate or an observer.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Party {
-    Candidate(Arc<str>),
-    Observer(Arc<str>),
-}
-
-/// What goes out: the actions in order, and who is to get the answers.
-#[derive(Debug, Default)]
-pub struct Outbox {
-    pub actions: VecDeque<Action>,
-    pub routes: BTreeMap<RequestId, Party>,
-    last_request: u64,
-}
-
-impl Outbox {
-    pub fn submit(&mut self, party: Party, op: Op) -> RequestId {
-        self.last_request += 1;
-        let request = RequestId(self.last_request);
-        self.routes.insert(request, party);
-        self.actions.push_back(Action::Submit(request, op));
-        request
-    }
-
-    pub fn unwatch(&mut self, request: RequestId) {
-        self.routes.remove(&request);
-        self.actions.push_back(Action::Unwatch(request));
-    }
+/// What a candidate stands with.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub id: PartyId,
+    pub value: Value,
+    /// A number that no other candidate ever has; in the names of a queue.
+    pub guid: u128,
 }
 
 /// What a recipe may do while it handles an input: ask ZooKeeper, and say where it stands.
 pub struct Desk<'a> {
     path: &'a Arc<str>,
-    id: PartyId,
-    told: &'a mut Option<Event>,
+    teller: &'a mut Teller,
+    lease_end: Option<Time>,
     outbox: &'a mut Outbox,
 }
 
@@ -54,24 +37,75 @@ impl Desk<'_> {
         self.outbox.unwatch(request);
     }
 
-    /// Tell the caller, unless that is what the caller was told last.
-    pub fn tell(&mut self, standing: &Standing, own: &Value) {
-        let event = match standing {
-            Standing::Unknown { reason, rc } => unknown(*reason, *rc),
-            Standing::Slave { master, token } => Event {
-                role: Role::Slave,
-                reason: Reason::Following,
-                rc: rc::NODE_EXISTS,
-                value: master.clone(),
-                token: *token,
-            },
+    pub fn stand(&mut self, standing: &Standing) {
+        self.teller.stand(standing, self.lease_end, self.outbox);
+    }
+}
+
+/// Turns where the recipe stands into what the caller hears.
+#[derive(Debug)]
+struct Teller {
+    id: PartyId,
+    value: Value,
+    grace_ms: u64,
+    /// The token with which the recipe is master, and since when.
+    elected: Option<(i64, Time)>,
+    /// The lease held while the recipe was master: should it run out, that mastership is over.
+    led: bool,
+    told: Option<Event>,
+}
+
+impl Teller {
+    fn stand(&mut self, standing: &Standing, lease_end: Option<Time>, outbox: &mut Outbox) {
+        match standing {
             Standing::Master { token } => {
-                Event { role: Role::Master, reason: Reason::Elected, rc: rc::OK, value: own.clone(), token: *token }
+                if self.elected.is_none_or(|(former, _)| former != *token) {
+                    self.elected = Some((*token, outbox.now));
+                }
+                self.review(lease_end, outbox);
             }
-        };
+            Standing::Slave { master, token } => {
+                self.unseat();
+                let (role, reason, rc) = (Role::Slave, Reason::Following, rc::NODE_EXISTS);
+                self.tell(Event { role, reason, rc, value: master.clone(), token: *token }, outbox);
+            }
+            Standing::Unknown { reason, rc } => {
+                self.unseat();
+                self.tell(unknown(*reason, *rc), outbox);
+            }
+        }
+    }
+
+    fn unseat(&mut self) {
+        self.elected = None;
+        self.led = false;
+    }
+
+    /// Tells the one who is elected, once the lease and the grace delay allow.
+    fn review(&mut self, lease_end: Option<Time>, outbox: &mut Outbox) {
+        let Some((token, since)) = self.elected else { return };
+        if lease_end.is_none_or(|end| end <= outbox.now) {
+            return;
+        }
+        self.led = true;
+        if since.plus_ms(self.grace_ms) > outbox.now {
+            self.tell(unknown(Reason::Grace, rc::GRACE), outbox);
+        } else {
+            let (role, reason, rc) = (Role::Master, Reason::Elected, rc::OK);
+            self.tell(Event { role, reason, rc, value: self.value.clone(), token }, outbox);
+        }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let in_grace = self.told.as_ref().is_some_and(|event| event.reason == Reason::Grace);
+        self.elected.filter(|_| in_grace).map(|(_, since)| since.plus_ms(self.grace_ms))
+    }
+
+    /// Tell the caller, unless that is what the caller was told last.
+    fn tell(&mut self, event: Event, outbox: &mut Outbox) {
         if self.told.as_ref() != Some(&event) {
-            *self.told = Some(event.clone());
-            self.outbox.actions.push_back(Action::TellRole(self.id, event));
+            self.told = Some(event.clone());
+            outbox.actions.push_back(Action::TellRole(self.id, event));
         }
     }
 }
@@ -82,36 +116,43 @@ fn unknown(reason: Reason, rc: i32) -> Event {
 
 #[derive(Debug)]
 pub struct Candidate {
-    id: PartyId,
     path: Arc<str>,
-    recipe: Node,
-    told: Option<Event>,
+    config: Config,
+    recipe: Box<dyn Recipe>,
+    teller: Teller,
     /// Stood again at the same path before the recipe had left it: it starts when that has.
-    successor: Option<(PartyId, Value)>,
+    successor: Option<Entry>,
 }
 
 impl Candidate {
-    pub fn new(id: PartyId, path: Arc<str>, value: Value) -> Candidate {
-        Candidate { id, recipe: Node::new(path.clone(), value), path, told: None, successor: None }
+    pub fn new(path: Arc<str>, entry: Entry, config: Config) -> Candidate {
+        let Entry { id, value, guid } = entry;
+        let recipe: Box<dyn Recipe> = match config.recipe {
+            Kind::Node => Box::new(Node::new(path.clone(), value.clone(), config)),
+            Kind::Queue(dialect) => Box::new(Queue::new(path.clone(), value.clone(), guid, dialect, config)),
+        };
+        let teller = Teller { id, value, grace_ms: config.grace_ms, elected: None, led: false, told: None };
+        Candidate { path, config, recipe, teller, successor: None }
     }
 
-    pub fn handle(&mut self, now: Time, input: Input, outbox: &mut Outbox) {
-        let mut desk = Desk { path: &self.path, id: self.id, told: &mut self.told, outbox };
+    pub fn handle(&mut self, now: Time, input: Input, lease_end: Option<Time>, outbox: &mut Outbox) {
+        let mut desk = Desk { path: &self.path, teller: &mut self.teller, lease_end, outbox };
         self.recipe.handle(now, input, &mut desk);
+        self.teller.review(lease_end, outbox);
     }
 
     /// Stand again at this path, as soon as the candidate that resigned has left it.
-    pub fn succeed(&mut self, id: PartyId, value: Value) {
+    pub fn succeed(&mut self, entry: Entry) {
         assert!(self.successor.is_none(), "one candidature at a time");
-        self.successor = Some((id, value));
+        self.successor = Some(entry);
     }
 
     /// The caller of `id` resigns.
     pub fn resign(&mut self, now: Time, id: PartyId, outbox: &mut Outbox) {
-        if self.id == id {
-            self.handle(now, Input::Leave, outbox);
+        if self.teller.id == id {
+            self.handle(now, Input::Leave, None, outbox);
             outbox.actions.push_back(Action::Dismiss(id));
-        } else if self.successor.as_ref().is_some_and(|(successor, _)| *successor == id) {
+        } else if self.successor.as_ref().is_some_and(|successor| successor.id == id) {
             self.successor = None;
             dismiss(id, Reason::Resigned, rc::RESIGNED, outbox);
         }
@@ -119,9 +160,9 @@ impl Candidate {
 
     /// The handle is closed: say so to whoever still listens.
     pub fn close(&mut self, outbox: &mut Outbox) {
-        let resigned = self.told.as_ref().is_some_and(|event| event.reason == Reason::Resigned);
-        let successor = self.successor.take().map(|(id, _)| id);
-        for id in (!resigned).then_some(self.id).into_iter().chain(successor) {
+        let resigned = self.teller.told.as_ref().is_some_and(|event| event.reason == Reason::Resigned);
+        let successor = self.successor.take().map(|successor| successor.id);
+        for id in (!resigned).then_some(self.teller.id).into_iter().chain(successor) {
             dismiss(id, Reason::Closed, rc::CLOSING, outbox);
         }
     }
@@ -132,15 +173,32 @@ impl Candidate {
     }
 
     pub fn into_successor(self) -> Option<Candidate> {
-        self.successor.map(|(id, value)| Candidate::new(id, self.path, value))
+        let (path, config) = (self.path, self.config);
+        self.successor.map(|entry| Candidate::new(path, entry, config))
     }
 
+    /// When the recipe or the grace delay wants to be looked at.
     pub fn deadline(&self) -> Option<Time> {
-        self.recipe.deadline()
+        self.recipe.deadline().into_iter().chain(self.teller.deadline()).min()
     }
 
     pub fn holds_session(&self) -> bool {
         self.recipe.holds_session()
+    }
+
+    /// The znode with which the recipe is master, whether or not the lease allows to believe it.
+    pub fn elected_by(&self) -> Option<Arc<str>> {
+        self.teller.elected.and_then(|_| self.recipe.own_path())
+    }
+
+    /// Whether the lease held while the recipe was master.
+    pub fn led(&self) -> bool {
+        self.teller.led
+    }
+
+    /// The token of the mastership that the caller was told of and that is not over.
+    pub fn master_token(&self) -> Option<i64> {
+        self.teller.told.as_ref().filter(|event| event.role == Role::Master).map(|event| event.token)
     }
 }
 

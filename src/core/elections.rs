@@ -4,15 +4,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::candidate::{Candidate, Outbox, Party};
-use super::node::Input;
+use super::candidate::{Candidate, Entry};
+use super::config::{Config, Grade, Rule};
+use super::lease::Lease;
 use super::observer::Observer;
-use super::vocabulary::{rc, Action, News, PartyId, Reason, Reply, RequestId, SessionId, Time, Value};
+use super::outbox::{Outbox, Party};
+use super::recipe::Input;
+use super::vocabulary::{rc, Action, News, Op, PartyId, Reason, Reply, RequestId, SessionId, Time, Value};
 
 /// How long a session that holds nothing may stay suspended before a new one is opened in its place. Whoever
 /// holds nothing loses nothing by that, and a fresh session is connected sooner than an old one, whose attempts
 /// come at ever longer distances.
 const RENEW_AFTER_MS: u64 = 1_000;
+
+/// A master proves its lease this often in a session timeout.
+const PROOFS_PER_TIMEOUT: u64 = 8;
+
+/// Whoever only waits lets the server answer this often in a session timeout, so that it has something for its
+/// lease to count from when it is elected.
+const TOUCHES_PER_TIMEOUT: u64 = 5;
+
+/// How many znodes one proof checks; with more elections led, they take turns.
+const CHECKS_PER_PROOF: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Link {
@@ -33,7 +46,19 @@ enum Link {
 /// The elections of one session. See the module `core` for how to drive it.
 #[derive(Debug)]
 pub struct Elections {
+    config: Config,
     link: Link,
+    lease: Lease,
+    /// The lease held when it was last looked at.
+    lease_held: bool,
+    /// When the lease was last worked for: a proof or a touch was sent.
+    last_beat: Time,
+    /// The candidates whose recipe says that they are master.
+    elected: BTreeSet<Arc<str>>,
+    /// The last one whose znode was checked by a proof.
+    last_checked: Option<Arc<str>>,
+    /// What the proofs under way check.
+    proofs: BTreeMap<RequestId, Vec<Arc<str>>>,
     candidates: BTreeMap<Arc<str>, Candidate>,
     observers: BTreeMap<Arc<str>, Observer>,
     /// Each party's next moment, and the same by moment.
@@ -44,29 +69,39 @@ pub struct Elections {
 
 impl Default for Elections {
     fn default() -> Self {
-        Elections::new()
+        Elections::new(Config::default())
     }
 }
 
 impl Elections {
-    pub fn new() -> Elections {
+    pub fn new(config: Config) -> Elections {
         Elections {
+            config,
             link: Link::Fresh,
+            lease: Lease::new(config),
+            lease_held: false,
+            last_beat: Time(0),
+            elected: BTreeSet::new(),
+            last_checked: None,
+            proofs: BTreeMap::new(),
             candidates: BTreeMap::new(),
             observers: BTreeMap::new(),
             deadlines: BTreeMap::new(),
             timetable: BTreeSet::new(),
-            outbox: Outbox::default(),
+            outbox: Outbox::new(),
         }
     }
 
-    /// Stand at `path` with `value`, by the **node** recipe. At most one candidature at a path stands at a time;
-    /// a second one may be handed in once the first has resigned, and starts when that has left.
-    pub fn stand(&mut self, now: Time, id: PartyId, path: Arc<str>, value: Value) {
+    /// Stand at `path` with `value`. At most one candidature at a path stands at a time; a second one may be
+    /// handed in once the first has resigned, and starts when that has left. `guid` is a number that no other
+    /// candidate anywhere has, nor the few that follow it.
+    pub fn stand(&mut self, now: Time, id: PartyId, path: Arc<str>, value: Value, guid: u128) {
+        self.begin(now);
+        let entry = Entry { id, value, guid };
         match self.candidates.get_mut(&path) {
-            Some(leaving) => leaving.succeed(id, value),
+            Some(leaving) => leaving.succeed(entry),
             None => {
-                self.candidates.insert(path.clone(), Candidate::new(id, path.clone(), value));
+                self.candidates.insert(path.clone(), Candidate::new(path.clone(), entry, self.config));
                 self.catch_up(now, &Party::Candidate(path));
             }
         }
@@ -75,6 +110,7 @@ impl Elections {
     /// Stop standing. The candidate hears so at once, as its last news; its znode is deleted, however long it
     /// takes until that can be done.
     pub fn resign(&mut self, now: Time, id: PartyId, path: &Arc<str>) {
+        self.begin(now);
         if let Some(candidate) = self.candidates.get_mut(path) {
             candidate.resign(now, id, &mut self.outbox);
             self.settle(now, &Party::Candidate(path.clone()));
@@ -83,12 +119,14 @@ impl Elections {
 
     /// Report who is master at `path`, and every change. One observer for each path.
     pub fn observe(&mut self, now: Time, id: PartyId, path: Arc<str>) {
-        self.observers.insert(path.clone(), Observer::new(id, path.clone()));
+        self.begin(now);
+        self.observers.insert(path.clone(), Observer::new(id, path.clone(), self.config.recipe));
         self.catch_up(now, &Party::Observer(path));
     }
 
     /// Report no longer.
     pub fn unobserve(&mut self, now: Time, id: PartyId, path: &Arc<str>) {
+        self.begin(now);
         if self.observers.get(path).is_some_and(|observer| observer.id() == id) {
             if let Some(mut observer) = self.observers.remove(path) {
                 observer.stop(&mut self.outbox);
@@ -108,17 +146,25 @@ impl Elections {
         }
         self.deadlines.clear();
         self.timetable.clear();
-        self.outbox.routes.clear();
+        self.elected.clear();
+        self.outbox.forget_requests();
     }
 
-    /// The session is connected: a new one, or the same one again.
-    pub fn handle_connected(&mut self, now: Time, session: SessionId) {
+    /// The session is connected: a new one, which was asked for at `asked_at` or later and has this timeout as
+    /// the server granted it, or the same one again.
+    pub fn handle_connected(&mut self, now: Time, session: SessionId, timeout_ns: u64, asked_at: Time) {
+        self.begin(now);
+        match self.link {
+            Link::Suspended { .. } => self.lease.resumed(now),
+            _ => self.lease.opened(now, timeout_ns, asked_at),
+        }
         self.link = Link::Up(session);
         self.handle_all(now, &Input::Up(session));
     }
 
     /// The connection is broken, or could not be made; `rc` is ZooKeeper's number for why.
     pub fn handle_suspended(&mut self, now: Time, rc: i32) {
+        self.begin(now);
         self.link = match self.link {
             Link::Up(_) => Link::Suspended { rc, renew_at: now.plus_ms(RENEW_AFTER_MS) },
             Link::Suspended { renew_at, .. } => Link::Suspended { rc, renew_at },
@@ -129,23 +175,35 @@ impl Elections {
 
     /// The session is over: no request of it that has no answer yet gets one.
     pub fn handle_expired(&mut self, now: Time) {
+        self.begin(now);
         let rc = rc::SESSION_EXPIRED;
         self.end_session(now, Link::Down { rc }, Reason::Expired, rc);
     }
 
     pub fn handle_reply(&mut self, now: Time, request: RequestId, reply: Reply) {
-        let leaves_watch = matches!(reply, Reply::Read(_) | Reply::Exists(_));
+        self.begin(now);
+        if let Some((sent_at, transaction)) = self.outbox.answered(request) {
+            if reply != Reply::Unknown {
+                let committed = transaction && !matches!(reply, Reply::Refused(_));
+                self.lease.answered(now, sent_at, committed);
+            }
+        }
+        let leaves_watch = matches!(reply, Reply::Read(_) | Reply::Exists(_) | Reply::Listed(_));
         let party = match leaves_watch {
             true => self.outbox.routes.get(&request).cloned(),
             false => self.outbox.routes.remove(&request),
         };
-        if let Some(party) = party {
-            self.handle(now, &party, Input::Reply(request, reply));
+        match party {
+            Some(Party::Lease) => self.proof_ended(now, request, &reply),
+            Some(party) => self.handle(now, &party, Input::Reply(request, reply)),
+            None => {}
         }
+        self.review(now);
     }
 
     /// The watch that `request` left has seen something, and is spent.
     pub fn handle_news(&mut self, now: Time, request: RequestId, news: News) {
+        self.begin(now);
         if let Some(party) = self.outbox.routes.remove(&request) {
             self.handle(now, &party, Input::News(request, news));
         }
@@ -153,6 +211,7 @@ impl Elections {
 
     /// The moment of `poll_timeout` has come.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.begin(now);
         while let Some((at, party)) = self.timetable.first().cloned() {
             if at > now {
                 break;
@@ -169,8 +228,20 @@ impl Elections {
                     self.outbox.actions.push_back(Action::Renew);
                 }
             }
+            Link::Up(_) if self.next_beat().is_some_and(|beat| beat <= now) => self.beat(now),
             _ => {}
         }
+    }
+
+    /// Until when the masters of this session may believe.
+    pub fn lease_end(&self) -> Option<Time> {
+        self.lease.end()
+    }
+
+    /// The token of our mastership at `path`, if we may believe in one at this moment.
+    pub fn master_token(&self, now: Time, path: &str) -> Option<i64> {
+        let candidate = self.candidates.get(path)?;
+        candidate.master_token().filter(|_| self.lease.holds(now))
     }
 
     pub fn poll_action(&mut self) -> Option<Action> {
@@ -179,16 +250,101 @@ impl Elections {
 
     pub fn poll_timeout(&self) -> Option<Time> {
         let next = self.timetable.first().map(|(at, _)| *at);
-        let renew_at = match self.link {
+        let of_link = match self.link {
             Link::Suspended { renew_at, .. } => Some(renew_at),
+            Link::Up(_) => self.next_beat(),
             _ => None,
         };
-        next.into_iter().chain(renew_at).min()
+        let lapse = self.lease.end().filter(|_| self.anyone_leads());
+        next.into_iter().chain(of_link).chain(lapse).min()
+    }
+
+    /// Before anything else is handled: a lease that has run out has run out, whatever is heard now.
+    fn begin(&mut self, now: Time) {
+        self.outbox.now = now;
+        self.lease_held &= self.lease.holds(now);
+        if self.config.keeps(Rule::LapseIsFinal) && !self.lease.holds(now) && self.anyone_leads() {
+            for path in self.elected.clone() {
+                if self.candidates.get(&path).is_some_and(Candidate::led) {
+                    self.handle(now, &Party::Candidate(path), Input::Lapsed);
+                }
+            }
+        }
+    }
+
+    fn anyone_leads(&self) -> bool {
+        let keeps = self.config.keeps(Rule::LapseIsFinal);
+        keeps && self.elected.iter().any(|path| self.candidates.get(path).is_some_and(Candidate::led))
+    }
+
+    /// The lease may have begun to hold: those who are elected may believe.
+    fn review(&mut self, now: Time) {
+        let held = std::mem::replace(&mut self.lease_held, self.lease.holds(now));
+        if self.lease_held && !held {
+            for path in self.elected.clone() {
+                self.handle(now, &Party::Candidate(path), Input::Tick);
+            }
+        }
+    }
+
+    /// When to work for the lease again, while we are connected.
+    fn next_beat(&self) -> Option<Time> {
+        let per_timeout = match (self.elected.is_empty(), self.candidates.is_empty()) {
+            (false, _) => PROOFS_PER_TIMEOUT,
+            (true, false) => TOUCHES_PER_TIMEOUT,
+            (true, true) => return None,
+        };
+        Some(Time(self.last_beat.0 + self.lease.timeout() / per_timeout))
+    }
+
+    /// Works for the lease: a proof while somebody is elected, else a request that costs the others nothing.
+    fn beat(&mut self, now: Time) {
+        self.last_beat = now;
+        let Some(first) = self.candidates.keys().next().cloned() else { return };
+        if self.elected.is_empty() || self.config.grade == Grade::Answered {
+            self.outbox.submit(Party::Lease, Op::Touch { path: first });
+            return;
+        }
+        let checked = self.next_to_check();
+        let own_path = |path: &Arc<str>| self.candidates.get(path)?.elected_by();
+        let paths: Vec<_> = checked.iter().filter_map(own_path).collect();
+        assert!(!paths.is_empty(), "who is elected has a znode");
+        let request = self.outbox.submit(Party::Lease, Op::Prove { paths });
+        self.proofs.insert(request, checked);
+    }
+
+    /// The elected candidates whose turn it is, round and round.
+    fn next_to_check(&mut self) -> Vec<Arc<str>> {
+        let has_znode = |path: &&Arc<str>| self.candidates.get(*path).is_some_and(|c| c.elected_by().is_some());
+        let after = |path: &&Arc<str>| self.last_checked.as_ref().is_none_or(|last| *path > last);
+        let later = self.elected.iter().filter(after);
+        let earlier = self.elected.iter().filter(|path| !after(path));
+        let turn: Vec<_> = later.chain(earlier).filter(has_znode).take(CHECKS_PER_PROOF).cloned().collect();
+        self.last_checked = turn.last().cloned();
+        turn
+    }
+
+    fn proof_ended(&mut self, now: Time, request: RequestId, reply: &Reply) {
+        let checked = self.proofs.remove(&request).unwrap_or_default();
+        if matches!(reply, Reply::Refused(_)) {
+            for path in checked {
+                self.handle(now, &Party::Candidate(path), Input::Doubt);
+            }
+        }
+    }
+
+    /// The znode that stands for our mastership at `path`, if we may believe in one at this moment: a write that
+    /// depends on it is carried out only while it stands.
+    pub fn fence(&self, now: Time, path: &str) -> Option<Arc<str>> {
+        self.master_token(now, path)?;
+        self.candidates.get(path)?.elected_by()
     }
 
     fn end_session(&mut self, now: Time, link: Link, reason: Reason, rc: i32) {
         self.link = link;
-        self.outbox.routes.clear();
+        self.lease.closed();
+        self.proofs.clear();
+        self.outbox.forget_requests();
         self.handle_all(now, &Input::Over(reason, rc));
     }
 
@@ -216,7 +372,7 @@ impl Elections {
         match party {
             Party::Candidate(path) => {
                 if let Some(candidate) = self.candidates.get_mut(path) {
-                    candidate.handle(now, input, &mut self.outbox);
+                    candidate.handle(now, input, self.lease.end(), &mut self.outbox);
                 }
             }
             Party::Observer(path) => {
@@ -224,6 +380,7 @@ impl Elections {
                     observer.handle(now, input, &mut self.outbox);
                 }
             }
+            Party::Lease => {}
         }
         self.settle(now, party);
     }
@@ -239,9 +396,13 @@ impl Elections {
                 }
             }
         }
+        if let Party::Candidate(path) = party {
+            self.note_elected(now, path);
+        }
         let deadline = match party {
             Party::Candidate(path) => self.candidates.get(path).and_then(Candidate::deadline),
             Party::Observer(path) => self.observers.get(path).and_then(Observer::deadline),
+            Party::Lease => None,
         };
         let former = match deadline {
             Some(at) => self.deadlines.insert(party.clone(), at),
@@ -254,6 +415,15 @@ impl Elections {
             if let Some(at) = deadline {
                 self.timetable.insert((at, party.clone()));
             }
+        }
+    }
+
+    /// Keeps the list of the elected. Whoever is elected without a lease gets a proof at once.
+    fn note_elected(&mut self, now: Time, path: &Arc<str>) {
+        if self.candidates.get(path).is_none_or(|candidate| candidate.elected_by().is_none()) {
+            self.elected.remove(path);
+        } else if self.elected.insert(path.clone()) && matches!(self.link, Link::Up(_)) && !self.lease.holds(now) {
+            self.beat(now);
         }
     }
 }

@@ -13,11 +13,19 @@
 
 mod backoff;
 mod candidate;
+mod config;
+mod dialect;
 mod elections;
+mod lease;
 mod node;
 mod observer;
+mod outbox;
+mod queue;
+mod recipe;
 mod vocabulary;
 
+pub use config::{Config, Grade, Recipe, Rule};
+pub use dialect::{is_before, Dialect, Name};
 pub use elections::Elections;
 pub use vocabulary::{
     rc, Action, Event, Master, News, Op, PartyId, Reason, Reply, RequestId, Role, SessionId, Stat, Time, Value,

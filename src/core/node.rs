@@ -12,42 +12,15 @@
 //!   maker is a slave like any other.
 //! - *A watch is armed by the read that succeeds*, never by one that finds nothing, so a znode that goes between
 //!   the create and the read leaves no one waiting: the read says NONODE and the create follows at once.
-//! - *A watch that got lost would wait for ever*, so what is watched is read again every [`REFRESH_MS`].
+//! - *A watch that got lost would wait for ever*, so what is watched is read again every `REFRESH_MS`.
 
 use std::sync::Arc;
 
 use super::backoff::Backoff;
 use super::candidate::Desk;
+use super::config::{Config, Rule};
+use super::recipe::{Input, Recipe, Standing, REFRESH_MS};
 use super::vocabulary::{rc, News, Op, Reason, Reply, RequestId, SessionId, Time, Value, Znode};
-
-/// How long a watch is trusted before the znode is read again, in milliseconds.
-pub const REFRESH_MS: u64 = 30_000;
-
-/// Where a candidate stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    Unknown { reason: Reason, rc: i32 },
-    Slave { master: Value, token: i64 },
-    Master { token: i64 },
-}
-
-/// What happens to a recipe.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// The session is connected.
-    Up(SessionId),
-    /// The connection is broken; the session may live on. With ZooKeeper's number for why.
-    Down(i32),
-    /// The session is over: every znode and every watch of it is gone or going, no answer is to come. With what
-    /// there is to say of it.
-    Over(Reason, i32),
-    Reply(RequestId, Reply),
-    News(RequestId, News),
-    /// The moment that `deadline` named has come.
-    Tick,
-    /// The caller resigns.
-    Leave,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
@@ -80,12 +53,17 @@ pub struct Node {
     armed: Option<RequestId>,
     /// Our znode stands, or a create of ours was answered by silence.
     may_own: bool,
+    /// Our mastership is over though our znode may stand: delete it before standing again.
+    disowned: bool,
     leaving: bool,
     backoff: Backoff,
+    config: Config,
+    /// For `Rule::EarlierSessionIsNotOurs` alone.
+    earlier_sessions: Vec<SessionId>,
 }
 
 impl Node {
-    pub fn new(path: Arc<str>, value: Value) -> Node {
+    pub fn new(path: Arc<str>, value: Value, config: Config) -> Node {
         let standing = Standing::Unknown { reason: Reason::Suspended, rc: rc::CONNECTION_LOSS };
         Node {
             path,
@@ -95,21 +73,29 @@ impl Node {
             session: None,
             armed: None,
             may_own: false,
+            disowned: false,
             leaving: false,
             backoff: Backoff::default(),
+            config,
+            earlier_sessions: Vec::new(),
         }
     }
+}
 
-    pub fn is_gone(&self) -> bool {
+impl Recipe for Node {
+    fn is_gone(&self) -> bool {
         self.state == State::Gone
     }
 
-    /// Whether giving up the session could cost this candidate something: its znode, or knowledge of it.
-    pub fn holds_session(&self) -> bool {
+    fn holds_session(&self) -> bool {
         self.may_own || matches!(self.state, State::Creating(_))
     }
 
-    pub fn deadline(&self) -> Option<Time> {
+    fn own_path(&self) -> Option<Arc<str>> {
+        self.may_own.then(|| self.path.clone())
+    }
+
+    fn deadline(&self) -> Option<Time> {
         match self.state {
             State::Watching { refresh_at, .. } => Some(refresh_at),
             State::Pausing(until) => Some(until),
@@ -117,18 +103,24 @@ impl Node {
         }
     }
 
-    pub fn handle(&mut self, now: Time, input: Input, desk: &mut Desk) {
+    fn handle(&mut self, now: Time, input: Input, desk: &mut Desk) {
         match (self.state.clone(), input) {
             (State::Gone, _) => {}
             (_, Input::Up(session)) => {
                 self.session = Some(session);
+                if !self.earlier_sessions.contains(&session) && !self.config.keeps(Rule::EarlierSessionIsNotOurs) {
+                    self.earlier_sessions.push(session);
+                }
                 if self.state == State::Offline {
                     self.start(now, desk);
                 }
             }
             (state, Input::Down(rc)) => {
                 self.session = None;
-                self.stand(Standing::Unknown { reason: Reason::Suspended, rc }, desk);
+                // A master stays one for as long as the lease holds.
+                if !self.is_master() {
+                    self.stand(Standing::Unknown { reason: Reason::Suspended, rc }, desk);
+                }
                 if matches!(state, State::Watching { .. } | State::Pausing(_)) {
                     self.state = State::Offline;
                 }
@@ -137,13 +129,23 @@ impl Node {
                 self.session = None;
                 self.armed = None;
                 self.may_own = false;
+                self.disowned = false;
                 self.state = if self.leaving { State::Gone } else { State::Offline };
                 self.stand(Standing::Unknown { reason, rc }, desk);
             }
+            (state, Input::Lapsed) => {
+                self.disowned = true;
+                self.stand(Standing::Unknown { reason: Reason::Lapsed, rc: rc::LAPSED }, desk);
+                if let State::Watching { version, .. } = state {
+                    self.delete(version, desk);
+                }
+            }
+            (State::Watching { .. }, Input::Doubt) => self.read(desk),
             (state, Input::Leave) => {
                 self.stand(Standing::Unknown { reason: Reason::Resigned, rc: rc::RESIGNED }, desk);
                 self.leaving = true;
                 match state {
+                    _ if !self.config.keeps(Rule::ResignFindsOut) => self.gone(desk),
                     State::Watching { version, .. } if self.may_own => self.delete(version, desk),
                     State::Watching { .. } | State::Offline | State::Pausing(_) if !self.may_own => self.gone(desk),
                     State::Pausing(_) => self.ask(desk),
@@ -160,6 +162,7 @@ impl Node {
                     } else if self.leaving {
                         self.delete(stat.version, desk);
                     } else {
+                        self.disowned = false;
                         self.stand(Standing::Master { token: stat.czxid }, desk);
                         self.read(desk);
                     }
@@ -173,7 +176,7 @@ impl Node {
                 }
                 Reply::Refused(rc) => self.refused(now, rc, desk),
                 _ => {
-                    self.may_own = true;
+                    self.may_own = self.config.keeps(Rule::UnknownMayBeOurs);
                     self.failed(now, desk);
                 }
             },
@@ -196,13 +199,28 @@ impl Node {
                 }
                 Reply::Refused(rc::NO_NODE) => {
                     self.disarm(desk);
-                    self.vanished(now, desk);
+                    if self.config.keeps(Rule::GoneIsOpen) {
+                        self.vanished(now, desk);
+                    } else {
+                        self.state = State::Offline;
+                    }
                 }
                 Reply::Refused(rc) => self.refused(now, rc, desk),
                 _ => self.failed(now, desk),
             },
             (State::Deleting(asked), Input::Reply(request, reply)) if asked == request => match reply {
-                Reply::Done | Reply::Refused(rc::NO_NODE) => self.gone(desk),
+                Reply::Done | Reply::Refused(rc::NO_NODE) => {
+                    self.may_own = false;
+                    self.disowned = false;
+                    self.disarm(desk);
+                    if self.leaving {
+                        self.gone(desk);
+                    } else if self.session.is_some() {
+                        self.start(now, desk);
+                    } else {
+                        self.state = State::Offline;
+                    }
+                }
                 Reply::Refused(rc::BAD_VERSION) if self.session.is_some() => self.read(desk),
                 _ => self.failed(now, desk),
             },
@@ -210,7 +228,13 @@ impl Node {
             (state, Input::News(request, news)) if self.armed == Some(request) => {
                 self.armed = None;
                 match (state, news) {
+                    (_, News::Deleted) if !self.config.keeps(Rule::DeletedStepsDown) && self.is_master() => {
+                        self.state = State::Offline;
+                    }
                     (State::Watching { .. }, News::Deleted) => self.vanished(now, desk),
+                    (State::Watching { .. }, _) if !self.config.keeps(Rule::WatchAgain) => {
+                        self.state = State::Offline
+                    }
                     (State::Watching { .. }, _) => self.read(desk),
                     (_, News::Deleted) => self.step_down(desk),
                     _ => {} // an answer is under way, or will be asked for, that tells more
@@ -218,16 +242,24 @@ impl Node {
             }
             (State::Watching { refresh_at, .. }, Input::Tick) if now >= refresh_at => self.read(desk),
             (State::Pausing(until), Input::Tick) if now >= until => self.ask(desk),
-            (_, Input::Reply(..) | Input::News(..) | Input::Tick) => {}
+            (_, Input::Reply(..) | Input::News(..) | Input::Tick | Input::Doubt) => {}
         }
-        self.check();
+        if self.config.broken.is_none() {
+            self.check();
+        }
+    }
+}
+
+impl Node {
+    fn is_master(&self) -> bool {
+        matches!(self.standing, Standing::Master { .. })
     }
 
     /// What must be true between any two inputs.
     fn check(&self) {
-        if matches!(self.standing, Standing::Master { .. }) {
+        if self.is_master() {
             assert!(self.may_own, "a master owns its znode");
-            assert!(self.session.is_some(), "a master is connected");
+            assert!(!self.disowned, "and means to keep it");
             assert!(!self.leaving, "one who leaves is no master");
         }
         if matches!(self.state, State::Watching { .. } | State::Pausing(_)) {
@@ -263,7 +295,7 @@ impl Node {
 
     fn read(&mut self, desk: &mut Desk) {
         // A master knows that its znode was there; whoever is not sure asks a server that has caught up.
-        let sync = self.may_own && !matches!(self.standing, Standing::Master { .. });
+        let sync = self.may_own && !self.is_master() && self.config.keeps(Rule::SyncWhenInDoubt);
         let op = Op::Read { path: self.path.clone(), sync };
         self.state = State::Reading(desk.submit(op));
     }
@@ -277,8 +309,11 @@ impl Node {
     fn seen(&mut self, now: Time, session: SessionId, znode: Znode, desk: &mut Desk) {
         let Znode { value, stat } = znode;
         let token = stat.czxid;
-        self.may_own = stat.ephemeral_owner == session.0;
+        let owner = SessionId(stat.ephemeral_owner);
+        let known = self.may_own || self.config.keeps(Rule::UnknownMayBeOurs);
+        self.may_own = owner == session && known || self.earlier_sessions.contains(&owner);
         match (self.may_own, self.leaving) {
+            (true, false) if self.disowned => return self.delete(stat.version, desk),
             (true, true) => return self.delete(stat.version, desk),
             (false, true) => return self.gone(desk),
             (true, false) => {
@@ -300,6 +335,7 @@ impl Node {
     fn vanished(&mut self, now: Time, desk: &mut Desk) {
         self.step_down(desk);
         self.may_own = false;
+        self.disowned = false;
         if self.leaving {
             self.gone(desk);
         } else if self.session.is_some() {
@@ -311,7 +347,7 @@ impl Node {
 
     /// Our znode is gone although nobody here asked for that.
     fn step_down(&mut self, desk: &mut Desk) {
-        if matches!(self.standing, Standing::Master { .. }) {
+        if self.is_master() {
             self.may_own = false;
             self.stand(Standing::Unknown { reason: Reason::Deleted, rc: rc::NO_NODE }, desk);
         }
@@ -319,7 +355,10 @@ impl Node {
 
     /// ZooKeeper said no. It is likely to say no again, so there is no second try at once.
     fn refused(&mut self, now: Time, rc: i32, desk: &mut Desk) {
-        self.stand(Standing::Unknown { reason: Reason::Refused, rc }, desk);
+        // What a master cannot do now it does later; its znode stands.
+        if !self.is_master() {
+            self.stand(Standing::Unknown { reason: Reason::Refused, rc }, desk);
+        }
         self.backoff.failed();
         self.failed(now, desk);
     }
@@ -349,7 +388,7 @@ impl Node {
 
     fn stand(&mut self, standing: Standing, desk: &mut Desk) {
         if !self.leaving {
-            desk.tell(&standing, &self.value);
+            desk.stand(&standing);
             self.standing = standing;
         }
     }

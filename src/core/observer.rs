@@ -1,17 +1,24 @@
 //! An observer: one call of `watch_master` (seeds 000 and 001). It knows who is master at a path, and hears of
-//! every change. A read leaves a watch only where there is something to read, so where nothing is, the watch is
-//! left by `exists` instead.
+//! every change. It watches one znode, in a queue as well: that of the master. A read leaves a watch only where
+//! there is something to read; where nothing is, the watch is left by `exists`, and on an empty queue by the list.
 
 use std::sync::Arc;
 
 use super::backoff::Backoff;
-use super::candidate::{Outbox, Party};
-use super::node::{Input, REFRESH_MS};
+use super::config::Recipe;
+use super::dialect::{is_before, Name};
+use super::outbox::{Outbox, Party};
+use super::recipe::{Input, REFRESH_MS};
 use super::vocabulary::{rc, Action, Master, Op, PartyId, Reply, RequestId, Stat, Time, Value};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     Offline,
+    /// Looks for the first of a queue; `watch` when nobody was there the last time.
+    Listing {
+        asked: RequestId,
+        watch: bool,
+    },
     Reading(RequestId),
     /// Nothing was there to read: is there still nothing?
     Checking(RequestId),
@@ -25,6 +32,9 @@ enum State {
 pub struct Observer {
     id: PartyId,
     path: Arc<str>,
+    recipe: Recipe,
+    /// The master's znode, as far as we know: the path itself, or the first in the queue.
+    master: Arc<str>,
     state: State,
     connected: bool,
     /// The request whose watch is armed.
@@ -34,10 +44,12 @@ pub struct Observer {
 }
 
 impl Observer {
-    pub fn new(id: PartyId, path: Arc<str>) -> Observer {
+    pub fn new(id: PartyId, path: Arc<str>, recipe: Recipe) -> Observer {
         Observer {
             id,
+            master: path.clone(),
             path,
+            recipe,
             state: State::Offline,
             connected: false,
             armed: None,
@@ -79,6 +91,30 @@ impl Observer {
                 self.state = State::Offline;
                 self.tell(nobody(rc), outbox);
             }
+            (State::Listing { asked, watch }, Input::Reply(request, reply)) if asked == request => match reply {
+                Reply::Listed(names) => match (self.first(&names), watch) {
+                    (Some(first), watch) => {
+                        if watch {
+                            outbox.unwatch(request);
+                        }
+                        self.master = first;
+                        match self.connected {
+                            true => self.read(outbox),
+                            false => self.state = State::Offline,
+                        }
+                    }
+                    (None, true) => {
+                        self.arm(request, now, outbox);
+                        if self.connected {
+                            self.tell(nobody(rc::NO_NODE), outbox);
+                        }
+                    }
+                    (None, false) if self.connected => self.list(true, outbox),
+                    (None, false) => self.state = State::Offline,
+                },
+                Reply::Refused(rc::NO_NODE) if self.connected => self.check(outbox),
+                reply => self.failed(now, reply, outbox),
+            },
             (State::Reading(asked), Input::Reply(request, reply)) if asked == request => match reply {
                 Reply::Read(znode) => {
                     self.arm(request, now, outbox);
@@ -86,17 +122,17 @@ impl Observer {
                         self.tell(Master { rc: rc::OK, value: znode.value, stat: znode.stat }, outbox);
                     }
                 }
-                Reply::Refused(rc::NO_NODE) if self.connected => {
-                    let op = Op::Exists { path: self.path.clone() };
-                    self.state = State::Checking(self.submit(op, outbox));
-                }
+                Reply::Refused(rc::NO_NODE) if self.connected => match self.recipe {
+                    Recipe::Node => self.check(outbox),
+                    Recipe::Queue(_) => self.list(false, outbox),
+                },
                 reply => self.failed(now, reply, outbox),
             },
             (State::Checking(asked), Input::Reply(request, reply)) if asked == request => match reply {
                 Reply::Exists(there) => {
                     self.arm(request, now, outbox);
                     if there && self.connected {
-                        self.read(outbox);
+                        self.look(outbox);
                     } else if self.connected {
                         self.tell(nobody(rc::NO_NODE), outbox);
                     }
@@ -106,12 +142,13 @@ impl Observer {
             (state, Input::News(request, _)) if self.armed == Some(request) => {
                 self.armed = None;
                 if matches!(state, State::Watching { .. }) {
-                    self.read(outbox);
+                    self.look(outbox);
                 }
             }
-            (State::Watching { refresh_at }, Input::Tick) if now >= refresh_at => self.read(outbox),
-            (State::Pausing(until), Input::Tick) if now >= until => self.read(outbox),
-            (_, Input::Reply(..) | Input::News(..) | Input::Tick | Input::Leave) => {}
+            (State::Watching { refresh_at }, Input::Tick) if now >= refresh_at => self.look(outbox),
+            (State::Pausing(until), Input::Tick) if now >= until => self.look(outbox),
+            (_, Input::Reply(..) | Input::News(..) | Input::Tick) => {}
+            (_, Input::Lapsed | Input::Doubt | Input::Leave) => {}
         }
         if matches!(self.state, State::Watching { .. }) {
             assert!(self.armed.is_some() && self.connected, "who watches has a watch");
@@ -139,12 +176,40 @@ impl Observer {
     fn start(&mut self, now: Time, outbox: &mut Outbox) {
         match self.backoff.pause(now) {
             Some(until) => self.state = State::Pausing(until),
-            None => self.read(outbox),
+            None => self.look(outbox),
         }
     }
 
+    fn look(&mut self, outbox: &mut Outbox) {
+        match self.recipe {
+            Recipe::Node => self.read(outbox),
+            Recipe::Queue(_) => self.list(false, outbox),
+        }
+    }
+
+    fn list(&mut self, watch: bool, outbox: &mut Outbox) {
+        let op = Op::List { path: self.path.clone(), sync: false, watch };
+        self.state = State::Listing { asked: self.submit(op, outbox), watch };
+    }
+
+    /// The znode of the first in the queue.
+    fn first(&self, names: &[Arc<str>]) -> Option<Arc<str>> {
+        let Recipe::Queue(dialect) = self.recipe else { return None };
+        let number = |name: &Arc<str>| match dialect.read(name) {
+            Name::Contender(number) => Some((number, name.clone())),
+            _ => None,
+        };
+        let first = names.iter().filter_map(number).reduce(|a, b| if is_before(b.0, a.0) { b } else { a });
+        first.map(|(_, name)| format!("{}/{name}", self.path).into())
+    }
+
+    fn check(&mut self, outbox: &mut Outbox) {
+        let op = Op::Exists { path: self.path.clone() };
+        self.state = State::Checking(self.submit(op, outbox));
+    }
+
     fn read(&mut self, outbox: &mut Outbox) {
-        let op = Op::Read { path: self.path.clone(), sync: false };
+        let op = Op::Read { path: self.master.clone(), sync: false };
         self.state = State::Reading(self.submit(op, outbox));
     }
 

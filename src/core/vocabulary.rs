@@ -33,6 +33,9 @@ pub type Value = Arc<[u8]>;
 pub enum Op {
     /// Create an ephemeral znode. Answered by `Created`.
     Create { path: Arc<str>, value: Value },
+    /// Create an ephemeral sequential znode: the server puts ten digits behind `prefix`. Answered by
+    /// `CreatedAs`.
+    CreateSequential { prefix: Arc<str>, value: Value },
     /// Create what is missing above `path`. Answered by `Done`.
     MakeParents { path: Arc<str> },
     /// Read a znode and leave a watch on its data and its end. Answered by `Read`; a znode that is missing
@@ -40,8 +43,16 @@ pub enum Op {
     Read { path: Arc<str>, sync: bool },
     /// Ask whether a znode is there and leave a watch on its birth, data and end. Answered by `Exists`.
     Exists { path: Arc<str> },
+    /// List the names of a znode's children, in any order, and with `watch` leave a watch on the list and on
+    /// the end of the znode. Answered by `Listed`. With `sync`, the server first catches up with its leader.
+    List { path: Arc<str>, sync: bool, watch: bool },
     /// Delete a znode if its data version is this. Answered by `Done`.
     Delete { path: Arc<str>, version: i32 },
+    /// A transaction that changes nothing: check that all these znodes are there (`multi[check, check, ...]`).
+    /// Answered by `Done` once a quorum has committed it; `NONODE` when one is missing.
+    Prove { paths: Vec<Arc<str>> },
+    /// Have the server answer anything at all, at no cost to the others. Answered by `Done`.
+    Touch { path: Arc<str> },
 }
 
 /// What ZooKeeper says of a znode.
@@ -79,8 +90,10 @@ pub struct Znode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     Created(Stat),
+    CreatedAs(Arc<str>, Stat),
     Read(Znode),
     Exists(bool),
+    Listed(Vec<Arc<str>>),
     Done,
     /// The server answered with this error: nothing was changed. A number of ZooKeeper's.
     Refused(i32),
@@ -137,6 +150,13 @@ pub enum Reason {
     Expired,
     /// Somebody deleted our znode.
     Deleted,
+    /// The lease ran out: for too long no server proved that the session lives. The place is contended for
+    /// anew.
+    Lapsed,
+    /// Elected, but the grace delay is not over.
+    Grace,
+    /// Somebody stands at the path whom this recipe does not count, or who does not count us.
+    Stranger,
     /// ZooKeeper refused a request.
     Refused,
     /// A znode that is not ephemeral stands at the path: nobody can become master until it goes.
@@ -184,5 +204,8 @@ pub mod rc {
     pub const CLOSING: i32 = -116;
     pub const NOT_EPHEMERAL: i32 = -1013;
     pub const RESIGNED: i32 = -1014;
+    pub const LAPSED: i32 = -1017;
+    pub const GRACE: i32 = -1018;
+    pub const STRANGER: i32 = -1019;
     pub const INTERNAL: i32 = -1016;
 }

@@ -11,9 +11,12 @@
 //! - One-shot watches survive a new connection (SetWatches); only those are used.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
-use zookeeper_client::{Acls, CreateMode, Error, EventType, OneshotWatcher, SessionState, StateWatcher};
+use zookeeper_client::{
+    Acls, CreateMode, Error, EventType, MultiWriteError, OneshotWatcher, SessionState, StateWatcher,
+};
 
 use super::hosts::Hosts;
 use crate::core::{rc, News, Op, Reply, SessionId, Stat, Value, Znode};
@@ -36,6 +39,26 @@ pub enum State {
     Suspended,
     /// This client is of no more use; the session is over, or lost to us.
     Over,
+}
+
+/// A write of the caller's that is to be carried out only while our znode stands.
+#[derive(Clone, Debug)]
+pub enum Write {
+    Create { path: Arc<str>, value: Value },
+    Set { path: Arc<str>, value: Value, version: Option<i32> },
+    Delete { path: Arc<str>, version: Option<i32> },
+}
+
+/// How such a write ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    Done,
+    /// Our znode does not stand: nothing was written.
+    NotMaster,
+    /// The server refused the write itself, with this number of ZooKeeper's: nothing was written.
+    Refused(i32),
+    /// Nobody knows whether it was carried out.
+    Unknown,
 }
 
 /// Tells of the connection's states; some may be skipped, the latest never is.
@@ -83,11 +106,16 @@ impl Client {
     pub async fn carry_out(self, op: Op) -> (Reply, Option<Watch>) {
         let outcome = match op {
             Op::Create { path, value } => self.create(&path, &value).await,
+            Op::CreateSequential { prefix, value } => self.create_sequential(&prefix, &value).await,
             Op::MakeParents { path } => self.make_parents(&path).await,
             Op::Read { path, sync } => self.read(&path, sync).await,
             Op::Exists { path } => self.exists(&path).await,
+            Op::List { path, sync, watch } => self.list(&path, sync, watch).await,
+            Op::Prove { paths } => self.prove(&paths).await,
+            Op::Touch { path } => self.chrooted.check_stat(&path).await.map(|_| (Reply::Done, None)),
             Op::Delete { path, version } => {
-                let deleted = self.chrooted.delete(&path, Some(version)).await;
+                let version = (version >= 0).then_some(version);
+                let deleted = self.chrooted.delete(&path, version).await;
                 deleted.map(|()| (Reply::Done, None))
             }
         };
@@ -98,6 +126,12 @@ impl Client {
         let options = CreateMode::Ephemeral.with_acls(Acls::anyone_all());
         let (stat, _) = self.chrooted.create(path, value, &options).await?;
         Ok((Reply::Created(stat_of(&stat)), None))
+    }
+
+    async fn create_sequential(&self, prefix: &str, value: &[u8]) -> Outcome {
+        let options = CreateMode::EphemeralSequential.with_acls(Acls::anyone_all());
+        let (stat, number) = self.chrooted.create(prefix, value, &options).await?;
+        Ok((Reply::CreatedAs(format!("{prefix}{number}").into(), stat_of(&stat)), None))
     }
 
     /// Parents are containers where the server has them, so that they go when nobody needs them any more.
@@ -120,17 +154,75 @@ impl Client {
         // Both are sent before either is answered, and are carried out in this order.
         let synced = sync.then(|| self.chrooted.sync(path));
         let read = self.chrooted.get_and_watch_data(path);
-        if let Some(synced) = synced {
-            synced.await?;
-        }
+        finish(synced).await?;
         let (value, stat, watcher) = read.await?;
         let znode = Znode { value: Value::from(value), stat: stat_of(&stat) };
         Ok((Reply::Read(znode), Some(Watch(watcher))))
     }
 
+    async fn list(&self, path: &str, sync: bool, watch: bool) -> Outcome {
+        let synced = sync.then(|| self.chrooted.sync(path));
+        let (names, watch) = if watch {
+            let listed = self.chrooted.list_and_watch_children(path);
+            finish(synced).await?;
+            let (names, watcher) = listed.await?;
+            (names, Some(Watch(watcher)))
+        } else {
+            let listed = self.chrooted.list_children(path);
+            finish(synced).await?;
+            (listed.await?, None)
+        };
+        Ok((Reply::Listed(names.into_iter().map(Into::into).collect()), watch))
+    }
+
+    async fn prove(&self, paths: &[Arc<str>]) -> Outcome {
+        let mut transaction = self.chrooted.new_multi_writer();
+        for path in paths {
+            transaction.add_check_version(path, -1)?;
+        }
+        transaction.commit().await?;
+        Ok((Reply::Done, None))
+    }
+
     async fn exists(&self, path: &str) -> Outcome {
         let (stat, watcher) = self.chrooted.check_and_watch_stat(path).await?;
         Ok((Reply::Exists(stat.is_some()), Some(Watch(watcher))))
+    }
+}
+
+impl Client {
+    /// Writes, in one transaction with the check that `own` stands.
+    pub async fn write_fenced(self, own: Arc<str>, write: Write) -> Written {
+        let mut transaction = self.chrooted.new_multi_writer();
+        let persistent = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        let added = transaction.add_check_version(&own, -1).and_then(|()| match &write {
+            Write::Create { path, value } => transaction.add_create(path, value, &persistent),
+            Write::Set { path, value, version } => transaction.add_set_data(path, value, *version),
+            Write::Delete { path, version } => transaction.add_delete(path, *version),
+        });
+        if added.is_err() {
+            return Written::Refused(rc::BAD_ARGUMENTS);
+        }
+        match transaction.commit().await {
+            Ok(_) => Written::Done,
+            Err(MultiWriteError::OperationFailed { index: 0, .. }) => Written::NotMaster,
+            // Our znode went with the session.
+            Err(MultiWriteError::RequestFailed { source: Error::SessionExpired }) => Written::NotMaster,
+            Err(MultiWriteError::OperationFailed { source, .. } | MultiWriteError::RequestFailed { source }) => {
+                match reply_of(source) {
+                    Reply::Refused(rc) => Written::Refused(rc),
+                    _ => Written::Unknown,
+                }
+            }
+        }
+    }
+}
+
+/// Waits for the answer to a sync, where one was sent.
+async fn finish(synced: Option<impl Future<Output = Result<(), Error>>>) -> Result<(), Error> {
+    match synced {
+        Some(synced) => synced.await,
+        None => Ok(()),
     }
 }
 

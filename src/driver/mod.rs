@@ -7,6 +7,7 @@
 
 mod client;
 mod clock;
+pub mod guid;
 pub mod hosts;
 mod outlet;
 mod requests;
@@ -14,5 +15,6 @@ mod runtime;
 mod session;
 pub mod thread;
 
-pub use outlet::{Note, Outlet, Seat};
+pub use client::{Write, Written};
+pub use outlet::{LeaseEnd, Mastership, Note, Outlet, Seat};
 pub use session::{open, Command, Session, Settings};

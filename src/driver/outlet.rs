@@ -1,22 +1,53 @@
 //! Where a session's results come out: what `is_master` reads at any time, and the notes for the callbacks.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::core::{rc, Event, Master, PartyId, Reason, Role, Stat, Value};
+use super::clock;
+use crate::core::{rc, Event, Master, PartyId, Reason, Role, Stat, Time, Value};
+
+/// Until when the masters of a handle's present session may believe: nanoseconds on the driver's clock.
+#[derive(Debug, Default)]
+pub struct LeaseEnd(AtomicU64);
 
 /// A candidate's place, as those who ask see it: never waits, takes no lock.
-#[derive(Debug, Default)]
+///
+/// The token and the end of the lease are two words. Whoever asks reads the token before and after the end: as
+/// long as it stays, the session stays, because it is taken away before the lease of another session is
+/// published.
+#[derive(Debug)]
 pub struct Seat {
     /// The token of our mastership; 0 when we are not master. A czxid is never 0: the root has that one.
     token: AtomicI64,
+    lease_end: Arc<LeaseEnd>,
+}
+
+/// A mastership that may be believed in, and for how long if nothing else is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mastership {
+    pub token: i64,
+    pub lease_left: Duration,
 }
 
 impl Seat {
-    pub fn is_master(&self) -> bool {
-        self.token.load(Ordering::Acquire) != 0
+    pub fn new(lease_end: Arc<LeaseEnd>) -> Seat {
+        Seat { token: AtomicI64::new(0), lease_end }
+    }
+
+    /// Decides now, on the clock, and not by what was heard last: a process that was stopped hears "no" at its
+    /// first question.
+    pub fn mastership(&self) -> Option<Mastership> {
+        let token = self.token.load(Ordering::Acquire);
+        if token == 0 {
+            return None;
+        }
+        let end = self.lease_end.0.load(Ordering::Acquire);
+        let lease_left = clock::until(Time(end));
+        let still = self.token.load(Ordering::Acquire) == token;
+        (still && !lease_left.is_zero()).then_some(Mastership { token, lease_left })
     }
 
     fn publish(&self, event: &Event) {
@@ -40,13 +71,19 @@ pub enum Note {
 #[derive(Debug)]
 pub struct Outlet {
     notes: Sender<Note>,
+    lease_end: Arc<LeaseEnd>,
     /// Who is there to be told; candidates with their seat.
     parties: BTreeMap<PartyId, Option<Arc<Seat>>>,
 }
 
 impl Outlet {
-    pub fn new(notes: Sender<Note>) -> Outlet {
-        Outlet { notes, parties: BTreeMap::new() }
+    pub fn new(notes: Sender<Note>, lease_end: Arc<LeaseEnd>) -> Outlet {
+        Outlet { notes, lease_end, parties: BTreeMap::new() }
+    }
+
+    /// Published before what follows from it is told.
+    pub fn lease(&mut self, end: Option<Time>) {
+        self.lease_end.0.store(end.map_or(0, |end| end.0), Ordering::Release);
     }
 
     pub fn add_candidate(&mut self, id: PartyId, seat: Arc<Seat>) {

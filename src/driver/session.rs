@@ -12,13 +12,13 @@ use async_io::Timer;
 use futures::channel::mpsc::{unbounded, UnboundedReceiver, UnboundedSender};
 use futures::{pin_mut, select_biased, FutureExt, StreamExt};
 
-use super::client::{connect, Client, State, States};
+use super::client::{connect, Client, State, States, Write, Written};
 use super::clock;
 use super::hosts::Hosts;
 use super::outlet::{Outlet, Seat};
 use super::requests::{Answer, Requests};
 use super::runtime;
-use crate::core::{rc, Action, Elections, Op, PartyId, Reply, RequestId, Value};
+use crate::core::{rc, Action, Config, Elections, Op, PartyId, Reply, RequestId, Time, Value};
 
 /// How long a close waits for the server's word that the session is over.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
@@ -31,6 +31,7 @@ const FIRST_ROUND_WAIT: Duration = Duration::from_millis(50);
 pub struct Settings {
     pub hosts: Hosts,
     pub session_timeout: Duration,
+    pub elections: Config,
 }
 
 /// What a handle asks of its session.
@@ -39,6 +40,7 @@ pub enum Command {
         id: PartyId,
         path: Arc<str>,
         value: Value,
+        guid: u128,
         seat: Arc<Seat>,
     },
     Resign {
@@ -52,6 +54,12 @@ pub enum Command {
     Unobserve {
         id: PartyId,
         path: Arc<str>,
+    },
+    /// Write in one transaction with the check that our mastership at `path` stands.
+    Write {
+        path: Arc<str>,
+        write: Write,
+        written: mpsc::SyncSender<Written>,
     },
     /// End the session. Answered by whether a server confirmed it.
     Close(mpsc::SyncSender<bool>),
@@ -74,10 +82,10 @@ pub fn open(settings: Settings, outlet: Outlet, connected: mpsc::SyncSender<()>)
     let (commands, receiver) = unbounded();
     let task = Task {
         link: Link::Connecting(Box::pin(round(settings.clone(), Duration::ZERO))),
+        elections: Elections::new(settings.elections),
         settings,
         round_wait: Duration::ZERO,
         requests: Requests::new(),
-        elections: Elections::new(),
         commands: receiver,
         outlet,
         connected: Some(connected),
@@ -86,7 +94,15 @@ pub fn open(settings: Settings, outlet: Outlet, connected: mpsc::SyncSender<()>)
     Ok(Session { commands })
 }
 
-type Round = Pin<Box<dyn Future<Output = Result<(Client, States), i32>> + Send>>;
+type Round = Pin<Box<dyn Future<Output = Result<Opened, i32>> + Send>>;
+
+/// A new session.
+struct Opened {
+    client: Client,
+    states: States,
+    /// It was asked for at this moment or later.
+    asked_at: Time,
+}
 
 enum Link {
     Connecting(Round),
@@ -98,29 +114,34 @@ struct Connection {
     states: States,
     /// What the core was told last.
     up: bool,
+    timeout: Duration,
+    asked_at: Time,
 }
 
 /// Waits, then tries each server once.
-async fn round(settings: Settings, wait: Duration) -> Result<(Client, States), i32> {
+async fn round(settings: Settings, wait: Duration) -> Result<Opened, i32> {
     if !wait.is_zero() {
         let jitter = fastrand::f64() / 4.0;
         Timer::after(wait.mul_f64(1.0 + jitter)).await;
     }
     let asked = settings.session_timeout;
+    let asked_at = clock::now();
     let (client, states) = connect(&settings.hosts, asked).await?;
     // The time after which a silent server is given up was taken from what we asked for. Where the server has
     // decided on something very different, ask for that.
     let granted = client.session_timeout();
     if granted > asked * 2 || granted * 2 < asked {
         drop((client, states));
-        return connect(&settings.hosts, granted).await;
+        let asked_at = clock::now();
+        let (client, states) = connect(&settings.hosts, granted).await?;
+        return Ok(Opened { client, states, asked_at });
     }
-    Ok((client, states))
+    Ok(Opened { client, states, asked_at })
 }
 
 enum Happening {
     Answer(Answer),
-    Connected(Client, States),
+    Connected(Opened),
     NotConnected(i32),
     State(State),
     Command(Option<Command>),
@@ -142,6 +163,7 @@ struct Task {
 impl Task {
     async fn run(mut self) {
         loop {
+            self.outlet.lease(self.elections.lease_end());
             while let Some(action) = self.elections.poll_action() {
                 self.carry_out(action);
             }
@@ -157,7 +179,7 @@ impl Task {
                 }
                 Happening::Command(Some(command)) => self.command(command),
                 Happening::Answer(answer) => self.answer(answer),
-                Happening::Connected(client, states) => self.up(client, states),
+                Happening::Connected(opened) => self.up(opened),
                 Happening::NotConnected(rc) => {
                     self.reconnect();
                     self.elections.handle_suspended(clock::now(), rc);
@@ -181,7 +203,7 @@ impl Task {
         let link = async {
             match &mut self.link {
                 Link::Connecting(round) => match round.await {
-                    Ok((client, states)) => Happening::Connected(client, states),
+                    Ok(opened) => Happening::Connected(opened),
                     Err(rc) => Happening::NotConnected(rc),
                 },
                 Link::Open(connection) => Happening::State(connection.states.changed().await),
@@ -200,9 +222,9 @@ impl Task {
     fn command(&mut self, command: Command) {
         let now = clock::now();
         match command {
-            Command::Stand { id, path, value, seat } => {
+            Command::Stand { id, path, value, guid, seat } => {
                 self.outlet.add_candidate(id, seat);
-                self.elections.stand(now, id, path, value);
+                self.elections.stand(now, id, path, value, guid);
             }
             Command::Resign { id, path } => self.elections.resign(now, id, &path),
             Command::Observe { id, path } => {
@@ -210,8 +232,25 @@ impl Task {
                 self.elections.observe(now, id, path);
             }
             Command::Unobserve { id, path } => self.elections.unobserve(now, id, &path),
+            Command::Write { path, write, written } => self.write(&path, write, written),
             Command::Close(_) => unreachable!("handled by the caller"),
         }
+    }
+
+    fn write(&mut self, path: &str, write: Write, written: mpsc::SyncSender<Written>) {
+        let own = self.elections.fence(clock::now(), path);
+        let client = match &self.link {
+            Link::Open(connection) => Some(connection.client.clone()),
+            Link::Connecting(_) => None,
+        };
+        let (Some(own), Some(client)) = (own, client) else {
+            let _ = written.send(Written::NotMaster);
+            return;
+        };
+        // Dropped without an answer, should the task fail to start: nobody knows, and nothing was sent.
+        let _ = runtime::spawn(async move {
+            let _ = written.send(client.write_fenced(own, write).await);
+        });
     }
 
     fn answer(&mut self, answer: Answer) {
@@ -222,12 +261,14 @@ impl Task {
         }
     }
 
-    fn up(&mut self, client: Client, states: States) {
+    fn up(&mut self, opened: Opened) {
+        let Opened { client, states, asked_at } = opened;
         let session = client.session_id();
-        self.settings.session_timeout = client.session_timeout();
+        let timeout = client.session_timeout();
+        self.settings.session_timeout = timeout;
         self.round_wait = Duration::ZERO;
-        self.link = Link::Open(Box::new(Connection { client, states, up: true }));
-        self.elections.handle_connected(clock::now(), session);
+        self.link = Link::Open(Box::new(Connection { client, states, up: true, timeout, asked_at }));
+        self.elections.handle_connected(clock::now(), session, timeout.as_nanos() as u64, asked_at);
         if let Some(connected) = self.connected.take() {
             let _ = connected.send(());
         }
@@ -242,7 +283,8 @@ impl Task {
                 if std::mem::replace(&mut connection.up, true) {
                     self.elections.handle_suspended(now, rc::CONNECTION_LOSS);
                 }
-                self.elections.handle_connected(now, connection.client.session_id());
+                let (session, timeout) = (connection.client.session_id(), connection.timeout.as_nanos() as u64);
+                self.elections.handle_connected(now, session, timeout, connection.asked_at);
             }
             State::Suspended => {
                 connection.up = false;
@@ -307,7 +349,7 @@ impl Task {
             // There is no session, or none that anybody knows of.
             Link::Connecting(_) => true,
             Link::Open(connection) => {
-                let Connection { client, states, up } = *connection;
+                let Connection { client, states, up, .. } = *connection;
                 // The session ends when no clone of the client is left.
                 drop(client);
                 drop(self.requests);

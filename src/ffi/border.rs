@@ -4,14 +4,16 @@
 use std::ffi::{c_char, c_int, c_void, CStr, CString};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::time::Duration;
 
 use once_cell::sync::Lazy;
 use papaya::HashMap;
 
 use super::{
-    election_event_t, election_free_fn, election_master_t, election_reason_t, election_role_t, election_t,
+    election_event_t, election_free_fn, election_lease_grade_t, election_master_t, election_reason_t,
+    election_recipe_t, election_role_t, election_t,
 };
-use crate::core::{Event, Master, Reason, Role};
+use crate::core::{Dialect, Event, Grade, Master, Reason, Recipe, Role};
 use crate::handle::{explain, quietly, Election, Error};
 
 /// Runs a body; a panic in it becomes `otherwise`.
@@ -87,6 +89,41 @@ pub unsafe fn bytes<'a>(bytes: *const c_void, len: usize) -> Option<&'a [u8]> {
         // More than any value may be; a slice of such a length could not exist.
         (false, len) if len > isize::MAX as usize => None,
         (false, len) => Some(unsafe { std::slice::from_raw_parts(bytes.cast(), len) }),
+    }
+}
+
+/// A number of election_recipe_t.
+pub fn recipe(number: c_int) -> Option<Recipe> {
+    let recipes = [
+        (election_recipe_t::ELECTION_RECIPE_NODE, Recipe::Node),
+        (election_recipe_t::ELECTION_RECIPE_QUEUE, Recipe::Queue(Dialect::CuratorLatch)),
+        (election_recipe_t::ELECTION_RECIPE_QUEUE_CURATOR_LOCK, Recipe::Queue(Dialect::CuratorLock)),
+        (election_recipe_t::ELECTION_RECIPE_QUEUE_KAZOO, Recipe::Queue(Dialect::Kazoo)),
+        (election_recipe_t::ELECTION_RECIPE_QUEUE_ZOOKEEPER, Recipe::Queue(Dialect::Recipe)),
+        (election_recipe_t::ELECTION_RECIPE_QUEUE_W, Recipe::Queue(Dialect::Seed)),
+    ];
+    recipes.into_iter().find(|(c, _)| *c as c_int == number).map(|(_, recipe)| recipe)
+}
+
+/// A number of election_lease_grade_t.
+pub fn grade(number: c_int) -> Option<Grade> {
+    let grades = [
+        (election_lease_grade_t::ELECTION_LEASE_COMMITTED, Grade::Committed),
+        (election_lease_grade_t::ELECTION_LEASE_ANSWERED, Grade::Answered),
+    ];
+    grades.into_iter().find(|(c, _)| *c as c_int == number).map(|(_, grade)| grade)
+}
+
+/// A data version; -1 is any.
+pub fn version(version: c_int) -> Option<i32> {
+    (version != -1).then_some(version)
+}
+
+/// A time to wait that is not nothing.
+pub fn timeout(timeout_ms: c_int) -> Result<Duration, Error> {
+    match u64::try_from(timeout_ms) {
+        Ok(ms @ 1..=3_600_000) => Ok(Duration::from_millis(ms)),
+        _ => Err(Error::BadTimeout),
     }
 }
 
@@ -169,6 +206,9 @@ impl CEvent {
                 Reason::Blocked => election_reason_t::ELECTION_REASON_BLOCKED,
                 Reason::Resigned => election_reason_t::ELECTION_REASON_RESIGNED,
                 Reason::Closed => election_reason_t::ELECTION_REASON_CLOSED,
+                Reason::Lapsed => election_reason_t::ELECTION_REASON_LAPSED,
+                Reason::Grace => election_reason_t::ELECTION_REASON_GRACE,
+                Reason::Stranger => election_reason_t::ELECTION_REASON_STRANGER,
                 Reason::Failed => election_reason_t::ELECTION_REASON_FAILED,
             },
             rc: event.rc,

@@ -34,6 +34,16 @@ pub enum Error {
     ConnectionLoss,
     /// The system has no thread or descriptor left.
     NoResources,
+    /// Our mastership does not stand: nothing was written.
+    NotMaster,
+    /// ZooKeeper refused the request, with this number: nothing was written.
+    ZooKeeper(i32),
+    /// The recipe is none of those that there are.
+    BadRecipe,
+    /// The lease grade is none of those that there are.
+    BadGrade,
+    /// The token is smaller than one that was seen before.
+    StaleToken,
     /// The library failed.
     Internal,
 }
@@ -57,6 +67,11 @@ impl Error {
             Error::InCallback => -1012,
             Error::NoResources => -1015,
             Error::Internal => -1016,
+            Error::BadRecipe => -1009,
+            Error::BadGrade => -1022,
+            Error::StaleToken => -1021,
+            Error::NotMaster => -1020,
+            Error::ZooKeeper(rc) => rc,
         }
     }
 }
@@ -114,6 +129,7 @@ pub fn explain(rc: i32) -> &'static str {
         -1006 => "the value is NULL or too long\0",
         -1007 => "the callback is NULL\0",
         -1008 => "the place for the result is NULL\0",
+        -1009 => "there is no such recipe\0",
         -1010 => "this handle stands for, or watches, that path already\0",
         -1011 => "this handle does not stand for, or does not watch, that path\0",
         -1012 => "that cannot be done inside a callback of the same handle\0",
@@ -121,6 +137,12 @@ pub fn explain(rc: i32) -> &'static str {
         -1014 => "the candidate resigned\0",
         -1015 => "the system has no thread or descriptor left\0",
         -1016 => "the library failed; a bug, please report it\0",
+        -1017 => "the lease ran out\0",
+        -1018 => "elected, but the grace delay is not over\0",
+        -1019 => "somebody stands at the path whom this recipe does not count\0",
+        -1020 => "not master, or no longer: nothing was written\0",
+        -1021 => "the token is smaller than one that was seen before\0",
+        -1022 => "there is no such lease grade\0",
         _ => "unknown error\0",
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Error;
+use crate::core::{Config, Grade, Recipe};
 
 const LONGEST_MS: i64 = 3_600_000;
 const SHORTEST_SESSION_MS: i64 = 100;
@@ -12,12 +13,14 @@ const SHORTEST_SESSION_MS: i64 = 100;
 pub struct Options {
     pub(super) session_timeout: Duration,
     pub(super) connect_timeout: Option<Duration>,
+    pub(super) elections: Config,
 }
 
 impl Default for Options {
-    /// A session timeout of 10,000 ms, and no wait for the first connection.
+    /// A session timeout of 10,000 ms, no wait for the first connection, the node recipe, no grace delay, and a
+    /// lease that rests on committed transactions.
     fn default() -> Self {
-        Options { session_timeout: Duration::from_secs(10), connect_timeout: None }
+        Options { session_timeout: Duration::from_secs(10), connect_timeout: None, elections: Config::default() }
     }
 }
 
@@ -39,6 +42,46 @@ impl Options {
     pub fn set_connect_timeout_ms(&mut self, connect_timeout_ms: i64) -> Result<(), Error> {
         let timeout = milliseconds(connect_timeout_ms, 0)?;
         self.connect_timeout = (!timeout.is_zero()).then_some(timeout);
+        Ok(())
+    }
+
+    /// How the candidates of an election find out who is master. All members of one election use the same.
+    pub fn set_recipe(&mut self, recipe: Recipe) {
+        self.elections.recipe = recipe;
+    }
+
+    /// What the lease rests on.
+    pub fn set_lease_grade(&mut self, grade: Grade) {
+        self.elections.grade = grade;
+    }
+
+    /// For how long a new master waits before it is told, so that what the old one had begun can end: up to
+    /// 3,600,000 ms.
+    ///
+    /// # Errors
+    /// [`Error::BadTimeout`].
+    pub fn set_grace_ms(&mut self, grace_ms: i64) -> Result<(), Error> {
+        self.elections.grace_ms = milliseconds(grace_ms, 0)?.as_millis() as u64;
+        Ok(())
+    }
+
+    /// By how much a lease ends sooner than safety asks for: up to 3,600,000 ms. With as much as half a session
+    /// timeout nobody becomes master.
+    ///
+    /// # Errors
+    /// [`Error::BadTimeout`].
+    pub fn set_lease_margin_ms(&mut self, lease_margin_ms: i64) -> Result<(), Error> {
+        self.elections.margin_ms = milliseconds(lease_margin_ms, 0)?.as_millis() as u64;
+        Ok(())
+    }
+
+    /// The `tickTime` of the servers, so that leases can be longer: up to 3,600,000 ms; 0 for not known.
+    ///
+    /// # Errors
+    /// [`Error::BadTimeout`].
+    pub fn set_tick_ms(&mut self, tick_ms: i64) -> Result<(), Error> {
+        let tick_ms = milliseconds(tick_ms, 0)?.as_millis() as u64;
+        self.elections.tick_ms = (tick_ms > 0).then_some(tick_ms);
         Ok(())
     }
 }

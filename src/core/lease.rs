@@ -1,0 +1,189 @@
+//! The lease: until when a master may believe, as long as nobody tells otherwise. One for each session.
+//!
+//! ZooKeeper's leader expires a session when it has not been renewed for the session timeout T, never sooner;
+//! only then can another contender's create succeed. So a master may believe until T after a moment at which it
+//! knows the leader to have renewed the session. What is known, and from where (ARCHITECTURE.md has the
+//! derivation, with ZooKeeper's source files):
+//!
+//! - A *committed transaction* of ours that was sent at P shows that after P this server's leader had a quorum
+//!   and the session lived. A ping, a read, even a sync shows nothing of the kind.
+//! - An *answered request* that was sent at A has marked the session as alive at the server. The mark goes to the
+//!   leader with the server's answer to the leader's next PING, on the connection that also carries our
+//!   transactions: when A is at least D before P, it has arrived. One mark may be lost when it coincides with
+//!   that answer, so of the requests before P - D the second newest counts.
+//! - *Opening or resuming* the session on a server renews it at the leader itself, after it was asked for.
+//!
+//! All moments are those of sending, on a clock that a suspended machine does not stop.
+
+use std::collections::VecDeque;
+
+use super::config::{Config, Grade, Rule};
+use super::vocabulary::Time;
+
+#[derive(Debug)]
+pub struct Lease {
+    config: Config,
+    /// T, in nanoseconds.
+    timeout: u64,
+    /// Requests that were sent before belong to an earlier connection.
+    connected_at: Time,
+    /// The session was opened or resumed by a request sent at this moment or later.
+    opened: Option<Time>,
+    /// When the answered requests of this connection were sent, in order; older ones than can matter are dropped.
+    answered: VecDeque<Time>,
+    end: Option<Time>,
+}
+
+impl Lease {
+    pub fn new(config: Config) -> Lease {
+        Lease { config, timeout: 0, connected_at: Time(0), opened: None, answered: VecDeque::new(), end: None }
+    }
+
+    /// T, in nanoseconds; 0 while there was no session.
+    pub fn timeout(&self) -> u64 {
+        self.timeout
+    }
+
+    /// The moment at which belief ends; `None` while there is none.
+    pub fn end(&self) -> Option<Time> {
+        self.end
+    }
+
+    pub fn holds(&self, now: Time) -> bool {
+        self.end.is_some_and(|end| now < end)
+    }
+
+    /// A new session was opened by a request sent at `asked_at` or later.
+    pub fn opened(&mut self, now: Time, timeout_ns: u64, asked_at: Time) {
+        self.end = None;
+        self.timeout = timeout_ns;
+        self.connected_at = now;
+        self.opened = Some(asked_at);
+        self.answered.clear();
+    }
+
+    /// The session was resumed on a new connection. It was asked for after the last answer on the former one
+    /// had come, and so after that request had been sent.
+    pub fn resumed(&mut self, now: Time) {
+        if self.config.keeps(Rule::OneConnection) {
+            self.connected_at = now;
+            self.opened = self.answered.back().copied().or(self.opened);
+            self.answered.clear();
+        }
+    }
+
+    /// The session is over.
+    pub fn closed(&mut self) {
+        self.end = None;
+        self.opened = None;
+        self.answered.clear();
+    }
+
+    /// A request that was sent at `sent_at` was answered; `committed` when the answer is that of a transaction
+    /// that was carried out.
+    pub fn answered(&mut self, now: Time, sent_at: Time, committed: bool) {
+        if sent_at < self.connected_at {
+            return;
+        }
+        let counted = if self.config.keeps(Rule::CountFromSending) { sent_at } else { now };
+        let at = self.answered.partition_point(|earlier| *earlier <= counted);
+        self.answered.insert(at, counted);
+        let any_answer_proves = self.config.grade == Grade::Answered || !self.config.keeps(Rule::CommittedProof);
+        if committed || any_answer_proves {
+            self.proved(counted);
+        }
+    }
+
+    /// The answer to a request that was sent at `proof` proves the lease.
+    fn proved(&mut self, proof: Time) {
+        let before = proof.0.saturating_sub(self.distance());
+        let renewed = self.answered.partition_point(|sent_at| sent_at.0 <= before);
+        let newest = usize::from(self.config.keeps(Rule::SecondNewest));
+        let renewal = renewed.checked_sub(1 + newest).map(|at| self.answered[at]);
+        let Some(anchor) = self.opened.max(renewal) else { return };
+        // What lies before the second newest will never be the second newest.
+        self.answered.drain(..renewed.saturating_sub(2));
+        let clock_rate = if self.config.keeps(Rule::ClockRate) { self.timeout / 100 } else { 0 };
+        let margin = self.config.margin_ms.saturating_mul(1_000_000);
+        let end = (anchor.0 + self.timeout - clock_rate).saturating_sub(margin);
+        self.end = self.end.max(Some(Time(end)));
+    }
+
+    /// D, in nanoseconds: what a renewal may take from the server to its leader. Half a tick on a healthy
+    /// ensemble; T is at least two ticks.
+    fn distance(&self) -> u64 {
+        if !self.config.keeps(Rule::Distance) {
+            return 0;
+        }
+        self.config.tick_ms.map_or(self.timeout / 4, |tick_ms| tick_ms * 1_000_000 / 2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: u64 = 1_000;
+
+    fn at(ms: u64) -> Time {
+        Time(0).plus_ms(ms)
+    }
+
+    fn lease() -> Lease {
+        let mut lease = Lease::new(Config::default());
+        lease.opened(at(1_010), T * 1_000_000, at(1_000));
+        lease
+    }
+
+    #[test]
+    fn opening_is_an_anchor_but_no_proof() {
+        let mut lease = lease();
+        assert_eq!(lease.end(), None);
+        lease.answered(at(1_030), at(1_020), true);
+        assert_eq!(lease.end(), Some(at(1_990)));
+    }
+
+    #[test]
+    fn the_second_newest_of_those_before_the_distance_is_the_anchor() {
+        let mut lease = lease();
+        for sent in [1_100, 1_200, 1_300, 1_400, 1_500] {
+            lease.answered(at(sent + 5), at(sent), false);
+        }
+        assert_eq!(lease.end(), None, "a read proves nothing");
+        lease.answered(at(1_605), at(1_600), true);
+        assert_eq!(lease.end(), Some(at(1_200 + 990)), "1,300 is the newest before 1,600 - 250");
+    }
+
+    #[test]
+    fn an_earlier_connection_leaves_only_its_last_answer() {
+        let mut lease = lease();
+        lease.answered(at(1_105), at(1_100), true);
+        lease.answered(at(1_205), at(1_200), false);
+        lease.resumed(at(1_500));
+        lease.answered(at(1_505), at(1_450), true);
+        assert_eq!(lease.end(), Some(at(1_990)), "sent before the connection: not of it");
+        lease.answered(at(1_605), at(1_600), true);
+        assert_eq!(lease.end(), Some(at(1_200 + 990)));
+    }
+
+    #[test]
+    fn a_lease_never_shrinks_and_ends_with_its_session() {
+        let mut lease = lease();
+        lease.answered(at(1_105), at(1_100), true);
+        lease.answered(at(1_205), at(1_200), true);
+        assert_eq!(lease.end(), Some(at(1_990)));
+        lease.closed();
+        assert_eq!(lease.end(), None);
+    }
+
+    #[test]
+    fn margin_and_tick_are_heeded() {
+        let mut lease = Lease::new(Config { margin_ms: 100, tick_ms: Some(200), ..Config::default() });
+        lease.opened(at(1_010), T * 1_000_000, at(1_000));
+        for sent in [1_100, 1_200, 1_300] {
+            lease.answered(at(sent + 5), at(sent), false);
+        }
+        lease.answered(at(1_405), at(1_400), true);
+        assert_eq!(lease.end(), Some(at(1_200 + 890)));
+    }
+}

@@ -1,0 +1,512 @@
+//! The **queue** recipe (seed 002): an ephemeral sequential child of the path for each contender, and the lowest
+//! leads. Each watches only the one before it, so that the end of one wakes one, however many wait.
+//!
+//! - *A create without an answer may have been carried out*: it is looked for before another one is sent, by the
+//!   GUID in its name; in the dialect that has no GUID, by the session that owns it.
+//! - *The one before us may go between the list and the watch*: then the list is asked for again at once.
+//! - *Sequence numbers wrap*: they are compared as serial numbers.
+//! - *Our znode may be deleted by somebody*: it is watched as well; then we step down and join anew, at the end.
+//! - *The path itself may go*, containers do when they are empty: it is made again.
+//! - *Contenders that the dialect does not count* would have a master of their own: nobody becomes master here
+//!   while one is in the queue, and the caller hears why.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::backoff::Backoff;
+use super::candidate::Desk;
+use super::config::{Config, Rule};
+use super::dialect::{is_before, Dialect, Name};
+use super::recipe::{Input, Recipe, Standing, REFRESH_MS};
+use super::vocabulary::{rc, News, Op, Reason, Reply, RequestId, SessionId, Time, Value};
+
+/// While strangers are in the queue, how often to look again, in milliseconds.
+const STRANGER_MS: u64 = 2_000;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// There is no connection, and no answer to wait for.
+    Offline,
+    Joining(RequestId),
+    MakingParents(RequestId),
+    /// Lists the queue for a znode that may be ours.
+    Finding(RequestId),
+    /// Reads a znode that may be ours.
+    Confirming(RequestId, Arc<str>),
+    /// Lists the queue for who is before us.
+    Listing(RequestId),
+    /// Asks whether the one before us is still there.
+    Following(RequestId),
+    /// First, or behind one that is watched.
+    Waiting {
+        refresh_at: Time,
+    },
+    Pausing(Time),
+    Deleting(RequestId),
+    /// The candidate has left, and nothing of it is left behind.
+    Gone,
+}
+
+/// Our znode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Own {
+    path: Arc<str>,
+    number: i32,
+    czxid: i64,
+}
+
+#[derive(Debug)]
+pub struct Queue {
+    path: Arc<str>,
+    value: Value,
+    dialect: Dialect,
+    /// In the name of the znode that we try to make; another one for each that was lost.
+    guid: u128,
+    state: State,
+    standing: Standing,
+    session: Option<SessionId>,
+    own: Option<Own>,
+    /// A create of ours was answered by silence.
+    may_have_joined: bool,
+    /// Znodes that may be ours, still to be read.
+    to_confirm: VecDeque<Arc<str>>,
+    /// The watch on our own znode: asked for, or armed.
+    own_watch: Option<RequestId>,
+    /// The watch on the one before us.
+    watch: Option<RequestId>,
+    /// Our place is given up: delete our znode before joining again.
+    disowned: bool,
+    leaving: bool,
+    backoff: Backoff,
+    config: Config,
+}
+
+impl Queue {
+    pub fn new(path: Arc<str>, value: Value, guid: u128, dialect: Dialect, config: Config) -> Queue {
+        let standing = Standing::Unknown { reason: Reason::Suspended, rc: rc::CONNECTION_LOSS };
+        Queue {
+            path,
+            value,
+            dialect,
+            guid,
+            state: State::Offline,
+            standing,
+            session: None,
+            own: None,
+            may_have_joined: false,
+            to_confirm: VecDeque::new(),
+            own_watch: None,
+            watch: None,
+            disowned: false,
+            leaving: false,
+            backoff: Backoff::default(),
+            config,
+        }
+    }
+}
+
+impl Recipe for Queue {
+    fn is_gone(&self) -> bool {
+        self.state == State::Gone
+    }
+
+    fn holds_session(&self) -> bool {
+        self.own.is_some() || self.may_have_joined || matches!(self.state, State::Joining(_))
+    }
+
+    fn own_path(&self) -> Option<Arc<str>> {
+        self.own.as_ref().map(|own| own.path.clone())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        match self.state {
+            State::Waiting { refresh_at } => Some(refresh_at),
+            State::Pausing(until) => Some(until),
+            _ => None,
+        }
+    }
+
+    fn handle(&mut self, now: Time, input: Input, desk: &mut Desk) {
+        match (self.state.clone(), input) {
+            (State::Gone, _) => {}
+            (_, Input::Up(session)) => {
+                self.session = Some(session);
+                if self.state == State::Offline {
+                    self.start(now, desk);
+                }
+            }
+            (state, Input::Down(rc)) => {
+                self.session = None;
+                // A master stays one for as long as the lease holds.
+                if !self.is_master() {
+                    self.stand(Standing::Unknown { reason: Reason::Suspended, rc }, desk);
+                }
+                if matches!(state, State::Waiting { .. } | State::Pausing(_)) {
+                    self.state = State::Offline;
+                }
+            }
+            (_, Input::Over(reason, rc)) => {
+                self.session = None;
+                self.forget_own();
+                self.watch = None;
+                self.state = if self.leaving { State::Gone } else { State::Offline };
+                self.stand(Standing::Unknown { reason, rc }, desk);
+            }
+            (state, Input::Lapsed) => {
+                self.disowned = true;
+                self.stand(Standing::Unknown { reason: Reason::Lapsed, rc: rc::LAPSED }, desk);
+                if matches!(state, State::Waiting { .. }) {
+                    self.ask(desk);
+                }
+            }
+            (State::Waiting { .. }, Input::Doubt) => self.ask(desk),
+            (state, Input::Leave) => {
+                self.stand(Standing::Unknown { reason: Reason::Resigned, rc: rc::RESIGNED }, desk);
+                self.leaving = true;
+                match state {
+                    _ if !self.config.keeps(Rule::ResignFindsOut) => self.gone(desk),
+                    State::Offline if !self.holds_session() => self.gone(desk),
+                    State::Waiting { .. } | State::Pausing(_) => self.ask(desk),
+                    _ => {} // the answer under way, or the next connection, will tell what there is to delete
+                }
+            }
+
+            (State::Joining(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                Reply::CreatedAs(path, stat) => self.joined(path, stat.czxid, desk),
+                Reply::Refused(rc::NO_NODE) if self.leaving => self.gone(desk),
+                Reply::Refused(rc::NO_NODE) if self.session.is_some() => {
+                    let op = Op::MakeParents { path: self.prefix() };
+                    self.state = State::MakingParents(desk.submit(op));
+                }
+                Reply::Refused(rc) => self.refused(now, rc, desk),
+                _ => {
+                    self.may_have_joined = self.config.keeps(Rule::LookForGuid);
+                    self.failed(now, desk);
+                }
+            },
+            (State::MakingParents(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                _ if self.leaving => self.gone(desk),
+                Reply::Done if self.session.is_some() => self.ask(desk),
+                Reply::Refused(rc) => self.refused(now, rc, desk),
+                _ => self.failed(now, desk),
+            },
+            (State::Finding(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                Reply::Listed(names) => {
+                    self.to_confirm = self.maybe_ours(&names);
+                    self.confirm_next(desk);
+                }
+                Reply::Refused(rc::NO_NODE) => {
+                    self.to_confirm.clear();
+                    self.confirm_next(desk);
+                }
+                Reply::Refused(rc) => self.refused(now, rc, desk),
+                _ => self.failed(now, desk),
+            },
+            (State::Confirming(asked, path), Input::Reply(request, reply)) if asked == request => match reply {
+                Reply::Read(znode) => {
+                    desk.unwatch(request);
+                    if self.session == Some(SessionId(znode.stat.ephemeral_owner)) {
+                        self.joined(path, znode.stat.czxid, desk);
+                    } else {
+                        self.confirm_next(desk);
+                    }
+                }
+                Reply::Refused(rc::NO_NODE) => self.confirm_next(desk),
+                Reply::Refused(rc) => self.refused(now, rc, desk),
+                _ => self.failed(now, desk),
+            },
+            (State::Listing(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                Reply::Listed(names) if self.session.is_some() => {
+                    self.backoff.succeeded();
+                    self.look(now, &names, desk);
+                }
+                Reply::Listed(_) => self.state = State::Offline,
+                Reply::Refused(rc::NO_NODE) => self.lost_own(now, desk),
+                Reply::Refused(rc) => self.refused(now, rc, desk),
+                _ => self.failed(now, desk),
+            },
+            (State::Following(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                Reply::Exists(there) => {
+                    self.backoff.succeeded();
+                    if let Some(former) = self.watch.replace(request) {
+                        desk.unwatch(former);
+                    }
+                    if self.session.is_none() {
+                        self.state = State::Offline;
+                    } else if there || !self.config.keeps(Rule::PredecessorGone) {
+                        self.state = State::Waiting { refresh_at: now.plus_ms(REFRESH_MS) };
+                        if self.leaving || self.disowned {
+                            self.ask(desk);
+                        }
+                    } else {
+                        self.ask(desk);
+                    }
+                }
+                Reply::Refused(rc) => self.refused(now, rc, desk),
+                _ => self.failed(now, desk),
+            },
+            (State::Deleting(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                Reply::Done | Reply::Refused(rc::NO_NODE) => {
+                    self.forget_own();
+                    self.rejoin(now, desk);
+                }
+                _ => self.failed(now, desk),
+            },
+
+            (_, Input::Reply(request, reply)) if self.own_watch == Some(request) => match reply {
+                Reply::Exists(true) => {}
+                Reply::Exists(false) => self.lost_own(now, desk),
+                _ => self.own_watch = None, // asked for again with the next connection, or the next refresh
+            },
+            (state, Input::News(request, news)) if self.own_watch == Some(request) => {
+                self.own_watch = None;
+                match news {
+                    News::Deleted if !self.config.keeps(Rule::DeletedStepsDown) => {}
+                    News::Deleted => self.lost_own(now, desk),
+                    _ if matches!(state, State::Waiting { .. }) => self.watch_own(desk),
+                    _ => {}
+                }
+            }
+            (state, Input::News(request, _)) if self.watch == Some(request) => {
+                self.watch = None;
+                if matches!(state, State::Waiting { .. }) && self.config.keeps(Rule::ListAgain) {
+                    self.ask(desk);
+                }
+            }
+            (State::Waiting { refresh_at }, Input::Tick) if now >= refresh_at => self.ask(desk),
+            (State::Pausing(until), Input::Tick) if now >= until => self.ask(desk),
+            (_, Input::Reply(..) | Input::News(..) | Input::Tick | Input::Doubt) => {}
+        }
+        if self.config.broken.is_none() {
+            self.check();
+        }
+    }
+}
+
+impl Queue {
+    fn is_master(&self) -> bool {
+        matches!(self.standing, Standing::Master { .. })
+    }
+
+    /// What must be true between any two inputs.
+    fn check(&self) {
+        if self.is_master() {
+            assert!(self.own.is_some(), "a master owns its znode");
+            assert!(!self.disowned && !self.leaving, "and means to keep it");
+        }
+        if matches!(self.state, State::Waiting { .. } | State::Pausing(_)) {
+            assert!(self.session.is_some(), "to wait needs a connection");
+        }
+    }
+
+    fn prefix(&self) -> Arc<str> {
+        format!("{}/{}", self.path, self.dialect.prefix(self.guid)).into()
+    }
+
+    /// A connection is there: pick up what is to be done, but not at once if it has failed several times.
+    fn start(&mut self, now: Time, desk: &mut Desk) {
+        match self.backoff.pause(now) {
+            Some(until) => self.state = State::Pausing(until),
+            None => self.ask(desk),
+        }
+    }
+
+    /// What is to be done next with a connection.
+    fn ask(&mut self, desk: &mut Desk) {
+        match &self.own {
+            Some(own) if self.leaving || self.disowned => {
+                let op = Op::Delete { path: own.path.clone(), version: -1 };
+                self.state = State::Deleting(desk.submit(op));
+            }
+            Some(_) => {
+                let op = Op::List { path: self.path.clone(), sync: false, watch: false };
+                self.state = State::Listing(desk.submit(op));
+                self.watch_own(desk);
+            }
+            None if self.may_have_joined => {
+                let sync = self.config.keeps(Rule::SyncWhenInDoubt);
+                let op = Op::List { path: self.path.clone(), sync, watch: false };
+                self.state = State::Finding(desk.submit(op));
+            }
+            None if self.leaving => self.gone(desk),
+            None => {
+                let op = Op::CreateSequential { prefix: self.prefix(), value: self.value.clone() };
+                self.state = State::Joining(desk.submit(op));
+            }
+        }
+    }
+
+    /// Our znode stands.
+    fn joined(&mut self, path: Arc<str>, czxid: i64, desk: &mut Desk) {
+        self.backoff.succeeded();
+        self.may_have_joined = false;
+        self.to_confirm.clear();
+        let name = path.rsplit('/').next().unwrap_or_default();
+        if let Name::Contender(number) = self.dialect.read(name) {
+            self.own = Some(Own { path, number, czxid });
+        }
+        match self.session {
+            Some(_) => self.ask(desk),
+            None => self.state = State::Offline,
+        }
+    }
+
+    /// The znodes in the queue that a create of ours may have made.
+    fn maybe_ours(&self, names: &[Arc<str>]) -> VecDeque<Arc<str>> {
+        let prefix = self.dialect.prefix(self.guid);
+        let is_candidate = |name: &&Arc<str>| match self.dialect.has_guid() {
+            true => name.starts_with(&prefix),
+            false => matches!(self.dialect.read(name), Name::Contender(_)),
+        };
+        names.iter().filter(is_candidate).map(|name| format!("{}/{name}", self.path).into()).collect()
+    }
+
+    fn confirm_next(&mut self, desk: &mut Desk) {
+        if self.session.is_none() {
+            self.state = State::Offline;
+            return;
+        }
+        match self.to_confirm.pop_front() {
+            Some(path) => {
+                let op = Op::Read { path: path.clone(), sync: false };
+                self.state = State::Confirming(desk.submit(op), path);
+            }
+            None => {
+                // The create was not carried out, and now never will be.
+                self.may_have_joined = false;
+                self.ask(desk);
+            }
+        }
+    }
+
+    /// The queue as it is: are we first, and if not, who is before us?
+    fn look(&mut self, now: Time, names: &[Arc<str>], desk: &mut Desk) {
+        if self.leaving || self.disowned {
+            return self.ask(desk);
+        }
+        let Some(own) = self.own.clone() else { return self.ask(desk) };
+        let mut own_is_there = false;
+        let mut stranger = false;
+        let mut before: Option<(i32, &Arc<str>)> = None;
+        for name in names {
+            let number = match self.dialect.read(name) {
+                Name::Contender(number) => number,
+                Name::Stranger => {
+                    stranger = true;
+                    continue;
+                }
+                Name::Other => continue,
+            };
+            if own.path.rsplit('/').next() == Some(name) {
+                own_is_there = true;
+            } else if self.comes_before(number, own.number) {
+                let nearer = before.is_none_or(|(nearest, _)| self.comes_before(nearest, number));
+                if nearer {
+                    before = Some((number, name));
+                }
+            }
+        }
+        if !own_is_there {
+            return self.lost_own(now, desk);
+        }
+        if stranger {
+            self.stand(Standing::Unknown { reason: Reason::Stranger, rc: rc::STRANGER }, desk);
+            self.state = State::Waiting { refresh_at: now.plus_ms(STRANGER_MS) };
+            return;
+        }
+        match before {
+            Some((_, name)) if self.config.keeps(Rule::LowestLeads) => {
+                self.stand(Standing::Slave { master: Value::from([]), token: 0 }, desk);
+                let op = Op::Exists { path: format!("{}/{name}", self.path).into() };
+                self.state = State::Following(desk.submit(op));
+            }
+            _ => {
+                self.stand(Standing::Master { token: own.czxid }, desk);
+                self.state = State::Waiting { refresh_at: now.plus_ms(REFRESH_MS) };
+            }
+        }
+    }
+
+    fn comes_before(&self, a: i32, b: i32) -> bool {
+        if self.config.keeps(Rule::SerialOrder) {
+            is_before(a, b)
+        } else {
+            a < b
+        }
+    }
+
+    fn watch_own(&mut self, desk: &mut Desk) {
+        if let (None, Some(own)) = (self.own_watch, &self.own) {
+            self.own_watch = Some(desk.submit(Op::Exists { path: own.path.clone() }));
+        }
+    }
+
+    /// Our znode is gone although nobody here asked for that.
+    fn lost_own(&mut self, now: Time, desk: &mut Desk) {
+        if self.is_master() {
+            self.stand(Standing::Unknown { reason: Reason::Deleted, rc: rc::NO_NODE }, desk);
+        }
+        if let Some(watch) = self.own_watch {
+            desk.unwatch(watch);
+        }
+        self.forget_own();
+        self.rejoin(now, desk);
+    }
+
+    /// Nothing of ours stands any more.
+    fn forget_own(&mut self) {
+        self.own = None;
+        self.own_watch = None;
+        self.may_have_joined = false;
+        self.disowned = false;
+        self.to_confirm.clear();
+        self.guid = self.guid.wrapping_add(1);
+    }
+
+    fn rejoin(&mut self, now: Time, desk: &mut Desk) {
+        if self.leaving {
+            self.gone(desk);
+        } else if self.session.is_some() {
+            self.start(now, desk);
+        } else {
+            self.state = State::Offline;
+        }
+    }
+
+    /// ZooKeeper said no. It is likely to say no again, so there is no second try at once.
+    fn refused(&mut self, now: Time, rc: i32, desk: &mut Desk) {
+        // What a master cannot do now it does later; its znode stands.
+        if !self.is_master() {
+            self.stand(Standing::Unknown { reason: Reason::Refused, rc }, desk);
+        }
+        self.backoff.failed();
+        self.failed(now, desk);
+    }
+
+    fn failed(&mut self, now: Time, desk: &mut Desk) {
+        self.backoff.failed();
+        if self.leaving && !self.holds_session() {
+            self.gone(desk);
+        } else if self.session.is_some() {
+            self.start(now, desk);
+        } else {
+            self.state = State::Offline;
+        }
+    }
+
+    fn gone(&mut self, desk: &mut Desk) {
+        for watch in self.own_watch.take().into_iter().chain(self.watch.take()) {
+            desk.unwatch(watch);
+        }
+        self.own = None;
+        self.may_have_joined = false;
+        self.state = State::Gone;
+    }
+
+    fn stand(&mut self, standing: Standing, desk: &mut Desk) {
+        if !self.leaving {
+            desk.stand(&standing);
+            self.standing = standing;
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What every recipe is: a machine that is told what happens and says where its candidate stands. Whether a
+//! candidate whose recipe says "master" may believe it is the lease's affair, not the recipe's.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use super::candidate::Desk;
+use super::vocabulary::{News, Reason, Reply, RequestId, SessionId, Time, Value};
+
+/// How long a watch is trusted before what it watches is read again, in milliseconds.
+pub const REFRESH_MS: u64 = 30_000;
+
+pub trait Recipe: Debug + Send {
+    fn handle(&mut self, now: Time, input: Input, desk: &mut Desk);
+
+    /// When to be handed a `Tick`.
+    fn deadline(&self) -> Option<Time>;
+
+    /// The candidate has left, and nothing of it is left behind.
+    fn is_gone(&self) -> bool;
+
+    /// Whether giving up the session could cost this candidate something: its znode, or knowledge of it.
+    fn holds_session(&self) -> bool;
+
+    /// Our znode, while we know that we have one.
+    fn own_path(&self) -> Option<Arc<str>>;
+}
+
+/// Where a candidate stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Unknown { reason: Reason, rc: i32 },
+    Slave { master: Value, token: i64 },
+    Master { token: i64 },
+}
+
+/// What happens to a recipe.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The session is connected.
+    Up(SessionId),
+    /// The connection is broken; the session may live on. With ZooKeeper's number for why.
+    Down(i32),
+    /// The session is over: every znode and every watch of it is gone or going, no answer is to come. With what
+    /// there is to say of it.
+    Over(Reason, i32),
+    Reply(RequestId, Reply),
+    News(RequestId, News),
+    /// The moment that `deadline` named has come.
+    Tick,
+    /// The lease of a master has run out.
+    Lapsed,
+    /// A proof failed: look whether our znode is there.
+    Doubt,
+    /// The caller resigns.
+    Leave,
+}

@@ -1,0 +1,14 @@
+//! Numbers that nobody else has.
+
+use std::io;
+
+/// 128 random bits of the system's.
+pub fn new() -> io::Result<u128> {
+    let mut bytes = [0u8; 16];
+    // SAFETY: the buffer is ours and has this length; the system fills so few bytes at once or fails.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    match usize::try_from(got) {
+        Ok(got) if got == bytes.len() => Ok(u128::from_ne_bytes(bytes)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
