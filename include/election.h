@@ -254,8 +254,8 @@ typedef struct election_event_t {
      */
     int rc;
     /**
-     * The value of the master, our own when that is us; empty, never NULL, when nobody knows it. A 0 byte
-     * that `value_len` does not count follows it, so that text can be printed with %s.
+     * The value of the master, our own when that is us; empty, never NULL, when nobody knows it, as a slave in a
+     * queue does not. A 0 byte that `value_len` does not count follows it, so that text can be printed with %s.
      */
     const char *value;
     /** The length of the value in bytes. */
@@ -283,27 +283,28 @@ typedef struct election_master_t {
     /** The path, as watch_master was given it. */
     const char *path;
     /**
-     * ELECTION_OK: there is a master. ELECTION_NONODE: there is none. Else why nobody can tell;
-     * ELECTION_CLOSING is the last one.
+     * ELECTION_OK: there is a master. ELECTION_NONODE: there is none. ELECTION_NOT_EPHEMERAL: a znode stands
+     * there that is no contender's. Else why nobody can tell; ELECTION_CLOSING, or ELECTION_INTERNAL, is the
+     * last one.
      */
     int rc;
     /**
-     * The master's value; empty, never NULL, unless `rc` is ELECTION_OK. A 0 byte that `value_len` does not
-     * count follows it.
+     * The value of the znode; empty, never NULL, when there is none. A 0 byte that `value_len` does not count
+     * follows it.
      */
     const char *value;
     /** The length of the value in bytes. */
     size_t value_len;
     /**
-     * The master's token (the czxid of its znode): larger for each later master at this path. 0 unless `rc`
-     * is ELECTION_OK.
+     * The master's token (the czxid of its znode): larger for each later master at this path. 0 when there is
+     * no znode.
      */
     int64_t token;
-    /** The master's session; 0 when `rc` is not ELECTION_OK, or when the znode is not ephemeral. */
+    /** The master's session; 0 unless `rc` is ELECTION_OK. */
     int64_t session_id;
     /**
-     * Since when it is master: milliseconds since 1970 on the clock of the ZooKeeper leader. 0 unless `rc` is
-     * ELECTION_OK.
+     * When the znode was created: milliseconds since 1970 on the clock of the ZooKeeper leader. 0 when there is
+     * no znode.
      */
     int64_t since_ms;
 } election_master_t;
@@ -424,8 +425,8 @@ int election_close(election_t *handle);
 /**
  * Stand as a candidate for master at `path`. The first to stand becomes master; when it resigns, closes, dies
  * or loses its session, another candidate does, by itself and for ever: call this once. On ZooKeeper it is
- * one ephemeral znode at `path` with `value`, made as hand-rolled programs make it, so both can take part in
- * one election. Parents are made when they are missing.
+ * one ephemeral znode with `value`: at `path` itself, made as hand-rolled programs make it, so both can take part
+ * in one election; in a queue below `path`. Parents are made when they are missing.
  *
  * `value`, `value_len` bytes that are copied, is what the others get to know of the master: its address, say.
  * It may be empty, and then `value` NULL. `on_role` hears each change of the role and may be NULL;

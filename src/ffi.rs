@@ -214,8 +214,8 @@ pub struct election_event_t {
     /// What a hand-rolled zoo_acreate completion switches on: ELECTION_OK for a master, ELECTION_NODEEXISTS for
     /// a slave, else why nobody can tell.
     pub rc: c_int,
-    /// The value of the master, our own when that is us; empty, never NULL, when nobody knows it. A 0 byte
-    /// that `value_len` does not count follows it, so that text can be printed with %s.
+    /// The value of the master, our own when that is us; empty, never NULL, when nobody knows it, as a slave in a
+    /// queue does not. A 0 byte that `value_len` does not count follows it, so that text can be printed with %s.
     pub value: *const c_char,
     /// The length of the value in bytes.
     pub value_len: usize,
@@ -232,21 +232,22 @@ pub struct election_master_t {
     pub size: usize,
     /// The path, as watch_master was given it.
     pub path: *const c_char,
-    /// ELECTION_OK: there is a master. ELECTION_NONODE: there is none. Else why nobody can tell;
-    /// ELECTION_CLOSING is the last one.
+    /// ELECTION_OK: there is a master. ELECTION_NONODE: there is none. ELECTION_NOT_EPHEMERAL: a znode stands
+    /// there that is no contender's. Else why nobody can tell; ELECTION_CLOSING, or ELECTION_INTERNAL, is the
+    /// last one.
     pub rc: c_int,
-    /// The master's value; empty, never NULL, unless `rc` is ELECTION_OK. A 0 byte that `value_len` does not
-    /// count follows it.
+    /// The value of the znode; empty, never NULL, when there is none. A 0 byte that `value_len` does not count
+    /// follows it.
     pub value: *const c_char,
     /// The length of the value in bytes.
     pub value_len: usize,
-    /// The master's token (the czxid of its znode): larger for each later master at this path. 0 unless `rc`
-    /// is ELECTION_OK.
+    /// The master's token (the czxid of its znode): larger for each later master at this path. 0 when there is
+    /// no znode.
     pub token: i64,
-    /// The master's session; 0 when `rc` is not ELECTION_OK, or when the znode is not ephemeral.
+    /// The master's session; 0 unless `rc` is ELECTION_OK.
     pub session_id: i64,
-    /// Since when it is master: milliseconds since 1970 on the clock of the ZooKeeper leader. 0 unless `rc` is
-    /// ELECTION_OK.
+    /// When the znode was created: milliseconds since 1970 on the clock of the ZooKeeper leader. 0 when there is
+    /// no znode.
     pub since_ms: i64,
 }
 
@@ -429,8 +430,8 @@ pub unsafe extern "C" fn election_close(handle: *mut election_t) -> c_int {
 
 /// Stand as a candidate for master at `path`. The first to stand becomes master; when it resigns, closes, dies
 /// or loses its session, another candidate does, by itself and for ever: call this once. On ZooKeeper it is
-/// one ephemeral znode at `path` with `value`, made as hand-rolled programs make it, so both can take part in
-/// one election. Parents are made when they are missing.
+/// one ephemeral znode with `value`: at `path` itself, made as hand-rolled programs make it, so both can take part
+/// in one election; in a queue below `path`. Parents are made when they are missing.
 ///
 /// `value`, `value_len` bytes that are copied, is what the others get to know of the master: its address, say.
 /// It may be empty, and then `value` NULL. `on_role` hears each change of the role and may be NULL;

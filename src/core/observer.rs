@@ -119,7 +119,8 @@ impl Observer {
                 Reply::Read(znode) => {
                     self.arm(request, now, outbox);
                     if self.connected {
-                        self.tell(Master { rc: rc::OK, value: znode.value, stat: znode.stat }, outbox);
+                        let rc = if znode.stat.is_ephemeral() { rc::OK } else { rc::NOT_EPHEMERAL };
+                        self.tell(Master { rc, value: znode.value, stat: znode.stat }, outbox);
                     }
                 }
                 Reply::Refused(rc::NO_NODE) if self.connected => match self.recipe {

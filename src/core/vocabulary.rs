@@ -185,7 +185,8 @@ pub struct Event {
 /// Who is master at a path, whenever it changes: what seed 000's `get_master` is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Master {
-    /// OK: there is one. NONODE: there is none. Anything else: why nobody can tell.
+    /// OK: there is one. NONODE: there is none. NOT_EPHEMERAL: a znode stands there that is no contender's.
+    /// Anything else: why nobody can tell.
     pub rc: i32,
     pub value: Value,
     pub stat: Stat,
