@@ -30,13 +30,14 @@ const PREFACE: &str = "\
  *   A bad argument is told before anything else is done, by a number that says which one; a result is written
  *   only on success. Nothing is ever printed, no signal handler installed, no environment variable read.
  * - It may be called from any thread, and from inside a callback, election_close excepted.
+ * - In a child of the process that opened the handle it returns ELECTION_FORKED, or \"not master\", and does nothing.
  * - Strings are UTF-8, end with a 0 byte and are copied; times are in milliseconds.
  *
  * What holds for every callback:
  *
  * - Callbacks of one handle run one at a time, in order, on a thread of the handle's own that has all signals
- *   blocked; no lock of the library is held. One that takes long delays the callbacks after it and nothing
- *   else; it must return normally (no longjmp, no C++ exception).
+ *   blocked, or where the program calls election_dispatch; no lock of the library is held. One that takes long
+ *   delays the callbacks after it and nothing else; it must return normally (no longjmp, no C++ exception).
  * - After MASTER comes its end (SLAVE or UNKNOWN) before another MASTER at that path.
  * - free_ctx, if given, runs exactly once for each call that returned ELECTION_OK, after the last callback.
  *
@@ -78,7 +79,7 @@ fn write_header() {
         cpp_compat: true,
         export: cbindgen::ExportConfig {
             // Functions take and return these as an int, so nothing else would bring them in.
-            include: ["election_rc_t", "election_recipe_t", "election_lease_grade_t"].map(String::from).to_vec(),
+            include: ["election_rc_t", "election_recipe_t", "election_lease_grade_t", "election_dispatch_t"].map(String::from).to_vec(),
             ..Default::default()
         },
         usize_is_size_t: true,

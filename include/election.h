@@ -22,13 +22,14 @@
  *   A bad argument is told before anything else is done, by a number that says which one; a result is written
  *   only on success. Nothing is ever printed, no signal handler installed, no environment variable read.
  * - It may be called from any thread, and from inside a callback, election_close excepted.
+ * - In a child of the process that opened the handle it returns ELECTION_FORKED, or "not master", and does nothing.
  * - Strings are UTF-8, end with a 0 byte and are copied; times are in milliseconds.
  *
  * What holds for every callback:
  *
  * - Callbacks of one handle run one at a time, in order, on a thread of the handle's own that has all signals
- *   blocked; no lock of the library is held. One that takes long delays the callbacks after it and nothing
- *   else; it must return normally (no longjmp, no C++ exception).
+ *   blocked, or where the program calls election_dispatch; no lock of the library is held. One that takes long
+ *   delays the callbacks after it and nothing else; it must return normally (no longjmp, no C++ exception).
  * - After MASTER comes its end (SLAVE or UNKNOWN) before another MASTER at that path.
  * - free_ctx, if given, runs exactly once for each call that returned ELECTION_OK, after the last callback.
  *
@@ -187,6 +188,14 @@ typedef enum election_rc_t {
     ELECTION_STALE_TOKEN = -1021,
     /** The lease grade is none of election_lease_grade_t. */
     ELECTION_BAD_GRADE = -1022,
+    /** The handle, or the library's thread, belongs to the process that this one was forked from. */
+    ELECTION_FORKED = -1023,
+    /** The handle has a thread of its own for callbacks. */
+    ELECTION_NOT_MANUAL = -1024,
+    /** The role is none of election_role_t. */
+    ELECTION_BAD_ROLE = -1025,
+    /** The way to dispatch is none of election_dispatch_t. */
+    ELECTION_BAD_DISPATCH = -1026,
 } election_rc_t;
 
 /** How the candidates of an election find out who is master. All members of one election use the same. */
@@ -222,6 +231,14 @@ typedef enum election_lease_grade_t {
      */
     ELECTION_LEASE_ANSWERED = 1,
 } election_lease_grade_t;
+
+/** Who runs the callbacks of a handle. */
+typedef enum election_dispatch_t {
+    /** A thread of the handle's own. */
+    ELECTION_DISPATCH_THREAD = 0,
+    /** The program, when it calls election_dispatch: for one thread with poll, epoll, libuv, GLib, asyncio. */
+    ELECTION_DISPATCH_MANUAL = 1,
+} election_dispatch_t;
 
 /** What election_open is told beyond the hosts. Opaque; it belongs to one thread at a time. */
 typedef struct election_options_t election_options_t;
@@ -267,11 +284,35 @@ typedef struct election_event_t {
     int64_t token;
 } election_event_t;
 
-/** Hears the role of a candidate. Runs on the handle's callback thread. */
+/** Hears the role of a candidate. Runs on the handle's callback thread, or inside election_dispatch. */
 typedef void (*election_role_fn)(const election_event_t *event, void *ctx);
 
-/** Frees a ctx. Runs exactly once, on the handle's callback thread, after the last callback that gets the ctx. */
+/** Frees a ctx. Runs exactly once, where the callbacks run, after the last callback that gets the ctx. */
 typedef void (*election_free_fn)(void *ctx);
+
+/**
+ * One who stands at a path. It and what it points to live until the callback returns. Later versions may add
+ * fields at the end; `size` says how much is there.
+ */
+typedef struct election_member_t {
+    /** The size of this struct in bytes, as the library knows it. */
+    size_t size;
+    /** The name of its znode. */
+    const char *name;
+    /** Its value. A 0 byte that `value_len` does not count follows it. */
+    const char *value;
+    /** The length of the value in bytes. */
+    size_t value_len;
+    /** Its token when it is, or will be, master (the czxid of its znode). */
+    int64_t token;
+    /** Its session; 0 when the znode is not ephemeral. */
+    int64_t session_id;
+    /** Since when it stands: milliseconds since 1970 on the clock of the ZooKeeper leader. */
+    int64_t since_ms;
+} election_member_t;
+
+/** Is shown a member. Runs on the thread that asked. */
+typedef void (*election_member_fn)(const election_member_t *member, void *ctx);
 
 /**
  * What an observer is told, whenever the master or its value changes. It and what it points to live until the
@@ -309,7 +350,7 @@ typedef struct election_master_t {
     int64_t since_ms;
 } election_master_t;
 
-/** Hears who is master. Runs on the handle's callback thread. */
+/** Hears who is master. Runs on the handle's callback thread, or inside election_dispatch. */
 typedef void (*election_master_fn)(const election_master_t *master, void *ctx);
 
 #ifdef __cplusplus
@@ -361,6 +402,13 @@ int election_options_set_connect_timeout_ms(election_options_t *options,
 int election_options_set_recipe(election_options_t *options, int recipe);
 
 /**
+ * Set who runs the callbacks, a number of election_dispatch_t.
+ *
+ * Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_DISPATCH.
+ */
+int election_options_set_dispatch(election_options_t *options, int dispatch);
+
+/**
  * Set for how long a new master waits before it is told, so that what the old one had begun can end. In the
  * meantime its reason is ELECTION_REASON_GRACE. 0, the default, to 3,600,000 ms.
  *
@@ -405,7 +453,8 @@ int election_options_set_tick_ms(election_options_t *options,
  *
  * Returns ELECTION_OK, and `*handle` is to be closed with election_close. Else nothing was opened, and
  * `*handle` is untouched: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_OPERATIONTIMEOUT when the connect
- * timeout passed without a connection; ELECTION_NO_RESOURCES.
+ * timeout passed without a connection; ELECTION_NO_RESOURCES; ELECTION_FORKED in a child of a process that had
+ * opened a handle before the fork. (A process that forks first and opens later is fine.)
  */
 int election_open(const char *hosts,
                   const election_options_t *options,
@@ -417,7 +466,8 @@ int election_open(const char *hosts,
  * is running, and up to 2 s for the server to confirm the end of the session.
  *
  * Returns ELECTION_OK; ELECTION_CONNECTIONLOSS when no server confirmed the end of the session: the handle is
- * closed all the same, a znode of ours may stand until the session expires. ELECTION_BAD_HANDLE, or
+ * closed all the same, a znode of ours may stand until the session expires; ELECTION_FORKED in a child of the
+ * process that opened the handle: it is forgotten here, and the parent's is not touched. ELECTION_BAD_HANDLE, or
  * ELECTION_IN_CALLBACK when called from a callback of this handle: nothing happened.
  */
 int election_close(election_t *handle);
@@ -480,6 +530,38 @@ int election_lease(const election_t *handle,
                    int64_t *left_ns);
 
 /**
+ * Wait until the candidate at `path` has this role, a number of election_role_t, but no longer than `timeout_ms`
+ * (1 to 3,600,000). For programs that want no callbacks; in a callback, too.
+ *
+ * Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT when the role did not come in time. ELECTION_BAD_HANDLE,
+ * ELECTION_BAD_PATH, ELECTION_BAD_ROLE, ELECTION_BAD_TIMEOUT, ELECTION_NOT_THERE.
+ */
+int election_wait(election_t *handle,
+                  const char *path,
+                  int role,
+                  int timeout_ms);
+
+/**
+ * Get the descriptor that is readable while callbacks wait to be dispatched, to be given to poll, epoll or an
+ * event loop. It is the handle's: do not read, write or close it; forget it before election_close.
+ *
+ * Returns the descriptor, 0 or larger; ELECTION_BAD_HANDLE, or ELECTION_NOT_MANUAL unless the handle was opened
+ * with ELECTION_DISPATCH_MANUAL.
+ */
+int election_fd(election_t *handle);
+
+/**
+ * Run the callbacks that wait to be run, on the calling thread. If there are none, wait for one, up to
+ * `timeout_ms`: 0, not to wait, to 3,600,000. election_close runs the last ones by itself.
+ *
+ * Returns how many events and ends of events were passed on, 0 or more; 0 at once while another thread
+ * dispatches. ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT, ELECTION_IN_CALLBACK, or ELECTION_NOT_MANUAL unless the
+ * handle was opened with ELECTION_DISPATCH_MANUAL.
+ */
+int election_dispatch(election_t *handle,
+                      int timeout_ms);
+
+/**
  * Create a persistent znode at `target` if, in one transaction with that, our znode at `path` still stands: a
  * write to ZooKeeper that an old master cannot do. `path` is that of the election; parents of `target` are not
  * made. Waits for the answer, up to `timeout_ms` (1 to 3,600,000); in a callback, too.
@@ -526,6 +608,21 @@ int election_fenced_delete(election_t *handle,
                            const char *target,
                            int version,
                            int timeout_ms);
+
+/**
+ * Ask who stands at `path` at this moment. `on_member` is called for each, the master first, on the calling
+ * thread, before this returns; with ELECTION_RECIPE_NODE there is one at most. Waits for the answer, up to
+ * `timeout_ms` (1 to 3,600,000); in a callback, too.
+ *
+ * Returns ELECTION_OK. Else nobody was told of: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK,
+ * ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS when there is no connection or it broke,
+ * ELECTION_OPERATIONTIMEOUT; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
+ */
+int election_members(election_t *handle,
+                     const char *path,
+                     election_member_fn on_member,
+                     void *ctx,
+                     int timeout_ms);
 
 /**
  * Make a verifier of tokens, for the side that a master writes to: a storage node, a device, a payment gate.

@@ -6,6 +6,7 @@
 mod border;
 
 use std::ffi::{c_char, c_int, c_void};
+use std::time::Duration;
 
 use crate::handle::{Election, Error, Options, Verifier};
 use border::{answer, bytes, guard, text, CEvent, CMaster, Callback};
@@ -113,6 +114,14 @@ pub enum election_rc_t {
     ELECTION_STALE_TOKEN = -1021,
     /// The lease grade is none of election_lease_grade_t.
     ELECTION_BAD_GRADE = -1022,
+    /// The handle, or the library's thread, belongs to the process that this one was forked from.
+    ELECTION_FORKED = -1023,
+    /// The handle has a thread of its own for callbacks.
+    ELECTION_NOT_MANUAL = -1024,
+    /// The role is none of election_role_t.
+    ELECTION_BAD_ROLE = -1025,
+    /// The way to dispatch is none of election_dispatch_t.
+    ELECTION_BAD_DISPATCH = -1026,
 }
 
 /// What a candidate knows of itself. The numbers are those of the `status` that programs keep by hand.
@@ -194,6 +203,16 @@ pub enum election_lease_grade_t {
     ELECTION_LEASE_ANSWERED = 1,
 }
 
+/// Who runs the callbacks of a handle.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum election_dispatch_t {
+    /// A thread of the handle's own.
+    ELECTION_DISPATCH_THREAD = 0,
+    /// The program, when it calls election_dispatch: for one thread with poll, epoll, libuv, GLib, asyncio.
+    ELECTION_DISPATCH_MANUAL = 1,
+}
+
 /// Refuses the tokens of old masters, on the side that is written to.
 pub struct election_verifier_t {
     verifier: Verifier,
@@ -251,13 +270,36 @@ pub struct election_master_t {
     pub since_ms: i64,
 }
 
-/// Hears the role of a candidate. Runs on the handle's callback thread.
+/// One who stands at a path. It and what it points to live until the callback returns. Later versions may add
+/// fields at the end; `size` says how much is there.
+#[repr(C)]
+pub struct election_member_t {
+    /// The size of this struct in bytes, as the library knows it.
+    pub size: usize,
+    /// The name of its znode.
+    pub name: *const c_char,
+    /// Its value. A 0 byte that `value_len` does not count follows it.
+    pub value: *const c_char,
+    /// The length of the value in bytes.
+    pub value_len: usize,
+    /// Its token when it is, or will be, master (the czxid of its znode).
+    pub token: i64,
+    /// Its session; 0 when the znode is not ephemeral.
+    pub session_id: i64,
+    /// Since when it stands: milliseconds since 1970 on the clock of the ZooKeeper leader.
+    pub since_ms: i64,
+}
+
+/// Hears the role of a candidate. Runs on the handle's callback thread, or inside election_dispatch.
 pub type election_role_fn = Option<unsafe extern "C" fn(event: *const election_event_t, ctx: *mut c_void)>;
 
-/// Hears who is master. Runs on the handle's callback thread.
+/// Hears who is master. Runs on the handle's callback thread, or inside election_dispatch.
 pub type election_master_fn = Option<unsafe extern "C" fn(master: *const election_master_t, ctx: *mut c_void)>;
 
-/// Frees a ctx. Runs exactly once, on the handle's callback thread, after the last callback that gets the ctx.
+/// Is shown a member. Runs on the thread that asked.
+pub type election_member_fn = Option<unsafe extern "C" fn(member: *const election_member_t, ctx: *mut c_void)>;
+
+/// Frees a ctx. Runs exactly once, where the callbacks run, after the last callback that gets the ctx.
 pub type election_free_fn = Option<unsafe extern "C" fn(ctx: *mut c_void)>;
 
 /// Get the version of the library at hand, as ELECTION_VERSION was when the header was made. Static storage.
@@ -333,6 +375,18 @@ pub unsafe extern "C" fn election_options_set_recipe(options: *mut election_opti
     })
 }
 
+/// Set who runs the callbacks, a number of election_dispatch_t.
+///
+/// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_DISPATCH.
+#[no_mangle]
+pub unsafe extern "C" fn election_options_set_dispatch(options: *mut election_options_t, dispatch: c_int) -> c_int {
+    answer(|| {
+        let options = unsafe { options.as_mut() }.ok_or(Error::BadOptions)?;
+        options.options.set_dispatch(border::dispatch(dispatch).ok_or(Error::BadDispatch)?);
+        Ok(())
+    })
+}
+
 /// Set for how long a new master waits before it is told, so that what the old one had begun can end. In the
 /// meantime its reason is ELECTION_REASON_GRACE. 0, the default, to 3,600,000 ms.
 ///
@@ -397,7 +451,8 @@ pub unsafe extern "C" fn election_options_set_tick_ms(options: *mut election_opt
 ///
 /// Returns ELECTION_OK, and `*handle` is to be closed with election_close. Else nothing was opened, and
 /// `*handle` is untouched: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_OPERATIONTIMEOUT when the connect
-/// timeout passed without a connection; ELECTION_NO_RESOURCES.
+/// timeout passed without a connection; ELECTION_NO_RESOURCES; ELECTION_FORKED in a child of a process that had
+/// opened a handle before the fork. (A process that forks first and opens later is fine.)
 #[no_mangle]
 pub unsafe extern "C" fn election_open(
     hosts: *const c_char,
@@ -421,7 +476,8 @@ pub unsafe extern "C" fn election_open(
 /// is running, and up to 2 s for the server to confirm the end of the session.
 ///
 /// Returns ELECTION_OK; ELECTION_CONNECTIONLOSS when no server confirmed the end of the session: the handle is
-/// closed all the same, a znode of ours may stand until the session expires. ELECTION_BAD_HANDLE, or
+/// closed all the same, a znode of ours may stand until the session expires; ELECTION_FORKED in a child of the
+/// process that opened the handle: it is forgotten here, and the parent's is not touched. ELECTION_BAD_HANDLE, or
 /// ELECTION_IN_CALLBACK when called from a callback of this handle: nothing happened.
 #[no_mangle]
 pub unsafe extern "C" fn election_close(handle: *mut election_t) -> c_int {
@@ -513,6 +569,55 @@ pub unsafe extern "C" fn election_lease(
     })
 }
 
+/// Wait until the candidate at `path` has this role, a number of election_role_t, but no longer than `timeout_ms`
+/// (1 to 3,600,000). For programs that want no callbacks; in a callback, too.
+///
+/// Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT when the role did not come in time. ELECTION_BAD_HANDLE,
+/// ELECTION_BAD_PATH, ELECTION_BAD_ROLE, ELECTION_BAD_TIMEOUT, ELECTION_NOT_THERE.
+#[no_mangle]
+pub unsafe extern "C" fn election_wait(
+    handle: *mut election_t,
+    path: *const c_char,
+    role: c_int,
+    timeout_ms: c_int,
+) -> c_int {
+    answer(|| {
+        let election = border::find(handle)?;
+        let path = unsafe { text(path) }.ok_or(Error::BadPath)?;
+        let role = border::role(role).ok_or(Error::BadRole)?;
+        election.wait(path, role, border::timeout(timeout_ms)?)
+    })
+}
+
+/// Get the descriptor that is readable while callbacks wait to be dispatched, to be given to poll, epoll or an
+/// event loop. It is the handle's: do not read, write or close it; forget it before election_close.
+///
+/// Returns the descriptor, 0 or larger; ELECTION_BAD_HANDLE, or ELECTION_NOT_MANUAL unless the handle was opened
+/// with ELECTION_DISPATCH_MANUAL.
+#[no_mangle]
+pub unsafe extern "C" fn election_fd(handle: *mut election_t) -> c_int {
+    guard(Error::Internal.code(), || {
+        border::find(handle).and_then(|election| election.fd()).unwrap_or_else(Error::code)
+    })
+}
+
+/// Run the callbacks that wait to be run, on the calling thread. If there are none, wait for one, up to
+/// `timeout_ms`: 0, not to wait, to 3,600,000. election_close runs the last ones by itself.
+///
+/// Returns how many events and ends of events were passed on, 0 or more; 0 at once while another thread
+/// dispatches. ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT, ELECTION_IN_CALLBACK, or ELECTION_NOT_MANUAL unless the
+/// handle was opened with ELECTION_DISPATCH_MANUAL.
+#[no_mangle]
+pub unsafe extern "C" fn election_dispatch(handle: *mut election_t, timeout_ms: c_int) -> c_int {
+    guard(Error::Internal.code(), || {
+        let dispatch = || {
+            let timeout = if timeout_ms == 0 { Ok(Duration::ZERO) } else { border::timeout(timeout_ms) };
+            border::find(handle)?.dispatch(timeout?)
+        };
+        dispatch().map_or_else(Error::code, |told| c_int::try_from(told).unwrap_or(c_int::MAX))
+    })
+}
+
 /// Create a persistent znode at `target` if, in one transaction with that, our znode at `path` still stands: a
 /// write to ZooKeeper that an old master cannot do. `path` is that of the election; parents of `target` are not
 /// made. Waits for the answer, up to `timeout_ms` (1 to 3,600,000); in a callback, too.
@@ -584,6 +689,33 @@ pub unsafe extern "C" fn election_fenced_delete(
         let path = unsafe { text(path) }.ok_or(Error::BadPath)?;
         let target = unsafe { text(target) }.ok_or(Error::BadPath)?;
         election.fenced_delete(path, target, border::version(version), border::timeout(timeout_ms)?)
+    })
+}
+
+/// Ask who stands at `path` at this moment. `on_member` is called for each, the master first, on the calling
+/// thread, before this returns; with ELECTION_RECIPE_NODE there is one at most. Waits for the answer, up to
+/// `timeout_ms` (1 to 3,600,000); in a callback, too.
+///
+/// Returns ELECTION_OK. Else nobody was told of: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK,
+/// ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS when there is no connection or it broke,
+/// ELECTION_OPERATIONTIMEOUT; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
+#[no_mangle]
+pub unsafe extern "C" fn election_members(
+    handle: *mut election_t,
+    path: *const c_char,
+    on_member: election_member_fn,
+    ctx: *mut c_void,
+    timeout_ms: c_int,
+) -> c_int {
+    answer(|| {
+        let election = border::find(handle)?;
+        let path = unsafe { text(path) }.ok_or(Error::BadPath)?;
+        let on_member = on_member.ok_or(Error::BadCallback)?;
+        let members = election.members(path, border::timeout(timeout_ms)?)?;
+        for member in &members {
+            border::show_member(member, |member| unsafe { on_member(member, ctx) });
+        }
+        Ok(())
     })
 }
 

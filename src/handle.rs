@@ -5,19 +5,22 @@ mod error;
 mod options;
 mod verifier;
 
+use std::io::ErrorKind;
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{mpsc, Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::core::{Event, Master, PartyId, Value};
-use crate::driver::{self, guid, hosts, Command, LeaseEnd, Outlet, Seat, Session, Settings, Write, Written};
+use crate::core::{Event, Master, PartyId, Role, Value};
+use crate::driver::fork::Process;
+use crate::driver::{self, guid, hosts, Bell, Command, LeaseEnd, Outlet, Seat, Session, Settings, Write, Written};
 
 pub use crate::driver::thread::quietly;
-pub use crate::driver::Mastership;
+pub use crate::driver::{Mastership, Member};
 use callbacks::{Callbacks, Listener};
 pub use error::{explain, Error};
-pub use options::Options;
+pub use options::{Dispatch, Options};
 pub use verifier::Verifier;
 
 /// The longest path, in bytes, together with the chroot of the connect string.
@@ -29,6 +32,7 @@ pub const VALUE_MAX: usize = 1_000_000;
 /// One session with ZooKeeper and the elections on it. Everything may be called from any thread and from inside
 /// a callback, except [`close`](Election::close). Dropping it closes it.
 pub struct Election {
+    process: Process,
     session: Session,
     lease_end: Arc<LeaseEnd>,
     chroot_len: usize,
@@ -62,25 +66,37 @@ impl Election {
             return Err(Error::BadHosts);
         }
         let chroot_len = hosts.chroot.len();
+        let process = Process::current().map_err(|_| Error::NoResources)?;
         let (notes, inbox) = mpsc::channel();
         let (connected, first_connection) = mpsc::sync_channel(1);
         let settings = Settings { hosts, session_timeout: options.session_timeout, elections: options.elections };
         let lease_end = Arc::new(LeaseEnd::default());
-        let callbacks = Arc::new(Callbacks::default());
-        let callback_thread = {
-            let callbacks = callbacks.clone();
-            driver::thread::spawn("election-cb", move || callbacks.serve(inbox))
+        let bell = match options.dispatch {
+            Dispatch::Thread => None,
+            Dispatch::Manual => Some(Arc::new(Bell::new().map_err(|_| Error::NoResources)?)),
         };
-        let callback_thread = callback_thread.map_err(|_| Error::NoResources)?;
+        let callbacks = Arc::new(Callbacks::new(inbox, bell.clone()));
+        let callback_thread = match options.dispatch {
+            Dispatch::Manual => None,
+            Dispatch::Thread => {
+                let callbacks = callbacks.clone();
+                let thread = driver::thread::spawn("election-cb", move || callbacks.serve());
+                Some(thread.map_err(|_| Error::NoResources)?)
+            }
+        };
         // On failure the outlet is dropped, and with it the callback thread ends.
-        let session = driver::open(settings, Outlet::new(notes, lease_end.clone()), connected)
-            .map_err(|_| Error::NoResources)?;
+        let outlet = Outlet::new(notes, bell, lease_end.clone());
+        let session = driver::open(settings, outlet, connected).map_err(|error| match error.kind() {
+            ErrorKind::Unsupported => Error::Forked,
+            _ => Error::NoResources,
+        })?;
         let election = Election {
+            process,
             session,
             lease_end,
             chroot_len,
             callbacks,
-            callback_thread: Mutex::new(Some(callback_thread)),
+            callback_thread: Mutex::new(callback_thread),
             next_party: AtomicU64::new(1),
             seats: papaya::HashMap::new(),
             changes: Mutex::default(),
@@ -192,6 +208,9 @@ impl Election {
 
     /// As [`is_master`](Election::is_master), with the token and the time that the lease has left.
     pub fn mastership(&self, path: &str) -> Option<Mastership> {
+        if !self.process.is_this() {
+            return None;
+        }
         self.seats.pin().get(path).and_then(|(_, seat)| seat.mastership())
     }
 
@@ -237,6 +256,58 @@ impl Election {
         self.fenced(election, Write::Delete { path, version }, timeout)
     }
 
+    /// Who stands at `path` at this moment, the master first, each with its value: asked of the server once.
+    ///
+    /// # Errors
+    /// [`Error::BadPath`]; [`Error::ConnectionLoss`] when there is no connection or it broke;
+    /// [`Error::Timeout`]; [`Error::ZooKeeper`] when the server refused.
+    pub fn members(&self, path: &str, timeout: Duration) -> Result<Vec<Member>, Error> {
+        let path = self.check_path(path)?;
+        let (members, answer) = mpsc::sync_channel(1);
+        let changes = self.changes()?;
+        self.command(Command::Members { path, members });
+        drop(changes);
+        match answer.recv_timeout(timeout) {
+            Ok(members) => members.map_err(Error::ZooKeeper),
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(Error::Timeout),
+            Err(mpsc::RecvTimeoutError::Disconnected) => Err(Error::ConnectionLoss),
+        }
+    }
+
+    /// Waits until the candidate at `path` has this role, as its listener would be told, whether or not it has been.
+    ///
+    /// # Errors
+    /// [`Error::BadPath`], [`Error::NotThere`]; [`Error::Timeout`] when the role did not come in time.
+    pub fn wait(&self, path: &str, role: Role, timeout: Duration) -> Result<(), Error> {
+        let path = self.check_path(path)?;
+        drop(self.changes()?);
+        let seat = self.seats.pin().get(&path).map(|(_, seat)| seat.clone()).ok_or(Error::NotThere)?;
+        seat.wait(role, timeout).then_some(()).ok_or(Error::Timeout)
+    }
+
+    /// The descriptor that is readable when there are callbacks to be dispatched. It is the handle's: wait at it,
+    /// and do not read or close it.
+    ///
+    /// # Errors
+    /// [`Error::NotManual`] unless the handle was opened with [`Dispatch::Manual`].
+    pub fn fd(&self) -> Result<RawFd, Error> {
+        drop(self.changes()?);
+        self.callbacks.bell().map(Bell::fd).ok_or(Error::NotManual)
+    }
+
+    /// Runs the callbacks that wait to be run, on this thread; if there are none, waits for one up to `timeout`.
+    /// The number of what was passed on; 0 at once while another thread dispatches.
+    ///
+    /// # Errors
+    /// [`Error::NotManual`] unless the handle was opened with [`Dispatch::Manual`]; [`Error::InCallback`].
+    pub fn dispatch(&self, timeout: Duration) -> Result<usize, Error> {
+        self.fd()?;
+        if self.callbacks.is_current_thread() {
+            return Err(Error::InCallback);
+        }
+        Ok(self.callbacks.dispatch(timeout))
+    }
+
     fn fenced(&self, election: &str, write: Write, timeout: Duration) -> Result<(), Error> {
         let election = self.check_path(election)?;
         let (written, outcome) = mpsc::sync_channel(1);
@@ -257,13 +328,15 @@ impl Election {
     ///
     /// # Errors
     /// [`Error::InCallback`] on the handle's callback thread, and nothing has happened; [`Error::ConnectionLoss`]
-    /// when no server confirmed the end of the session: the handle is closed all the same.
+    /// when no server confirmed the end of the session: the handle is closed all the same; [`Error::Forked`] in a
+    /// child of the process that opened the handle: the parent's is not touched.
     pub fn close(&self) -> Result<(), Error> {
         if self.callbacks.is_current_thread() {
             return Err(Error::InCallback);
         }
         match self.changes() {
             Ok(mut changes) => changes.closed = true,
+            Err(Error::Forked) => return Err(Error::Forked),
             Err(_) => return Ok(()),
         }
         self.seats.pin().clear();
@@ -271,9 +344,10 @@ impl Election {
         self.command(Command::Close(closed));
         let confirmed = confirmation.recv().unwrap_or(false);
         let thread = self.callback_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
+        match thread {
             // It ends when the session's task has dropped its outlet, and does not panic: see `thread::spawn`.
-            let _ = thread.join();
+            Some(thread) => drop(thread.join()),
+            None => self.callbacks.finish(),
         }
         confirmed.then_some(()).ok_or(Error::ConnectionLoss)
     }
@@ -288,6 +362,9 @@ impl Election {
     }
 
     fn changes(&self) -> Result<std::sync::MutexGuard<'_, Changes>, Error> {
+        if !self.process.is_this() {
+            return Err(Error::Forked);
+        }
         let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         if changes.closed {
             return Err(Error::BadHandle);

@@ -19,4 +19,4 @@ pub mod ffi;
 pub mod handle;
 
 pub use crate::core::{Dialect, Event, Grade, Master, Reason, Recipe, Role};
-pub use crate::handle::{Election, Error, Mastership, Options, Verifier};
+pub use crate::handle::{Dispatch, Election, Error, Mastership, Member, Options, Verifier};

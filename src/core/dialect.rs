@@ -1,6 +1,8 @@
 //! The dialects of the **queue** recipe: how the znodes of its contenders are called, and in which order they
 //! stand, so that one election can hold members of several implementations.
 
+use std::sync::Arc;
+
 /// The names of the znodes, and so who can share an election.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
@@ -45,6 +47,19 @@ impl Dialect {
     /// Whether the name tells who made the znode.
     pub fn has_guid(self) -> bool {
         self != Dialect::Seed
+    }
+
+    /// The contenders among these names, the first to lead first.
+    pub fn in_order<'a>(self, names: &'a [Arc<str>]) -> Vec<&'a Arc<str>> {
+        let number = |name: &'a Arc<str>| match self.read(name) {
+            Name::Contender(number) => Some((number, name)),
+            _ => None,
+        };
+        let mut contenders: Vec<_> = names.iter().filter_map(number).collect();
+        let first = contenders.iter().map(|(number, _)| *number).reduce(|a, b| if is_before(b, a) { b } else { a });
+        // Serial numbers are in order seen from the first of them.
+        contenders.sort_by_key(|(number, _)| number.wrapping_sub(first.unwrap_or(0)));
+        contenders.into_iter().map(|(_, name)| name).collect()
     }
 
     /// The part of a name that stands right before the number of a contender that this dialect counts.
@@ -121,6 +136,16 @@ mod tests {
         for name in ["", "config", "w-3", "w000000003", "0"] {
             assert_eq!(Dialect::Seed.read(name), Name::Other, "{name}");
         }
+    }
+
+    #[test]
+    fn contenders_are_listed_in_order() {
+        let names: Vec<Arc<str>> =
+            ["w--2147483648", "config", "w-2147483647", "n_0000000001", "w-2147483600", "w--2147483647"]
+                .map(Arc::from)
+                .to_vec();
+        let listed: Vec<_> = Dialect::Seed.in_order(&names).into_iter().map(|name| &**name).collect();
+        assert_eq!(listed, ["w-2147483600", "w-2147483647", "w--2147483648", "w--2147483647"]);
     }
 
     #[test]

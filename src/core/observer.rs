@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::backoff::Backoff;
 use super::config::Recipe;
-use super::dialect::{is_before, Name};
 use super::outbox::{Outbox, Party};
 use super::recipe::{Input, REFRESH_MS};
 use super::vocabulary::{rc, Action, Master, Op, PartyId, Reply, RequestId, Stat, Time, Value};
@@ -196,12 +195,8 @@ impl Observer {
     /// The znode of the first in the queue.
     fn first(&self, names: &[Arc<str>]) -> Option<Arc<str>> {
         let Recipe::Queue(dialect) = self.recipe else { return None };
-        let number = |name: &Arc<str>| match dialect.read(name) {
-            Name::Contender(number) => Some((number, name.clone())),
-            _ => None,
-        };
-        let first = names.iter().filter_map(number).reduce(|a, b| if is_before(b.0, a.0) { b } else { a });
-        first.map(|(_, name)| format!("{}/{name}", self.path).into())
+        let first = dialect.in_order(names).into_iter().next()?;
+        Some(format!("{}/{first}", self.path).into())
     }
 
     fn check(&mut self, outbox: &mut Outbox) {

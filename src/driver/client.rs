@@ -19,7 +19,7 @@ use zookeeper_client::{
 };
 
 use super::hosts::Hosts;
-use crate::core::{rc, News, Op, Reply, SessionId, Stat, Value, Znode};
+use crate::core::{rc, News, Op, Recipe, Reply, SessionId, Stat, Value, Znode};
 
 /// A session with ZooKeeper. When the last clone is dropped, the session is closed: at once, or as soon as a
 /// server can be reached.
@@ -39,6 +39,14 @@ pub enum State {
     Suspended,
     /// This client is of no more use; the session is over, or lost to us.
     Over,
+}
+
+/// One who stands at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The name of the znode in the queue; that of the path itself in the node recipe.
+    pub name: Arc<str>,
+    pub znode: Znode,
 }
 
 /// A write of the caller's that is to be carried out only while our znode stands.
@@ -191,6 +199,36 @@ impl Client {
 }
 
 impl Client {
+    /// Who stands at `path` at this moment, the master first. Fails with ZooKeeper's number for why.
+    pub async fn members(self, path: Arc<str>, recipe: Recipe) -> Result<Vec<Member>, i32> {
+        let listed = match recipe {
+            Recipe::Node => Ok(vec![path.clone()]),
+            Recipe::Queue(dialect) => self.chrooted.list_children(&path).await.map(|names| {
+                let names: Vec<Arc<str>> = names.into_iter().map(Arc::from).collect();
+                dialect.in_order(&names).into_iter().map(|name| format!("{path}/{name}").into()).collect()
+            }),
+        };
+        let paths = match listed {
+            Err(Error::NoNode) => Vec::new(),
+            listed => listed.map_err(number_of)?,
+        };
+        // All are asked for before the first answer is waited for.
+        let reads: Vec<_> = paths.iter().map(|path| (path, self.chrooted.get_data(path))).collect();
+        let mut members = Vec::new();
+        for (path, read) in reads {
+            match read.await {
+                Ok((value, stat)) => {
+                    let name = path.rsplit('/').next().unwrap_or_default().into();
+                    let znode = Znode { value: value.into(), stat: stat_of(&stat) };
+                    members.push(Member { name, znode });
+                }
+                Err(Error::NoNode) => {} // left since the list was made
+                Err(error) => return Err(number_of(error)),
+            }
+        }
+        Ok(members)
+    }
+
     /// Writes, in one transaction with the check that `own` stands.
     pub async fn write_fenced(self, own: Arc<str>, write: Write) -> Written {
         let mut transaction = self.chrooted.new_multi_writer();
@@ -273,6 +311,13 @@ fn stat_of(stat: &zookeeper_client::Stat) -> Stat {
         ctime_ms: stat.ctime,
         version: stat.version,
         ephemeral_owner: stat.ephemeral_owner,
+    }
+}
+
+fn number_of(error: Error) -> i32 {
+    match reply_of(error) {
+        Reply::Refused(rc) => rc,
+        _ => rc::CONNECTION_LOSS,
     }
 }
 

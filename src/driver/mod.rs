@@ -5,8 +5,10 @@
 //! ([`session`]). What the ZooKeeper client library is asked, and how its answers are read, stands in
 //! [`client`] alone, so that another client could take its place there.
 
+mod bell;
 mod client;
 mod clock;
+pub mod fork;
 pub mod guid;
 pub mod hosts;
 mod outlet;
@@ -15,6 +17,7 @@ mod runtime;
 mod session;
 pub mod thread;
 
-pub use client::{Write, Written};
+pub use bell::Bell;
+pub use client::{Member, Write, Written};
 pub use outlet::{LeaseEnd, Mastership, Note, Outlet, Seat};
 pub use session::{open, Command, Session, Settings};

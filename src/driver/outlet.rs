@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::bell::Bell;
 use super::clock;
 use crate::core::{rc, Event, Master, PartyId, Reason, Role, Stat, Time, Value};
 
@@ -23,6 +24,9 @@ pub struct Seat {
     /// The token of our mastership; 0 when we are not master. A czxid is never 0: the root has that one.
     token: AtomicI64,
     lease_end: Arc<LeaseEnd>,
+    /// For those who wait for a role. Locked for moments only.
+    role: Mutex<Role>,
+    changed: Condvar,
 }
 
 /// A mastership that may be believed in, and for how long if nothing else is heard.
@@ -34,7 +38,14 @@ pub struct Mastership {
 
 impl Seat {
     pub fn new(lease_end: Arc<LeaseEnd>) -> Seat {
-        Seat { token: AtomicI64::new(0), lease_end }
+        Seat { token: AtomicI64::new(0), lease_end, role: Mutex::new(Role::Unknown), changed: Condvar::new() }
+    }
+
+    /// Waits until the role is this one; whether it came in time.
+    pub fn wait(&self, role: Role, timeout: Duration) -> bool {
+        let now = self.role.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(now, timeout, |now| *now != role);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     /// Decides now, on the clock, and not by what was heard last: a process that was stopped hears "no" at its
@@ -53,10 +64,12 @@ impl Seat {
     fn publish(&self, event: &Event) {
         let token = if event.role == Role::Master { event.token } else { 0 };
         self.token.store(token, Ordering::Release);
+        *self.role.lock().unwrap_or_else(PoisonError::into_inner) = event.role;
+        self.changed.notify_all();
     }
 }
 
-/// What the callback thread is told.
+/// What the listeners are told.
 #[derive(Debug)]
 pub enum Note {
     Role(PartyId, Event),
@@ -71,14 +84,16 @@ pub enum Note {
 #[derive(Debug)]
 pub struct Outlet {
     notes: Sender<Note>,
+    /// Rung for each note, when the program dispatches.
+    bell: Option<Arc<Bell>>,
     lease_end: Arc<LeaseEnd>,
     /// Who is there to be told; candidates with their seat.
     parties: BTreeMap<PartyId, Option<Arc<Seat>>>,
 }
 
 impl Outlet {
-    pub fn new(notes: Sender<Note>, lease_end: Arc<LeaseEnd>) -> Outlet {
-        Outlet { notes, lease_end, parties: BTreeMap::new() }
+    pub fn new(notes: Sender<Note>, bell: Option<Arc<Bell>>, lease_end: Arc<LeaseEnd>) -> Outlet {
+        Outlet { notes, bell, lease_end, parties: BTreeMap::new() }
     }
 
     /// Published before what follows from it is told.
@@ -112,8 +127,11 @@ impl Outlet {
     }
 
     fn note(&self, note: Note) {
-        // The callback thread is there for as long as the handle; afterwards nobody listens.
+        // Whoever tells the listeners is there for as long as the handle; afterwards nobody listens.
         let _ = self.notes.send(note);
+        if let Some(bell) = &self.bell {
+            bell.ring();
+        }
     }
 }
 

@@ -9,16 +9,28 @@ use async_executor::Executor;
 use futures::FutureExt;
 use once_cell::sync::{Lazy, OnceCell};
 
+use super::fork::Process;
 use super::thread;
 
 static TASKS: Lazy<Executor<'static>> = Lazy::new(Executor::new);
-static THREAD: OnceCell<()> = OnceCell::new();
+static THREAD: OnceCell<Process> = OnceCell::new();
 
-/// Runs `task` on the I/O thread. Fails when that thread cannot be started.
-pub fn spawn(task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-    THREAD.get_or_try_init(|| thread::spawn("election-io", serve).map(drop))?;
+/// Starts the I/O thread if there is none. Fails when that cannot be done, and in a child of a process in which
+/// it runs: it does not run there, and never will.
+pub fn start() -> io::Result<()> {
+    let process = THREAD.get_or_try_init(|| {
+        thread::spawn("election-io", serve)?;
+        Process::current()
+    })?;
+    match process.is_this() {
+        true => Ok(()),
+        false => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// Runs `task` on the I/O thread, as soon as that has been started.
+pub fn spawn(task: impl Future<Output = ()> + Send + 'static) {
     detach(task);
-    Ok(())
 }
 
 fn serve() {

@@ -12,7 +12,7 @@ use async_io::Timer;
 use futures::channel::mpsc::{unbounded, UnboundedReceiver, UnboundedSender};
 use futures::{pin_mut, select_biased, FutureExt, StreamExt};
 
-use super::client::{connect, Client, State, States, Write, Written};
+use super::client::{connect, Client, Member, State, States, Write, Written};
 use super::clock;
 use super::hosts::Hosts;
 use super::outlet::{Outlet, Seat};
@@ -61,6 +61,11 @@ pub enum Command {
         write: Write,
         written: mpsc::SyncSender<Written>,
     },
+    /// Who stands at `path`? Answered with ZooKeeper's number when nobody can tell.
+    Members {
+        path: Arc<str>,
+        members: mpsc::SyncSender<Result<Vec<Member>, i32>>,
+    },
     /// End the session. Answered by whether a server confirmed it.
     Close(mpsc::SyncSender<bool>),
 }
@@ -79,6 +84,7 @@ impl Session {
 
 /// Starts a session. `connected` is told once, when it is connected for the first time.
 pub fn open(settings: Settings, outlet: Outlet, connected: mpsc::SyncSender<()>) -> io::Result<Session> {
+    runtime::start()?;
     let (commands, receiver) = unbounded();
     let task = Task {
         link: Link::Connecting(Box::pin(round(settings.clone(), Duration::ZERO))),
@@ -90,7 +96,7 @@ pub fn open(settings: Settings, outlet: Outlet, connected: mpsc::SyncSender<()>)
         outlet,
         connected: Some(connected),
     };
-    runtime::spawn(task.run())?;
+    runtime::spawn(task.run());
     Ok(Session { commands })
 }
 
@@ -233,7 +239,23 @@ impl Task {
             }
             Command::Unobserve { id, path } => self.elections.unobserve(now, id, &path),
             Command::Write { path, write, written } => self.write(&path, write, written),
+            Command::Members { path, members } => self.members(path, members),
             Command::Close(_) => unreachable!("handled by the caller"),
+        }
+    }
+
+    fn members(&mut self, path: Arc<str>, members: mpsc::SyncSender<Result<Vec<Member>, i32>>) {
+        let recipe = self.settings.elections.recipe;
+        match &self.link {
+            Link::Open(connection) if connection.up => {
+                let client = connection.client.clone();
+                runtime::spawn(async move {
+                    let _ = members.send(client.members(path, recipe).await);
+                });
+            }
+            _ => {
+                let _ = members.send(Err(rc::CONNECTION_LOSS));
+            }
         }
     }
 
@@ -247,8 +269,7 @@ impl Task {
             let _ = written.send(Written::NotMaster);
             return;
         };
-        // Dropped without an answer, should the task fail to start: nobody knows, and nothing was sent.
-        let _ = runtime::spawn(async move {
+        runtime::spawn(async move {
             let _ = written.send(client.write_fenced(own, write).await);
         });
     }

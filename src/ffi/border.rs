@@ -10,11 +10,11 @@ use once_cell::sync::Lazy;
 use papaya::HashMap;
 
 use super::{
-    election_event_t, election_free_fn, election_lease_grade_t, election_master_t, election_reason_t,
-    election_recipe_t, election_role_t, election_t,
+    election_dispatch_t, election_event_t, election_free_fn, election_lease_grade_t, election_master_t,
+    election_member_t, election_reason_t, election_recipe_t, election_role_t, election_t,
 };
 use crate::core::{Dialect, Event, Grade, Master, Reason, Recipe, Role};
-use crate::handle::{explain, quietly, Election, Error};
+use crate::handle::{explain, quietly, Dispatch, Election, Error, Member};
 
 /// Runs a body; a panic in it becomes `otherwise`.
 pub fn guard<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
@@ -62,7 +62,13 @@ pub fn unregister(
         return closed;
     }
     match HANDLES.pin().remove(&(handle as usize)) {
-        Some(_) => closed,
+        Some(_) => {
+            if closed == Err(Error::Forked) {
+                // Even to drop it would reach into what is shared with the parent.
+                std::mem::forget(election);
+            }
+            closed
+        }
         None => Err(Error::BadHandle), // another thread closed it at the same time
     }
 }
@@ -112,6 +118,28 @@ pub fn grade(number: c_int) -> Option<Grade> {
         (election_lease_grade_t::ELECTION_LEASE_ANSWERED, Grade::Answered),
     ];
     grades.into_iter().find(|(c, _)| *c as c_int == number).map(|(_, grade)| grade)
+}
+
+/// A number of election_dispatch_t.
+pub fn dispatch(number: c_int) -> Option<Dispatch> {
+    let ways = [
+        (election_dispatch_t::ELECTION_DISPATCH_THREAD, Dispatch::Thread),
+        (election_dispatch_t::ELECTION_DISPATCH_MANUAL, Dispatch::Manual),
+    ];
+    ways.into_iter().find(|(c, _)| *c as c_int == number).map(|(_, dispatch)| dispatch)
+}
+
+/// A number of election_role_t.
+pub fn role(number: c_int) -> Option<Role> {
+    [Role::Unknown, Role::Slave, Role::Master].into_iter().find(|role| c_role(*role) as c_int == number)
+}
+
+fn c_role(role: Role) -> election_role_t {
+    match role {
+        Role::Unknown => election_role_t::ELECTION_UNKNOWN,
+        Role::Slave => election_role_t::ELECTION_SLAVE,
+        Role::Master => election_role_t::ELECTION_MASTER,
+    }
 }
 
 /// A data version; -1 is any.
@@ -191,11 +219,7 @@ impl CEvent {
         let c = election_event_t {
             size: size_of::<election_event_t>(),
             path: self.0.path.as_ptr(),
-            role: match event.role {
-                Role::Unknown => election_role_t::ELECTION_UNKNOWN,
-                Role::Slave => election_role_t::ELECTION_SLAVE,
-                Role::Master => election_role_t::ELECTION_MASTER,
-            },
+            role: c_role(event.role),
             reason: match event.reason {
                 Reason::Elected => election_reason_t::ELECTION_REASON_ELECTED,
                 Reason::Following => election_reason_t::ELECTION_REASON_FOLLOWING,
@@ -242,4 +266,20 @@ impl CMaster {
         };
         show(&c);
     }
+}
+
+/// Shows one who stands to C.
+pub fn show_member(member: &Member, show: impl FnOnce(*const election_member_t)) {
+    let mut strings = CStrings::new(&member.name);
+    let stat = &member.znode.stat;
+    let c = election_member_t {
+        size: size_of::<election_member_t>(),
+        value: strings.value(&member.znode.value),
+        value_len: member.znode.value.len(),
+        name: strings.path.as_ptr(),
+        token: stat.czxid,
+        session_id: if stat.is_ephemeral() { stat.ephemeral_owner } else { 0 },
+        since_ms: stat.ctime_ms,
+    };
+    show(&c);
 }

@@ -1,75 +1,158 @@
-//! The callbacks of one handle: who listens, and the thread that tells them, one at a time and in order. No lock
-//! is held while a listener runs.
+//! The callbacks of one handle: who listens, and how they are told, one at a time and in order: by a thread of
+//! the handle's own, or by the program when it calls `dispatch`. No lock is held while a listener runs.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use crate::core::{Event, Master, PartyId};
-use crate::driver::Note;
+use crate::driver::thread::quietly;
+use crate::driver::{Bell, Note};
 
 pub enum Listener {
     Role(Box<dyn FnMut(&Event) + Send>),
     Master(Box<dyn FnMut(&Master) + Send>),
 }
 
-#[derive(Default)]
 pub struct Callbacks {
     listeners: Mutex<BTreeMap<PartyId, Listener>>,
-    thread: OnceLock<ThreadId>,
+    /// Taken out by whoever tells the listeners, while it does.
+    inbox: Mutex<Option<Receiver<Note>>>,
+    put_back: Condvar,
+    /// The thread that tells the listeners at this moment.
+    teller: Mutex<Option<ThreadId>>,
+    /// Rung for each note, when the program dispatches.
+    bell: Option<Arc<Bell>>,
 }
 
 impl Callbacks {
+    pub fn new(inbox: Receiver<Note>, bell: Option<Arc<Bell>>) -> Callbacks {
+        Callbacks {
+            listeners: Mutex::default(),
+            inbox: Mutex::new(Some(inbox)),
+            put_back: Condvar::new(),
+            teller: Mutex::default(),
+            bell,
+        }
+    }
+
     /// Makes a listener and lets it listen.
     pub fn add(&self, id: PartyId, listener: impl FnOnce() -> Listener) {
         self.put(id, listener());
     }
 
-    /// Whether this is the thread that runs the callbacks.
+    /// Whether this thread is inside a callback.
     pub fn is_current_thread(&self) -> bool {
-        self.thread.get() == Some(&thread::current().id())
+        *lock(&self.teller) == Some(thread::current().id())
     }
 
-    /// Runs the callbacks until the session has nothing more to say.
-    pub fn serve(&self, inbox: Receiver<Note>) {
-        self.thread.get_or_init(|| thread::current().id());
-        for note in inbox {
-            match note {
-                Note::Role(id, event) => self.tell(id, |listener| match listener {
-                    Listener::Role(on_role) => on_role(&event),
-                    Listener::Master(_) => {}
-                }),
-                Note::Master(id, master) => self.tell(id, |listener| match listener {
-                    Listener::Master(on_master) => on_master(&master),
-                    Listener::Role(_) => {}
-                }),
-                Note::Dismiss(id) => drop(self.take(id)),
-                Note::End => break,
+    /// The descriptor to wait at, when the program dispatches.
+    pub fn bell(&self) -> Option<&Bell> {
+        self.bell.as_deref()
+    }
+
+    /// Tells the listeners until the session has nothing more to say. With a bell, `dispatch` is called instead.
+    pub fn serve(&self) {
+        let Some(inbox) = lock(&self.inbox).take() else { return };
+        *lock(&self.teller) = Some(thread::current().id());
+        for note in &inbox {
+            if !self.pass_on(note) {
+                break;
             }
         }
-        // Whoever still listens came too late to be told anything.
-        while let Some((_, listener)) = self.lock().pop_first() {
+        self.dismiss_all();
+        *lock(&self.teller) = None;
+    }
+
+    /// Tells the listeners what there is to tell, having waited for it up to `timeout`. The number of notes that
+    /// were passed on; 0 at once when another thread is at it.
+    pub fn dispatch(&self, timeout: Duration) -> usize {
+        let Some(inbox) = lock(&self.inbox).take() else { return 0 };
+        let mut told = self.drain(&inbox);
+        if let (0, Some(bell), false) = (told, &self.bell, timeout.is_zero()) {
+            bell.wait(timeout);
+            told = self.drain(&inbox);
+        }
+        self.put_back(inbox);
+        told
+    }
+
+    /// Tells the listeners the last there is to tell, after the session has ended: waits for a thread that is
+    /// dispatching.
+    pub fn finish(&self) {
+        let taken = self.put_back.wait_while(lock(&self.inbox), |inbox| inbox.is_none());
+        let taken = taken.unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(inbox) = taken {
+            self.drain(&inbox);
+            self.put_back(inbox);
+        }
+    }
+
+    fn put_back(&self, inbox: Receiver<Note>) {
+        *lock(&self.inbox) = Some(inbox);
+        self.put_back.notify_all();
+    }
+
+    fn drain(&self, inbox: &Receiver<Note>) -> usize {
+        // Silenced first: a note that comes later rings again.
+        if let Some(bell) = &self.bell {
+            bell.silence();
+        }
+        *lock(&self.teller) = Some(thread::current().id());
+        let mut told = 0;
+        while let Ok(note) = inbox.try_recv() {
+            told += 1;
+            if !self.pass_on(note) {
+                self.dismiss_all();
+            }
+        }
+        *lock(&self.teller) = None;
+        told
+    }
+
+    /// False after the last note.
+    fn pass_on(&self, note: Note) -> bool {
+        match note {
+            Note::Role(id, event) => self.tell(id, |listener| match listener {
+                Listener::Role(on_role) => on_role(&event),
+                Listener::Master(_) => {}
+            }),
+            Note::Master(id, master) => self.tell(id, |listener| match listener {
+                Listener::Master(on_master) => on_master(&master),
+                Listener::Role(_) => {}
+            }),
+            Note::Dismiss(id) => drop(self.take(id)),
+            Note::End => return false,
+        }
+        true
+    }
+
+    /// Whoever still listens came too late to be told anything.
+    fn dismiss_all(&self) {
+        while let Some((_, listener)) = { lock(&self.listeners).pop_first() } {
             drop(listener);
         }
     }
 
     fn tell(&self, id: PartyId, call: impl FnOnce(&mut Listener)) {
         if let Some(mut listener) = self.take(id) {
-            call(&mut listener);
+            // A panic in a listener of a Rust program is its own affair; the others are told all the same.
+            let _ = quietly(|| call(&mut listener));
             self.put(id, listener);
         }
     }
 
     fn take(&self, id: PartyId) -> Option<Listener> {
-        self.lock().remove(&id)
+        lock(&self.listeners).remove(&id)
     }
 
     fn put(&self, id: PartyId, listener: Listener) {
-        self.lock().insert(id, listener);
+        lock(&self.listeners).insert(id, listener);
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<PartyId, Listener>> {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

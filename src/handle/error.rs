@@ -44,6 +44,14 @@ pub enum Error {
     BadGrade,
     /// The token is smaller than one that was seen before.
     StaleToken,
+    /// The handle, or the library's thread, belongs to the process that this one was forked from.
+    Forked,
+    /// The handle has a thread for its callbacks.
+    NotManual,
+    /// The role is none of those that there are.
+    BadRole,
+    /// Who runs the callbacks is none of those that there are.
+    BadDispatch,
     /// The library failed.
     Internal,
 }
@@ -70,6 +78,10 @@ impl Error {
             Error::BadRecipe => -1009,
             Error::BadGrade => -1022,
             Error::StaleToken => -1021,
+            Error::Forked => -1023,
+            Error::NotManual => -1024,
+            Error::BadRole => -1025,
+            Error::BadDispatch => -1026,
             Error::NotMaster => -1020,
             Error::ZooKeeper(rc) => rc,
         }
@@ -142,6 +154,10 @@ pub fn explain(rc: i32) -> &'static str {
         -1019 => "somebody stands at the path whom this recipe does not count\0",
         -1020 => "not master, or no longer: nothing was written\0",
         -1021 => "the token is smaller than one that was seen before\0",
+        -1024 => "the handle has a thread of its own for callbacks\0",
+        -1025 => "there is no such role\0",
+        -1026 => "there is no such way to dispatch\0",
+        -1023 => "the handle, or the library's thread, belongs to the parent process\0",
         -1022 => "there is no such lease grade\0",
         _ => "unknown error\0",
     }

@@ -14,13 +14,29 @@ pub struct Options {
     pub(super) session_timeout: Duration,
     pub(super) connect_timeout: Option<Duration>,
     pub(super) elections: Config,
+    pub(super) dispatch: Dispatch,
+}
+
+/// Who runs the callbacks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dispatch {
+    /// A thread of the handle's own.
+    #[default]
+    Thread,
+    /// The program, when it calls [`dispatch`](super::Election::dispatch).
+    Manual,
 }
 
 impl Default for Options {
     /// A session timeout of 10,000 ms, no wait for the first connection, the node recipe, no grace delay, and a
     /// lease that rests on committed transactions.
     fn default() -> Self {
-        Options { session_timeout: Duration::from_secs(10), connect_timeout: None, elections: Config::default() }
+        Options {
+            session_timeout: Duration::from_secs(10),
+            connect_timeout: None,
+            elections: Config::default(),
+            dispatch: Dispatch::Thread,
+        }
     }
 }
 
@@ -48,6 +64,11 @@ impl Options {
     /// How the candidates of an election find out who is master. All members of one election use the same.
     pub fn set_recipe(&mut self, recipe: Recipe) {
         self.elections.recipe = recipe;
+    }
+
+    /// Who runs the callbacks.
+    pub fn set_dispatch(&mut self, dispatch: Dispatch) {
+        self.dispatch = dispatch;
     }
 
     /// What the lease rests on.

@@ -1,0 +1,42 @@
+//! A descriptor that is readable while there is something to be fetched, for poll, epoll and every event loop.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+#[derive(Debug)]
+pub struct Bell(OwnedFd);
+
+impl Bell {
+    pub fn new() -> io::Result<Bell> {
+        // SAFETY: makes a descriptor and touches nothing else.
+        match unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) } {
+            -1 => Err(io::Error::last_os_error()),
+            // SAFETY: the descriptor is new, and ours.
+            fd => Ok(Bell(unsafe { OwnedFd::from_raw_fd(fd) })),
+        }
+    }
+
+    pub fn fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    pub fn ring(&self) {
+        // SAFETY: eight bytes of ours. A counter that is full rings as well.
+        unsafe { libc::write(self.fd(), (&1u64 as *const u64).cast(), 8) };
+    }
+
+    pub fn silence(&self) {
+        let mut count = 0u64;
+        // SAFETY: eight bytes of ours.
+        unsafe { libc::read(self.fd(), (&mut count as *mut u64).cast(), 8) };
+    }
+
+    /// Waits until it is rung, or the time is over.
+    pub fn wait(&self, timeout: Duration) {
+        let mut waiting = libc::pollfd { fd: self.fd(), events: libc::POLLIN, revents: 0 };
+        let ms = timeout.as_millis().min(i32::MAX as u128) as i32;
+        // SAFETY: one pollfd of ours. A signal ends the wait early, which callers of poll expect.
+        unsafe { libc::poll(&mut waiting, 1, ms) };
+    }
+}
