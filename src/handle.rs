@@ -324,21 +324,18 @@ impl Election {
     }
 
     /// Resigns everywhere, ends the session, and waits until the last callback has run: up to 2 s for the
-    /// server's word that the session is over, and for a callback that is running. A second close does nothing.
+    /// server's word that the session is over, and for a callback that is running.
     ///
     /// # Errors
-    /// [`Error::InCallback`] on the handle's callback thread, and nothing has happened; [`Error::ConnectionLoss`]
+    /// [`Error::InCallback`] inside a callback of the handle, and [`Error::BadHandle`] when it is closed or being
+    /// closed, and nothing has happened; [`Error::ConnectionLoss`]
     /// when no server confirmed the end of the session: the handle is closed all the same; [`Error::Forked`] in a
     /// child of the process that opened the handle: the parent's is not touched.
     pub fn close(&self) -> Result<(), Error> {
         if self.callbacks.is_current_thread() {
             return Err(Error::InCallback);
         }
-        match self.changes() {
-            Ok(mut changes) => changes.closed = true,
-            Err(Error::Forked) => return Err(Error::Forked),
-            Err(_) => return Ok(()),
-        }
+        self.changes()?.closed = true;
         self.seats.pin().clear();
         let (closed, confirmation) = mpsc::sync_channel(1);
         self.command(Command::Close(closed));

@@ -38,9 +38,10 @@ fn is_server(text: &str) -> bool {
 }
 
 /// Whether ZooKeeper takes `path` as the path of a znode other than the root (`PathUtils.validatePath` in
-/// ZooKeeper's source).
+/// ZooKeeper's source, which sees what lies above U+FFFF as surrogates, and refuses those).
 pub fn is_path(path: &str) -> bool {
-    let allowed = |c: char| !matches!(c, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..='\u{ffff}');
+    let allowed =
+        |c: char| !matches!(c, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..);
     let is_name = |name: &str| !matches!(name, "" | "." | "..") && name.chars().all(allowed);
     path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_name))
 }
@@ -102,7 +103,21 @@ mod tests {
         for path in ["/a", "/a/b", "/\u{4e3b}", "/a.b", "/...", "/a b"] {
             assert!(is_path(path), "{path}");
         }
-        for path in ["", "/", "a", "/a/", "//a", "/a//b", "/.", "/a/..", "/a/./b", "/a\n", "/\u{7f}", "/\u{f000}"] {
+        for path in [
+            "",
+            "/",
+            "a",
+            "/a/",
+            "//a",
+            "/a//b",
+            "/.",
+            "/a/..",
+            "/a/./b",
+            "/a\n",
+            "/\u{7f}",
+            "/\u{f000}",
+            "/\u{1f600}",
+        ] {
             assert!(!is_path(path), "{path}");
         }
     }

@@ -33,8 +33,9 @@ pub fn strerror(rc: c_int) -> &'static CStr {
 /// The open handles by number.
 static HANDLES: Lazy<HashMap<usize, Arc<Election>>> = Lazy::new(HashMap::new);
 
-/// Numbers are not used again, and look like no pointer: small, and odd.
-static LAST: AtomicUsize = AtomicUsize::new(1);
+/// Numbers are not used again. They are odd, as no pointer to anything is, and not small, as the numbers are that
+/// a program may have in a pointer by mistake.
+static LAST: AtomicUsize = AtomicUsize::new(0x5eed_0001);
 
 pub fn register(election: Election) -> *mut election_t {
     let number = LAST.fetch_add(2, Ordering::Relaxed);
@@ -58,8 +59,8 @@ pub fn unregister(
 ) -> Result<(), Error> {
     let election = find(handle)?;
     let closed = close(&election);
-    if closed == Err(Error::InCallback) {
-        return closed;
+    if matches!(closed, Err(Error::InCallback | Error::BadHandle)) {
+        return closed; // it cannot be done here, or another thread is at it
     }
     match HANDLES.pin().remove(&(handle as usize)) {
         Some(_) => {
@@ -69,7 +70,7 @@ pub fn unregister(
             }
             closed
         }
-        None => Err(Error::BadHandle), // another thread closed it at the same time
+        None => Err(Error::BadHandle),
     }
 }
 
