@@ -46,7 +46,7 @@ using std::chrono::milliseconds;
 // What failed, with the number that the library gave for it.
 struct Failure : std::runtime_error {
     int rc;
-    Failure(const char *what, int rc) : std::runtime_error(what), rc(rc) {}
+    Failure(const char *what, int code) : std::runtime_error(what), rc(code) {}
 };
 
 void check(const char *what, int rc)
@@ -62,7 +62,12 @@ public:
     {
         check("election_open", open_handle(hosts, timeout_ms, 0, &handle_));
     }
-    ~Session() { election_close(handle_); }
+    ~Session()
+    {
+        int rc = election_close(handle_);
+        if (rc != ELECTION_OK)
+            complain("election_close", rc);
+    }
     Session(const Session &) = delete;
     Session &operator=(const Session &) = delete;
 
@@ -115,7 +120,7 @@ private:
         if (!pause(settings_.grace))
             return;
         print_worker("start");
-        // A process that was stopped and goes on hears "no" here, before any callback could tell it.
+        // Asked before each piece, as the end of the role may be known here before the callback has had its turn.
         for (int piece = 1; election_is_master(handle_, settings_.path.c_str()); piece++) {
             print_worker("piece", piece);
             if (!pause(settings_.piece)) // in place of real work, which has to look at over_ now and then

@@ -5,9 +5,10 @@
 #ifndef CHECK_H
 #define CHECK_H
 
-#include <inttypes.h>
+#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,15 +23,22 @@
 /* Where the program is; tells what hangs. */
 static volatile sig_atomic_t line_reached;
 
-static void fail(const char *file, int line, const char *what)
+/* A helper that checks is called by a macro of its name, so that a failure in it also says from where. */
+static volatile sig_atomic_t called_from;
+
+#define FROM_HERE(call) (called_from = __LINE__, call)
+
+static inline void fail(const char *file, int line, const char *what)
 {
-    fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, what);
+    fprintf(stderr, "%s:%d: does not hold: %s (helper last called from line %d)\n", file, line, what,
+            (int)called_from);
     _exit(1);
 }
 
-static void fail_int(const char *file, int line, const char *what, long long expected, long long got)
+static inline void fail_int(const char *file, int line, const char *what, long long expected, long long got)
 {
-    fprintf(stderr, "%s:%d: %s is %lld, not %lld\n", file, line, what, got, expected);
+    fprintf(stderr, "%s:%d: %s is %lld, not %lld (helper last called from line %d)\n", file, line, what, got,
+            expected, (int)called_from);
     _exit(1);
 }
 
@@ -50,7 +58,7 @@ static void fail_int(const char *file, int line, const char *what, long long exp
             fail_int(__FILE__, __LINE__, #what, (long long)(expected), got_); \
     } while (0)
 
-static void is_stuck(int signal_number)
+static inline void is_stuck(int signal_number)
 {
     char text[] = "stuck after line 00000\n";
     long line = line_reached;
@@ -63,7 +71,7 @@ static void is_stuck(int signal_number)
 }
 
 /* Ends the program, and says where it was, when it is not over by then. */
-static void give_up_after(unsigned seconds)
+static inline void give_up_after(unsigned seconds)
 {
     struct sigaction action;
     memset(&action, 0, sizeof action);
@@ -72,14 +80,14 @@ static void give_up_after(unsigned seconds)
     alarm(seconds);
 }
 
-static int64_t clock_ms(void)
+static inline int64_t clock_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void sleep_ms(int ms)
+static inline void sleep_ms(int ms)
 {
     struct timespec pause = {ms / 1000, (long)(ms % 1000) * 1000000};
     nanosleep(&pause, NULL);
@@ -118,7 +126,7 @@ struct record {
     void (*at_free)(struct record *record);
 };
 
-static void record_init(struct record *record, election_t *handle)
+static inline void record_init(struct record *record, election_t *handle)
 {
     memset(record, 0, sizeof *record);
     pthread_mutex_init(&record->lock, NULL);
@@ -126,7 +134,7 @@ static void record_init(struct record *record, election_t *handle)
     record->handle = handle;
 }
 
-static void record_done(struct record *record)
+static inline void record_done(struct record *record)
 {
     for (int i = 0; i < record->count; i++)
         free(record->heard[i].value);
@@ -134,7 +142,7 @@ static void record_done(struct record *record)
     pthread_cond_destroy(&record->news);
 }
 
-static void record_add(struct record *record, struct heard heard, const char *path, const char *value)
+static inline void record_add(struct record *record, struct heard heard, const char *path, const char *value)
 {
     struct heard *kept;
     CHECK(path != NULL && strlen(path) < sizeof heard.path);
@@ -163,7 +171,7 @@ static void record_add(struct record *record, struct heard heard, const char *pa
 }
 
 /* An election_role_fn. */
-static void hear_role(const election_event_t *event, void *ctx)
+static inline void hear_role(const election_event_t *event, void *ctx)
 {
     struct record *record = ctx;
     struct heard heard;
@@ -179,7 +187,7 @@ static void hear_role(const election_event_t *event, void *ctx)
 }
 
 /* An election_master_fn. */
-static void hear_master(const election_master_t *master, void *ctx)
+static inline void hear_master(const election_master_t *master, void *ctx)
 {
     struct heard heard;
     memset(&heard, 0, sizeof heard);
@@ -193,7 +201,7 @@ static void hear_master(const election_master_t *master, void *ctx)
 }
 
 /* An election_free_fn. */
-static void hear_free(void *ctx)
+static inline void hear_free(void *ctx)
 {
     struct record *record = ctx;
     if (record->at_free != NULL)
@@ -205,7 +213,7 @@ static void hear_free(void *ctx)
     pthread_mutex_unlock(&record->lock);
 }
 
-static int record_count(struct record *record)
+static inline int record_count(struct record *record)
 {
     int count;
     pthread_mutex_lock(&record->lock);
@@ -214,7 +222,7 @@ static int record_count(struct record *record)
     return count;
 }
 
-static int record_freed(struct record *record)
+static inline int record_freed(struct record *record)
 {
     int freed;
     pthread_mutex_lock(&record->lock);
@@ -224,7 +232,7 @@ static int record_freed(struct record *record)
 }
 
 /* Waits until so many callbacks were heard, and free_ctx so many times; says whether that came. */
-static int record_wait(struct record *record, int count, int freed)
+static inline int record_wait(struct record *record, int count, int freed)
 {
     struct timespec until;
     int came;
@@ -241,40 +249,39 @@ static int record_wait(struct record *record, int count, int freed)
 
 /* The threads of this process but the main one must have every signal blocked that can be. Returns how many
  * threads there are in all. */
-static int check_signals_and_count_threads(void)
+static inline int check_signals_and_count_threads(void)
 {
     int count = 0;
-    /* A thread may end between being listed and being read, so numbers are tried in place of a snapshot. */
-    FILE *list = popen("ls /proc/$PPID/task", "r");
-    long task;
-    CHECK(list != NULL);
-    while (fscanf(list, "%ld", &task) == 1) {
-        char path[64], line[256];
+    struct dirent *entry;
+    DIR *tasks = opendir("/proc/self/task");
+    CHECK(tasks != NULL);
+    while ((entry = readdir(tasks)) != NULL) {
+        char path[300], line[256];
         FILE *status;
-        unsigned long long blocked = 0;
+        unsigned long long blocked;
         int is_read = 0;
-        snprintf(path, sizeof path, "/proc/self/task/%ld/status", task);
-        status = fopen(path, "r");
+        long task = atol(entry->d_name);
+        snprintf(path, sizeof path, "/proc/self/task/%s/status", entry->d_name);
+        /* A thread may end after it was listed. */
+        status = task > 0 ? fopen(path, "r") : NULL;
         if (status == NULL)
             continue;
-        while (fgets(line, sizeof line, status) != NULL)
-            is_read |= sscanf(line, "SigBlk: %llx", &blocked) == 1;
+        while (!is_read && fgets(line, sizeof line, status) != NULL)
+            is_read = sscanf(line, "SigBlk: %llx", &blocked) == 1;
         fclose(status);
         if (!is_read)
             continue;
         count++;
-        if (task == (long)getpid())
-            continue;
-        for (int number = 1; number <= 64; number++) {
+        for (int number = 1; task != (long)getpid() && number <= 64; number++) {
             /* Two that nobody can block, and two that belong to the C library. */
-            int is_free = number == SIGKILL || number == SIGSTOP || number == 32 || number == 33;
-            if (!is_free && (blocked >> (number - 1) & 1) == 0) {
+            int is_exempt = number == SIGKILL || number == SIGSTOP || number == 32 || number == 33;
+            if (!is_exempt && (blocked >> (number - 1) & 1) == 0) {
                 fprintf(stderr, "thread %ld would take signal %d\n", task, number);
                 _exit(1);
             }
         }
     }
-    pclose(list);
+    closedir(tasks);
     return count;
 }
 

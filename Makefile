@@ -1,0 +1,45 @@
+# The commands of the project. `make demo` and `make test` are the two to know: both do all their set-up.
+# `make help` lists them all.
+
+# ZooKeeper servers of your own for the demo: make demo HOSTS=host:port,host:port
+HOSTS ?=
+# How many tests run at the same time. Those on a real ZooKeeper mostly wait, but bring their own servers.
+TEST_THREADS ?= 4
+
+CARGO ?= cargo
+# Cargo's note on what a later compiler will make of a dependency of the tests is nothing that a reader can act on.
+export CARGO_FUTURE_INCOMPAT_REPORT_FREQUENCY = never
+
+build: ## build target/release/libelection.so, .so.0 and .a
+	$(CARGO) build --release --locked
+	@ln -sf libelection.so target/release/libelection.so.0
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what the demo and the tests need and this machine lacks (apt-get)
+	@tests/setup.sh compiler python servers checks
+
+examples: build ## build the C and C++ programs of c_examples
+	@$(MAKE) --no-print-directory -C c_examples
+
+demo: ## show an election and what it survives; HOSTS=host:port,... plays on your ZooKeeper
+	@tests/setup.sh compiler python $(if $(HOSTS),,servers)
+	@$(MAKE) --no-print-directory examples
+	$(CARGO) build --release --locked --quiet --example demo
+	@target/release/examples/demo $(if $(HOSTS),--hosts '$(HOSTS)')
+
+test: setup ## run every check and every test, with ZooKeeper and without, and the demo
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@$(MAKE) --no-print-directory demo HOSTS=
+	$(CARGO) test --locked --workspace -- --test-threads=$(TEST_THREADS)
+
+bench: setup build ## measure, beside a raw read and write on the same ZooKeeper
+	$(CARGO) bench --locked
+
+clean: ## remove everything that was built
+	$(CARGO) clean
+	@$(MAKE) --no-print-directory -C c_examples clean
+
+.PHONY: build help setup examples demo test bench clean

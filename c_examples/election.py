@@ -1,0 +1,353 @@
+"""Master election on Apache ZooKeeper: a ctypes binding of libelection, and the program election.cpp with it.
+
+The program is that of "使用zookeeper实现分布式master选举(c 接口版本)" (seed 000). Python 3.9 or later, the standard
+library only.
+
+    python3 election.py 10.0.0.1        in one terminal
+    python3 election.py 10.0.0.2        in another; then end the first with Enter, Ctrl-C or kill -9
+
+The binding is the class Election; a program that copies this file uses it like this:
+
+    with Election("127.0.0.1:2181") as election:
+        election.go_to_election("/master", b"10.0.0.1", lambda event: print(event.role.name))
+        while election.is_master("/master"):
+            do_a_piece_of_work()
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import ctypes
+import enum
+import itertools
+import os
+import select
+import signal
+import sys
+from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_int64, c_size_t, c_void_p
+from pathlib import Path
+from typing import Any, Callable, NamedTuple, Optional
+
+# ---- election.h: numbers, structs and functions ----------------------------------------------------------------
+
+
+class Open(enum.IntEnum):
+    """Numbers of which a later version of the library may have more: those are members named by the number."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Any:
+        member = int.__new__(cls, value)  # type: ignore[call-overload]
+        member._name_, member._value_ = str(value), value
+        return member
+
+
+class Role(Open):
+    UNKNOWN, SLAVE, MASTER = -1, 0, 1
+
+
+class Reason(Open):
+    ELECTED, FOLLOWING, SUSPENDED, EXPIRED, DELETED, REFUSED, BLOCKED, RESIGNED, CLOSED, FAILED = range(10)
+
+
+class Rc(Open):
+    OK, CONNECTIONLOSS, UNIMPLEMENTED, OPERATIONTIMEOUT, BADARGUMENTS = 0, -4, -6, -7, -8
+    NONODE, NOAUTH, NOCHILDRENFOREPHEMERALS, NODEEXISTS, SESSIONEXPIRED = -101, -102, -108, -110, -112
+    INVALIDACL, AUTHFAILED, CLOSING, QUOTAEXCEEDED, THROTTLEDOP = -114, -115, -116, -125, -127
+    BAD_HANDLE, BAD_HOSTS, BAD_OPTIONS, BAD_TIMEOUT, BAD_PATH = range(-1001, -1006, -1)
+    BAD_VALUE, BAD_CALLBACK, BAD_RESULT = range(-1006, -1009, -1)
+    ALREADY, NOT_THERE, IN_CALLBACK, NOT_EPHEMERAL, RESIGNED = range(-1010, -1015, -1)
+    NO_RESOURCES, INTERNAL = -1015, -1016
+
+
+class election_t(ctypes.Structure):
+    """Opaque."""
+
+
+class election_options_t(ctypes.Structure):
+    """Opaque."""
+
+
+class election_event_t(ctypes.Structure):
+    _fields_ = [("size", c_size_t), ("path", c_char_p), ("role", c_int), ("reason", c_int), ("rc", c_int),
+                ("value", c_void_p), ("value_len", c_size_t), ("token", c_int64)]  # fmt: skip
+
+
+class election_master_t(ctypes.Structure):
+    _fields_ = [("size", c_size_t), ("path", c_char_p), ("rc", c_int), ("value", c_void_p), ("value_len", c_size_t),
+                ("token", c_int64), ("session_id", c_int64), ("since_ms", c_int64)]  # fmt: skip
+
+
+election_role_fn = CFUNCTYPE(None, POINTER(election_event_t), c_void_p)
+election_master_fn = CFUNCTYPE(None, POINTER(election_master_t), c_void_p)
+election_free_fn = CFUNCTYPE(None, c_void_p)
+
+_handle_p, _options_p = POINTER(election_t), POINTER(election_options_t)
+_FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
+    "election_version": (c_char_p, []),
+    "election_strerror": (c_char_p, [c_int]),
+    "election_options_new": (_options_p, []),
+    "election_options_free": (None, [_options_p]),
+    "election_options_set_session_timeout_ms": (c_int, [_options_p, c_int]),
+    "election_options_set_connect_timeout_ms": (c_int, [_options_p, c_int]),
+    "election_open": (c_int, [c_char_p, _options_p, POINTER(_handle_p)]),
+    "election_close": (c_int, [_handle_p]),
+    "go_to_election": (c_int, [_handle_p, c_char_p, c_char_p, c_size_t, election_role_fn, c_void_p, election_free_fn]),
+    "election_resign": (c_int, [_handle_p, c_char_p]),
+    "election_is_master": (c_int, [_handle_p, c_char_p]),
+    "watch_master": (c_int, [_handle_p, c_char_p, election_master_fn, c_void_p, election_free_fn]),
+    "election_unwatch_master": (c_int, [_handle_p, c_char_p]),
+}
+
+
+def load(path: Optional[str] = None) -> ctypes.CDLL:
+    """Load the library: from `path`, $ELECTION_LIB, the source tree around this file, or as the system does."""
+    built = Path(__file__).resolve().parent.parent / "target" / "release" / "libelection.so"
+    path = path or os.environ.get("ELECTION_LIB") or (str(built) if built.exists() else "libelection.so.0")
+    library = ctypes.CDLL(path)  # CDLL and not PyDLL: a call that waits lets go of the interpreter
+    for name, (restype, argtypes) in _FUNCTIONS.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = restype, argtypes
+    return library
+
+
+# ---- Callbacks: three C functions for all; ctx is the number of the Python function to call --------------------
+
+
+class Event(NamedTuple):
+    """What a candidate is told: election_event_t."""
+
+    path: str
+    role: Role
+    reason: Reason
+    rc: Rc
+    value: bytes
+    token: int
+
+
+class Master(NamedTuple):
+    """What an observer is told: election_master_t."""
+
+    path: str
+    rc: Rc
+    value: bytes
+    token: int
+    session_id: int
+    since_ms: int
+
+
+_callbacks: dict[int, Callable[[Any], None]] = {}  # until free_ctx
+_numbers = itertools.count(1)  # not 0, which would be NULL
+
+
+@election_role_fn
+def _on_role(event: Any, ctx: int) -> None:
+    e = event.contents
+    value = ctypes.string_at(e.value, e.value_len)
+    _callbacks[ctx](Event(e.path.decode(), Role(e.role), Reason(e.reason), Rc(e.rc), value, e.token))
+
+
+@election_master_fn
+def _on_master(master: Any, ctx: int) -> None:
+    m = master.contents
+    value = ctypes.string_at(m.value, m.value_len)
+    _callbacks[ctx](Master(m.path.decode(), Rc(m.rc), value, m.token, m.session_id, m.since_ms))
+
+
+@election_free_fn
+def _free_ctx(ctx: int) -> None:
+    del _callbacks[ctx]
+
+
+# ---- The binding -----------------------------------------------------------------------------------------------
+
+
+class ElectionError(Exception):
+    """A function of the library returned `rc`."""
+
+    def __init__(self, rc: int, text: str) -> None:
+        super().__init__(text)
+        self.rc = Rc(rc)
+
+
+class Election:
+    """One session with ZooKeeper, and the elections on it. The header has the rules for each method.
+
+    Callbacks run on a thread of the library's. One that is not closed is closed when the interpreter exits.
+    """
+
+    def __init__(self, hosts: str, session_timeout_ms: int = 10_000, connect_timeout_ms: int = 0,
+                 library: Optional[ctypes.CDLL] = None) -> None:  # fmt: skip
+        self._library = library or load()
+        self._handle = _handle_p()
+        options = self._library.election_options_new()
+        try:
+            set_session_timeout_ms = self._library.election_options_set_session_timeout_ms
+            set_connect_timeout_ms = self._library.election_options_set_connect_timeout_ms
+            self._check(set_session_timeout_ms(options, _int(session_timeout_ms)))
+            self._check(set_connect_timeout_ms(options, _int(connect_timeout_ms)))
+            self._check(self._library.election_open(_text(hosts), options, ctypes.byref(self._handle)))
+        finally:
+            self._library.election_options_free(options)
+        atexit.register(self.close)
+
+    def go_to_election(self, path: str, value: bytes = b"", on_role: Callable[[Event], None] = lambda _: None) -> None:
+        self._register(on_role, self._library.go_to_election, _text(path), value, len(value), _on_role)
+
+    def resign(self, path: str) -> None:
+        self._check(self._library.election_resign(self._handle, _text(path)))
+
+    def is_master(self, path: str) -> bool:
+        return bool(self._library.election_is_master(self._handle, _text(path)))
+
+    def watch_master(self, path: str, on_master: Callable[[Master], None]) -> None:
+        self._register(on_master, self._library.watch_master, _text(path), _on_master)
+
+    def unwatch_master(self, path: str) -> None:
+        self._check(self._library.election_unwatch_master(self._handle, _text(path)))
+
+    def close(self) -> bool:
+        """Close; a second time does nothing. Returns whether a server confirmed the end of the session."""
+        rc: int = self._library.election_close(self._handle)
+        if rc not in (Rc.OK, Rc.CONNECTIONLOSS, Rc.BAD_HANDLE):
+            self._check(rc)
+        atexit.unregister(self.close)
+        return rc != Rc.CONNECTIONLOSS
+
+    def __enter__(self) -> Election:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def strerror(self, rc: int) -> str:
+        return str(self._library.election_strerror(rc).decode())
+
+    def _check(self, rc: int) -> None:
+        if rc != Rc.OK:
+            raise ElectionError(rc, self.strerror(rc))
+
+    def _register(self, callback: Callable[[Any], None], function: Any, *arguments: Any) -> None:
+        number = next(_numbers)
+        _callbacks[number] = callback
+        rc = function(self._handle, *arguments, number, _free_ctx)
+        if rc != Rc.OK:
+            del _callbacks[number]  # nothing happened: it is still ours
+            self._check(rc)
+
+
+def _int(number: int) -> int:
+    return number if c_int(number).value == number else -1  # ctypes would cut it; -1 the library refuses
+
+
+def _text(text: str) -> bytes:
+    if "\0" in text:
+        raise ValueError("a 0 byte would end the text in C")
+    return text.encode("utf-8", "surrogateescape")
+
+
+# ---- The program: election.cpp in Python -----------------------------------------------------------------------
+
+EXIT_DONE, EXIT_USAGE, EXIT_TROUBLE = 0, 2, 3
+
+EPILOG = """\
+Lines on standard input: `resign` resigns, `stand` stands again, any other line (Enter) quits, as do the
+end of the input, SIGINT and SIGTERM. What is printed is explained by the --help of election.cpp.
+
+The library is that of --lib, else of $ELECTION_LIB, else ../target/release/libelection.so seen from this
+file, else the system's. Exit code: 0 when ended as above, 2 for a wrong command line, 3 when something failed.
+"""
+
+
+def escaped(value: bytes) -> str:
+    return "".join(chr(b) if 0x20 < b < 0x7F and b != 0x5C else f"\\x{b:02x}" for b in value)
+
+
+def print_event(event: Event, trouble: str) -> None:
+    words = {
+        Rc.OK: "Become master",
+        Rc.NODEEXISTS: f"Become slave, keep watch\nget master ip :{escaped(event.value)}",
+    }.get(event.rc, f"Cannot tell who is master: {trouble}")
+    print(
+        f"{words}\nrole={event.role.name} reason={event.reason.name} rc={event.rc:d} token={event.token}"
+        f" value={escaped(event.value)} path={escaped(event.path.encode())}",
+        flush=True,
+    )
+
+
+def run(commands: dict[bytes, Callable[[], None]], bell: int, stay: bool) -> int:
+    """Obey standard input until it says quit, or the bell rings. Returns how to exit."""
+    text, waiting = b"", [bell, sys.stdin.fileno()]
+    while True:
+        ready, _, _ = select.select(waiting, [], [])
+        if bell in ready:
+            return EXIT_DONE if os.read(bell, 1)[0] in (signal.SIGINT, signal.SIGTERM) else EXIT_TROUBLE
+        chunk = os.read(sys.stdin.fileno(), 256)
+        if not chunk:
+            if not stay:
+                return EXIT_DONE
+            waiting = [bell]
+        *lines, text = (text + chunk).split(b"\n")
+        for line in lines:
+            if line not in commands:
+                return EXIT_DONE
+            try:
+                commands[line]()
+            except ElectionError as error:
+                print(f"{line.decode()}: {error}", file=sys.stderr)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description="Stand for master with the value IP, and print what this program is until it is ended.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--hosts", default="127.0.0.1:2181", help="ZooKeeper's servers (%(default)s)")
+    parser.add_argument("--path", default="/master", help="the path of the election (%(default)s)")
+    parser.add_argument("--timeout", type=int, default=30000, metavar="MS", help="the session timeout (%(default)s)")
+    parser.add_argument("--stay", action="store_true", help="go on when standard input ends")
+    parser.add_argument("--lib", help="the library to load")
+    parser.add_argument("ip", metavar="IP")
+    arguments = parser.parse_args()
+
+    bell, ringer = os.pipe()  # signals and callbacks ring it, the main thread waits at it
+    os.set_blocking(ringer, False)
+    signal.set_wakeup_fd(ringer)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+
+    try:
+        with Election(arguments.hosts, arguments.timeout, library=load(arguments.lib)) as election:
+
+            def get_result(event: Event) -> None:
+                try:
+                    print_event(event, election.strerror(event.rc))
+                except BrokenPipeError:
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left in the buffer
+                    os.write(ringer, bytes([signal.SIGPIPE]))
+                if event.reason == Reason.FAILED:
+                    os.write(ringer, b"F")
+
+            def stand() -> None:
+                election.go_to_election(arguments.path, os.fsencode(arguments.ip), get_result)
+
+            def resign() -> None:
+                election.resign(arguments.path)
+
+            stand()
+            code = run({b"stand": stand, b"resign": resign}, bell, arguments.stay)
+            if election.close():
+                return code
+            print(f"election_close: {election.strerror(Rc.CONNECTIONLOSS)}", file=sys.stderr)
+            return EXIT_TROUBLE
+    except ElectionError as error:
+        print(error, file=sys.stderr)
+        return EXIT_USAGE if Rc.BAD_RESULT <= error.rc <= Rc.BAD_HANDLE else EXIT_TROUBLE
+    except OSError as error:  # the library cannot be loaded
+        print(error, file=sys.stderr)
+        return EXIT_TROUBLE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

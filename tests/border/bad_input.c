@@ -1,0 +1,385 @@
+/* Whatever is passed, each function answers with the number that the header names, and nothing has happened.
+ *
+ *     bad_input HOSTS ROOT
+ */
+
+#define _POSIX_C_SOURCE 200809L
+
+#include <limits.h>
+
+#include "check.h"
+
+static const char *hosts;
+static const char *root;
+
+/* No callback may be called for what was refused. */
+static void never_role(const election_event_t *event, void *ctx)
+{
+    (void)event;
+    (void)ctx;
+    CHECK(!"a refused candidate is told something");
+}
+
+static void never_master(const election_master_t *master, void *ctx)
+{
+    (void)master;
+    (void)ctx;
+    CHECK(!"a refused observer is told something");
+}
+
+static void never_free(void *ctx)
+{
+    (void)ctx;
+    CHECK(!"the ctx of a refused call is freed");
+}
+
+static int refused_stand(election_t *handle, const char *path, const void *value, size_t value_len)
+{
+    int ctx;
+    return go_to_election(handle, path, value, value_len, never_role, &ctx, never_free);
+}
+
+static int refused_watch(election_t *handle, const char *path)
+{
+    int ctx;
+    return watch_master(handle, path, never_master, &ctx, never_free);
+}
+
+/* A name of the failing case, for what comes from a table. */
+static void name_case(const char *what, const char *text, int got)
+{
+    fprintf(stderr, "%s \"", what);
+    for (; text != NULL && *text != 0; text++)
+        fprintf(stderr, *text >= ' ' && *text <= '~' ? "%c" : "\\x%02x", (unsigned char)*text);
+    fprintf(stderr, "\": %d (%s)\n", got, election_strerror(got));
+}
+
+/* --- handles ------------------------------------------------------------------------------------------------ */
+
+static void refuse_handle(election_t *handle)
+{
+    CHECK_INT(ELECTION_BAD_HANDLE, refused_stand(handle, "/path", "", 0));
+    CHECK_INT(ELECTION_BAD_HANDLE, go_to_election(handle, "/path", NULL, 0, NULL, NULL, NULL));
+    CHECK_INT(ELECTION_BAD_HANDLE, election_resign(handle, "/path"));
+    CHECK_INT(0, election_is_master(handle, "/path"));
+    CHECK_INT(ELECTION_BAD_HANDLE, refused_watch(handle, "/path"));
+    CHECK_INT(ELECTION_BAD_HANDLE, election_unwatch_master(handle, "/path"));
+    CHECK_INT(ELECTION_BAD_HANDLE, election_close(handle));
+
+    /* All wrong at once. */
+    CHECK(refused_stand(handle, NULL, NULL, 1) < 0);
+    CHECK(election_resign(handle, NULL) < 0);
+    CHECK_INT(0, election_is_master(handle, NULL));
+    CHECK(refused_watch(handle, NULL) < 0);
+    CHECK(election_unwatch_master(handle, NULL) < 0);
+}
+
+#define refuse_handle(...) FROM_HERE((refuse_handle)(__VA_ARGS__))
+
+static void refuse_garbage(void)
+{
+    static int somewhere;
+    int on_the_stack = 0;
+    int *on_the_heap = malloc(sizeof *on_the_heap);
+    CHECK(on_the_heap != NULL);
+    *on_the_heap = 7;
+    refuse_handle(NULL);
+    for (uintptr_t number = 1; number <= 64; number++)
+        refuse_handle((election_t *)number);
+    refuse_handle((election_t *)UINTPTR_MAX);
+    refuse_handle((election_t *)(UINTPTR_MAX - 1));
+    refuse_handle((election_t *)(uintptr_t)INT_MAX);
+    refuse_handle((election_t *)(void *)&on_the_stack);
+    refuse_handle((election_t *)(void *)&somewhere);
+    refuse_handle((election_t *)(void *)on_the_heap);
+    free(on_the_heap);
+}
+
+static void closed_handles(void)
+{
+    election_t *closed[20], *handle;
+    for (int i = 0; i < 20; i++) {
+        CHECK_INT(ELECTION_OK, election_open("127.0.0.1:1", NULL, &closed[i]));
+        CHECK_INT(ELECTION_OK, election_close(closed[i]));
+    }
+    /* A new handle is none of the old ones. */
+    CHECK_INT(ELECTION_OK, election_open("127.0.0.1:1", NULL, &handle));
+    for (int i = 0; i < 20; i++)
+        refuse_handle(closed[i]);
+    CHECK_INT(ELECTION_OK, election_close(handle));
+    refuse_handle(handle);
+}
+
+/* --- options ------------------------------------------------------------------------------------------------ */
+
+static void options(void)
+{
+    static const int bad_for_session[] = {0, -1, -100, 1, 99, 3600001, INT_MAX, INT_MIN};
+    static const int bad_for_connect[] = {-1, -100, 3600001, INT_MAX, INT_MIN};
+    static const int good_for_session[] = {100, 101, 30000, 3600000};
+    static const int good_for_connect[] = {1, 99, 500, 3600000, 0};
+    election_options_t *options = election_options_new();
+    CHECK(options != NULL);
+    for (size_t i = 0; i < sizeof bad_for_session / sizeof *bad_for_session; i++)
+        CHECK_INT(ELECTION_BAD_TIMEOUT, election_options_set_session_timeout_ms(options, bad_for_session[i]));
+    for (size_t i = 0; i < sizeof bad_for_connect / sizeof *bad_for_connect; i++)
+        CHECK_INT(ELECTION_BAD_TIMEOUT, election_options_set_connect_timeout_ms(options, bad_for_connect[i]));
+    for (size_t i = 0; i < sizeof good_for_session / sizeof *good_for_session; i++)
+        CHECK_INT(ELECTION_OK, election_options_set_session_timeout_ms(options, good_for_session[i]));
+    for (size_t i = 0; i < sizeof good_for_connect / sizeof *good_for_connect; i++)
+        CHECK_INT(ELECTION_OK, election_options_set_connect_timeout_ms(options, good_for_connect[i]));
+    CHECK_INT(ELECTION_BAD_OPTIONS, election_options_set_session_timeout_ms(NULL, 10000));
+    CHECK_INT(ELECTION_BAD_OPTIONS, election_options_set_session_timeout_ms(NULL, -1));
+    CHECK_INT(ELECTION_BAD_OPTIONS, election_options_set_connect_timeout_ms(NULL, 0));
+    election_options_free(options);
+    election_options_free(NULL);
+}
+
+/* --- hosts -------------------------------------------------------------------------------------------------- */
+
+static void refuse_hosts(const char *text)
+{
+    election_t *const sentinel = (election_t *)(uintptr_t)0x5a5a;
+    election_t *handle = sentinel;
+    int rc = election_open(text, NULL, &handle);
+    if (rc != ELECTION_BAD_HOSTS)
+        name_case("hosts", text, rc);
+    CHECK_INT(ELECTION_BAD_HOSTS, rc);
+    CHECK(handle == sentinel);
+    CHECK_INT(ELECTION_BAD_RESULT, election_open(text, NULL, NULL));
+}
+
+static void accept_hosts(const char *text)
+{
+    election_t *handle = NULL;
+    int rc = election_open(text, NULL, &handle);
+    if (rc != ELECTION_OK)
+        name_case("hosts", text, rc);
+    CHECK_INT(ELECTION_OK, rc);
+    CHECK(handle != NULL);
+    CHECK_INT(ELECTION_OK, election_close(handle));
+}
+
+static void hosts_and_result(void)
+{
+    static const char *const bad[] = {
+        NULL, "", " ", ",", "host,", ",host", "host,,host", "host, host", "ho st", "host\n", "\thost",
+        "host:", "host:0", "host:00", "host:-1", "host:+1", "host: 1", "host:1 ", "host:65536", "host:99999",
+        "host:18446744073709551617", "host:abc", "host:0x10", "host:1:2", ":2181", ":",
+        "[::1", "::1", "::1:2181", "fe80::1", "[]", "[]:1", "[::1]2181", "[::1]:", "[::1]:0", "[::1]x", "[host]:1",
+        "[1.2.3.4]:1", "]::1[:1", "[[::1]]:1",
+        "/", "/chroot", "host:2181//", "host:2181/a/", "host:2181//a", "host:2181/a//b", "host:2181/./a",
+        "host:2181/a/..", "host:2181/a\x01", "host:2181/a\xff",
+        "host\xff:2181", "\xc3\x28", "\xed\xa0\x80", "\xf0\x9f\x98",
+        "tcp://host:2181", "tcp+tls://host:1", "zk://host:2181",
+    };
+    /* Addresses only: a name is looked up on a thread that may still be at it when the program ends. */
+    static const char *const good[] = {
+        "127.0.0.1", "127.0.0.1:1", "127.0.0.1:65535", "127.0.0.1:1,127.0.0.1:2,127.0.0.1",
+        "[::1]", "[::1]:1", "127.0.0.1:1,[::1]:1", "127.0.0.1:1/a", "127.0.0.1:1,127.0.0.1:2/a/b.c",
+        /* ZooKeeper's own clients take the root for no chroot. */
+        "127.0.0.1:1/",
+    };
+    char chroot[ELECTION_PATH_MAX + 64];
+    size_t prefix = strlen("127.0.0.1:1");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        refuse_hosts(bad[i]);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        accept_hosts(good[i]);
+    CHECK_INT(ELECTION_BAD_RESULT, election_open(hosts, NULL, NULL));
+
+    /* A chroot that leaves no room for any path. */
+    memset(chroot, 'c', sizeof chroot);
+    memcpy(chroot, "127.0.0.1:1/", prefix + 1);
+    chroot[prefix + ELECTION_PATH_MAX] = 0;
+    refuse_hosts(chroot);
+}
+
+/* --- paths -------------------------------------------------------------------------------------------------- */
+
+static void refuse_path(election_t *handle, const char *path)
+{
+    int rc = refused_stand(handle, path, "value", 5);
+    if (rc != ELECTION_BAD_PATH)
+        name_case("path", path, rc);
+    CHECK_INT(ELECTION_BAD_PATH, rc);
+    CHECK_INT(ELECTION_BAD_PATH, election_resign(handle, path));
+    CHECK_INT(0, election_is_master(handle, path));
+    CHECK_INT(ELECTION_BAD_PATH, refused_watch(handle, path));
+    CHECK_INT(ELECTION_BAD_PATH, election_unwatch_master(handle, path));
+}
+
+/* Well-formed, so that nobody stands there is all that can be said. */
+static void accept_path(election_t *handle, const char *path)
+{
+    int rc = election_resign(handle, path);
+    if (rc != ELECTION_NOT_THERE)
+        name_case("path", path, rc);
+    CHECK_INT(ELECTION_NOT_THERE, rc);
+    CHECK_INT(0, election_is_master(handle, path));
+    CHECK_INT(ELECTION_NOT_THERE, election_unwatch_master(handle, path));
+}
+
+static void paths(election_t *handle)
+{
+    static const char *const bad[] = {
+        NULL, "", "a", "a/b", " /a", "./a", "../a", "/", "//", "///", "/a/", "/a/b/", "//a", "/a//b",
+        "/.", "/..", "/a/.", "/a/..", "/./a", "/../a", "/a/./b", "/a/../b",
+        "/a\x01", "/\x1f", "/a\nb", "/a\tb", "/a\x7f", "/a\xc2\x80", "/a\xc2\x9f",
+        /* Not UTF-8: a lone byte, a cut sequence, an overlong one, a surrogate, Latin-1. */
+        "/\xff", "/a\xc3", "/\xc0\xaf", "/\xed\xa0\x80", "/stra\xdf" "e",
+        /* What ZooKeeper refuses: private use, the last of the plane, and, as Java sees a surrogate in it,
+         * whatever lies beyond that plane. */
+        "/\xee\x80\x80", "/\xef\xa3\xbf", "/\xef\xbf\xb0", "/\xef\xbf\xbd", "/\xf0\x9f\x98\x80",
+    };
+    static const char *const good[] = {
+        "/nobody", "/a/b/c", "/a.b", "/...", "/a/.b", "/a/b..", "/a b", "/a:b,c", "/%00",
+        "/\xc3\xa4", "/\xe4\xb8\xbb",
+    };
+    char *longest = malloc(ELECTION_PATH_MAX + 2);
+    election_t *below;
+    CHECK(longest != NULL);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        refuse_path(handle, bad[i]);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        accept_path(handle, good[i]);
+
+    memset(longest, 'p', ELECTION_PATH_MAX + 1);
+    longest[0] = '/';
+    longest[ELECTION_PATH_MAX + 1] = 0;
+    refuse_path(handle, longest);
+    longest[ELECTION_PATH_MAX] = 0;
+    accept_path(handle, longest);
+    CHECK_INT(ELECTION_OK, election_open("127.0.0.1:1/c", NULL, &below));
+    refuse_path(below, longest);
+    longest[ELECTION_PATH_MAX - 1] = 0;
+    refuse_path(below, longest);
+    longest[ELECTION_PATH_MAX - 2] = 0;
+    accept_path(below, longest);
+    CHECK_INT(ELECTION_OK, election_close(below));
+    free(longest);
+}
+
+/* --- values ------------------------------------------------------------------------------------------------- */
+
+static void values(election_t *handle, const char *path)
+{
+    char *longest = calloc(ELECTION_VALUE_MAX + 1, 1);
+    CHECK(longest != NULL);
+    CHECK_INT(ELECTION_BAD_VALUE, refused_stand(handle, path, NULL, 1));
+    CHECK_INT(ELECTION_BAD_VALUE, refused_stand(handle, path, NULL, SIZE_MAX));
+    CHECK_INT(ELECTION_BAD_VALUE, refused_stand(handle, path, longest, ELECTION_VALUE_MAX + 1));
+    CHECK_INT(ELECTION_BAD_VALUE, refused_stand(handle, path, longest, SIZE_MAX / 2));
+    CHECK_INT(ELECTION_BAD_VALUE, refused_stand(handle, path, longest, SIZE_MAX));
+    CHECK_INT(ELECTION_NOT_THERE, election_resign(handle, path));
+    CHECK_INT(ELECTION_OK, go_to_election(handle, path, longest, ELECTION_VALUE_MAX, NULL, NULL, NULL));
+    CHECK_INT(ELECTION_OK, election_resign(handle, path));
+    free(longest);
+}
+
+/* --- twice, and not at all ---------------------------------------------------------------------------------- */
+
+static void twice_and_not_at_all(election_t *handle, const char *path)
+{
+    struct record stands, watches;
+    record_init(&stands, handle);
+    record_init(&watches, handle);
+    CHECK_INT(ELECTION_NOT_THERE, election_resign(handle, path));
+    CHECK_INT(ELECTION_NOT_THERE, election_unwatch_master(handle, path));
+    CHECK_INT(ELECTION_BAD_CALLBACK, watch_master(handle, path, NULL, &watches, never_free));
+    CHECK_INT(ELECTION_NOT_THERE, election_unwatch_master(handle, path));
+
+    CHECK_INT(ELECTION_OK, go_to_election(handle, path, "v", 1, hear_role, &stands, hear_free));
+    CHECK_INT(ELECTION_ALREADY, refused_stand(handle, path, "v", 1));
+    CHECK_INT(ELECTION_ALREADY, refused_stand(handle, path, "another", 7));
+    CHECK(record_wait(&stands, 1, 0));
+    CHECK_INT(ELECTION_MASTER, stands.heard[0].role);
+    CHECK_INT(ELECTION_ALREADY, refused_stand(handle, path, "v", 1));
+    CHECK_INT(ELECTION_NOT_THERE, election_unwatch_master(handle, path));
+    CHECK_INT(1, election_is_master(handle, path));
+
+    CHECK_INT(ELECTION_OK, watch_master(handle, path, hear_master, &watches, hear_free));
+    CHECK_INT(ELECTION_ALREADY, refused_watch(handle, path));
+    CHECK(record_wait(&watches, 1, 0));
+    CHECK_INT(ELECTION_ALREADY, refused_watch(handle, path));
+    CHECK_INT(ELECTION_OK, election_unwatch_master(handle, path));
+    CHECK_INT(ELECTION_NOT_THERE, election_unwatch_master(handle, path));
+    CHECK(record_wait(&watches, 1, 1));
+
+    CHECK_INT(ELECTION_OK, election_resign(handle, path));
+    CHECK_INT(ELECTION_NOT_THERE, election_resign(handle, path));
+    CHECK_INT(0, election_is_master(handle, path));
+    CHECK(record_wait(&stands, 2, 1));
+    CHECK_INT(2, record_count(&stands));
+    CHECK_INT(1, record_freed(&stands));
+    CHECK_INT(1, record_freed(&watches));
+    record_done(&stands);
+    record_done(&watches);
+}
+
+/* --- numbers and their sentences ---------------------------------------------------------------------------- */
+
+static void sentences(void)
+{
+    static const int ours[] = {
+        ELECTION_OK, ELECTION_CONNECTIONLOSS, ELECTION_UNIMPLEMENTED, ELECTION_OPERATIONTIMEOUT,
+        ELECTION_BADARGUMENTS, ELECTION_NONODE, ELECTION_NOAUTH, ELECTION_NOCHILDRENFOREPHEMERALS,
+        ELECTION_NODEEXISTS, ELECTION_SESSIONEXPIRED, ELECTION_INVALIDACL, ELECTION_AUTHFAILED, ELECTION_CLOSING,
+        ELECTION_QUOTAEXCEEDED, ELECTION_THROTTLEDOP, ELECTION_BAD_HANDLE, ELECTION_BAD_HOSTS,
+        ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT, ELECTION_BAD_PATH, ELECTION_BAD_VALUE, ELECTION_BAD_CALLBACK,
+        ELECTION_BAD_RESULT, ELECTION_ALREADY, ELECTION_NOT_THERE, ELECTION_IN_CALLBACK, ELECTION_NOT_EPHEMERAL,
+        ELECTION_RESIGNED, ELECTION_NO_RESOURCES, ELECTION_INTERNAL,
+        /* ZooKeeper's own that the header does not name. */
+        -1, -2, -3, -5, -9, -13, -14, -100, -103, -111, -113, -117, -118, -119, -120, -121, -122, -123, -124,
+    };
+    size_t count = sizeof ours / sizeof *ours;
+    const char *unknown = election_strerror(12345);
+    CHECK(unknown != NULL && *unknown != 0);
+    CHECK(strcmp(unknown, election_strerror(INT_MIN)) == 0);
+    CHECK(strcmp(unknown, election_strerror(INT_MAX)) == 0);
+    CHECK(strcmp(unknown, election_strerror(-999)) == 0);
+    for (size_t i = 0; i < count; i++) {
+        const char *sentence = election_strerror(ours[i]);
+        CHECK(sentence != NULL && *sentence != 0);
+        CHECK(sentence == election_strerror(ours[i]));
+        if (strcmp(sentence, unknown) == 0)
+            name_case("no sentence for", "", ours[i]);
+        CHECK(strcmp(sentence, unknown) != 0);
+        for (size_t k = 0; k < i; k++)
+            CHECK(strcmp(sentence, election_strerror(ours[k])) != 0);
+    }
+    CHECK(strcmp(ELECTION_VERSION, election_version()) == 0);
+}
+
+int main(int argc, char **argv)
+{
+    char path[128];
+    election_t *handle;
+    if (argc != 3) {
+        fprintf(stderr, "usage: %s HOSTS ROOT\n", argv[0]);
+        return 2;
+    }
+    hosts = argv[1];
+    root = argv[2];
+    give_up_after(120);
+
+    refuse_garbage();
+    /* While a handle is open, nothing else passes for it: not the small numbers that a program takes for flags. */
+    CHECK_INT(ELECTION_OK, election_open("127.0.0.1:1", NULL, &handle));
+    refuse_garbage();
+    CHECK_INT(ELECTION_OK, election_close(handle));
+    sentences();
+    options();
+    hosts_and_result();
+    closed_handles();
+
+    CHECK_INT(ELECTION_OK, election_open(hosts, NULL, &handle));
+    paths(handle);
+    snprintf(path, sizeof path, "%s/value", root);
+    values(handle, path);
+    snprintf(path, sizeof path, "%s/twice", root);
+    twice_and_not_at_all(handle, path);
+    CHECK_INT(ELECTION_OK, election_close(handle));
+    refuse_handle(handle);
+    return 0;
+}

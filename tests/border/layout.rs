@@ -1,0 +1,135 @@
+//! Sizes, offsets and numbers: a C program that is made from the header and the Rust types that the library is built
+//! from must say the same.
+
+use std::collections::BTreeMap;
+use std::mem::{align_of, offset_of, size_of};
+use std::process::Command;
+
+use election::ffi::*;
+
+use crate::header::Header;
+use crate::library::{Link, Workshop};
+use crate::tools;
+
+type Figures = BTreeMap<String, i64>;
+
+/// A struct's size, alignment and offsets.
+macro_rules! figures_of_struct {
+    ($figures:ident, $name:ident, $($field:ident),+) => {
+        $figures.insert(concat!("sizeof ", stringify!($name)).into(), size_of::<$name>() as i64);
+        $figures.insert(concat!("alignof ", stringify!($name)).into(), align_of::<$name>() as i64);
+        $($figures.insert(
+            concat!("offsetof ", stringify!($name), ".", stringify!($field)).into(),
+            offset_of!($name, $field) as i64,
+        );)+
+    };
+}
+
+macro_rules! figures_of_enum {
+    ($figures:ident, $name:ident, $($constant:ident),+) => {
+        $figures.insert(concat!("sizeof ", stringify!($name)).into(), size_of::<$name>() as i64);
+        $($figures.insert(stringify!($constant).into(), $name::$constant as i64);)+
+    };
+}
+
+/// What Rust says. Whatever the header has and this list has not is a difference.
+fn figures_of_rust() -> Figures {
+    let mut figures = Figures::new();
+    figures_of_struct!(figures, election_event_t, size, path, role, reason, rc, value, value_len, token);
+    figures_of_struct!(figures, election_master_t, size, path, rc, value, value_len, token, session_id, since_ms);
+    figures_of_enum!(figures, election_role_t, ELECTION_UNKNOWN, ELECTION_SLAVE, ELECTION_MASTER);
+    figures_of_enum!(
+        figures,
+        election_reason_t,
+        ELECTION_REASON_ELECTED,
+        ELECTION_REASON_FOLLOWING,
+        ELECTION_REASON_SUSPENDED,
+        ELECTION_REASON_EXPIRED,
+        ELECTION_REASON_DELETED,
+        ELECTION_REASON_REFUSED,
+        ELECTION_REASON_BLOCKED,
+        ELECTION_REASON_RESIGNED,
+        ELECTION_REASON_CLOSED,
+        ELECTION_REASON_FAILED
+    );
+    figures_of_enum!(
+        figures,
+        election_rc_t,
+        ELECTION_OK,
+        ELECTION_CONNECTIONLOSS,
+        ELECTION_UNIMPLEMENTED,
+        ELECTION_OPERATIONTIMEOUT,
+        ELECTION_BADARGUMENTS,
+        ELECTION_NONODE,
+        ELECTION_NOAUTH,
+        ELECTION_NOCHILDRENFOREPHEMERALS,
+        ELECTION_NODEEXISTS,
+        ELECTION_SESSIONEXPIRED,
+        ELECTION_INVALIDACL,
+        ELECTION_AUTHFAILED,
+        ELECTION_CLOSING,
+        ELECTION_QUOTAEXCEEDED,
+        ELECTION_THROTTLEDOP,
+        ELECTION_BAD_HANDLE,
+        ELECTION_BAD_HOSTS,
+        ELECTION_BAD_OPTIONS,
+        ELECTION_BAD_TIMEOUT,
+        ELECTION_BAD_PATH,
+        ELECTION_BAD_VALUE,
+        ELECTION_BAD_CALLBACK,
+        ELECTION_BAD_RESULT,
+        ELECTION_ALREADY,
+        ELECTION_NOT_THERE,
+        ELECTION_IN_CALLBACK,
+        ELECTION_NOT_EPHEMERAL,
+        ELECTION_RESIGNED,
+        ELECTION_NO_RESOURCES,
+        ELECTION_INTERNAL
+    );
+    figures.insert("ELECTION_PATH_MAX".into(), ELECTION_PATH_MAX as i64);
+    figures.insert("ELECTION_VALUE_MAX".into(), ELECTION_VALUE_MAX as i64);
+    figures
+}
+
+/// A C program that prints the same of everything that the header has.
+fn program_of_header(header: &Header) -> String {
+    let mut lines = Vec::new();
+    let mut figure = |name: &str, value: &str| {
+        lines.push(format!("    printf(\"%s = %lld\\n\", \"{name}\", (long long)({value}));"));
+    };
+    for (name, fields) in header.structs() {
+        figure(&format!("sizeof {name}"), &format!("sizeof({name})"));
+        figure(&format!("alignof {name}"), &format!("_Alignof({name})"));
+        for field in fields {
+            figure(&format!("offsetof {name}.{field}"), &format!("offsetof({name}, {field})"));
+        }
+    }
+    for name in ["election_role_t", "election_reason_t", "election_rc_t"] {
+        figure(&format!("sizeof {name}"), &format!("sizeof({name})"));
+    }
+    for constant in header.constants() {
+        figure(&constant, &constant);
+    }
+    for define in ["ELECTION_PATH_MAX", "ELECTION_VALUE_MAX"] {
+        assert!(!header.define(define).is_empty());
+        figure(define, define);
+    }
+    format!("#include \"election.h\"\n#include <stdio.h>\nint main(void) {{\n{}\n}}\n", lines.join("\n"))
+}
+
+#[test]
+fn c_and_rust_agree_on_every_size_offset_and_number() {
+    let workshop = Workshop::new();
+    let source = workshop.write("layout.c", &program_of_header(&Header::read()));
+    let program = workshop.build("gcc", "c11", &[source], Link::Shared);
+    let said = tools::run_command(Command::new(program));
+    let figure = |line: &str| {
+        let (name, value) = line.split_once(" = ").expect("a figure on each line");
+        (name.to_owned(), value.parse().expect("a number"))
+    };
+    let c: Figures = said.lines().map(figure).collect();
+    let rust = figures_of_rust();
+    for name in c.keys().chain(rust.keys()) {
+        assert_eq!(c.get(name), rust.get(name), "{name}, in C and in Rust");
+    }
+}

@@ -1,0 +1,11 @@
+//! The border: what `include/election.h` promises, held by C, C++ and Python programs that are built here with the
+//! real compilers, linked with the library as users link it, and run on a real ZooKeeper.
+//!
+//! What is tested is the release build, `target/release/libelection.{so,a}`: that is what is installed.
+
+mod header;
+mod layout;
+mod library;
+mod programs;
+mod symbols;
+mod tools;

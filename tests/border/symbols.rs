@@ -1,0 +1,87 @@
+//! The shared library as the linker sees it: it exports the functions of the header and nothing else, and each of them
+//! catches panics.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::header::Header;
+use crate::library;
+use crate::tools::{self, root};
+
+#[test]
+fn it_exports_the_functions_of_the_header_and_nothing_else() {
+    let library = library::shared();
+    let symbols = tools::run("nm", ["-D".as_ref(), "--defined-only".as_ref(), library.as_os_str()]);
+    let exported = symbols.lines().filter_map(|line| line.split_whitespace().last()).map(str::to_owned);
+    assert_eq!(exported.collect::<BTreeSet<_>>(), Header::read().functions());
+}
+
+#[test]
+fn it_is_asked_for_by_its_soname_and_stays_loaded() {
+    let library = library::shared();
+    let dynamic = tools::run("readelf", ["-d".as_ref(), "-W".as_ref(), library.as_os_str()]);
+    let has = |what: &str, value: &str| dynamic.lines().any(|line| line.contains(what) && line.contains(value));
+    assert!(has("(SONAME)", "[libelection.so.0]"), "{dynamic}");
+    assert!(has("(FLAGS_1)", "NODELETE"), "{dynamic}");
+    assert!(!has("(TEXTREL)", ""), "{dynamic}");
+    assert!(!has("(RPATH)", "") && !has("(RUNPATH)", ""), "{dynamic}");
+
+    let needed = dynamic.lines().filter(|line| line.contains("(NEEDED)"));
+    for line in needed {
+        let is_of_the_system =
+            ["libc.so", "libgcc_s.so", "libm.so", "ld-linux", "libpthread.so", "libdl.so", "librt.so"]
+                .iter()
+                .any(|name| line.contains(name));
+        assert!(is_of_the_system, "the library needs more than the system: {line}");
+    }
+}
+
+/// What the linker was told by `-Bsymbolic-functions`: a call from the library to a function of its own is not left to
+/// the dynamic linker, which would take a program's function of the same name.
+#[test]
+fn its_own_calls_are_bound() {
+    let library = library::shared();
+    let relocations = tools::run("readelf", ["-r".as_ref(), "-W".as_ref(), library.as_os_str()]);
+    assert!(relocations.contains("R_"), "there are relocations to look at");
+    let functions = Header::read().functions();
+    for line in relocations.lines() {
+        let left_open =
+            line.split_whitespace().find(|word| functions.contains(word.split('@').next().unwrap_or(word)));
+        assert_eq!(left_open, None, "a program's own function would be called: {line}");
+    }
+}
+
+#[test]
+fn each_exported_function_is_guarded() {
+    let mut bodies = BTreeMap::new();
+    read_bodies(&root().join("src"), &mut bodies);
+    assert_eq!(bodies.keys().cloned().collect::<BTreeSet<_>>(), Header::read().functions());
+    // Nothing in these two can panic: they return static strings.
+    let unguarded: BTreeSet<&str> = ["election_version", "election_strerror"].into();
+    for (function, body) in &bodies {
+        let is_guarded = (body.starts_with("guard(") || body.starts_with("answer(")) && body.ends_with(')');
+        assert!(
+            is_guarded || unguarded.contains(function.as_str()),
+            "{function} lets a panic cross the border:\n{body}"
+        );
+    }
+}
+
+/// All `#[no_mangle]` functions with their bodies, as rustfmt lays them out.
+fn read_bodies(folder: &Path, bodies: &mut BTreeMap<String, String>) {
+    for entry in std::fs::read_dir(folder).expect("src can be read") {
+        let path = entry.expect("src can be read").path();
+        if path.is_dir() {
+            read_bodies(&path, bodies);
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("a source file can be read");
+        for item in text.split("#[no_mangle]\n").skip(1) {
+            let (head, rest) = item.split_once("{\n").expect("a function has a body");
+            let (body, _) = rest.split_once("\n}\n").expect("a body ends");
+            let name = head.split_once("extern \"C\" fn ").expect("what C sees is a C function").1;
+            let name = name.split('(').next().unwrap_or_default();
+            bodies.insert(name.to_owned(), body.trim().to_owned());
+        }
+    }
+}

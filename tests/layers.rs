@@ -1,0 +1,428 @@
+//! The layers hold: `ffi -> handle -> driver -> core`, and the core is pure.
+//!
+//! Sources are read as text, without comments, literals and their own tests. Every path in them, however it was written
+//! (`use` trees, `super::`, in an expression), becomes a full one and is held against the rules of its layer.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// What the core may use of the standard library: nothing that has a clock, a thread, a lock, a file or chance in it.
+const PURE_STD: [&str; 6] = ["cmp", "collections", "fmt", "mem", "ops", "sync::Arc"];
+
+/// What must not be named in the core, in whatever way it got there. The maps are those that are not ordered.
+const IMPURE: [&str; 20] = [
+    "unsafe",
+    "async",
+    "await",
+    "extern",
+    "Mutex",
+    "RwLock",
+    "Cell",
+    "RefCell",
+    "OnceCell",
+    "HashMap",
+    "HashSet",
+    "Instant",
+    "SystemTime",
+    "println",
+    "eprintln",
+    "print",
+    "eprint",
+    "dbg",
+    "thread_local",
+    "rand",
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layer {
+    Core,
+    Driver,
+    Handle,
+    Ffi,
+    /// `lib.rs`, which names them all.
+    Root,
+}
+
+impl Layer {
+    fn of(modules: &[String]) -> Layer {
+        match modules.first().map(String::as_str) {
+            Some("core") => Layer::Core,
+            Some("driver") => Layer::Driver,
+            Some("handle") => Layer::Handle,
+            Some("ffi") => Layer::Ffi,
+            None => Layer::Root,
+            Some(other) => panic!("src/{other} belongs to no layer that this test knows"),
+        }
+    }
+
+    /// The modules of ours that it may import; its own is always allowed.
+    fn may_import(self) -> &'static [&'static str] {
+        match self {
+            Layer::Core => &["core"],
+            Layer::Driver => &["core", "driver"],
+            Layer::Handle => &["core", "driver", "handle"],
+            Layer::Ffi => &["core", "handle", "ffi"],
+            Layer::Root => &["core", "driver", "handle", "ffi"],
+        }
+    }
+}
+
+/// What one file does that its layer may not, with line numbers. `file` is relative to `src`.
+fn violations(file: &str, text: &str, crates: &BTreeSet<String>) -> Vec<String> {
+    let modules = modules_of(file);
+    let layer = Layer::of(&modules);
+    let code = without_tests(&without_comments_and_literals(text));
+    let mut found = Vec::new();
+    for (line, path) in paths(&code) {
+        if let Some(why) = why_not(layer, &modules, &path, crates) {
+            found.push(format!("src/{file}:{line}: {why}: {}", path.join("::")));
+        }
+    }
+    if layer == Layer::Core {
+        for (line, word) in words(&code).filter(|(_, word)| IMPURE.contains(word)) {
+            found.push(format!("src/{file}:{line}: not in the core: {word}"));
+        }
+    }
+    found
+}
+
+fn why_not(layer: Layer, modules: &[String], path: &[String], crates: &BTreeSet<String>) -> Option<&'static str> {
+    let first = path[0].as_str();
+    if first == "zookeeper_client" && layer != Layer::Driver {
+        return Some("ZooKeeper's client belongs to the driver");
+    }
+    let of_ours = match first {
+        "crate" => path.get(1),
+        "super" => {
+            let ups = path.iter().take_while(|segment| *segment == "super").count();
+            match modules.len().checked_sub(ups) {
+                Some(0) => path.get(ups),
+                Some(_) => None, // inside its own layer
+                None => return Some("there is nothing above the root"),
+            }
+        }
+        _ => None,
+    };
+    if let Some(module) = of_ours {
+        let is_layer = ["core", "driver", "handle", "ffi"].contains(&module.as_str());
+        // Other names at the root are re-exports of a layer that the file should name itself.
+        let is_allowed =
+            if is_layer { layer.may_import().contains(&module.as_str()) } else { layer == Layer::Root };
+        return (!is_allowed).then_some("imports go ffi -> handle -> driver -> core");
+    }
+    if layer != Layer::Core {
+        return None;
+    }
+    match first {
+        "std" | "core" | "alloc" => {
+            let rest = path[1..].join("::");
+            let is_pure = PURE_STD.iter().any(|pure| rest == *pure || rest.starts_with(&format!("{pure}::")));
+            (!is_pure).then_some("the core does without")
+        }
+        other if crates.contains(other) => Some("the core uses no crate"),
+        _ => None,
+    }
+}
+
+/// The module path of a file: `core/node.rs` is `core::node`, `core/mod.rs` and `handle.rs` are themselves.
+fn modules_of(file: &str) -> Vec<String> {
+    let mut modules: Vec<String> = file.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
+    if modules.last().is_some_and(|last| last == "mod" || last == "lib") {
+        modules.pop();
+    }
+    modules
+}
+
+/// Blanks out comments, strings and characters. Lines stay where they are.
+fn without_comments_and_literals(text: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    let mut code = String::with_capacity(text.len());
+    let mut at = 0;
+    while at < chars.len() {
+        let end = end_of_blank(&chars, at);
+        if end == at {
+            code.push(chars[at]);
+            at += 1;
+        }
+        for blank in &chars[at..end.max(at)] {
+            code.push(if *blank == '\n' { '\n' } else { ' ' });
+        }
+        at = end.max(at);
+    }
+    code
+}
+
+/// Where the comment or literal that starts here ends; here, when none starts.
+fn end_of_blank(chars: &[char], at: usize) -> usize {
+    let is = |at: usize, text: &str| text.chars().enumerate().all(|(i, c)| chars.get(at + i) == Some(&c));
+    let past = |from: usize, text: &str| {
+        (from..chars.len()).find(|at| is(*at, text)).map_or(chars.len(), |at| at + text.chars().count())
+    };
+    let follows_word = at > 0 && (chars[at - 1].is_alphanumeric() || chars[at - 1] == '_');
+    match chars[at] {
+        '/' if is(at, "//") => (at..chars.len()).find(|at| chars[*at] == '\n').unwrap_or(chars.len()),
+        '/' if is(at, "/*") => {
+            let (mut depth, mut end) = (1, at + 2);
+            while depth > 0 && end < chars.len() {
+                let step = if is(end, "/*") {
+                    1
+                } else if is(end, "*/") {
+                    -1
+                } else {
+                    0
+                };
+                depth += step;
+                end += if step == 0 { 1 } else { 2 };
+            }
+            end
+        }
+        '"' => end_of_quoted(chars, at, '"'),
+        'r' if !follows_word || chars[at - 1] == 'b' || chars[at - 1] == 'c' => {
+            let hashes = chars[at + 1..].iter().take_while(|c| **c == '#').count();
+            match chars.get(at + 1 + hashes) {
+                Some('"') => past(at + 2 + hashes, &format!("\"{}", "#".repeat(hashes))),
+                _ => at,
+            }
+        }
+        // A lifetime has no quote after its name.
+        '\'' if chars.get(at + 1) == Some(&'\\') || chars.get(at + 2) == Some(&'\'') => {
+            end_of_quoted(chars, at, '\'')
+        }
+        _ => at,
+    }
+}
+
+fn end_of_quoted(chars: &[char], at: usize, quote: char) -> usize {
+    let mut end = at + 1;
+    while end < chars.len() && chars[end] != quote {
+        end += if chars[end] == '\\' { 2 } else { 1 };
+    }
+    (end + 1).min(chars.len())
+}
+
+/// Blanks out `#[cfg(test)]` modules: tests may do what they like.
+fn without_tests(code: &str) -> String {
+    let mut code = code.to_owned();
+    while let Some(start) = code.find("#[cfg(test)]") {
+        let (mut depth, mut end) = (0, start);
+        for (at, byte) in code.bytes().enumerate().skip(start) {
+            end = at + 1;
+            match byte {
+                b'{' => depth += 1,
+                b'}' => depth -= 1,
+                _ => {}
+            }
+            // Either a body ends, or the item has none: `mod tests;`, `use ...;`.
+            if depth == 0 && matches!(byte, b'}' | b';') {
+                break;
+            }
+        }
+        let blank: String = code[start..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();
+        code.replace_range(start..end, &blank);
+    }
+    code
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+fn line_of(code: &str, at: usize) -> usize {
+    code[..at].matches('\n').count() + 1
+}
+
+fn words(code: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = code.lines().enumerate();
+    lines.flat_map(|(i, line)| line.split(|c| !is_word(c)).map(move |word| (i + 1, word)))
+}
+
+/// Every path of two segments and more, with its line; `use a::{b, c::d}` is `a::b` and `a::c::d`. A `use` of one name
+/// counts, too.
+fn paths(code: &str) -> Vec<(usize, Vec<String>)> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    let mut before = "";
+    while at < code.len() {
+        let rest = &code[at..];
+        let len = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+        if len == 0 {
+            at += rest.chars().next().map_or(1, char::len_utf8);
+            continue;
+        }
+        let mut paths = Vec::new();
+        let end = at + read_tree(rest, &[], &mut paths);
+        let is_use = before == "use";
+        found.extend(
+            paths.into_iter().filter(|path| is_use || path.len() > 1).map(|path| (line_of(code, at), path)),
+        );
+        before = &rest[..len];
+        at = end;
+    }
+    found
+}
+
+/// Reads `a::b`, or `a::{b, c}`, at the beginning of `code`; returns where it ends.
+fn read_tree(code: &str, prefix: &[String], found: &mut Vec<Vec<String>>) -> usize {
+    let mut path = prefix.to_vec();
+    let mut at = 0;
+    loop {
+        at += blanks(&code[at..]);
+        let rest = &code[at..];
+        if let Some(inner) = rest.strip_prefix('{') {
+            at += 1;
+            let mut inner = inner;
+            while !inner.is_empty() && !inner.starts_with('}') {
+                let step = match inner.chars().next() {
+                    Some(c) if is_word(c) || c == '{' => read_tree(inner, &path, found),
+                    Some(c) => c.len_utf8(),
+                    None => 0,
+                };
+                // `a as b`: the new name is no path.
+                let step = step + skip_rename(&inner[step..]);
+                inner = &inner[step..];
+                at += step;
+            }
+            return (at + 1).min(code.len());
+        }
+        let len = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+        if len == 0 {
+            // `a::*`, `a::<B>`: what was read so far.
+            found.push(path);
+            return at;
+        }
+        path.push(rest[..len].to_owned());
+        at += len;
+        let after = blanks(&code[at..]);
+        match code[at + after..].strip_prefix("::") {
+            Some(_) => at += after + 2,
+            None => {
+                found.push(path);
+                return at;
+            }
+        }
+    }
+}
+
+fn skip_rename(code: &str) -> usize {
+    let start = blanks(code);
+    match code[start..].strip_prefix("as ") {
+        Some(name) => start + 3 + name.find(|c| !is_word(c)).unwrap_or(name.len()),
+        None => 0,
+    }
+}
+
+fn blanks(code: &str) -> usize {
+    code.len() - code.trim_start().len()
+}
+
+/// The crates that Cargo.toml names, as Rust names them.
+fn crates() -> BTreeSet<String> {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
+    let manifest = manifest.expect("Cargo.toml is there");
+    let mut is_dependency = false;
+    let mut crates = BTreeSet::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            is_dependency = line.ends_with("dependencies]");
+        } else if let (true, Some((name, _))) = (is_dependency, line.split_once(['=', '.'])) {
+            crates.insert(name.trim().replace('-', "_"));
+        }
+    }
+    assert!(crates.contains("zookeeper_client") && crates.contains("libc"), "{crates:?}");
+    crates
+}
+
+fn read_sources(folder: &Path, name: &str, sources: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).expect("src can be read") {
+        let path = entry.expect("src can be read").path();
+        let name = format!("{name}{}", path.file_name().expect("an entry has a name").to_string_lossy());
+        if path.is_dir() {
+            read_sources(&path, &format!("{name}/"), sources);
+        } else if name.ends_with(".rs") {
+            sources.push((name, fs::read_to_string(&path).expect("a source file can be read")));
+        }
+    }
+}
+
+#[test]
+fn the_layers_hold() {
+    let mut sources = Vec::new();
+    read_sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut sources);
+    sources.sort();
+    for layer in [Layer::Core, Layer::Driver, Layer::Handle, Layer::Ffi] {
+        assert!(sources.iter().any(|(file, _)| Layer::of(&modules_of(file)) == layer), "no file in {layer:?}");
+    }
+    let crates = crates();
+    let found: Vec<String> = sources.iter().flat_map(|(file, text)| violations(file, text, &crates)).collect();
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+/// Every rule sees its breach, however it is written, on the right line.
+#[test]
+fn breaches_are_seen() {
+    for (file, text, line, breach) in [
+        ("core/node.rs", "use std::time::Duration;", 1, "std::time::Duration"),
+        ("core/node.rs", "\n\nuse std::{collections::BTreeMap, thread};", 3, "std::thread"),
+        ("core/node.rs", "use std::sync::{Arc, Mutex};", 1, "std::sync::Mutex"),
+        ("core/node.rs", "use std::sync;", 1, "std::sync"),
+        ("core/node.rs", "fn f() {\n    std::fs::read(p);\n}", 2, "std::fs::read"),
+        ("core/node.rs", "use core::time::Duration;", 1, "core::time::Duration"),
+        ("core/node.rs", "use std as pure; ", 1, "std"),
+        ("core/node.rs", "use std::collections::{BTreeMap,\n HashMap};", 2, "HashMap"),
+        ("core/node.rs", "fn f() { println!(\"{x}\") }", 1, "println"),
+        ("core/node.rs", "fn f() { unsafe { g() } }", 1, "unsafe"),
+        ("core/node.rs", "async fn f() {}", 1, "async"),
+        ("core/node.rs", "use libc::c_int;", 1, "libc::c_int"),
+        ("core/node.rs", "fn f() { zookeeper_client::f() }", 1, "zookeeper_client::f"),
+        ("core/node.rs", "use crate::driver::Note;", 1, "crate::driver::Note"),
+        ("core/node.rs", "use crate::{core::Time, driver};", 1, "crate::driver"),
+        ("core/node.rs", "use crate::Election;", 1, "crate::Election"),
+        ("core/node.rs", "use super::super::handle::Error;", 1, "super::super::handle::Error"),
+        ("core/mod.rs", "use super::handle::Error;", 1, "super::handle::Error"),
+        ("core/mod.rs", "/* /* nested */ */ use super::ffi;", 1, "super::ffi"),
+        ("driver/session.rs", "use crate::handle::Error;", 1, "crate::handle::Error"),
+        ("driver/mod.rs", "fn f() { crate::ffi::election_open() }", 1, "crate::ffi::election_open"),
+        ("driver/mod.rs", "use super::{core, handle as h};", 1, "super::handle"),
+        ("handle.rs", "use crate::ffi;", 1, "crate::ffi"),
+        ("handle/options.rs", "use super::super::ffi::answer;", 1, "super::super::ffi::answer"),
+        ("handle.rs", "use zookeeper_client as zk;", 1, "zookeeper_client"),
+        ("ffi.rs", "fn f(client: zookeeper_client::Client) {}", 1, "zookeeper_client::Client"),
+        ("ffi/border.rs", "use crate::driver::Note;", 1, "crate::driver::Note"),
+        ("lib.rs", "pub use zookeeper_client::Client;", 1, "zookeeper_client::Client"),
+    ] {
+        let found = violations(file, text, &crates());
+        let start = format!("src/{file}:{line}: ");
+        let is_seen = |found: &String| found.starts_with(&start) && found.ends_with(&format!(": {breach}"));
+        assert!(found.iter().any(is_seen), "{breach} is not seen in {file}: {text}\n{found:?}");
+    }
+}
+
+/// And what is allowed is left in peace.
+#[test]
+fn what_is_allowed_is_allowed() {
+    for (file, text) in [
+        ("core/node.rs", "use std::collections::{BTreeMap, VecDeque};\nuse std::sync::Arc;\nuse std::fmt;"),
+        ("core/node.rs", "use super::vocabulary::{rc, Time};\nuse crate::core::Event;"),
+        ("core/node.rs", "fn f() { std::mem::take(&mut x); Self::handle(1); rc::OK }"),
+        (
+            "core/node.rs",
+            "// std::time, unsafe\n/// `crate::driver`\nfn f<'a>(x: &'a str) { g(\"unsafe \\\" async\", '\"') }",
+        ),
+        ("core/node.rs", "fn f() { g(r#\"println \" unsafe\"#) } /* Mutex */"),
+        (
+            "core/node.rs",
+            "#[cfg(test)]\nmod tests {\n    use std::time::Instant;\n    fn f() { if x { println!() } }\n}",
+        ),
+        ("core/mod.rs", "mod node;\npub use node::Node;"),
+        ("driver/session.rs", "use crate::core::Time;\nuse super::client;\nuse std::time::Duration;"),
+        ("driver/client.rs", "use zookeeper_client::{Client, Error};"),
+        ("handle.rs", "use crate::driver::{self, hosts};\nmod callbacks;"),
+        ("handle/options.rs", "use super::Error;"),
+        ("ffi.rs", "use crate::handle::Election;\nmod border;"),
+        ("ffi/border.rs", "use super::election_t;\nuse crate::core::Event;"),
+        ("lib.rs", "pub mod core;\nmod driver;\npub use crate::handle::Election;"),
+    ] {
+        assert_eq!(violations(file, text, &crates()), Vec::<String>::new(), "{file}: {text}");
+    }
+}

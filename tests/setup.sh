@@ -1,0 +1,98 @@
+#!/bin/sh
+# Installs what the demo and the tests need and this machine lacks, with apt-get, and says what and why. When nothing
+# is missing it does nothing and says nothing.
+#
+#   tests/setup.sh NEED...     compiler   to build c_examples
+#                              python     to run election.py
+#                              servers    to start ZooKeeper servers: nothing to install for them but a Java runtime
+#                                         when ZOOKEEPER_HOME names a release of ZooKeeper
+#                              checks     what only the tests use
+set -eu
+
+packages=
+reasons=
+
+# need PACKAGE WHAT-FOR TEST...: the package, unless the test holds.
+need() {
+    package=$1 what_for=$2
+    shift 2
+    if ! "$@" >/dev/null 2>&1; then
+        packages="$packages $package"
+        reasons="$reasons
+  $package: $what_for"
+    fi
+}
+
+command_there() { command -v "$1"; }
+file_there() { test -e "$1"; }
+java_there() { test -x "${JAVA_HOME:-}/bin/java" || { test -z "${JAVA_HOME:-}" && command -v java; }; }
+
+for group in "$@"; do
+    case $group in
+    compiler)
+        need gcc "builds the programs in C" command_there gcc
+        need g++ "builds the programs in C++" command_there g++
+        ;;
+    python)
+        need python3 "runs election.py" command_there python3
+        ;;
+    servers)
+        need default-jre-headless "runs the ZooKeeper servers" java_there
+        if [ -z "${ZOOKEEPER_HOME:-}" ]; then
+            need libzookeeper-java "the ZooKeeper servers" file_there /usr/share/java/zookeeper.jar
+        fi
+        ;;
+    checks)
+        need libzookeeper-mt-dev "builds a hand-rolled candidate, which shares elections with ours" \
+            file_there /usr/include/zookeeper/zookeeper.h
+        need valgrind "checks the memory of the programs in C" command_there valgrind
+        need binutils "reads the symbols of the library (readelf, nm)" command_there readelf
+        need iproute2 "cuts and joins links (ip)" command_there ip
+        need git "tells whether a generated file differs from the committed one" command_there git
+        ;;
+    *)
+        echo "setup: there is no group $group" >&2
+        exit 2
+        ;;
+    esac
+done
+
+if ! command -v cargo >/dev/null; then
+    echo "setup: cargo is missing. Install Rust 1.85 or later, with rustfmt and clippy, and see that cargo is in PATH." >&2
+    exit 1
+fi
+[ -n "$packages" ] || exit 0
+
+echo "setup: this machine lacks$reasons"
+by_hand="Install by hand:$packages"
+if ! command -v apt-get >/dev/null; then
+    echo "setup: there is no apt-get here. $by_hand" >&2
+    exit 1
+fi
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "setup: installing takes root, and there is no sudo here. $by_hand" >&2
+        exit 1
+    fi
+    # It asks for a password where it must, and fails where it cannot.
+    as_root=sudo
+fi
+
+apt() {
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@"
+}
+
+# The lists of a fresh machine are empty, those of an old one name versions that are gone.
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# shellcheck disable=SC2086 # one word for each package
+if ! apt install --yes --no-install-recommends $packages >"$log" 2>&1; then
+    echo "setup: fetching the lists of packages first"
+    if ! { apt update && apt install --yes --no-install-recommends $packages; } >"$log" 2>&1; then
+        cat "$log" >&2
+        echo "setup: apt-get failed, see above. $by_hand" >&2
+        exit 1
+    fi
+fi
+echo "setup: installed$packages"
