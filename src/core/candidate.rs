@@ -96,6 +96,13 @@ impl Teller {
         }
     }
 
+    /// Whoever is elected, and never had a lease, knows nothing while the connection is broken.
+    fn suspended(&mut self, rc: i32, outbox: &mut Outbox) {
+        if self.elected.is_some() && !self.led {
+            self.tell(unknown(Reason::Suspended, rc), outbox);
+        }
+    }
+
     fn deadline(&self) -> Option<Time> {
         let in_grace = self.told.as_ref().is_some_and(|event| event.reason == Reason::Grace);
         self.elected.filter(|_| in_grace).map(|(_, since)| since.plus_ms(self.grace_ms))
@@ -136,9 +143,16 @@ impl Candidate {
     }
 
     pub fn handle(&mut self, now: Time, input: Input, lease_end: Option<Time>, outbox: &mut Outbox) {
+        let down = match input {
+            Input::Down(rc) => Some(rc),
+            _ => None,
+        };
         let mut desk = Desk { path: &self.path, teller: &mut self.teller, lease_end, outbox };
         self.recipe.handle(now, input, &mut desk);
         self.teller.review(lease_end, outbox);
+        if let Some(rc) = down {
+            self.teller.suspended(rc, outbox);
+        }
     }
 
     /// Stand again at this path, as soon as the candidate that resigned has left it.

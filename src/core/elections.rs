@@ -8,7 +8,7 @@ use super::candidate::{Candidate, Entry};
 use super::config::{Config, Grade, Rule};
 use super::lease::Lease;
 use super::observer::Observer;
-use super::outbox::{Outbox, Party};
+use super::outbox::{Outbox, Party, Sent};
 use super::recipe::Input;
 use super::vocabulary::{rc, Action, News, Op, PartyId, Reason, Reply, RequestId, SessionId, Time, Value};
 
@@ -160,6 +160,9 @@ impl Elections {
         }
         self.link = Link::Up(session);
         self.handle_all(now, &Input::Up(session));
+        if !self.elected.is_empty() && !self.lease.holds(now) {
+            self.beat(now);
+        }
     }
 
     /// The connection is broken, or could not be made; `rc` is ZooKeeper's number for why.
@@ -171,6 +174,10 @@ impl Elections {
             Link::Fresh | Link::Down { .. } => Link::Down { rc },
         };
         self.handle_all(now, &Input::Down(rc));
+        // What the end of a lease had just asked for, when there was no connection any more.
+        for request in self.outbox.forget_unsent() {
+            self.handle_reply(now, request, Reply::Unknown);
+        }
     }
 
     /// The session is over: no request of it that has no answer yet gets one.
@@ -182,19 +189,23 @@ impl Elections {
 
     pub fn handle_reply(&mut self, now: Time, request: RequestId, reply: Reply) {
         self.begin(now);
-        if let Some((sent_at, transaction)) = self.outbox.answered(request) {
+        let mut asked_to_watch = false;
+        if let Some(Sent { at: sent_at, transaction, watch }) = self.outbox.answered(request) {
+            asked_to_watch = watch;
             if reply != Reply::Unknown {
                 let committed = transaction && !matches!(reply, Reply::Refused(_));
                 self.lease.answered(now, sent_at, committed);
             }
         }
-        let leaves_watch = matches!(reply, Reply::Read(_) | Reply::Exists(_) | Reply::Listed(_));
+        let leaves_watch = asked_to_watch && !matches!(reply, Reply::Refused(_) | Reply::Unknown);
         let party = match leaves_watch {
             true => self.outbox.routes.get(&request).cloned(),
             false => self.outbox.routes.remove(&request),
         };
         match party {
             Some(Party::Lease) => self.proof_ended(now, request, &reply),
+            // Whoever asked has left.
+            Some(party) if leaves_watch && !self.is_here(&party) => self.outbox.unwatch(request),
             Some(party) => self.handle(now, &party, Input::Reply(request, reply)),
             None => {}
         }
@@ -326,10 +337,13 @@ impl Elections {
 
     fn proof_ended(&mut self, now: Time, request: RequestId, reply: &Reply) {
         let checked = self.proofs.remove(&request).unwrap_or_default();
-        if matches!(reply, Reply::Refused(_)) {
-            for path in checked {
-                self.handle(now, &Party::Candidate(path), Input::Doubt);
-            }
+        let found = match (reply, checked.len()) {
+            (Reply::Refused(rc::NO_NODE), 1) => Input::Missing,
+            (Reply::Refused(_), _) => Input::Doubt,
+            _ => return,
+        };
+        for path in checked {
+            self.handle(now, &Party::Candidate(path), found.clone());
         }
     }
 
@@ -346,6 +360,14 @@ impl Elections {
         self.proofs.clear();
         self.outbox.forget_requests();
         self.handle_all(now, &Input::Over(reason, rc));
+    }
+
+    fn is_here(&self, party: &Party) -> bool {
+        match party {
+            Party::Candidate(path) => self.candidates.contains_key(path),
+            Party::Observer(path) => self.observers.contains_key(path),
+            Party::Lease => true,
+        }
     }
 
     fn parties(&self) -> Vec<Party> {

@@ -86,6 +86,9 @@ impl Lease {
             return;
         }
         let counted = if self.config.keeps(Rule::CountFromSending) { sent_at } else { now };
+        // An anchor that is as old as T gives no lease.
+        let useless = self.answered.partition_point(|earlier| earlier.0 + self.timeout <= now.0);
+        self.answered.drain(..useless);
         let at = self.answered.partition_point(|earlier| *earlier <= counted);
         self.answered.insert(at, counted);
         let any_answer_proves = self.config.grade == Grade::Answered || !self.config.keeps(Rule::CommittedProof);

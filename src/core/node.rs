@@ -141,6 +141,11 @@ impl Recipe for Node {
                 }
             }
             (State::Watching { .. }, Input::Doubt) => self.read(desk),
+            (State::Watching { .. }, Input::Missing) => {
+                self.disarm(desk);
+                self.vanished(now, desk);
+            }
+            (_, Input::Missing) => self.step_down(desk), // an answer is under way that tells more
             (state, Input::Leave) => {
                 self.stand(Standing::Unknown { reason: Reason::Resigned, rc: rc::RESIGNED }, desk);
                 self.leaving = true;
@@ -188,7 +193,6 @@ impl Recipe for Node {
             },
             (State::Reading(asked), Input::Reply(request, reply)) if asked == request => match reply {
                 Reply::Read(znode) => {
-                    self.backoff.succeeded();
                     if let Some(former) = self.armed.replace(request) {
                         desk.unwatch(former);
                     }
@@ -222,6 +226,7 @@ impl Recipe for Node {
                     }
                 }
                 Reply::Refused(rc::BAD_VERSION) if self.session.is_some() => self.read(desk),
+                Reply::Refused(rc) => self.refused(now, rc, desk),
                 _ => self.failed(now, desk),
             },
 
@@ -328,6 +333,7 @@ impl Node {
                 self.stand(Standing::Unknown { reason: Reason::Blocked, rc: rc::NOT_EPHEMERAL }, desk);
             }
         }
+        self.backoff.succeeded();
         self.state = State::Watching { version: stat.version, refresh_at: now.plus_ms(REFRESH_MS) };
     }
 
@@ -364,7 +370,10 @@ impl Node {
     }
 
     fn failed(&mut self, now: Time, desk: &mut Desk) {
-        self.backoff.failed();
+        // A request that was asked for while the connection broke costs no second failure.
+        if self.session.is_some() {
+            self.backoff.failed();
+        }
         if self.leaving && !self.may_own {
             self.gone(desk);
         } else if self.session.is_some() {

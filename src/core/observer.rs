@@ -148,7 +148,7 @@ impl Observer {
             (State::Watching { refresh_at }, Input::Tick) if now >= refresh_at => self.look(outbox),
             (State::Pausing(until), Input::Tick) if now >= until => self.look(outbox),
             (_, Input::Reply(..) | Input::News(..) | Input::Tick) => {}
-            (_, Input::Lapsed | Input::Doubt | Input::Leave) => {}
+            (_, Input::Lapsed | Input::Doubt | Input::Missing | Input::Leave) => {}
         }
         if matches!(self.state, State::Watching { .. }) {
             assert!(self.armed.is_some() && self.connected, "who watches has a watch");
@@ -157,8 +157,12 @@ impl Observer {
 
     /// The caller watches no longer.
     pub fn stop(&mut self, outbox: &mut Outbox) {
-        if let Some(armed) = self.armed.take() {
-            outbox.unwatch(armed);
+        let asked = match self.state {
+            State::Listing { asked, .. } | State::Reading(asked) | State::Checking(asked) => Some(asked),
+            _ => None,
+        };
+        for request in self.armed.take().into_iter().chain(asked) {
+            outbox.unwatch(request);
         }
         outbox.actions.push_back(Action::Dismiss(self.id));
     }
@@ -222,7 +226,9 @@ impl Observer {
     }
 
     fn failed(&mut self, now: Time, reply: Reply, outbox: &mut Outbox) {
-        self.backoff.failed();
+        if self.connected {
+            self.backoff.failed();
+        }
         if let Reply::Refused(rc) = reply {
             self.backoff.failed();
             if rc != rc::NO_NODE {

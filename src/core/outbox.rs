@@ -13,12 +13,20 @@ pub enum Party {
     Lease,
 }
 
+/// A request without an answer yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    pub at: Time,
+    pub transaction: bool,
+    /// Whether an answer leaves a watch.
+    pub watch: bool,
+}
+
 #[derive(Debug)]
 pub struct Outbox {
     pub actions: VecDeque<Action>,
     pub routes: BTreeMap<RequestId, Party>,
-    /// Requests without an answer yet: when they were sent, and whether they are transactions.
-    sent: BTreeMap<RequestId, (Time, bool)>,
+    sent: BTreeMap<RequestId, Sent>,
     /// The moment of the input that is being handled: what is handed out now is sent now or later.
     pub now: Time,
     last_request: u64,
@@ -40,25 +48,42 @@ impl Outbox {
         let request = RequestId(self.last_request);
         let transaction =
             matches!(op, Op::Create { .. } | Op::CreateSequential { .. } | Op::Delete { .. } | Op::Prove { .. });
-        self.sent.insert(request, (self.now, transaction));
+        let watch = matches!(op, Op::Read { .. } | Op::Exists { .. } | Op::List { watch: true, .. });
+        self.sent.insert(request, Sent { at: self.now, transaction, watch });
         self.routes.insert(request, party);
         self.actions.push_back(Action::Submit(request, op));
         request
     }
 
+    /// Drops the watch that a request left, or would leave: then its answer is not wanted either.
     pub fn unwatch(&mut self, request: RequestId) {
         self.routes.remove(&request);
+        self.sent.remove(&request);
         self.actions.push_back(Action::Unwatch(request));
     }
 
-    /// The request has its answer: when it was sent, and whether it was a transaction.
-    pub fn answered(&mut self, request: RequestId) -> Option<(Time, bool)> {
+    /// The request has its answer.
+    pub fn answered(&mut self, request: RequestId) -> Option<Sent> {
         self.sent.remove(&request)
     }
 
-    /// The session is over: no answer is to come.
+    /// The session is over: no answer is to come, and what was not sent yet is not wanted.
     pub fn forget_requests(&mut self) {
+        self.forget_unsent();
         self.routes.clear();
         self.sent.clear();
+    }
+
+    /// Requests that nobody has fetched are not to be sent. What they were is returned, to be answered.
+    pub fn forget_unsent(&mut self) -> Vec<RequestId> {
+        let mut unsent = Vec::new();
+        self.actions.retain(|action| match action {
+            Action::Submit(request, _) => {
+                unsent.push(*request);
+                false
+            }
+            _ => true,
+        });
+        unsent
     }
 }

@@ -72,7 +72,9 @@ pub struct Queue {
     to_confirm: VecDeque<Arc<str>>,
     /// The watch on our own znode: asked for, or armed.
     own_watch: Option<RequestId>,
-    /// The watch on the one before us.
+    /// The one before us.
+    predecessor: Option<Arc<str>>,
+    /// The watch on it.
     watch: Option<RequestId>,
     /// Our place is given up: delete our znode before joining again.
     disowned: bool,
@@ -96,6 +98,7 @@ impl Queue {
             may_have_joined: false,
             to_confirm: VecDeque::new(),
             own_watch: None,
+            predecessor: None,
             watch: None,
             disowned: false,
             leaving: false,
@@ -160,6 +163,7 @@ impl Recipe for Queue {
                 }
             }
             (State::Waiting { .. }, Input::Doubt) => self.ask(desk),
+            (_, Input::Missing) if self.own.is_some() => self.lost_own(now, desk),
             (state, Input::Leave) => {
                 self.stand(Standing::Unknown { reason: Reason::Resigned, rc: rc::RESIGNED }, desk);
                 self.leaving = true;
@@ -228,8 +232,10 @@ impl Recipe for Queue {
             (State::Following(asked), Input::Reply(request, reply)) if asked == request => match reply {
                 Reply::Exists(there) => {
                     self.backoff.succeeded();
-                    if let Some(former) = self.watch.replace(request) {
-                        desk.unwatch(former);
+                    // What is left on a name that is gone sees nothing any more.
+                    let spent = if there { self.watch.replace(request) } else { Some(request) };
+                    if let Some(spent) = spent {
+                        desk.unwatch(spent);
                     }
                     if self.session.is_none() {
                         self.state = State::Offline;
@@ -263,7 +269,7 @@ impl Recipe for Queue {
                 match news {
                     News::Deleted if !self.config.keeps(Rule::DeletedStepsDown) => {}
                     News::Deleted => self.lost_own(now, desk),
-                    _ if matches!(state, State::Waiting { .. }) => self.watch_own(desk),
+                    _ if self.session.is_some() && state != State::Gone => self.watch_own(desk),
                     _ => {}
                 }
             }
@@ -273,9 +279,14 @@ impl Recipe for Queue {
                     self.ask(desk);
                 }
             }
-            (State::Waiting { refresh_at }, Input::Tick) if now >= refresh_at => self.ask(desk),
+            (State::Waiting { refresh_at }, Input::Tick) if now >= refresh_at => match self.predecessor.clone() {
+                Some(predecessor) if !self.leaving && !self.disowned => self.follow(predecessor, desk),
+                _ => self.ask(desk),
+            },
             (State::Pausing(until), Input::Tick) if now >= until => self.ask(desk),
-            (_, Input::Reply(..) | Input::News(..) | Input::Tick | Input::Doubt) => {}
+            // An answer about a place that we do not have any more.
+            (_, Input::Reply(request, Reply::Exists(_) | Reply::Read(_))) => desk.unwatch(request),
+            (_, Input::Reply(..) | Input::News(..) | Input::Tick | Input::Doubt | Input::Missing) => {}
         }
         if self.config.broken.is_none() {
             self.check();
@@ -411,20 +422,29 @@ impl Queue {
         }
         if stranger {
             self.stand(Standing::Unknown { reason: Reason::Stranger, rc: rc::STRANGER }, desk);
+            self.predecessor = None;
             self.state = State::Waiting { refresh_at: now.plus_ms(STRANGER_MS) };
             return;
         }
         match before {
             Some((_, name)) if self.config.keeps(Rule::LowestLeads) => {
                 self.stand(Standing::Slave { master: Value::from([]), token: 0 }, desk);
-                let op = Op::Exists { path: format!("{}/{name}", self.path).into() };
-                self.state = State::Following(desk.submit(op));
+                self.follow(format!("{}/{name}", self.path).into(), desk);
             }
             _ => {
+                self.predecessor = None;
+                if let Some(watch) = self.watch.take() {
+                    desk.unwatch(watch);
+                }
                 self.stand(Standing::Master { token: own.czxid }, desk);
                 self.state = State::Waiting { refresh_at: now.plus_ms(REFRESH_MS) };
             }
         }
+    }
+
+    fn follow(&mut self, predecessor: Arc<str>, desk: &mut Desk) {
+        self.state = State::Following(desk.submit(Op::Exists { path: predecessor.clone() }));
+        self.predecessor = Some(predecessor);
     }
 
     fn comes_before(&self, a: i32, b: i32) -> bool {
@@ -484,7 +504,10 @@ impl Queue {
     }
 
     fn failed(&mut self, now: Time, desk: &mut Desk) {
-        self.backoff.failed();
+        // A request that was asked for while the connection broke costs no second failure.
+        if self.session.is_some() {
+            self.backoff.failed();
+        }
         if self.leaving && !self.holds_session() {
             self.gone(desk);
         } else if self.session.is_some() {

@@ -50,8 +50,10 @@ pub enum Input {
     Tick,
     /// The lease of a master has run out.
     Lapsed,
-    /// A proof failed: look whether our znode is there.
+    /// A proof that checked several znodes failed: look whether ours is there.
     Doubt,
+    /// A proof has found that our znode is gone.
+    Missing,
     /// The caller resigns.
     Leave,
 }

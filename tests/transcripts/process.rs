@@ -1,0 +1,211 @@
+//! One process of a story: its elections, and what comes out of them as text.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use election::core::{Action, Config, Elections, Op, PartyId, Reply, RequestId, Time};
+
+use crate::audit::Audit;
+use crate::fold::fold;
+use crate::notation::{name_of, Input, Parsed};
+
+pub struct Process {
+    elections: Elections,
+    audit: Audit,
+    /// All that ever stood or observed, by number: how the story calls them, and where.
+    parties: BTreeMap<PartyId, (String, Arc<str>)>,
+    /// What was written last of lease, timer and watches.
+    written: [String; 3],
+}
+
+impl Process {
+    pub fn new(config: Config) -> Process {
+        let written = ["lease none", "next none", "watches none"].map(String::from);
+        let elections = Elections::new(config);
+        Process { elections, audit: Audit::default(), parties: BTreeMap::new(), written }
+    }
+
+    /// `late`: this process did not run until now.
+    pub fn happens(&mut self, now: Time, input: Input, late: bool) -> Parsed<Vec<String>> {
+        let next = self.elections.poll_timeout();
+        match input {
+            Input::Ask(path) => return Ok(vec![self.ask(now, &path)]),
+            Input::Beats => return self.beats(now),
+            Input::Timeout if next.is_none_or(|next| now < next) => return Err("before next".into()),
+            Input::Timeout | Input::Paused => {}
+            _ if late => {}
+            _ => match next {
+                Some(next) if next < now => return Err(format!("the timer of {} was not served", ms(next))),
+                _ => {}
+            },
+        }
+        self.audit.before(&input)?;
+        match input {
+            Input::Connected { session, timeout_ms, asked_ms } => {
+                let asked_at = asked_ms.map_or(now, |ms| Time(0).plus_ms(ms));
+                self.elections.handle_connected(now, session, timeout_ms * 1_000_000, asked_at);
+            }
+            Input::Suspended(rc) => self.elections.handle_suspended(now, rc),
+            Input::Expired => self.elections.handle_expired(now),
+            Input::Stand { path, value, name } => {
+                let id = self.enter(name, &path);
+                self.audit.candidates.insert(id, (path.to_string(), None));
+                self.elections.stand(now, id, path, value, u128::from(id.0));
+            }
+            Input::Resign(name) => {
+                let (id, path) = self.party(&name, |id| self.audit.candidates.contains_key(id))?;
+                self.elections.resign(now, id, &path);
+            }
+            Input::Observe(path) => {
+                let id = self.enter(path.to_string(), &path);
+                self.audit.observers.insert(id, None);
+                self.elections.observe(now, id, path);
+            }
+            Input::Unobserve(path) => {
+                let (id, path) = self.party(&path, |id| self.audit.observers.contains_key(id))?;
+                self.elections.unobserve(now, id, &path);
+            }
+            Input::Close => self.elections.close(),
+            Input::Reply(request, reply) => self.elections.handle_reply(now, request, reply),
+            Input::Watch(request, news) => self.elections.handle_news(now, request, news),
+            Input::Timeout => self.elections.handle_timeout(now),
+            Input::Beats | Input::Paused | Input::Ask(_) => {}
+        }
+        self.drain(now)
+    }
+
+    /// What has changed since the last step.
+    pub fn changes(&mut self) -> Parsed<Vec<String>> {
+        self.audit.after(&self.elections)?;
+        let watches: Vec<_> = self.audit.watches.iter().map(|(id, path)| format!(" {} on {path}", id.0)).collect();
+        let or_none = |text: Option<String>| text.unwrap_or("none".into());
+        let now = [
+            format!("lease until {}", or_none(self.elections.lease_end().map(ms))).replace("until none", "none"),
+            format!("next at {}", or_none(self.elections.poll_timeout().map(ms))).replace("at none", "none"),
+            format!("watches{}", if watches.is_empty() { " none".into() } else { fold(&watches).join(",") }),
+        ];
+        let former = std::mem::replace(&mut self.written, now.clone());
+        let mut changes: Vec<_> =
+            now.into_iter().zip(former).filter(|(now, then)| now != then).map(|(now, _)| now).collect();
+        if self.audit.waits_for_a_timer() {
+            changes.push("only a timer will wake it".into());
+        }
+        Ok(changes)
+    }
+
+    fn enter(&mut self, name: String, path: &Arc<str>) -> PartyId {
+        let id = PartyId(self.parties.len() as u64 + 1);
+        self.parties.insert(id, (name, path.clone()));
+        id
+    }
+
+    fn party(&self, name: &str, fits: impl Fn(&PartyId) -> bool) -> Parsed<(PartyId, Arc<str>)> {
+        let found = self.parties.iter().find(|(id, (of, _))| of == name && fits(id));
+        found.map(|(id, (_, path))| (*id, path.clone())).ok_or(format!("no candidate or observer {name}"))
+    }
+
+    fn ask(&self, now: Time, path: &str) -> String {
+        match (self.elections.master_token(now, path), self.elections.fence(now, path), self.elections.lease_end())
+        {
+            (Some(token), Some(own), Some(end)) => {
+                format!("ask {path}: token={token} for {} ms more, fenced by {own}", ms(Time(end.0 - now.0)))
+            }
+            (None, None, _) => format!("ask {path}: no"),
+            odd => format!("ask {path}: token, fence and lease differ: {odd:?}"),
+        }
+    }
+
+    /// Serves each timer up to `until`, and answers each proof and touch at once.
+    fn beats(&mut self, until: Time) -> Parsed<Vec<String>> {
+        let (mut lines, mut proofs, mut touches) = (Vec::new(), 0, 0);
+        while let Some(next) = self.elections.poll_timeout().filter(|next| *next <= until) {
+            self.elections.handle_timeout(next);
+            while let Some(action) = self.elections.poll_action() {
+                let written = self.act(next, &action)?;
+                let request = match action {
+                    Action::Submit(request, Op::Prove { .. }) => (request, proofs += 1).0,
+                    Action::Submit(request, Op::Touch { .. }) => (request, touches += 1).0,
+                    _ => {
+                        lines.push(format!("at {} {written}", ms(next)));
+                        continue;
+                    }
+                };
+                self.audit.before(&Input::Reply(request, Reply::Done))?;
+                self.elections.handle_reply(next, request, Reply::Done);
+            }
+        }
+        lines.push(format!("{proofs} proofs, {touches} touches"));
+        Ok(lines)
+    }
+
+    fn drain(&mut self, now: Time) -> Parsed<Vec<String>> {
+        let mut lines = Vec::new();
+        while let Some(action) = self.elections.poll_action() {
+            lines.push(self.act(now, &action)?);
+        }
+        Ok(lines)
+    }
+
+    fn act(&mut self, now: Time, action: &Action) -> Parsed<String> {
+        let line = self.text(action);
+        self.audit.action(now, action, &self.elections).map_err(|error| format!("{error}: {line}"))?;
+        Ok(line)
+    }
+
+    fn text(&self, action: &Action) -> String {
+        let name = |id: &PartyId| self.parties.get(id).map_or("(nobody)", |(name, _)| name);
+        match action {
+            Action::Submit(RequestId(number), op) => format!("submit {number} {}", request(op)),
+            Action::Unwatch(RequestId(number)) => format!("unwatch {number}"),
+            Action::TellRole(id, event) => {
+                let role = format!("{:?} reason={:?}", event.role, event.reason)
+                    .to_uppercase()
+                    .replace("REASON", "reason");
+                let known = known(event.token, &event.value);
+                format!("tell {} {role} rc={}{known}", name(id), name_of(event.rc))
+            }
+            Action::TellMaster(id, master) => {
+                format!("show {} rc={}{}", name(id), name_of(master.rc), known(master.stat.czxid, &master.value))
+            }
+            Action::Dismiss(id) => format!("dismiss {}", name(id)),
+            Action::Renew => "renew".into(),
+        }
+    }
+}
+
+fn known(token: i64, value: &[u8]) -> String {
+    match (token, value) {
+        (0, []) => String::new(),
+        _ => format!(" token={token} value={}", quoted(value)),
+    }
+}
+
+fn quoted(value: &[u8]) -> String {
+    format!("\"{}\"", String::from_utf8_lossy(value))
+}
+
+fn request(op: &Op) -> String {
+    let flag = |set: bool, word| if set { word } else { "" };
+    match op {
+        Op::Create { path, value } => format!("create {path} {}", quoted(value)),
+        Op::CreateSequential { prefix, value } => format!("create-sequential {prefix} {}", quoted(value)),
+        Op::MakeParents { path } => format!("make-parents {path}"),
+        Op::Read { path, sync } => format!("read {path}{}", flag(*sync, " sync")),
+        Op::Exists { path } => format!("exists {path}"),
+        Op::List { path, sync, watch } => {
+            format!("list {path}{}{}", flag(*sync, " sync"), flag(*watch, " watch"))
+        }
+        Op::Delete { path, version } => format!("delete {path} version={version}"),
+        Op::Prove { paths } => {
+            let paths: Vec<_> = paths.iter().map(|path| path.to_string()).collect();
+            format!("prove {}", fold(&paths).join(" "))
+        }
+        Op::Touch { path } => format!("touch {path}"),
+    }
+}
+
+/// Milliseconds, with what there is behind the point.
+fn ms(time: Time) -> String {
+    let text = format!("{}.{:06}", time.0 / 1_000_000, time.0 % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
+}
