@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zookeeper_client::{
-    Acls, CreateMode, Error, EventType, MultiWriteError, OneshotWatcher, SessionState, StateWatcher,
+    Acls, CreateMode, Error, EventType, MultiWriteError, OneshotWatcher, SessionInfo, SessionState, StateWatcher,
 };
 
 use super::hosts::Hosts;
@@ -96,7 +96,26 @@ pub async fn connect(hosts: &Hosts, session_timeout: Duration) -> Result<(Client
     Ok((Client { chrooted, root, chroot: hosts.chroot.clone() }, states))
 }
 
+/// A session that this client gave up, and that may live on at the servers, with all its znodes.
+pub struct Leftover(SessionInfo);
+
+/// Closes a session that was given up, if it still lives: whoever waits for its znodes to go need not wait until it
+/// expires. It is resumed for that alone, so nothing can be mixed up.
+pub async fn bury(hosts: &Hosts, leftover: Leftover, session_timeout: Duration) {
+    let connector = zookeeper_client::Client::connector()
+        .with_session(leftover.0)
+        .with_session_timeout(session_timeout)
+        .with_connection_timeout(session_timeout / 5)
+        .with_fail_eagerly();
+    // Dropping the client closes the session. On failure it has expired, or it will.
+    drop(connector.connect(&hosts.servers).await);
+}
+
 impl Client {
+    pub fn leftover(&self) -> Leftover {
+        Leftover(self.root.session().clone())
+    }
+
     pub fn session_id(&self) -> SessionId {
         SessionId(self.root.session_id().0)
     }

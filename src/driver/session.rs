@@ -12,7 +12,7 @@ use async_io::Timer;
 use futures::channel::mpsc::{unbounded, UnboundedReceiver, UnboundedSender};
 use futures::{pin_mut, select_biased, FutureExt, StreamExt};
 
-use super::client::{connect, Client, Member, State, States, Write, Written};
+use super::client::{bury, connect, Client, Leftover, Member, State, States, Write, Written};
 use super::clock;
 use super::hosts::Hosts;
 use super::outlet::{Outlet, Seat};
@@ -90,6 +90,7 @@ pub fn open(settings: Settings, outlet: Outlet, connected: mpsc::SyncSender<()>)
         link: Link::Connecting(Box::pin(round(settings.clone(), Duration::ZERO))),
         elections: Elections::new(settings.elections),
         settings,
+        leftover: None,
         round_wait: Duration::ZERO,
         requests: Requests::new(),
         commands: receiver,
@@ -157,6 +158,8 @@ enum Happening {
 struct Task {
     settings: Settings,
     link: Link,
+    /// The session before, which we gave up: the servers may not know yet.
+    leftover: Option<Leftover>,
     /// How long to wait before the next round.
     round_wait: Duration,
     requests: Requests,
@@ -290,6 +293,10 @@ impl Task {
         self.round_wait = Duration::ZERO;
         self.link = Link::Open(Box::new(Connection { client, states, up: true, timeout, asked_at }));
         self.elections.handle_connected(clock::now(), session, timeout.as_nanos() as u64, asked_at);
+        if let Some(leftover) = self.leftover.take() {
+            let hosts = self.settings.hosts.clone();
+            runtime::spawn(async move { bury(&hosts, leftover, timeout).await });
+        }
         if let Some(connected) = self.connected.take() {
             let _ = connected.send(());
         }
@@ -312,6 +319,7 @@ impl Task {
                 self.elections.handle_suspended(now, rc::CONNECTION_LOSS);
             }
             State::Over => {
+                self.leftover = Some(connection.client.leftover());
                 self.end_session();
                 self.elections.handle_expired(now);
             }

@@ -113,7 +113,7 @@ fn the_server_of_the_master_is_killed(
 ) -> Result<String, Stop> {
     play.timeline.scene("kill -9 of the ZooKeeper server that the master is connected to");
     let (old, token) = master_of(play)?;
-    let server = server_of_master(play, ensemble)?;
+    let (session_id, server) = server_of_master(play, ensemble)?;
     let what = match ensemble.leader() == Some(server) {
         true => "the leader of the three",
         false => "a follower",
@@ -123,27 +123,28 @@ fn the_server_of_the_master_is_killed(
     ensemble.kill9(server);
     play.row(killed_at, Ink::Red, &format!("kill -9 {pid}, which is server {}, {what}", server + 1));
 
-    let broken_at = play.wait("master that lost its connection", PATIENCE, |play| {
-        let is_master = matches!(play.standing(old), Standing::Master { .. });
-        (!is_master).then(|| play.since(old))
-    })?;
+    // A master is not told of a break that its lease outlasts, so ZooKeeper is asked where its session has gone.
+    let moved = |play: &mut Play| {
+        let was_told = play.standing(old) != Standing::Master { token };
+        let now_at = ensemble.server_of_session(session_id).filter(|now_at| *now_at != server);
+        (was_told || now_at.is_some()).then(|| (now_at, play.now()))
+    };
+    let (moved_to, moved_at) = play.wait("master's session on another server", PATIENCE, moved)?;
     let at_most = 2 * session_timeout + PATIENCE;
     let (new, new_token) = play.wait("master after the server's death", at_most, |play| play.agreed_master())?;
-    let back_at = play.since(new);
     let is_same = (new, new_token) == (old, token);
-    play.timeline.outcome(&match is_same {
-        true => format!(
-            "{} stopped being master {} after the kill, and is master again {} later, on another server: the same \
-             session, the same znode, the same token.",
+    play.timeline.outcome(&match (is_same, moved_to) {
+        (true, Some(moved_to)) => format!(
+            "{} was master throughout: its session went on on server {} after {}, inside its lease; the same znode, the \
+             same token.",
             play.name(old),
-            between(killed_at, broken_at),
-            between(broken_at, back_at)
+            moved_to + 1,
+            between(killed_at, moved_at)
         ),
-        false => format!(
-            "{} stopped being master {} after the kill. Its session did not last; next master {} after the kill: {}.",
+        _ => format!(
+            "the lease of {} did not last; next master {} after the kill: {}.",
             play.name(old),
-            between(killed_at, broken_at),
-            between(killed_at, back_at),
+            between(killed_at, play.since(new)),
             play.name(new)
         ),
     });
@@ -163,7 +164,10 @@ fn the_server_of_the_master_is_killed(
     if after != (new, new_token) {
         play.timeline.outcome(&format!("next master: {}", play.name(after.0)));
     }
-    Ok(format!("server killed {} ({})", between(killed_at, back_at), kept(is_same)))
+    Ok(match is_same {
+        true => format!("server killed 0 ms (same master throughout, moved in {})", between(killed_at, moved_at)),
+        false => format!("server killed {} (next master)", between(killed_at, play.since(new))),
+    })
 }
 
 fn all_servers_are_restarted(
@@ -172,7 +176,7 @@ fn all_servers_are_restarted(
     session_timeout: Duration,
 ) -> Result<String, Stop> {
     play.timeline.scene("All ZooKeeper servers are stopped, and started again");
-    let (old, token) = master_of(play)?;
+    let (old, _) = master_of(play)?;
     let at = play.now();
     play.row(at, Ink::Red, "all three servers are told to end");
     std::thread::scope(|scope| {
@@ -183,9 +187,11 @@ fn all_servers_are_restarted(
     play.wait("silence without servers", PATIENCE, |play| play.nobody_can_tell().then_some(()))?;
     let lost_at = play.since(old);
     play.timeline.outcome(&format!(
-        "without ZooKeeper nobody claims to be master: {} stopped {} after the order.",
+        "without ZooKeeper nobody claims to be master for long: the lease of {} ran out {} after the order, sooner than \
+         its session of {} could.",
         play.name(old),
-        between(at, lost_at)
+        between(at, lost_at),
+        ms(session_timeout)
     ));
 
     let at = play.now();
@@ -203,12 +209,11 @@ fn all_servers_are_restarted(
     };
     let up_at = play.wait("ensemble that serves again", SERVER_PATIENCE, is_up)?;
     let at_most = 2 * session_timeout + PATIENCE;
-    let (new, new_token) = play.wait("master after the restart", at_most, |play| play.agreed_master())?;
+    let (new, _) = play.wait("master after the restart", at_most, |play| play.agreed_master())?;
     let back_at = play.since(new);
-    let is_same = (new, new_token) == (old, token);
-    let what = match is_same {
-        true => "is master again, with the same session, znode and token,".to_owned(),
-        false => format!("is the next master, as the session of {} did not last,", play.name(old)),
+    let what = match new == old {
+        true => "is master again, with a new znode and token, as what ran out is over for good,".to_owned(),
+        false => format!("is the next master, as the mastership of {} had run out,", play.name(old)),
     };
     play.timeline.outcome(&format!(
         "{} {what} {} after the servers were started; all three served after {}. Nobody was master for {}.",
@@ -217,7 +222,7 @@ fn all_servers_are_restarted(
         between(at, up_at),
         between(lost_at, back_at)
     ));
-    Ok(format!("restart of all {} ({})", between(at, back_at), kept(is_same)))
+    Ok(format!("restart of all {}", between(at, back_at)))
 }
 
 /// The master, on whom all agreed when the scene before was over.
@@ -225,18 +230,12 @@ fn master_of(play: &mut Play) -> Result<(usize, i64), Stop> {
     play.wait("master", PATIENCE, |play| play.agreed_master())
 }
 
-fn server_of_master(play: &mut Play, ensemble: &Ensemble) -> Result<usize, Stop> {
+/// The master's session, and the server that it is connected to.
+fn server_of_master(play: &mut Play, ensemble: &Ensemble) -> Result<(i64, usize), Stop> {
     play.wait("server that knows the master's session", PATIENCE, |play| match play.sight() {
-        Sight::Master { session_id, .. } => ensemble.server_of_session(*session_id),
+        Sight::Master { session_id, .. } => ensemble.server_of_session(*session_id).map(|at| (*session_id, at)),
         _ => None,
     })
-}
-
-fn kept(is_same: bool) -> &'static str {
-    match is_same {
-        true => "same master",
-        false => "next master",
-    }
 }
 
 /// From one moment to a later one. Moments that two programs are heard at may be the wrong way round by a little.
