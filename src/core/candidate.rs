@@ -155,9 +155,13 @@ impl Candidate {
         }
     }
 
-    /// Stand again at this path, as soon as the candidate that resigned has left it.
-    pub fn succeed(&mut self, entry: Entry) {
+    /// Stand again at this path, as soon as the candidate that resigned has left it. Without a connection, `down`
+    /// says why.
+    pub fn succeed(&mut self, entry: Entry, down: Option<i32>, outbox: &mut Outbox) {
         assert!(self.successor.is_none(), "one candidature at a time");
+        if let Some(rc) = down {
+            outbox.actions.push_back(Action::TellRole(entry.id, unknown(Reason::Suspended, rc)));
+        }
         self.successor = Some(entry);
     }
 

@@ -99,7 +99,13 @@ impl Elections {
         self.begin(now);
         let entry = Entry { id, value, guid };
         match self.candidates.get_mut(&path) {
-            Some(leaving) => leaving.succeed(entry),
+            Some(leaving) => {
+                let rc = match self.link {
+                    Link::Suspended { rc, .. } | Link::Down { rc } => Some(rc),
+                    Link::Fresh | Link::Up(_) => None,
+                };
+                leaving.succeed(entry, rc, &mut self.outbox);
+            }
             None => {
                 self.candidates.insert(path.clone(), Candidate::new(path.clone(), entry, self.config));
                 self.catch_up(now, &Party::Candidate(path));

@@ -66,16 +66,14 @@ pub struct Stat {
     pub ctime_ms: i64,
     /// How often its data has been changed.
     pub version: i32,
-    /// The session it lives and dies with; 0 or a special number when it is not ephemeral.
+    /// The session it lives and dies with; 0 when it is not ephemeral.
     pub ephemeral_owner: i64,
 }
 
 impl Stat {
-    /// Whether the znode belongs to a session. Containers and znodes with a time to live carry a mark in the
-    /// same field (`EphemeralType` in ZooKeeper's source): the lowest number, and a first byte of 0xff.
+    /// Whether the znode belongs to a session. For containers and znodes with a time to live servers tell 0.
     pub fn is_ephemeral(&self) -> bool {
-        let first_byte = (self.ephemeral_owner >> 56) as u8;
-        self.ephemeral_owner != 0 && self.ephemeral_owner != i64::MIN && first_byte != 0xff
+        self.ephemeral_owner != 0
     }
 }
 

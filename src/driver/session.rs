@@ -27,6 +27,9 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_ROUND_WAIT: Duration = Duration::from_millis(500);
 const FIRST_ROUND_WAIT: Duration = Duration::from_millis(50);
 
+/// The shortest session timeout that is asked for: a fifth of it is the time that a server is given to answer.
+const SHORTEST_ASKED: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub hosts: Hosts,
@@ -131,7 +134,7 @@ async fn round(settings: Settings, wait: Duration) -> Result<Opened, i32> {
         let jitter = fastrand::f64() / 4.0;
         Timer::after(wait.mul_f64(1.0 + jitter)).await;
     }
-    let asked = settings.session_timeout;
+    let asked = settings.session_timeout.max(SHORTEST_ASKED);
     let asked_at = clock::now();
     let (client, states) = connect(&settings.hosts, asked).await?;
     // The time after which a silent server is given up was taken from what we asked for. Where the server has

@@ -41,8 +41,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// For how long ZooKeeper keeps the znode of a master it does not hear from: 100 to 3,600,000 ms. The server
-    /// moves it into its own limits.
+    /// For how long ZooKeeper keeps the znode of a master it does not hear from: 100 to 3,600,000 ms. At least 1,000
+    /// are asked for, and the server moves it into its own limits.
     ///
     /// # Errors
     /// [`Error::BadTimeout`].
