@@ -1,0 +1,327 @@
+//! Handles, candidates and observers of the library under test, and everything that they hear, in order and with the
+//! moment at which they heard it. What is heard next must be what the test says: an event too many fails it, too.
+
+use crate::ground::{LONG_MS, SOON};
+use election::{Election, Error, Event, Master, Options, Reason, Role};
+use std::fmt::Debug;
+use std::ops::Deref;
+use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// What one callback has heard.
+pub struct Ear<T> {
+    news: Receiver<Heard<T>>,
+    taken: Mutex<Vec<Heard<T>>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Heard<T> {
+    pub at: Instant,
+    pub news: T,
+}
+
+impl<T: Clone + Debug + Send + 'static> Ear<T> {
+    /// An ear, and the callback that it listens to.
+    fn new() -> (Ear<T>, impl FnMut(&T) + Send + 'static) {
+        let (tell, news) = channel();
+        let callback = move |news: &T| {
+            let _ = tell.send(Heard { at: Instant::now(), news: news.clone() });
+        };
+        (Ear { news, taken: Mutex::default() }, callback)
+    }
+
+    /// What is heard next.
+    #[track_caller]
+    pub fn next(&self) -> Heard<T> {
+        match self.news.recv_timeout(SOON) {
+            Ok(heard) => {
+                self.taken.lock().unwrap().push(heard.clone());
+                heard
+            }
+            Err(why) => panic!("nothing more is heard ({why}), after {}", self.history()),
+        }
+    }
+
+    /// What has been heard so far does not matter.
+    pub fn forget_what_came(&self) {
+        let mut taken = self.taken.lock().unwrap();
+        taken.extend(self.news.try_iter());
+    }
+
+    /// Nothing is heard for so long.
+    #[track_caller]
+    pub fn hears_nothing_for(&self, duration: Duration) {
+        if let Ok(heard) = self.news.recv_timeout(duration) {
+            panic!("heard {:?}, after {}", heard.news, self.history());
+        }
+    }
+
+    /// Nothing has been heard that the test has not taken, and the callback is gone.
+    #[track_caller]
+    pub fn hears_no_more(&self) {
+        match self.news.recv_timeout(SOON) {
+            Err(RecvTimeoutError::Disconnected) => {}
+            Ok(heard) => panic!("heard {:?}, after {}", heard.news, self.history()),
+            Err(RecvTimeoutError::Timeout) => panic!("the callback is kept, after {}", self.history()),
+        }
+    }
+
+    fn history(&self) -> String {
+        let taken = self.taken.lock().unwrap();
+        let lines: Vec<String> = taken.iter().map(|heard| format!("\n  {:?}", heard.news)).collect();
+        if lines.is_empty() {
+            "nothing".to_owned()
+        } else {
+            lines.concat()
+        }
+    }
+}
+
+/// A handle of the library; closed when its last user is dropped.
+#[derive(Clone)]
+pub struct Handle(Arc<Election>);
+
+impl Deref for Handle {
+    type Target = Election;
+
+    fn deref(&self) -> &Election {
+        &self.0
+    }
+}
+
+impl Handle {
+    /// Opens a handle with a long session, and waits until it is connected.
+    #[track_caller]
+    pub fn open(hosts: &str) -> Handle {
+        Handle::open_for(hosts, LONG_MS)
+    }
+
+    #[track_caller]
+    pub fn open_for(hosts: &str, session_timeout_ms: i64) -> Handle {
+        match Handle::try_open(hosts, session_timeout_ms, SOON.as_millis() as i64) {
+            Ok(handle) => handle,
+            Err(error) => panic!("no connection to {hosts}: {error}"),
+        }
+    }
+
+    /// A `connect_timeout_ms` of 0 is not to wait.
+    pub fn try_open(hosts: &str, session_timeout_ms: i64, connect_timeout_ms: i64) -> Result<Handle, Error> {
+        let mut options = Options::default();
+        options.set_session_timeout_ms(session_timeout_ms)?;
+        options.set_connect_timeout_ms(connect_timeout_ms)?;
+        Ok(Handle(Arc::new(Election::open(hosts, &options)?)))
+    }
+
+    #[track_caller]
+    pub fn stand(&self, path: &str, value: impl AsRef<[u8]>) -> Candidate {
+        let (ear, callback) = Ear::new();
+        if let Err(error) = self.go_to_election(path, value.as_ref(), callback) {
+            panic!("cannot stand at {path}: {error}");
+        }
+        Candidate { handle: self.clone(), path: path.to_owned(), value: value.as_ref().to_vec(), ear }
+    }
+
+    #[track_caller]
+    pub fn observe(&self, path: &str) -> Observer {
+        let (ear, callback) = Ear::new();
+        if let Err(error) = self.watch_master(path, callback) {
+            panic!("cannot watch {path}: {error}");
+        }
+        Observer { _handle: self.clone(), ear }
+    }
+}
+
+/// One call of `go_to_election`.
+pub struct Candidate {
+    pub handle: Handle,
+    pub path: String,
+    pub value: Vec<u8>,
+    pub ear: Ear<Event>,
+}
+
+impl Candidate {
+    /// Stands at `path` with a handle of its own.
+    #[track_caller]
+    pub fn stand(hosts: &str, path: &str, value: impl AsRef<[u8]>) -> Candidate {
+        Handle::open(hosts).stand(path, value)
+    }
+
+    #[track_caller]
+    pub fn stand_for(hosts: &str, session_timeout_ms: i64, path: &str, value: impl AsRef<[u8]>) -> Candidate {
+        Handle::open_for(hosts, session_timeout_ms).stand(path, value)
+    }
+
+    pub fn is_master(&self) -> bool {
+        self.handle.is_master(&self.path)
+    }
+
+    #[track_caller]
+    pub fn resign(&self) {
+        if let Err(error) = self.handle.resign(&self.path) {
+            panic!("cannot resign from {}: {error}", self.path);
+        }
+    }
+
+    /// It hears that it is master, next; with which token.
+    #[track_caller]
+    pub fn becomes_master(&self) -> i64 {
+        self.check_master(&self.ear.next().news)
+    }
+
+    #[track_caller]
+    pub fn check_master(&self, event: &Event) -> i64 {
+        let what = (event.role, event.reason, event.rc);
+        let history = || self.ear.history();
+        assert_eq!(what, (Role::Master, Reason::Elected, 0), "{event:?}, after {}", history());
+        assert!(*event.value == *self.value, "a master's value is its own");
+        assert!(event.token > 0, "{event:?}");
+        event.token
+    }
+
+    /// It hears that another is master, next; with which token.
+    #[track_caller]
+    pub fn becomes_slave_of(&self, value: impl AsRef<[u8]>) -> i64 {
+        self.check_slave(&self.ear.next().news, value)
+    }
+
+    #[track_caller]
+    pub fn check_slave(&self, event: &Event, value: impl AsRef<[u8]>) -> i64 {
+        let what = (event.role, event.reason, event.rc);
+        let history = || self.ear.history();
+        assert_eq!(what, (Role::Slave, Reason::Following, -110), "{event:?}, after {}", history());
+        assert!(*event.value == *value.as_ref(), "{event:?}");
+        assert!(event.token > 0, "{event:?}");
+        event.token
+    }
+
+    /// It hears that nobody can tell, next; when it heard so.
+    #[track_caller]
+    pub fn becomes_unknown(&self, reason: Reason, rc: i32) -> Instant {
+        let heard = self.ear.next();
+        self.check_unknown(&heard.news, reason, rc);
+        heard.at
+    }
+
+    #[track_caller]
+    fn check_unknown(&self, event: &Event, reason: Reason, rc: i32) {
+        let what = (event.role, event.reason, event.rc);
+        assert_eq!(what, (Role::Unknown, reason, rc), "{event:?}, after {}", self.ear.history());
+        assert!(event.value.is_empty() && event.token == 0, "{event:?}");
+    }
+
+    /// The connection breaks.
+    #[track_caller]
+    pub fn is_suspended(&self) -> Instant {
+        self.becomes_unknown(Reason::Suspended, -4)
+    }
+
+    /// The session is over, and a new one stands: what it hears first in that. Before that it hears that the session has
+    /// expired. How often that the connection is broken is a matter of luck, as is whether the watch of its own znode was
+    /// faster than the end of the connection.
+    #[track_caller]
+    pub fn expires(&self) -> Event {
+        let mut has_expired = false;
+        loop {
+            let event = self.ear.next().news;
+            match (event.role, event.reason) {
+                (Role::Unknown, Reason::Suspended) => self.check_unknown(&event, Reason::Suspended, -4),
+                (Role::Unknown, Reason::Deleted) if !has_expired => {
+                    self.check_unknown(&event, Reason::Deleted, -101)
+                }
+                (Role::Unknown, Reason::Expired) => {
+                    self.check_unknown(&event, Reason::Expired, -112);
+                    has_expired = true;
+                }
+                _ => {
+                    assert!(has_expired, "no word of an expired session before {event:?}: {}", self.ear.history());
+                    return event;
+                }
+            }
+        }
+    }
+
+    /// It hears that it has resigned, and nothing more, ever.
+    #[track_caller]
+    pub fn has_resigned(&self) {
+        self.becomes_unknown(Reason::Resigned, -1014);
+        self.ear.hears_no_more();
+    }
+
+    /// It hears that its handle was closed, and nothing more, ever.
+    #[track_caller]
+    pub fn is_closed(&self) {
+        self.becomes_unknown(Reason::Closed, -116);
+        self.ear.hears_no_more();
+    }
+}
+
+/// One call of `watch_master`.
+pub struct Observer {
+    /// Kept open.
+    _handle: Handle,
+    pub ear: Ear<Master>,
+}
+
+impl Observer {
+    /// Watches `path` with a handle of its own.
+    #[track_caller]
+    pub fn watch(hosts: &str, path: &str) -> Observer {
+        Handle::open(hosts).observe(path)
+    }
+
+    /// It hears that there is a master, next; of its znode.
+    #[track_caller]
+    pub fn sees(&self, value: impl AsRef<[u8]>) -> election::core::Stat {
+        let master = self.ear.next().news;
+        assert_eq!(master.rc, 0, "{master:?}, after {}", self.ear.history());
+        assert!(*master.value == *value.as_ref(), "{master:?}, after {}", self.ear.history());
+        master.stat
+    }
+
+    /// It hears that there is no master, or that nobody can tell, next.
+    #[track_caller]
+    pub fn sees_nobody(&self, rc: i32) {
+        let master = self.ear.next().news;
+        self.check_nobody(&master, rc);
+    }
+
+    /// As `sees`, where the moment without a master, which may be too short to be seen, comes first.
+    #[track_caller]
+    pub fn sees_next(&self, value: impl AsRef<[u8]>) -> election::core::Stat {
+        let mut master = self.ear.next().news;
+        if master.rc != 0 {
+            self.check_nobody(&master, -101);
+            master = self.ear.next().news;
+        }
+        assert_eq!(master.rc, 0, "{master:?}, after {}", self.ear.history());
+        assert!(*master.value == *value.as_ref(), "{master:?}, after {}", self.ear.history());
+        master.stat
+    }
+
+    /// The session expires: what it hears first in the next one, the master's znode or why there is none.
+    #[track_caller]
+    pub fn expires(&self) -> Result<election::core::Stat, i32> {
+        let mut has_expired = false;
+        loop {
+            let master = self.ear.next().news;
+            match master.rc {
+                -4 => self.check_nobody(&master, -4),
+                -112 => {
+                    self.check_nobody(&master, -112);
+                    has_expired = true;
+                }
+                rc => {
+                    assert!(has_expired, "no word of an expired session before {master:?}: {}", self.ear.history());
+                    return if rc == 0 { Ok(master.stat) } else { Err(rc) };
+                }
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check_nobody(&self, master: &Master, rc: i32) {
+        assert_eq!(master.rc, rc, "{master:?}, after {}", self.ear.history());
+        assert!(master.value.is_empty() && master.stat == election::core::Stat::default(), "{master:?}");
+    }
+}

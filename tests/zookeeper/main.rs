@@ -1,0 +1,26 @@
+//! The **node** recipe on a real ZooKeeper: every doubtful moment made to happen, and read back by an independent client.
+//!
+//! - [`node_election`]: the ordinary course; [`node_create`], [`node_parents`], [`node_blocked`], [`node_operator`],
+//!   [`node_resign`], [`node_session`]: what may go wrong with it, by where it goes wrong;
+//! - [`observer`], [`close`], [`servers`]: watching, the end of a handle, and the servers themselves;
+//! - [`seeds`]: what the seeds' programs do in the same faults, and one election of theirs and ours;
+//! - the rest is what these stand on.
+
+mod amnesia;
+mod candidates;
+mod child;
+mod close;
+mod ground;
+mod hand_rolled;
+mod node_blocked;
+mod node_create;
+mod node_election;
+mod node_operator;
+mod node_parents;
+mod node_resign;
+mod node_session;
+mod observer;
+mod relays;
+mod seeds;
+mod servers;
+mod witness;
