@@ -332,6 +332,10 @@ pub unsafe extern "C" fn election_options_free(options: *mut election_options_t)
     })
 }
 
+unsafe fn set<'a>(options: *mut election_options_t) -> Result<&'a mut Options, Error> {
+    unsafe { options.as_mut() }.map(|options| &mut options.options).ok_or(Error::BadOptions)
+}
+
 /// Set the session timeout: for how long ZooKeeper keeps the znode of a master it does not hear from, and so
 /// how long after the death of a master the next one comes. 100 to 3,600,000 ms; at least 1,000 are asked for, and
 /// the server moves it into its own limits (by default 2 to 20 of its ticks of 2 s).
@@ -342,10 +346,7 @@ pub unsafe extern "C" fn election_options_set_session_timeout_ms(
     options: *mut election_options_t,
     session_timeout_ms: c_int,
 ) -> c_int {
-    answer(|| {
-        let options = unsafe { options.as_mut() }.ok_or(Error::BadOptions)?;
-        options.options.set_session_timeout_ms(session_timeout_ms.into())
-    })
+    answer(|| unsafe { set(options) }?.set_session_timeout_ms(session_timeout_ms.into()))
 }
 
 /// Set for how long election_open waits for the first connection. 0: it does not wait, the connection is made
@@ -357,10 +358,7 @@ pub unsafe extern "C" fn election_options_set_connect_timeout_ms(
     options: *mut election_options_t,
     connect_timeout_ms: c_int,
 ) -> c_int {
-    answer(|| {
-        let options = unsafe { options.as_mut() }.ok_or(Error::BadOptions)?;
-        options.options.set_connect_timeout_ms(connect_timeout_ms.into())
-    })
+    answer(|| unsafe { set(options) }?.set_connect_timeout_ms(connect_timeout_ms.into()))
 }
 
 /// Set the recipe of the elections on a handle, a number of election_recipe_t.
@@ -369,8 +367,7 @@ pub unsafe extern "C" fn election_options_set_connect_timeout_ms(
 #[no_mangle]
 pub unsafe extern "C" fn election_options_set_recipe(options: *mut election_options_t, recipe: c_int) -> c_int {
     answer(|| {
-        let options = unsafe { options.as_mut() }.ok_or(Error::BadOptions)?;
-        options.options.set_recipe(border::recipe(recipe).ok_or(Error::BadRecipe)?);
+        unsafe { set(options) }?.set_recipe(border::recipe(recipe).ok_or(Error::BadRecipe)?);
         Ok(())
     })
 }
@@ -381,8 +378,7 @@ pub unsafe extern "C" fn election_options_set_recipe(options: *mut election_opti
 #[no_mangle]
 pub unsafe extern "C" fn election_options_set_dispatch(options: *mut election_options_t, dispatch: c_int) -> c_int {
     answer(|| {
-        let options = unsafe { options.as_mut() }.ok_or(Error::BadOptions)?;
-        options.options.set_dispatch(border::dispatch(dispatch).ok_or(Error::BadDispatch)?);
+        unsafe { set(options) }?.set_dispatch(border::dispatch(dispatch).ok_or(Error::BadDispatch)?);
         Ok(())
     })
 }
@@ -393,10 +389,7 @@ pub unsafe extern "C" fn election_options_set_dispatch(options: *mut election_op
 /// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
 #[no_mangle]
 pub unsafe extern "C" fn election_options_set_grace_ms(options: *mut election_options_t, grace_ms: c_int) -> c_int {
-    answer(|| {
-        let options = unsafe { options.as_mut() }.ok_or(Error::BadOptions)?;
-        options.options.set_grace_ms(grace_ms.into())
-    })
+    answer(|| unsafe { set(options) }?.set_grace_ms(grace_ms.into()))
 }
 
 /// Set what the lease rests on, a number of election_lease_grade_t.
@@ -408,8 +401,7 @@ pub unsafe extern "C" fn election_options_set_lease_grade(
     lease_grade: c_int,
 ) -> c_int {
     answer(|| {
-        let options = unsafe { options.as_mut() }.ok_or(Error::BadOptions)?;
-        options.options.set_lease_grade(border::grade(lease_grade).ok_or(Error::BadGrade)?);
+        unsafe { set(options) }?.set_lease_grade(border::grade(lease_grade).ok_or(Error::BadGrade)?);
         Ok(())
     })
 }
@@ -423,10 +415,7 @@ pub unsafe extern "C" fn election_options_set_lease_margin_ms(
     options: *mut election_options_t,
     lease_margin_ms: c_int,
 ) -> c_int {
-    answer(|| {
-        let options = unsafe { options.as_mut() }.ok_or(Error::BadOptions)?;
-        options.options.set_lease_margin_ms(lease_margin_ms.into())
-    })
+    answer(|| unsafe { set(options) }?.set_lease_margin_ms(lease_margin_ms.into()))
 }
 
 /// Tell the `tickTime` of the servers, which makes leases longer where it is much less than half of the session
@@ -435,10 +424,7 @@ pub unsafe extern "C" fn election_options_set_lease_margin_ms(
 /// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
 #[no_mangle]
 pub unsafe extern "C" fn election_options_set_tick_ms(options: *mut election_options_t, tick_ms: c_int) -> c_int {
-    answer(|| {
-        let options = unsafe { options.as_mut() }.ok_or(Error::BadOptions)?;
-        options.options.set_tick_ms(tick_ms.into())
-    })
+    answer(|| unsafe { set(options) }?.set_tick_ms(tick_ms.into()))
 }
 
 /// Open a session with ZooKeeper. `hosts` is "host:port,host:port,.../chroot": the port may be left out (2181),

@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use super::config::{Config, Recipe as Kind};
+use super::desk::{unknown, Desk, Teller};
 use super::node::Node;
-use super::outbox::{Outbox, Party};
+use super::outbox::Outbox;
 use super::queue::Queue;
-use super::recipe::{Input, Recipe, Standing};
-use super::vocabulary::{rc, Action, Event, Op, PartyId, Reason, RequestId, Role, Time, Value};
+use super::recipe::{Input, Recipe};
+use super::vocabulary::{rc, Action, PartyId, Reason, Role, Time, Value};
 
 /// What a candidate stands with.
 #[derive(Clone, Debug)]
@@ -18,107 +19,6 @@ pub struct Entry {
     pub value: Value,
     /// A number that no other candidate ever has; in the names of a queue.
     pub guid: u128,
-}
-
-/// What a recipe may do while it handles an input: ask ZooKeeper, and say where it stands.
-pub struct Desk<'a> {
-    path: &'a Arc<str>,
-    teller: &'a mut Teller,
-    lease_end: Option<Time>,
-    outbox: &'a mut Outbox,
-}
-
-impl Desk<'_> {
-    pub fn submit(&mut self, op: Op) -> RequestId {
-        self.outbox.submit(Party::Candidate(self.path.clone()), op)
-    }
-
-    pub fn unwatch(&mut self, request: RequestId) {
-        self.outbox.unwatch(request);
-    }
-
-    pub fn stand(&mut self, standing: &Standing) {
-        self.teller.stand(standing, self.lease_end, self.outbox);
-    }
-}
-
-/// Turns where the recipe stands into what the caller hears.
-#[derive(Debug)]
-struct Teller {
-    id: PartyId,
-    value: Value,
-    grace_ms: u64,
-    /// The token with which the recipe is master, and since when.
-    elected: Option<(i64, Time)>,
-    /// The lease held while the recipe was master: should it run out, that mastership is over.
-    led: bool,
-    told: Option<Event>,
-}
-
-impl Teller {
-    fn stand(&mut self, standing: &Standing, lease_end: Option<Time>, outbox: &mut Outbox) {
-        match standing {
-            Standing::Master { token } => {
-                if self.elected.is_none_or(|(former, _)| former != *token) {
-                    self.elected = Some((*token, outbox.now));
-                }
-                self.review(lease_end, outbox);
-            }
-            Standing::Slave { master, token } => {
-                self.unseat();
-                let (role, reason, rc) = (Role::Slave, Reason::Following, rc::NODE_EXISTS);
-                self.tell(Event { role, reason, rc, value: master.clone(), token: *token }, outbox);
-            }
-            Standing::Unknown { reason, rc } => {
-                self.unseat();
-                self.tell(unknown(*reason, *rc), outbox);
-            }
-        }
-    }
-
-    fn unseat(&mut self) {
-        self.elected = None;
-        self.led = false;
-    }
-
-    /// Tells the one who is elected, once the lease and the grace delay allow.
-    fn review(&mut self, lease_end: Option<Time>, outbox: &mut Outbox) {
-        let Some((token, since)) = self.elected else { return };
-        if lease_end.is_none_or(|end| end <= outbox.now) {
-            return;
-        }
-        self.led = true;
-        if since.plus_ms(self.grace_ms) > outbox.now {
-            self.tell(unknown(Reason::Grace, rc::GRACE), outbox);
-        } else {
-            let (role, reason, rc) = (Role::Master, Reason::Elected, rc::OK);
-            self.tell(Event { role, reason, rc, value: self.value.clone(), token }, outbox);
-        }
-    }
-
-    /// Whoever is elected, and never had a lease, knows nothing while the connection is broken.
-    fn suspended(&mut self, rc: i32, outbox: &mut Outbox) {
-        if self.elected.is_some() && !self.led {
-            self.tell(unknown(Reason::Suspended, rc), outbox);
-        }
-    }
-
-    fn deadline(&self) -> Option<Time> {
-        let in_grace = self.told.as_ref().is_some_and(|event| event.reason == Reason::Grace);
-        self.elected.filter(|_| in_grace).map(|(_, since)| since.plus_ms(self.grace_ms))
-    }
-
-    /// Tell the caller, unless that is what the caller was told last.
-    fn tell(&mut self, event: Event, outbox: &mut Outbox) {
-        if self.told.as_ref() != Some(&event) {
-            self.told = Some(event.clone());
-            outbox.actions.push_back(Action::TellRole(self.id, event));
-        }
-    }
-}
-
-fn unknown(reason: Reason, rc: i32) -> Event {
-    Event { role: Role::Unknown, reason, rc, value: Value::from([]), token: 0 }
 }
 
 #[derive(Debug)]
@@ -138,7 +38,7 @@ impl Candidate {
             Kind::Node => Box::new(Node::new(path.clone(), value.clone(), config)),
             Kind::Queue(dialect) => Box::new(Queue::new(path.clone(), value.clone(), guid, dialect, config)),
         };
-        let teller = Teller { id, value, grace_ms: config.grace_ms, elected: None, led: false, told: None };
+        let teller = Teller::new(id, value, config.grace_ms);
         Candidate { path, config, recipe, teller, successor: None }
     }
 
@@ -147,7 +47,7 @@ impl Candidate {
             Input::Down(rc) => Some(rc),
             _ => None,
         };
-        let mut desk = Desk { path: &self.path, teller: &mut self.teller, lease_end, outbox };
+        let mut desk = Desk::new(&self.path, &mut self.teller, lease_end, outbox);
         self.recipe.handle(now, input, &mut desk);
         self.teller.review(lease_end, outbox);
         if let Some(rc) = down {
@@ -167,7 +67,7 @@ impl Candidate {
 
     /// The caller of `id` resigns.
     pub fn resign(&mut self, now: Time, id: PartyId, outbox: &mut Outbox) {
-        if self.teller.id == id {
+        if self.teller.id() == id {
             self.handle(now, Input::Leave, None, outbox);
             outbox.actions.push_back(Action::Dismiss(id));
         } else if self.successor.as_ref().is_some_and(|successor| successor.id == id) {
@@ -178,9 +78,9 @@ impl Candidate {
 
     /// The handle is closed: say so to whoever still listens.
     pub fn close(&mut self, outbox: &mut Outbox) {
-        let resigned = self.teller.told.as_ref().is_some_and(|event| event.reason == Reason::Resigned);
+        let resigned = self.teller.told().is_some_and(|event| event.reason == Reason::Resigned);
         let successor = self.successor.take().map(|successor| successor.id);
-        for id in (!resigned).then_some(self.teller.id).into_iter().chain(successor) {
+        for id in (!resigned).then_some(self.teller.id()).into_iter().chain(successor) {
             dismiss(id, Reason::Closed, rc::CLOSING, outbox);
         }
     }
@@ -206,17 +106,17 @@ impl Candidate {
 
     /// The znode with which the recipe is master, whether or not the lease allows to believe it.
     pub fn elected_by(&self) -> Option<Arc<str>> {
-        self.teller.elected.and_then(|_| self.recipe.own_path())
+        self.teller.is_elected().then(|| self.recipe.own_path()).flatten()
     }
 
     /// Whether the lease held while the recipe was master.
     pub fn led(&self) -> bool {
-        self.teller.led
+        self.teller.led()
     }
 
     /// The token of the mastership that the caller was told of and that is not over.
     pub fn master_token(&self) -> Option<i64> {
-        self.teller.told.as_ref().filter(|event| event.role == Role::Master).map(|event| event.token)
+        self.teller.told().filter(|event| event.role == Role::Master).map(|event| event.token)
     }
 }
 

@@ -14,6 +14,7 @@
 mod backoff;
 mod candidate;
 mod config;
+mod desk;
 mod dialect;
 mod elections;
 mod lease;

@@ -17,9 +17,9 @@
 use std::sync::Arc;
 
 use super::backoff::Backoff;
-use super::candidate::Desk;
 use super::config::{Config, Rule};
-use super::recipe::{Input, Recipe, Standing, REFRESH_MS};
+use super::desk::{Desk, Standing};
+use super::recipe::{Input, Recipe, REFRESH_MS};
 use super::vocabulary::{rc, News, Op, Reason, Reply, RequestId, SessionId, Time, Value, Znode};
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,10 +14,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::backoff::Backoff;
-use super::candidate::Desk;
 use super::config::{Config, Rule};
+use super::desk::{Desk, Standing};
 use super::dialect::{is_before, Dialect, Name};
-use super::recipe::{Input, Recipe, Standing, REFRESH_MS};
+use super::recipe::{Input, Recipe, REFRESH_MS};
 use super::vocabulary::{rc, News, Op, Reason, Reply, RequestId, SessionId, Time, Value};
 
 /// While strangers are in the queue, how often to look again, in milliseconds.

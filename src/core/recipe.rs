@@ -4,8 +4,8 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::candidate::Desk;
-use super::vocabulary::{News, Reason, Reply, RequestId, SessionId, Time, Value};
+use super::desk::Desk;
+use super::vocabulary::{News, Reason, Reply, RequestId, SessionId, Time};
 
 /// How long a watch is trusted before what it watches is read again, in milliseconds.
 pub const REFRESH_MS: u64 = 30_000;
@@ -24,14 +24,6 @@ pub trait Recipe: Debug + Send {
 
     /// Our znode, while we know that we have one.
     fn own_path(&self) -> Option<Arc<str>>;
-}
-
-/// Where a candidate stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    Unknown { reason: Reason, rc: i32 },
-    Slave { master: Value, token: i64 },
-    Master { token: i64 },
 }
 
 /// What happens to a recipe.

@@ -1,0 +1,148 @@
+//! The desk at which a recipe works: what it may ask of ZooKeeper, and how where it stands becomes what the caller
+//! hears. Whether one who is elected is told to be master, the lease and the grace delay say.
+
+use std::sync::Arc;
+
+use super::outbox::{Outbox, Party};
+use super::vocabulary::{rc, Action, Event, Op, PartyId, Reason, RequestId, Role, Time, Value};
+
+/// Where a candidate stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Unknown { reason: Reason, rc: i32 },
+    Slave { master: Value, token: i64 },
+    Master { token: i64 },
+}
+
+/// What a recipe may do while it handles an input: ask ZooKeeper, and say where it stands.
+pub struct Desk<'a> {
+    path: &'a Arc<str>,
+    teller: &'a mut Teller,
+    lease_end: Option<Time>,
+    outbox: &'a mut Outbox,
+}
+
+impl<'a> Desk<'a> {
+    pub fn new(
+        path: &'a Arc<str>,
+        teller: &'a mut Teller,
+        lease_end: Option<Time>,
+        outbox: &'a mut Outbox,
+    ) -> Desk<'a> {
+        Desk { path, teller, lease_end, outbox }
+    }
+
+    pub fn submit(&mut self, op: Op) -> RequestId {
+        self.outbox.submit(Party::Candidate(self.path.clone()), op)
+    }
+
+    pub fn unwatch(&mut self, request: RequestId) {
+        self.outbox.unwatch(request);
+    }
+
+    pub fn stand(&mut self, standing: &Standing) {
+        self.teller.stand(standing, self.lease_end, self.outbox);
+    }
+}
+
+/// Turns where the recipe stands into what the caller hears.
+#[derive(Debug)]
+pub struct Teller {
+    id: PartyId,
+    value: Value,
+    grace_ms: u64,
+    /// The token with which the recipe is master, and since when.
+    elected: Option<(i64, Time)>,
+    /// The lease held while the recipe was master: should it run out, that mastership is over.
+    led: bool,
+    told: Option<Event>,
+}
+
+impl Teller {
+    pub fn new(id: PartyId, value: Value, grace_ms: u64) -> Teller {
+        Teller { id, value, grace_ms, elected: None, led: false, told: None }
+    }
+
+    pub fn id(&self) -> PartyId {
+        self.id
+    }
+
+    /// What the caller heard last.
+    pub fn told(&self) -> Option<&Event> {
+        self.told.as_ref()
+    }
+
+    /// Whether the recipe is master, believed or not.
+    pub fn is_elected(&self) -> bool {
+        self.elected.is_some()
+    }
+
+    /// Whether the lease held while the recipe was master.
+    pub fn led(&self) -> bool {
+        self.led
+    }
+
+    fn stand(&mut self, standing: &Standing, lease_end: Option<Time>, outbox: &mut Outbox) {
+        match standing {
+            Standing::Master { token } => {
+                if self.elected.is_none_or(|(former, _)| former != *token) {
+                    self.elected = Some((*token, outbox.now));
+                }
+                self.review(lease_end, outbox);
+            }
+            Standing::Slave { master, token } => {
+                self.unseat();
+                let (role, reason, rc) = (Role::Slave, Reason::Following, rc::NODE_EXISTS);
+                self.tell(Event { role, reason, rc, value: master.clone(), token: *token }, outbox);
+            }
+            Standing::Unknown { reason, rc } => {
+                self.unseat();
+                self.tell(unknown(*reason, *rc), outbox);
+            }
+        }
+    }
+
+    fn unseat(&mut self) {
+        self.elected = None;
+        self.led = false;
+    }
+
+    /// Tells the one who is elected, once the lease and the grace delay allow.
+    pub fn review(&mut self, lease_end: Option<Time>, outbox: &mut Outbox) {
+        let Some((token, since)) = self.elected else { return };
+        if lease_end.is_none_or(|end| end <= outbox.now) {
+            return;
+        }
+        self.led = true;
+        if since.plus_ms(self.grace_ms) > outbox.now {
+            self.tell(unknown(Reason::Grace, rc::GRACE), outbox);
+        } else {
+            let (role, reason, rc) = (Role::Master, Reason::Elected, rc::OK);
+            self.tell(Event { role, reason, rc, value: self.value.clone(), token }, outbox);
+        }
+    }
+
+    /// Whoever is elected, and never had a lease, knows nothing while the connection is broken.
+    pub fn suspended(&mut self, rc: i32, outbox: &mut Outbox) {
+        if self.elected.is_some() && !self.led {
+            self.tell(unknown(Reason::Suspended, rc), outbox);
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Time> {
+        let in_grace = self.told.as_ref().is_some_and(|event| event.reason == Reason::Grace);
+        self.elected.filter(|_| in_grace).map(|(_, since)| since.plus_ms(self.grace_ms))
+    }
+
+    /// Tell the caller, unless that is what the caller was told last.
+    fn tell(&mut self, event: Event, outbox: &mut Outbox) {
+        if self.told.as_ref() != Some(&event) {
+            self.told = Some(event.clone());
+            outbox.actions.push_back(Action::TellRole(self.id, event));
+        }
+    }
+}
+
+pub fn unknown(reason: Reason, rc: i32) -> Event {
+    Event { role: Role::Unknown, reason, rc, value: Value::from([]), token: 0 }
+}
