@@ -20,3 +20,9 @@ pub mod handle;
 
 pub use crate::core::{Dialect, Event, Grade, Master, Reason, Recipe, Role};
 pub use crate::handle::{Dispatch, Election, Error, Mastership, Member, Options, Verifier};
+
+/// For the project's own tests.
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::driver::{Answer, Probe};
+}

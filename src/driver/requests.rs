@@ -18,7 +18,7 @@ use super::client::Client;
 use crate::core::{News, Op, Reply, RequestId};
 
 /// What came back.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Reply(RequestId, Reply),
     News(RequestId, News),
