@@ -35,7 +35,7 @@ enum {
 
 /* ---- Opening ------------------------------------------------------------------------------------------- */
 
-/* Open a handle with the two options there are. Returns what the first failing call returned. */
+/* Open a handle with the two options that most programs set. Returns what the first failing call returned. */
 static inline int open_handle(const char *hosts, int session_timeout_ms, int connect_timeout_ms,
                               election_t **handle)
 {
@@ -53,7 +53,7 @@ static inline int open_handle(const char *hosts, int session_timeout_ms, int con
 static inline int complain(const char *what, int rc)
 {
     fprintf(stderr, "%s: %s\n", what, election_strerror(rc));
-    return rc <= ELECTION_BAD_HANDLE && rc >= ELECTION_BAD_RESULT ? EXIT_USAGE : EXIT_TROUBLE;
+    return rc <= ELECTION_BAD_HANDLE && rc >= ELECTION_BAD_RECIPE ? EXIT_USAGE : EXIT_TROUBLE;
 }
 
 /* Read a whole, not negative number of an option. Exits when `text` is none. */
@@ -196,6 +196,9 @@ static inline const char *reason_name(election_reason_t reason)
     case ELECTION_REASON_RESIGNED: return "RESIGNED";
     case ELECTION_REASON_CLOSED: return "CLOSED";
     case ELECTION_REASON_FAILED: return "FAILED";
+    case ELECTION_REASON_LAPSED: return "LAPSED";
+    case ELECTION_REASON_GRACE: return "GRACE";
+    case ELECTION_REASON_STRANGER: return "STRANGER";
     }
     return "?"; /* of a later version of the library */
 }

@@ -10,13 +10,21 @@ The binding is the class Election; a program that copies this file uses it like 
 
     with Election("127.0.0.1:2181") as election:
         election.go_to_election("/master", b"10.0.0.1", lambda event: print(event.role.name))
+        election.wait("/master", Role.MASTER)
         while election.is_master("/master"):
             do_a_piece_of_work()
+
+In a program on asyncio it is AsyncElection: no thread, the events come in the loop.
+
+    async with AsyncElection("127.0.0.1:2181") as election:
+        async for event in election.roles("/master", b"10.0.0.1"):
+            print(event.role.name)
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import atexit
 import ctypes
 import enum
@@ -27,7 +35,7 @@ import signal
 import sys
 from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_int64, c_size_t, c_void_p
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, Generic, NamedTuple, Optional, TypeVar
 
 # ---- election.h: numbers, structs and functions ----------------------------------------------------------------
 
@@ -48,16 +56,32 @@ class Role(Open):
 
 class Reason(Open):
     ELECTED, FOLLOWING, SUSPENDED, EXPIRED, DELETED, REFUSED, BLOCKED, RESIGNED, CLOSED, FAILED = range(10)
+    LAPSED, GRACE, STRANGER = range(10, 13)
 
 
 class Rc(Open):
     OK, CONNECTIONLOSS, UNIMPLEMENTED, OPERATIONTIMEOUT, BADARGUMENTS = 0, -4, -6, -7, -8
-    NONODE, NOAUTH, NOCHILDRENFOREPHEMERALS, NODEEXISTS, SESSIONEXPIRED = -101, -102, -108, -110, -112
-    INVALIDACL, AUTHFAILED, CLOSING, QUOTAEXCEEDED, THROTTLEDOP = -114, -115, -116, -125, -127
+    NONODE, NOAUTH, BADVERSION, NOCHILDRENFOREPHEMERALS, NODEEXISTS = -101, -102, -103, -108, -110
+    NOTEMPTY, SESSIONEXPIRED, INVALIDACL, AUTHFAILED, CLOSING = -111, -112, -114, -115, -116
+    QUOTAEXCEEDED, THROTTLEDOP = -125, -127
     BAD_HANDLE, BAD_HOSTS, BAD_OPTIONS, BAD_TIMEOUT, BAD_PATH = range(-1001, -1006, -1)
-    BAD_VALUE, BAD_CALLBACK, BAD_RESULT = range(-1006, -1009, -1)
-    ALREADY, NOT_THERE, IN_CALLBACK, NOT_EPHEMERAL, RESIGNED = range(-1010, -1015, -1)
-    NO_RESOURCES, INTERNAL = -1015, -1016
+    BAD_VALUE, BAD_CALLBACK, BAD_RESULT, BAD_RECIPE, ALREADY = range(-1006, -1011, -1)
+    NOT_THERE, IN_CALLBACK, NOT_EPHEMERAL, RESIGNED, NO_RESOURCES = range(-1011, -1016, -1)
+    INTERNAL, LAPSED, GRACE, STRANGER, NOT_MASTER = range(-1016, -1021, -1)
+    STALE_TOKEN, BAD_GRADE, FORKED, NOT_MANUAL, BAD_ROLE, BAD_DISPATCH = range(-1021, -1027, -1)
+    BAD_VERIFIER = -1027
+
+
+class Recipe(Open):
+    NODE, QUEUE, QUEUE_CURATOR_LOCK, QUEUE_KAZOO, QUEUE_ZOOKEEPER, QUEUE_W = range(6)
+
+
+class Lease(Open):
+    COMMITTED, ANSWERED = range(2)
+
+
+class Dispatch(Open):
+    THREAD, MANUAL = range(2)
 
 
 class election_t(ctypes.Structure):
@@ -65,6 +89,10 @@ class election_t(ctypes.Structure):
 
 
 class election_options_t(ctypes.Structure):
+    """Opaque."""
+
+
+class election_verifier_t(ctypes.Structure):
     """Opaque."""
 
 
@@ -78,11 +106,18 @@ class election_master_t(ctypes.Structure):
                 ("token", c_int64), ("session_id", c_int64), ("since_ms", c_int64)]  # fmt: skip
 
 
+class election_member_t(ctypes.Structure):
+    _fields_ = [("size", c_size_t), ("name", c_char_p), ("value", c_void_p), ("value_len", c_size_t),
+                ("token", c_int64), ("session_id", c_int64), ("since_ms", c_int64)]  # fmt: skip
+
+
 election_role_fn = CFUNCTYPE(None, POINTER(election_event_t), c_void_p)
 election_master_fn = CFUNCTYPE(None, POINTER(election_master_t), c_void_p)
+election_member_fn = CFUNCTYPE(None, POINTER(election_member_t), c_void_p)
 election_free_fn = CFUNCTYPE(None, c_void_p)
 
-_handle_p, _options_p = POINTER(election_t), POINTER(election_options_t)
+_handle_p, _options_p, _verifier_p = POINTER(election_t), POINTER(election_options_t), POINTER(election_verifier_t)
+_int64_p = POINTER(c_int64)
 _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "election_version": (c_char_p, []),
     "election_strerror": (c_char_p, [c_int]),
@@ -90,11 +125,29 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "election_options_free": (None, [_options_p]),
     "election_options_set_session_timeout_ms": (c_int, [_options_p, c_int]),
     "election_options_set_connect_timeout_ms": (c_int, [_options_p, c_int]),
+    "election_options_set_recipe": (c_int, [_options_p, c_int]),
+    "election_options_set_dispatch": (c_int, [_options_p, c_int]),
+    "election_options_set_grace_ms": (c_int, [_options_p, c_int]),
+    "election_options_set_lease_grade": (c_int, [_options_p, c_int]),
+    "election_options_set_lease_margin_ms": (c_int, [_options_p, c_int]),
+    "election_options_set_tick_ms": (c_int, [_options_p, c_int]),
     "election_open": (c_int, [c_char_p, _options_p, POINTER(_handle_p)]),
     "election_close": (c_int, [_handle_p]),
     "go_to_election": (c_int, [_handle_p, c_char_p, c_char_p, c_size_t, election_role_fn, c_void_p, election_free_fn]),
     "election_resign": (c_int, [_handle_p, c_char_p]),
     "election_is_master": (c_int, [_handle_p, c_char_p]),
+    "election_lease": (c_int, [_handle_p, c_char_p, _int64_p, _int64_p]),
+    "election_wait": (c_int, [_handle_p, c_char_p, c_int, c_int]),
+    "election_fd": (c_int, [_handle_p]),
+    "election_dispatch": (c_int, [_handle_p, c_int]),
+    "election_fenced_create": (c_int, [_handle_p, c_char_p, c_char_p, c_char_p, c_size_t, c_int]),
+    "election_fenced_set": (c_int, [_handle_p, c_char_p, c_char_p, c_char_p, c_size_t, c_int, c_int]),
+    "election_fenced_delete": (c_int, [_handle_p, c_char_p, c_char_p, c_int, c_int]),
+    "election_members": (c_int, [_handle_p, c_char_p, election_member_fn, c_void_p, c_int]),
+    "election_verifier_new": (_verifier_p, [c_int64]),
+    "election_verifier_free": (None, [_verifier_p]),
+    "election_verifier_admit": (c_int, [_verifier_p, c_int64]),
+    "election_verifier_highest": (c_int64, [_verifier_p]),
     "watch_master": (c_int, [_handle_p, c_char_p, election_master_fn, c_void_p, election_free_fn]),
     "election_unwatch_master": (c_int, [_handle_p, c_char_p]),
 }
@@ -111,7 +164,7 @@ def load(path: Optional[str] = None) -> ctypes.CDLL:
     return library
 
 
-# ---- Callbacks: three C functions for all; ctx is the number of the Python function to call --------------------
+# ---- Callbacks: one C function of each kind for all; ctx is the number of the Python function to call --------------------
 
 
 class Event(NamedTuple):
@@ -136,6 +189,23 @@ class Master(NamedTuple):
     since_ms: int
 
 
+class Member(NamedTuple):
+    """One who stands: election_member_t."""
+
+    name: str
+    value: bytes
+    token: int
+    session_id: int
+    since_ms: int
+
+
+class Mastership(NamedTuple):
+    """What election_lease tells a master: the token, to be sent along with each write, and how long it lasts."""
+
+    token: int
+    left_ns: int
+
+
 _callbacks: dict[int, Callable[[Any], None]] = {}  # until free_ctx
 _numbers = itertools.count(1)  # not 0, which would be NULL
 
@@ -154,9 +224,18 @@ def _on_master(master: Any, ctx: int) -> None:
     _callbacks[ctx](Master(m.path.decode(), Rc(m.rc), value, m.token, m.session_id, m.since_ms))
 
 
+@election_member_fn
+def _on_member(member: Any, ctx: int) -> None:
+    m = member.contents
+    value = ctypes.string_at(m.value, m.value_len)
+    _callbacks[ctx](Member(m.name.decode(), value, m.token, m.session_id, m.since_ms))
+
+
 @election_free_fn
 def _free_ctx(ctx: int) -> None:
-    del _callbacks[ctx]
+    callback = _callbacks.pop(ctx)
+    if isinstance(callback, Feed):
+        callback.end()
 
 
 # ---- The binding -----------------------------------------------------------------------------------------------
@@ -173,19 +252,40 @@ class ElectionError(Exception):
 class Election:
     """One session with ZooKeeper, and the elections on it. The header has the rules for each method.
 
-    Callbacks run on a thread of the library's. One that is not closed is closed when the interpreter exits.
+    Callbacks run on a thread of the library's, or in dispatch(). One that is not closed is closed when the
+    interpreter exits. In a child of os.fork() it is inert: is_master() is False, the others raise Rc.FORKED, and
+    close() does nothing.
     """
 
-    def __init__(self, hosts: str, session_timeout_ms: int = 10_000, connect_timeout_ms: int = 0,
-                 library: Optional[ctypes.CDLL] = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        hosts: str,
+        session_timeout_ms: int = 10_000,
+        connect_timeout_ms: int = 0,
+        *,
+        recipe: int = Recipe.NODE,
+        grace_ms: int = 0,
+        lease_grade: int = Lease.COMMITTED,
+        lease_margin_ms: int = 0,
+        tick_ms: int = 0,
+        dispatch: int = Dispatch.THREAD,
+        library: Optional[ctypes.CDLL] = None,
+    ) -> None:
         self._library = library or load()
         self._handle = _handle_p()
         options = self._library.election_options_new()
         try:
-            set_session_timeout_ms = self._library.election_options_set_session_timeout_ms
-            set_connect_timeout_ms = self._library.election_options_set_connect_timeout_ms
-            self._check(set_session_timeout_ms(options, _int(session_timeout_ms)))
-            self._check(set_connect_timeout_ms(options, _int(connect_timeout_ms)))
+            for name, number in {
+                "session_timeout_ms": session_timeout_ms,
+                "connect_timeout_ms": connect_timeout_ms,
+                "recipe": recipe,
+                "grace_ms": grace_ms,
+                "lease_grade": lease_grade,
+                "lease_margin_ms": lease_margin_ms,
+                "tick_ms": tick_ms,
+                "dispatch": dispatch,
+            }.items():
+                self._check(getattr(self._library, f"election_options_set_{name}")(options, _int(number)))
             self._check(self._library.election_open(_text(hosts), options, ctypes.byref(self._handle)))
         finally:
             self._library.election_options_free(options)
@@ -200,6 +300,56 @@ class Election:
     def is_master(self, path: str) -> bool:
         return bool(self._library.election_is_master(self._handle, _text(path)))
 
+    def lease(self, path: str) -> Optional[Mastership]:
+        """The mastership at `path`; None when this is not master."""
+        token, left_ns = c_int64(), c_int64()
+        is_master = self._library.election_lease(self._handle, _text(path), token, left_ns)
+        return Mastership(token.value, left_ns.value) if is_master else None
+
+    def wait(self, path: str, role: int, timeout_ms: int = 3_600_000) -> None:
+        """Wait for a role; raises Rc.OPERATIONTIMEOUT when it does not come in time."""
+        self._check(self._library.election_wait(self._handle, _text(path), _int(role), _int(timeout_ms)))
+
+    def fenced_create(self, path: str, target: str, value: bytes = b"", timeout_ms: int = 10_000) -> None:
+        create = self._library.election_fenced_create
+        self._check(create(self._handle, _text(path), _text(target), value, len(value), _int(timeout_ms)))
+
+    def fenced_set(
+        self, path: str, target: str, value: bytes, version: int = -1, timeout_ms: int = 10_000
+    ) -> None:
+        set_, version = self._library.election_fenced_set, _int(version, refused=-2)
+        self._check(set_(self._handle, _text(path), _text(target), value, len(value), version, _int(timeout_ms)))
+
+    def fenced_delete(self, path: str, target: str, version: int = -1, timeout_ms: int = 10_000) -> None:
+        delete, version = self._library.election_fenced_delete, _int(version, refused=-2)
+        self._check(delete(self._handle, _text(path), _text(target), version, _int(timeout_ms)))
+
+    def members(self, path: str, timeout_ms: int = 10_000) -> list[Member]:
+        """Who stands at `path`, the master first."""
+        members: list[Member] = []
+        number = next(_numbers)
+        _callbacks[number] = members.append
+        try:
+            ask = self._library.election_members
+            self._check(ask(self._handle, _text(path), _on_member, number, _int(timeout_ms)))
+        finally:
+            del _callbacks[number]
+        return members
+
+    def fileno(self) -> int:
+        """The descriptor that is readable while callbacks wait for dispatch(): for select, selectors and asyncio."""
+        fd: int = self._library.election_fd(self._handle)
+        if fd < 0:
+            self._check(fd)
+        return fd
+
+    def dispatch(self, timeout_ms: int = 0) -> int:
+        """Run the callbacks that wait, here; when there are none, wait for one. Returns how many were passed on."""
+        told: int = self._library.election_dispatch(self._handle, _int(timeout_ms))
+        if told < 0:
+            self._check(told)
+        return told
+
     def watch_master(self, path: str, on_master: Callable[[Master], None]) -> None:
         self._register(on_master, self._library.watch_master, _text(path), _on_master)
 
@@ -209,10 +359,10 @@ class Election:
     def close(self) -> bool:
         """Close; a second time does nothing. Returns whether a server confirmed the end of the session."""
         rc: int = self._library.election_close(self._handle)
-        if rc not in (Rc.OK, Rc.CONNECTIONLOSS, Rc.BAD_HANDLE):
+        if rc not in (Rc.OK, Rc.CONNECTIONLOSS, Rc.BAD_HANDLE, Rc.FORKED):
             self._check(rc)
         atexit.unregister(self.close)
-        return rc != Rc.CONNECTIONLOSS
+        return rc in (Rc.OK, Rc.BAD_HANDLE)
 
     def __enter__(self) -> Election:
         return self
@@ -236,8 +386,86 @@ class Election:
             self._check(rc)
 
 
-def _int(number: int) -> int:
-    return number if c_int(number).value == number else -1  # ctypes would cut it; -1 the library refuses
+T = TypeVar("T")
+
+
+class Feed(Generic[T]):
+    """What one call of AsyncElection hears, until it hears no more."""
+
+    def __init__(self) -> None:
+        self._heard: asyncio.Queue[Optional[T]] = asyncio.Queue()
+
+    def __call__(self, event: T) -> None:
+        self._heard.put_nowait(event)
+
+    def end(self) -> None:
+        self._heard.put_nowait(None)
+
+    def __aiter__(self) -> Feed[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        event = await self._heard.get()
+        if event is None:
+            self.end()  # for whoever asks again
+            raise StopAsyncIteration
+        return event
+
+
+class AsyncElection(Election):
+    """An Election whose callbacks run in the asyncio loop, between `async with` and its end.
+
+    What waits for a server (members, the fenced writes, wait) belongs on another thread: asyncio.to_thread. So does
+    nothing else; close() takes as long as the server needs to confirm it, 2 s at most.
+    """
+
+    def __init__(self, hosts: str, session_timeout_ms: int = 10_000, **options: Any) -> None:
+        super().__init__(hosts, session_timeout_ms, dispatch=Dispatch.MANUAL, **options)
+
+    def roles(self, path: str, value: bytes = b"") -> Feed[Event]:
+        """Stand at `path`, at once. The events end when it resigned or was closed."""
+        events: Feed[Event] = Feed()
+        self.go_to_election(path, value, events)
+        return events
+
+    def masters(self, path: str) -> Feed[Master]:
+        """Watch who is master at `path`, at once. The news end with unwatch_master, or when it was closed."""
+        news: Feed[Master] = Feed()
+        self.watch_master(path, news)
+        return news
+
+    async def __aenter__(self) -> AsyncElection:
+        asyncio.get_running_loop().add_reader(self.fileno(), self.dispatch)
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        asyncio.get_running_loop().remove_reader(self.fileno())
+        self.close()
+
+
+class Verifier:
+    """Refuses the tokens of old masters, on the side that is written to."""
+
+    def __init__(self, highest: int = 0, library: Optional[ctypes.CDLL] = None) -> None:
+        self._library = library or load()
+        self._verifier = self._library.election_verifier_new(highest)
+
+    def admit(self, token: int) -> bool:
+        """Whether a write with this token may be taken."""
+        rc: int = self._library.election_verifier_admit(self._verifier, token)
+        return rc == Rc.OK
+
+    @property
+    def highest(self) -> int:
+        """The highest token seen, to be stored with what was written."""
+        return int(self._library.election_verifier_highest(self._verifier))
+
+    def __del__(self) -> None:
+        self._library.election_verifier_free(self._verifier)
+
+
+def _int(number: int, refused: int = -1) -> int:
+    return number if c_int(number).value == number else refused  # ctypes would cut it
 
 
 def _text(text: str) -> bytes:
@@ -343,7 +571,7 @@ def main() -> int:
             return EXIT_TROUBLE
     except ElectionError as error:
         print(error, file=sys.stderr)
-        return EXIT_USAGE if Rc.BAD_RESULT <= error.rc <= Rc.BAD_HANDLE else EXIT_TROUBLE
+        return EXIT_USAGE if Rc.BAD_RECIPE <= error.rc <= Rc.BAD_HANDLE else EXIT_TROUBLE
     except OSError as error:  # the library cannot be loaded
         print(error, file=sys.stderr)
         return EXIT_TROUBLE

@@ -3,8 +3,8 @@
  *
  * The program of "golang实现通过zookeeper选举master" (seed 004): start it on every machine; the command runs on
  * one of them, and on another one when that fails. As there, it gives up when ZooKeeper cannot be reached within
- * 3 s at the start. What is better here: it sees every failover and not just the first, and the old master learns
- * that it lost and stops its command.
+ * 3 s at the start. What is better here: it sees every failover and not just the first; the old master learns that
+ * it lost and stops its command; and one that was cut off or stopped starts no command after its lease.
  *
  *     make && build/job --every 10 -- sh -c 'echo "token $ELECTION_TOKEN on $(hostname)"'
  */

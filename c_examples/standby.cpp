@@ -2,8 +2,10 @@
  * standby.cpp - an active and a standby process: the worker runs where the master is. C++17.
  *
  * The program of "基于zookeeper的主备切换方法" (seed 003). As there, a new master waits for a grace of 2 s before
- * it works, so that the old one can finish what it is at. What is better here: a master that is cut off stops
- * working, and nobody has to restart the process when its session expires.
+ * it works, so that the old one can finish what it is at: that is an option of the library here. What is better:
+ * a master that is cut off stops working; one that was stopped (SIGSTOP, a suspended laptop) and goes on does not
+ * begin another piece of work, as the clock says that its lease is over; and nobody has to restart the process when
+ * its session expires.
  *
  *     make && build/standby 10.0.0.1        in one terminal
  *             build/standby 10.0.0.2        in another; then end the first
@@ -29,15 +31,16 @@ const char USAGE[] =
     "  --hosts H      ZooKeeper's servers (127.0.0.1:2181)\n"
     "  --path P       the path of the election (/master/test)\n"
     "  --timeout MS   the session timeout (5000)\n"
-    "  --grace MS     for how long a new master waits before it works (2000)\n"
+    "  --grace MS     for how long a new master waits before it is one (2000)\n"
     "  --piece MS     how long a piece of work takes (500)\n"
     "  --help         print this\n"
     "\n"
     "Each line is a time and one of\n"
     "  role=MASTER reason=ELECTED rc=0 token=4294967298 value=10.0.0.1 path=/master/test\n"
-    "  worker start        the grace is over\n"
+    "  worker start        it is master\n"
     "  worker piece=1      the next piece of work begins\n"
-    "  worker stop         the role has ended; not printed when that was during the grace\n"
+    "  worker stop         it is master no more\n"
+    "A new master is told role=UNKNOWN reason=GRACE first, and role=MASTER when the grace is over.\n"
     "\n"
     "Exit code: 0 when ended by a signal, 2 for a wrong command line, 3 when something failed.\n";
 
@@ -58,9 +61,13 @@ void check(const char *what, int rc)
 // A handle that is closed when it goes.
 class Session {
 public:
-    Session(const char *hosts, int timeout_ms)
+    Session(const char *hosts, int timeout_ms, int grace_ms)
     {
-        check("election_open", open_handle(hosts, timeout_ms, 0, &handle_));
+        std::unique_ptr<election_options_t, decltype(&election_options_free)> options(election_options_new(),
+                                                                                      election_options_free);
+        check("--timeout", election_options_set_session_timeout_ms(options.get(), timeout_ms));
+        check("--grace", election_options_set_grace_ms(options.get(), grace_ms));
+        check("election_open", election_open(hosts, options.get(), &handle_));
     }
     ~Session()
     {
@@ -90,12 +97,11 @@ void print_worker(const char *what, int piece = 0)
 
 struct Settings {
     std::string path = "/master/test";
-    milliseconds grace{2000};
     milliseconds piece{500};
 };
 
-// The work of one mastership, on a thread of its own: it waits out the grace, then does piece after piece, and
-// has stopped when the destructor returns.
+// The work of one mastership, on a thread of its own: it does piece after piece, and has stopped when the
+// destructor returns.
 class Shift {
 public:
     Shift(const election_t *handle, const Settings &settings)
@@ -117,10 +123,10 @@ public:
 private:
     void work()
     {
-        if (!pause(settings_.grace))
-            return;
         print_worker("start");
-        // Asked before each piece, as the end of the role may be known here before the callback has had its turn.
+        // Asked before each piece: the answer is decided on the clock at that moment. A process that was stopped for
+        // longer than its lease hears no here before any callback has told it so. Should a piece itself take longer
+        // than a lease, ask election_lease how much is left, or send the token along with what the piece writes.
         for (int piece = 1; election_is_master(handle_, settings_.path.c_str()); piece++) {
             print_worker("piece", piece);
             if (!pause(settings_.piece)) // in place of real work, which has to look at over_ now and then
@@ -147,8 +153,8 @@ private:
 // A candidate whose shift begins and ends with its role.
 class Standby {
 public:
-    Standby(const char *hosts, int timeout_ms, const Settings &settings, const std::string &ip)
-        : settings_(settings), session_(hosts, timeout_ms)
+    Standby(const char *hosts, int timeout_ms, int grace_ms, const Settings &settings, const std::string &ip)
+        : settings_(settings), session_(hosts, timeout_ms, grace_ms)
     {
         check("go_to_election", go_to_election(session_.get(), settings_.path.c_str(), ip.data(), ip.size(),
                                                on_role, this, nullptr));
@@ -187,14 +193,14 @@ int main(int argc, char *argv[])
         {nullptr, 0, nullptr, 0},
     };
     const char *hosts = "127.0.0.1:2181";
-    int timeout_ms = 5000;
+    int timeout_ms = 5000, grace_ms = 2000;
     Settings settings;
     for (int option; (option = getopt_long(argc, argv, "", OPTIONS, nullptr)) != -1;) {
         switch (option) {
         case 'H': hosts = optarg; break;
         case 'p': settings.path = optarg; break;
         case 't': timeout_ms = number("--timeout", optarg); break;
-        case 'g': settings.grace = milliseconds(number("--grace", optarg)); break;
+        case 'g': grace_ms = number("--grace", optarg); break;
         case 'w': settings.piece = milliseconds(number("--piece", optarg)); break;
         case 'h': fputs(USAGE, stdout); return EXIT_DONE;
         default: fputs(USAGE, stderr); return EXIT_USAGE;
@@ -208,7 +214,7 @@ int main(int argc, char *argv[])
     setvbuf(stdout, nullptr, _IOLBF, 0);
     bell_hang();
     try {
-        Standby standby(hosts, timeout_ms, settings, argv[optind]);
+        Standby standby(hosts, timeout_ms, grace_ms, settings, argv[optind]);
         int rung = bell_wait(-1);
         return rung == SIGINT || rung == SIGTERM ? EXIT_DONE : EXIT_TROUBLE;
     } catch (const Failure &failure) {

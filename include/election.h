@@ -196,6 +196,8 @@ typedef enum election_rc_t {
     ELECTION_BAD_ROLE = -1025,
     /** The way to dispatch is none of election_dispatch_t. */
     ELECTION_BAD_DISPATCH = -1026,
+    /** The verifier is NULL. */
+    ELECTION_BAD_VERIFIER = -1027,
 } election_rc_t;
 
 /** How the candidates of an election find out who is master. All members of one election use the same. */
@@ -368,7 +370,8 @@ const char *election_strerror(int rc);
 
 /**
  * Make options with the defaults: a session timeout of 10,000 ms, no wait for the first connection, the recipe
- * ELECTION_RECIPE_NODE, no grace delay, ELECTION_LEASE_COMMITTED, no extra margin, tick not known. Free them with election_options_free. NULL when there is no memory.
+ * ELECTION_RECIPE_NODE, no grace delay, ELECTION_LEASE_COMMITTED, no extra margin, tick not known, a thread for
+ * callbacks. Free them with election_options_free. NULL when there is no memory.
  */
 election_options_t *election_options_new(void);
 
@@ -533,8 +536,9 @@ int election_lease(const election_t *handle,
  * Wait until the candidate at `path` has this role, a number of election_role_t, but no longer than `timeout_ms`
  * (1 to 3,600,000). For programs that want no callbacks; in a callback, too.
  *
- * Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT when the role did not come in time. ELECTION_BAD_HANDLE,
- * ELECTION_BAD_PATH, ELECTION_BAD_ROLE, ELECTION_BAD_TIMEOUT, ELECTION_NOT_THERE.
+ * Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT when the role did not come in time; ELECTION_NOT_THERE, also when
+ * the candidate resigns, or the handle is closed, meanwhile. ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+ * ELECTION_BAD_ROLE, ELECTION_BAD_TIMEOUT.
  */
 int election_wait(election_t *handle,
                   const char *path,
@@ -542,8 +546,9 @@ int election_wait(election_t *handle,
                   int timeout_ms);
 
 /**
- * Get the descriptor that is readable while callbacks wait to be dispatched, to be given to poll, epoll or an
- * event loop. It is the handle's: do not read, write or close it; forget it before election_close.
+ * Get the descriptor that is readable while callbacks wait to be dispatched (and at times for nothing: then
+ * election_dispatch returns 0), to be given to poll, epoll or an event loop. It is the handle's: do not read,
+ * write or close it; forget it before election_close.
  *
  * Returns the descriptor, 0 or larger; ELECTION_BAD_HANDLE, or ELECTION_NOT_MANUAL unless the handle was opened
  * with ELECTION_DISPATCH_MANUAL.
@@ -555,8 +560,8 @@ int election_fd(election_t *handle);
  * `timeout_ms`: 0, not to wait, to 3,600,000. election_close runs the last ones by itself.
  *
  * Returns how many events and ends of events were passed on, 0 or more; 0 at once while another thread
- * dispatches. ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT, ELECTION_IN_CALLBACK, or ELECTION_NOT_MANUAL unless the
- * handle was opened with ELECTION_DISPATCH_MANUAL.
+ * dispatches, and when a signal came. ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT, ELECTION_IN_CALLBACK, or
+ * ELECTION_NOT_MANUAL unless the handle was opened with ELECTION_DISPATCH_MANUAL.
  */
 int election_dispatch(election_t *handle,
                       int timeout_ms);
@@ -567,7 +572,8 @@ int election_dispatch(election_t *handle,
  * made. Waits for the answer, up to `timeout_ms` (1 to 3,600,000); in a callback, too.
  *
  * With ELECTION_RECIPE_NODE, a znode that another contender has created at `path` after somebody deleted ours
- * counts as ours until we have heard of it; in a queue it does not.
+ * counts as ours until we have heard of it; in a queue it does not. Before the grace delay is over nothing is
+ * written, either.
  *
  * Returns ELECTION_OK. Else nothing was written: ELECTION_NOT_MASTER when the mastership does not stand;
  * ELECTION_NODEEXISTS, ELECTION_NONODE (no parent) and other numbers of ZooKeeper's when it refused the write;
@@ -615,7 +621,7 @@ int election_fenced_delete(election_t *handle,
  * `timeout_ms` (1 to 3,600,000); in a callback, too.
  *
  * Returns ELECTION_OK. Else nobody was told of: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK,
- * ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS when there is no connection or it broke,
+ * ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS when there is no connection, or none yet, or it broke,
  * ELECTION_OPERATIONTIMEOUT; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
  */
 int election_members(election_t *handle,
@@ -638,7 +644,7 @@ void election_verifier_free(election_verifier_t *verifier);
  * Decide whether a write that carries `token` may be taken, and remember the token if so.
  *
  * Returns ELECTION_OK; ELECTION_STALE_TOKEN when a larger one was seen or `token` is not positive: refuse the
- * write, it is an old master's. ELECTION_BADARGUMENTS when `verifier` is NULL.
+ * write, it is an old master's. ELECTION_BAD_VERIFIER when `verifier` is NULL.
  */
 int election_verifier_admit(const election_verifier_t *verifier,
                             int64_t token);

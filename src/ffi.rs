@@ -122,6 +122,8 @@ pub enum election_rc_t {
     ELECTION_BAD_ROLE = -1025,
     /// The way to dispatch is none of election_dispatch_t.
     ELECTION_BAD_DISPATCH = -1026,
+    /// The verifier is NULL.
+    ELECTION_BAD_VERIFIER = -1027,
 }
 
 /// What a candidate knows of itself. The numbers are those of the `status` that programs keep by hand.
@@ -316,7 +318,8 @@ pub extern "C" fn election_strerror(rc: c_int) -> *const c_char {
 }
 
 /// Make options with the defaults: a session timeout of 10,000 ms, no wait for the first connection, the recipe
-/// ELECTION_RECIPE_NODE, no grace delay, ELECTION_LEASE_COMMITTED, no extra margin, tick not known. Free them with election_options_free. NULL when there is no memory.
+/// ELECTION_RECIPE_NODE, no grace delay, ELECTION_LEASE_COMMITTED, no extra margin, tick not known, a thread for
+/// callbacks. Free them with election_options_free. NULL when there is no memory.
 #[no_mangle]
 pub extern "C" fn election_options_new() -> *mut election_options_t {
     guard(std::ptr::null_mut(), || Box::into_raw(Box::new(election_options_t { options: Options::default() })))
@@ -558,8 +561,9 @@ pub unsafe extern "C" fn election_lease(
 /// Wait until the candidate at `path` has this role, a number of election_role_t, but no longer than `timeout_ms`
 /// (1 to 3,600,000). For programs that want no callbacks; in a callback, too.
 ///
-/// Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT when the role did not come in time. ELECTION_BAD_HANDLE,
-/// ELECTION_BAD_PATH, ELECTION_BAD_ROLE, ELECTION_BAD_TIMEOUT, ELECTION_NOT_THERE.
+/// Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT when the role did not come in time; ELECTION_NOT_THERE, also when
+/// the candidate resigns, or the handle is closed, meanwhile. ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+/// ELECTION_BAD_ROLE, ELECTION_BAD_TIMEOUT.
 #[no_mangle]
 pub unsafe extern "C" fn election_wait(
     handle: *mut election_t,
@@ -575,8 +579,9 @@ pub unsafe extern "C" fn election_wait(
     })
 }
 
-/// Get the descriptor that is readable while callbacks wait to be dispatched, to be given to poll, epoll or an
-/// event loop. It is the handle's: do not read, write or close it; forget it before election_close.
+/// Get the descriptor that is readable while callbacks wait to be dispatched (and at times for nothing: then
+/// election_dispatch returns 0), to be given to poll, epoll or an event loop. It is the handle's: do not read,
+/// write or close it; forget it before election_close.
 ///
 /// Returns the descriptor, 0 or larger; ELECTION_BAD_HANDLE, or ELECTION_NOT_MANUAL unless the handle was opened
 /// with ELECTION_DISPATCH_MANUAL.
@@ -591,8 +596,8 @@ pub unsafe extern "C" fn election_fd(handle: *mut election_t) -> c_int {
 /// `timeout_ms`: 0, not to wait, to 3,600,000. election_close runs the last ones by itself.
 ///
 /// Returns how many events and ends of events were passed on, 0 or more; 0 at once while another thread
-/// dispatches. ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT, ELECTION_IN_CALLBACK, or ELECTION_NOT_MANUAL unless the
-/// handle was opened with ELECTION_DISPATCH_MANUAL.
+/// dispatches, and when a signal came. ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT, ELECTION_IN_CALLBACK, or
+/// ELECTION_NOT_MANUAL unless the handle was opened with ELECTION_DISPATCH_MANUAL.
 #[no_mangle]
 pub unsafe extern "C" fn election_dispatch(handle: *mut election_t, timeout_ms: c_int) -> c_int {
     guard(Error::Internal.code(), || {
@@ -609,7 +614,8 @@ pub unsafe extern "C" fn election_dispatch(handle: *mut election_t, timeout_ms: 
 /// made. Waits for the answer, up to `timeout_ms` (1 to 3,600,000); in a callback, too.
 ///
 /// With ELECTION_RECIPE_NODE, a znode that another contender has created at `path` after somebody deleted ours
-/// counts as ours until we have heard of it; in a queue it does not.
+/// counts as ours until we have heard of it; in a queue it does not. Before the grace delay is over nothing is
+/// written, either.
 ///
 /// Returns ELECTION_OK. Else nothing was written: ELECTION_NOT_MASTER when the mastership does not stand;
 /// ELECTION_NODEEXISTS, ELECTION_NONODE (no parent) and other numbers of ZooKeeper's when it refused the write;
@@ -683,7 +689,7 @@ pub unsafe extern "C" fn election_fenced_delete(
 /// `timeout_ms` (1 to 3,600,000); in a callback, too.
 ///
 /// Returns ELECTION_OK. Else nobody was told of: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK,
-/// ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS when there is no connection or it broke,
+/// ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS when there is no connection, or none yet, or it broke,
 /// ELECTION_OPERATIONTIMEOUT; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
 #[no_mangle]
 pub unsafe extern "C" fn election_members(
@@ -728,11 +734,11 @@ pub unsafe extern "C" fn election_verifier_free(verifier: *mut election_verifier
 /// Decide whether a write that carries `token` may be taken, and remember the token if so.
 ///
 /// Returns ELECTION_OK; ELECTION_STALE_TOKEN when a larger one was seen or `token` is not positive: refuse the
-/// write, it is an old master's. ELECTION_BADARGUMENTS when `verifier` is NULL.
+/// write, it is an old master's. ELECTION_BAD_VERIFIER when `verifier` is NULL.
 #[no_mangle]
 pub unsafe extern "C" fn election_verifier_admit(verifier: *const election_verifier_t, token: i64) -> c_int {
     answer(|| {
-        let verifier = unsafe { verifier.as_ref() }.ok_or(Error::ZooKeeper(-8))?;
+        let verifier = unsafe { verifier.as_ref() }.ok_or(Error::BadVerifier)?;
         verifier.verifier.admit(token).then_some(()).ok_or(Error::StaleToken)
     })
 }

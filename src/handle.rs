@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use crate::core::{Event, Master, PartyId, Role, Value};
 use crate::driver::fork::Process;
-use crate::driver::{self, guid, hosts, Bell, Command, LeaseEnd, Outlet, Seat, Session, Settings, Write, Written};
+use crate::driver::{
+    self, guid, hosts, Bell, Command, LeaseEnd, Outlet, Seat, Session, Settings, Waited, Write, Written,
+};
 
 pub use crate::driver::thread::quietly;
 pub use crate::driver::{Mastership, Member};
@@ -67,6 +69,10 @@ impl Election {
         }
         let chroot_len = hosts.chroot.len();
         let process = Process::current().map_err(|_| Error::NoResources)?;
+        driver::start().map_err(|error| match error.kind() {
+            ErrorKind::Unsupported => Error::Forked,
+            _ => Error::NoResources,
+        })?;
         let (notes, inbox) = mpsc::channel();
         let (connected, first_connection) = mpsc::sync_channel(1);
         let settings = Settings { hosts, session_timeout: options.session_timeout, elections: options.elections };
@@ -84,12 +90,8 @@ impl Election {
                 Some(thread.map_err(|_| Error::NoResources)?)
             }
         };
-        // On failure the outlet is dropped, and with it the callback thread ends.
         let outlet = Outlet::new(notes, bell, lease_end.clone());
-        let session = driver::open(settings, outlet, connected).map_err(|error| match error.kind() {
-            ErrorKind::Unsupported => Error::Forked,
-            _ => Error::NoResources,
-        })?;
+        let session = driver::open(settings, outlet, connected);
         let election = Election {
             process,
             session,
@@ -277,12 +279,17 @@ impl Election {
     /// Waits until the candidate at `path` has this role, as its listener would be told, whether or not it has been.
     ///
     /// # Errors
-    /// [`Error::BadPath`], [`Error::NotThere`]; [`Error::Timeout`] when the role did not come in time.
+    /// [`Error::BadPath`]; [`Error::NotThere`], also when the candidate leaves meanwhile; [`Error::Timeout`] when the
+    /// role did not come in time.
     pub fn wait(&self, path: &str, role: Role, timeout: Duration) -> Result<(), Error> {
         let path = self.check_path(path)?;
         drop(self.changes()?);
         let seat = self.seats.pin().get(&path).map(|(_, seat)| seat.clone()).ok_or(Error::NotThere)?;
-        seat.wait(role, timeout).then_some(()).ok_or(Error::Timeout)
+        match seat.wait(role, timeout) {
+            Waited::Came => Ok(()),
+            Waited::Left => Err(Error::NotThere),
+            Waited::TooLong => Err(Error::Timeout),
+        }
     }
 
     /// The descriptor that is readable when there are callbacks to be dispatched. It is the handle's: wait at it,
@@ -332,13 +339,17 @@ impl Election {
     /// when no server confirmed the end of the session: the handle is closed all the same; [`Error::Forked`] in a
     /// child of the process that opened the handle: the parent's is not touched.
     pub fn close(&self) -> Result<(), Error> {
+        // Asked first: in a child, the locks may be held for ever, and the thread may be one that was in a callback.
+        if !self.process.is_this() {
+            return Err(Error::Forked);
+        }
         if self.callbacks.is_current_thread() {
             return Err(Error::InCallback);
         }
         self.changes()?.closed = true;
         self.seats.pin().clear();
         let (closed, confirmation) = mpsc::sync_channel(1);
-        self.command(Command::Close(closed));
+        self.session.close(closed);
         let confirmed = confirmation.recv().unwrap_or(false);
         let thread = self.callback_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         match thread {

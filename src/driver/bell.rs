@@ -32,11 +32,11 @@ impl Bell {
         unsafe { libc::read(self.fd(), (&mut count as *mut u64).cast(), 8) };
     }
 
-    /// Waits until it is rung, or the time is over.
-    pub fn wait(&self, timeout: Duration) {
+    /// Waits until it is rung, or the time is over. False when a signal came between.
+    pub fn wait(&self, timeout: Duration) -> bool {
         let mut waiting = libc::pollfd { fd: self.fd(), events: libc::POLLIN, revents: 0 };
-        let ms = timeout.as_millis().min(i32::MAX as u128) as i32;
-        // SAFETY: one pollfd of ours. A signal ends the wait early, which callers of poll expect.
-        unsafe { libc::poll(&mut waiting, 1, ms) };
+        let ms = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32;
+        // SAFETY: one pollfd of ours.
+        unsafe { libc::poll(&mut waiting, 1, ms) >= 0 }
     }
 }

@@ -20,7 +20,8 @@ pub mod thread;
 
 pub use bell::Bell;
 pub use client::{Member, Write, Written};
-pub use outlet::{LeaseEnd, Mastership, Note, Outlet, Seat};
+pub use outlet::{LeaseEnd, Mastership, Note, Outlet, Seat, Waited};
 pub use probe::Probe;
 pub use requests::Answer;
+pub use runtime::start;
 pub use session::{open, Command, Session, Settings};

@@ -24,8 +24,8 @@ pub struct Seat {
     /// The token of our mastership; 0 when we are not master. A czxid is never 0: the root has that one.
     token: AtomicI64,
     lease_end: Arc<LeaseEnd>,
-    /// For those who wait for a role. Locked for moments only.
-    role: Mutex<Role>,
+    /// The role, for those who wait for one, and whether it is the last. Locked for moments only.
+    role: Mutex<(Role, bool)>,
     changed: Condvar,
 }
 
@@ -36,16 +36,34 @@ pub struct Mastership {
     pub lease_left: Duration,
 }
 
+/// How a wait for a role ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    Came,
+    /// The candidate has left.
+    Left,
+    TooLong,
+}
+
 impl Seat {
     pub fn new(lease_end: Arc<LeaseEnd>) -> Seat {
-        Seat { token: AtomicI64::new(0), lease_end, role: Mutex::new(Role::Unknown), changed: Condvar::new() }
+        Seat {
+            token: AtomicI64::new(0),
+            lease_end,
+            role: Mutex::new((Role::Unknown, false)),
+            changed: Condvar::new(),
+        }
     }
 
-    /// Waits until the role is this one; whether it came in time.
-    pub fn wait(&self, role: Role, timeout: Duration) -> bool {
+    /// Waits until the role is this one, or the last.
+    pub fn wait(&self, role: Role, timeout: Duration) -> Waited {
         let now = self.role.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(now, timeout, |now| *now != role);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        let waited = self.changed.wait_timeout_while(now, timeout, |(now, is_last)| *now != role && !*is_last);
+        match *waited.unwrap_or_else(PoisonError::into_inner).0 {
+            (now, _) if now == role => Waited::Came,
+            (_, true) => Waited::Left,
+            (_, false) => Waited::TooLong,
+        }
     }
 
     /// Decides now, on the clock, and not by what was heard last: a process that was stopped hears "no" at its
@@ -64,7 +82,8 @@ impl Seat {
     fn publish(&self, event: &Event) {
         let token = if event.role == Role::Master { event.token } else { 0 };
         self.token.store(token, Ordering::Release);
-        *self.role.lock().unwrap_or_else(PoisonError::into_inner) = event.role;
+        let is_last = matches!(event.reason, Reason::Resigned | Reason::Closed | Reason::Failed);
+        *self.role.lock().unwrap_or_else(PoisonError::into_inner) = (event.role, is_last);
         self.changed.notify_all();
     }
 }

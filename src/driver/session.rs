@@ -3,7 +3,6 @@
 //! learns of the new session's number and goes on.
 
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::sync::{mpsc, Arc};
 use std::time::Duration;
@@ -69,13 +68,15 @@ pub enum Command {
         path: Arc<str>,
         members: mpsc::SyncSender<Result<Vec<Member>, i32>>,
     },
-    /// End the session. Answered by whether a server confirmed it.
-    Close(mpsc::SyncSender<bool>),
 }
+
+/// The end of the session is asked for. Answered by whether a server confirmed it.
+type Close = mpsc::SyncSender<bool>;
 
 /// The handle's end of a session. Dropping it closes the session, too.
 pub struct Session {
     commands: UnboundedSender<Command>,
+    closes: UnboundedSender<Close>,
 }
 
 impl Session {
@@ -83,12 +84,19 @@ impl Session {
     pub fn command(&self, command: Command) -> Result<(), ()> {
         self.commands.unbounded_send(command).map_err(drop)
     }
+
+    /// Ends the session, whatever else waits to be done. `closed` is told whether a server confirmed it; dropped
+    /// without a word when the session's task has failed.
+    pub fn close(&self, closed: mpsc::SyncSender<bool>) {
+        let _ = self.closes.unbounded_send(closed);
+    }
 }
 
-/// Starts a session. `connected` is told once, when it is connected for the first time.
-pub fn open(settings: Settings, outlet: Outlet, connected: mpsc::SyncSender<()>) -> io::Result<Session> {
-    runtime::start()?;
+/// Starts a session, on the I/O thread that was started before. `connected` is told once, when it is connected for
+/// the first time.
+pub fn open(settings: Settings, outlet: Outlet, connected: mpsc::SyncSender<()>) -> Session {
     let (commands, receiver) = unbounded();
+    let (closes, close) = unbounded();
     let task = Task {
         link: Link::Connecting(Box::pin(round(settings.clone(), Duration::ZERO))),
         elections: Elections::new(settings.elections),
@@ -97,11 +105,12 @@ pub fn open(settings: Settings, outlet: Outlet, connected: mpsc::SyncSender<()>)
         round_wait: Duration::ZERO,
         requests: Requests::new(),
         commands: receiver,
+        close,
         outlet,
         connected: Some(connected),
     };
     runtime::spawn(task.run());
-    Ok(Session { commands })
+    Session { commands, closes }
 }
 
 type Round = Pin<Box<dyn Future<Output = Result<Opened, i32>> + Send>>;
@@ -154,7 +163,9 @@ enum Happening {
     Connected(Opened),
     NotConnected(i32),
     State(State),
-    Command(Option<Command>),
+    Command(Command),
+    /// The handle was closed, or dropped.
+    Close(Option<Close>),
     Time,
 }
 
@@ -168,6 +179,7 @@ struct Task {
     requests: Requests,
     elections: Elections,
     commands: UnboundedReceiver<Command>,
+    close: UnboundedReceiver<Close>,
     outlet: Outlet,
     connected: Option<mpsc::SyncSender<()>>,
 }
@@ -180,16 +192,14 @@ impl Task {
                 self.carry_out(action);
             }
             match self.next().await {
-                Happening::Command(Some(Command::Close(closed))) => {
+                Happening::Close(closed) => {
                     let confirmed = self.close().await;
-                    let _ = closed.send(confirmed);
+                    if let Some(closed) = closed {
+                        let _ = closed.send(confirmed);
+                    }
                     return;
                 }
-                Happening::Command(None) => {
-                    self.close().await;
-                    return;
-                }
-                Happening::Command(Some(command)) => self.command(command),
+                Happening::Command(command) => self.command(command),
                 Happening::Answer(answer) => self.answer(answer),
                 Happening::Connected(opened) => self.up(opened),
                 Happening::NotConnected(rc) => {
@@ -224,9 +234,10 @@ impl Task {
         let (link, time) = (link.fuse(), time.fuse());
         pin_mut!(link, time);
         select_biased! {
+            close = self.close.next().fuse() => Happening::Close(close),
             answer = self.requests.next_answer().fuse() => Happening::Answer(answer),
             happening = link => happening,
-            command = self.commands.next().fuse() => Happening::Command(command),
+            command = self.commands.select_next_some() => Happening::Command(command),
             happening = time => happening,
         }
     }
@@ -246,7 +257,6 @@ impl Task {
             Command::Unobserve { id, path } => self.elections.unobserve(now, id, &path),
             Command::Write { path, write, written } => self.write(&path, write, written),
             Command::Members { path, members } => self.members(path, members),
-            Command::Close(_) => unreachable!("handled by the caller"),
         }
     }
 
@@ -368,6 +378,10 @@ impl Task {
 
     /// The last news to everybody, then the end of the session. Whether a server confirmed that.
     async fn close(mut self) -> bool {
+        // Whoever has just come is told as well.
+        while let Ok(command) = self.commands.try_recv() {
+            self.command(command);
+        }
         self.elections.close();
         while let Some(action) = self.elections.poll_action() {
             match action {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::core::{Event, Master, PartyId};
 use crate::driver::thread::quietly;
@@ -67,12 +67,17 @@ impl Callbacks {
     }
 
     /// Tells the listeners what there is to tell, having waited for it up to `timeout`. The number of notes that
-    /// were passed on; 0 at once when another thread is at it.
+    /// were passed on; 0 at once when another thread is at it, and when a signal comes.
     pub fn dispatch(&self, timeout: Duration) -> usize {
         let Some(inbox) = lock(&self.inbox).take() else { return 0 };
+        let until = Instant::now() + timeout;
         let mut told = self.drain(&inbox);
-        if let (0, Some(bell), false) = (told, &self.bell, timeout.is_zero()) {
-            bell.wait(timeout);
+        // The bell may still ring for a note that was fetched before it was rung.
+        while let (0, Some(bell)) = (told, &self.bell) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || !bell.wait(left) {
+                break;
+            }
             told = self.drain(&inbox);
         }
         self.put_back(inbox);
@@ -155,4 +160,26 @@ impl Callbacks {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_bell_that_rings_for_nothing_ends_no_wait() {
+        let (_notes, inbox) = mpsc::channel();
+        let bell = Arc::new(Bell::new().expect("a descriptor"));
+        let callbacks = Callbacks::new(inbox, Some(bell.clone()));
+        let ringer = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(10));
+            bell.ring();
+        });
+        let from = Instant::now();
+        assert_eq!(callbacks.dispatch(Duration::from_millis(50)), 0);
+        assert!(from.elapsed() >= Duration::from_millis(50));
+        assert!(ringer.join().is_ok());
+    }
 }

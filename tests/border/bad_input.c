@@ -1,6 +1,6 @@
 /* Whatever is passed, each function answers with the number that the header names, and nothing has happened.
  *
- *     bad_input HOSTS ROOT
+ *     bad_input HOSTS ROOT [manual]
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -27,6 +27,13 @@ static void never_master(const election_master_t *master, void *ctx)
     CHECK(!"a refused observer is told something");
 }
 
+static void never_member(const election_member_t *member, void *ctx)
+{
+    (void)member;
+    (void)ctx;
+    CHECK(!"a refused question is answered");
+}
+
 static void never_free(void *ctx)
 {
     (void)ctx;
@@ -45,6 +52,24 @@ static int refused_watch(election_t *handle, const char *path)
     return watch_master(handle, path, never_master, &ctx, never_free);
 }
 
+static int refused_members(election_t *handle, const char *path, int timeout_ms)
+{
+    return election_members(handle, path, never_member, NULL, timeout_ms);
+}
+
+/* No master, and so nothing is written to the places for what a master would be told. */
+static void refuse_lease(election_t *handle, const char *path)
+{
+    int64_t token = 0x5a5a, left_ns = 0x5a5a;
+    CHECK_INT(0, election_is_master(handle, path));
+    CHECK_INT(0, election_lease(handle, path, &token, &left_ns));
+    CHECK_INT(0, election_lease(handle, path, NULL, &left_ns));
+    CHECK_INT(0, election_lease(handle, path, &token, NULL));
+    CHECK_INT(0, election_lease(handle, path, NULL, NULL));
+    CHECK_INT(0x5a5a, token);
+    CHECK_INT(0x5a5a, left_ns);
+}
+
 /* A name of the failing case, for what comes from a table. */
 static void name_case(const char *what, const char *text, int got)
 {
@@ -61,7 +86,15 @@ static void refuse_handle(election_t *handle)
     CHECK_INT(ELECTION_BAD_HANDLE, refused_stand(handle, "/path", "", 0));
     CHECK_INT(ELECTION_BAD_HANDLE, go_to_election(handle, "/path", NULL, 0, NULL, NULL, NULL));
     CHECK_INT(ELECTION_BAD_HANDLE, election_resign(handle, "/path"));
-    CHECK_INT(0, election_is_master(handle, "/path"));
+    refuse_lease(handle, "/path");
+    CHECK_INT(ELECTION_BAD_HANDLE, election_wait(handle, "/path", ELECTION_MASTER, 1000));
+    CHECK_INT(ELECTION_BAD_HANDLE, election_fd(handle));
+    CHECK_INT(ELECTION_BAD_HANDLE, election_dispatch(handle, 0));
+    CHECK_INT(ELECTION_BAD_HANDLE, election_dispatch(handle, 1000));
+    CHECK_INT(ELECTION_BAD_HANDLE, election_fenced_create(handle, "/path", "/target", "", 0, 1000));
+    CHECK_INT(ELECTION_BAD_HANDLE, election_fenced_set(handle, "/path", "/target", "", 0, -1, 1000));
+    CHECK_INT(ELECTION_BAD_HANDLE, election_fenced_delete(handle, "/path", "/target", -1, 1000));
+    CHECK_INT(ELECTION_BAD_HANDLE, refused_members(handle, "/path", 1000));
     CHECK_INT(ELECTION_BAD_HANDLE, refused_watch(handle, "/path"));
     CHECK_INT(ELECTION_BAD_HANDLE, election_unwatch_master(handle, "/path"));
     CHECK_INT(ELECTION_BAD_HANDLE, election_close(handle));
@@ -69,7 +102,13 @@ static void refuse_handle(election_t *handle)
     /* All wrong at once. */
     CHECK(refused_stand(handle, NULL, NULL, 1) < 0);
     CHECK(election_resign(handle, NULL) < 0);
-    CHECK_INT(0, election_is_master(handle, NULL));
+    refuse_lease(handle, NULL);
+    CHECK(election_wait(handle, NULL, 7, -1) < 0);
+    CHECK(election_dispatch(handle, -1) < 0);
+    CHECK(election_fenced_create(handle, NULL, NULL, NULL, 1, -1) < 0);
+    CHECK(election_fenced_set(handle, NULL, NULL, NULL, 1, -7, -1) < 0);
+    CHECK(election_fenced_delete(handle, NULL, NULL, -7, -1) < 0);
+    CHECK(election_members(handle, NULL, NULL, NULL, -1) < 0);
     CHECK(refused_watch(handle, NULL) < 0);
     CHECK(election_unwatch_master(handle, NULL) < 0);
 }
@@ -99,38 +138,51 @@ static void closed_handles(void)
 {
     election_t *closed[20], *handle;
     for (int i = 0; i < 20; i++) {
-        CHECK_INT(ELECTION_OK, election_open("127.0.0.1:1", NULL, &closed[i]));
-        CHECK_INT(ELECTION_OK, election_close(closed[i]));
+        CHECK_INT(ELECTION_OK, open_handle("127.0.0.1:1", NULL, &closed[i]));
+        CHECK_INT(ELECTION_OK, close_handle(closed[i]));
     }
     /* A new handle is none of the old ones. */
-    CHECK_INT(ELECTION_OK, election_open("127.0.0.1:1", NULL, &handle));
+    CHECK_INT(ELECTION_OK, open_handle("127.0.0.1:1", NULL, &handle));
     for (int i = 0; i < 20; i++)
         refuse_handle(closed[i]);
-    CHECK_INT(ELECTION_OK, election_close(handle));
+    CHECK_INT(ELECTION_OK, close_handle(handle));
     refuse_handle(handle);
 }
 
 /* --- options ------------------------------------------------------------------------------------------------ */
 
+/* An option that is a number in a range. */
+struct range {
+    int (*set)(election_options_t *options, int number);
+    int least, most;
+    int refusal;
+};
+
 static void options(void)
 {
-    static const int bad_for_session[] = {0, -1, -100, 1, 99, 3600001, INT_MAX, INT_MIN};
-    static const int bad_for_connect[] = {-1, -100, 3600001, INT_MAX, INT_MIN};
-    static const int good_for_session[] = {100, 101, 30000, 3600000};
-    static const int good_for_connect[] = {1, 99, 500, 3600000, 0};
+    static const struct range ranges[] = {
+        {election_options_set_session_timeout_ms, 100, 3600000, ELECTION_BAD_TIMEOUT},
+        {election_options_set_connect_timeout_ms, 0, 3600000, ELECTION_BAD_TIMEOUT},
+        {election_options_set_grace_ms, 0, 3600000, ELECTION_BAD_TIMEOUT},
+        {election_options_set_lease_margin_ms, 0, 3600000, ELECTION_BAD_TIMEOUT},
+        {election_options_set_tick_ms, 0, 3600000, ELECTION_BAD_TIMEOUT},
+        {election_options_set_recipe, ELECTION_RECIPE_NODE, ELECTION_RECIPE_QUEUE_W, ELECTION_BAD_RECIPE},
+        {election_options_set_lease_grade, ELECTION_LEASE_COMMITTED, ELECTION_LEASE_ANSWERED, ELECTION_BAD_GRADE},
+        {election_options_set_dispatch, ELECTION_DISPATCH_THREAD, ELECTION_DISPATCH_MANUAL, ELECTION_BAD_DISPATCH},
+    };
     election_options_t *options = election_options_new();
     CHECK(options != NULL);
-    for (size_t i = 0; i < sizeof bad_for_session / sizeof *bad_for_session; i++)
-        CHECK_INT(ELECTION_BAD_TIMEOUT, election_options_set_session_timeout_ms(options, bad_for_session[i]));
-    for (size_t i = 0; i < sizeof bad_for_connect / sizeof *bad_for_connect; i++)
-        CHECK_INT(ELECTION_BAD_TIMEOUT, election_options_set_connect_timeout_ms(options, bad_for_connect[i]));
-    for (size_t i = 0; i < sizeof good_for_session / sizeof *good_for_session; i++)
-        CHECK_INT(ELECTION_OK, election_options_set_session_timeout_ms(options, good_for_session[i]));
-    for (size_t i = 0; i < sizeof good_for_connect / sizeof *good_for_connect; i++)
-        CHECK_INT(ELECTION_OK, election_options_set_connect_timeout_ms(options, good_for_connect[i]));
-    CHECK_INT(ELECTION_BAD_OPTIONS, election_options_set_session_timeout_ms(NULL, 10000));
-    CHECK_INT(ELECTION_BAD_OPTIONS, election_options_set_session_timeout_ms(NULL, -1));
-    CHECK_INT(ELECTION_BAD_OPTIONS, election_options_set_connect_timeout_ms(NULL, 0));
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        const struct range *range = &ranges[i];
+        int bad[] = {range->least - 1, range->most + 1, -1, -100, INT_MAX, INT_MIN};
+        int good[] = {range->least + 1, (range->least + range->most) / 2, range->most, range->least};
+        for (size_t k = 0; k < sizeof bad / sizeof *bad; k++)
+            CHECK_INT(range->refusal, range->set(options, bad[k]));
+        for (size_t k = 0; k < sizeof good / sizeof *good; k++)
+            CHECK_INT(ELECTION_OK, range->set(options, good[k]));
+        CHECK_INT(ELECTION_BAD_OPTIONS, range->set(NULL, range->least));
+        CHECK_INT(ELECTION_BAD_OPTIONS, range->set(NULL, range->most + 1));
+    }
     election_options_free(options);
     election_options_free(NULL);
 }
@@ -152,12 +204,12 @@ static void refuse_hosts(const char *text)
 static void accept_hosts(const char *text)
 {
     election_t *handle = NULL;
-    int rc = election_open(text, NULL, &handle);
+    int rc = open_handle(text, NULL, &handle);
     if (rc != ELECTION_OK)
         name_case("hosts", text, rc);
     CHECK_INT(ELECTION_OK, rc);
     CHECK(handle != NULL);
-    CHECK_INT(ELECTION_OK, election_close(handle));
+    CHECK_INT(ELECTION_OK, close_handle(handle));
 }
 
 static void hosts_and_result(void)
@@ -204,7 +256,15 @@ static void refuse_path(election_t *handle, const char *path)
         name_case("path", path, rc);
     CHECK_INT(ELECTION_BAD_PATH, rc);
     CHECK_INT(ELECTION_BAD_PATH, election_resign(handle, path));
-    CHECK_INT(0, election_is_master(handle, path));
+    refuse_lease(handle, path);
+    CHECK_INT(ELECTION_BAD_PATH, election_wait(handle, path, ELECTION_MASTER, 1000));
+    CHECK_INT(ELECTION_BAD_PATH, election_fenced_create(handle, path, "/target", "", 0, 1000));
+    CHECK_INT(ELECTION_BAD_PATH, election_fenced_create(handle, "/path", path, "", 0, 1000));
+    CHECK_INT(ELECTION_BAD_PATH, election_fenced_set(handle, path, "/target", "", 0, -1, 1000));
+    CHECK_INT(ELECTION_BAD_PATH, election_fenced_set(handle, "/path", path, "", 0, -1, 1000));
+    CHECK_INT(ELECTION_BAD_PATH, election_fenced_delete(handle, path, "/target", -1, 1000));
+    CHECK_INT(ELECTION_BAD_PATH, election_fenced_delete(handle, "/path", path, -1, 1000));
+    CHECK_INT(ELECTION_BAD_PATH, refused_members(handle, path, 1000));
     CHECK_INT(ELECTION_BAD_PATH, refused_watch(handle, path));
     CHECK_INT(ELECTION_BAD_PATH, election_unwatch_master(handle, path));
 }
@@ -216,7 +276,8 @@ static void accept_path(election_t *handle, const char *path)
     if (rc != ELECTION_NOT_THERE)
         name_case("path", path, rc);
     CHECK_INT(ELECTION_NOT_THERE, rc);
-    CHECK_INT(0, election_is_master(handle, path));
+    refuse_lease(handle, path);
+    CHECK_INT(ELECTION_NOT_THERE, election_wait(handle, path, ELECTION_MASTER, 1000));
     CHECK_INT(ELECTION_NOT_THERE, election_unwatch_master(handle, path));
 }
 
@@ -250,13 +311,13 @@ static void paths(election_t *handle)
     refuse_path(handle, longest);
     longest[ELECTION_PATH_MAX] = 0;
     accept_path(handle, longest);
-    CHECK_INT(ELECTION_OK, election_open("127.0.0.1:1/c", NULL, &below));
+    CHECK_INT(ELECTION_OK, open_handle("127.0.0.1:1/c", NULL, &below));
     refuse_path(below, longest);
     longest[ELECTION_PATH_MAX - 1] = 0;
     refuse_path(below, longest);
     longest[ELECTION_PATH_MAX - 2] = 0;
     accept_path(below, longest);
-    CHECK_INT(ELECTION_OK, election_close(below));
+    CHECK_INT(ELECTION_OK, close_handle(below));
     free(longest);
 }
 
@@ -271,10 +332,74 @@ static void values(election_t *handle, const char *path)
     CHECK_INT(ELECTION_BAD_VALUE, refused_stand(handle, path, longest, ELECTION_VALUE_MAX + 1));
     CHECK_INT(ELECTION_BAD_VALUE, refused_stand(handle, path, longest, SIZE_MAX / 2));
     CHECK_INT(ELECTION_BAD_VALUE, refused_stand(handle, path, longest, SIZE_MAX));
+    for (size_t len = ELECTION_VALUE_MAX + 1; len != 0; len = len == SIZE_MAX ? 0 : SIZE_MAX) {
+        CHECK_INT(ELECTION_BAD_VALUE, election_fenced_create(handle, path, "/target", longest, len, 1000));
+        CHECK_INT(ELECTION_BAD_VALUE, election_fenced_set(handle, path, "/target", longest, len, -1, 1000));
+    }
+    CHECK_INT(ELECTION_BAD_VALUE, election_fenced_create(handle, path, "/target", NULL, 1, 1000));
+    CHECK_INT(ELECTION_BAD_VALUE, election_fenced_set(handle, path, "/target", NULL, 1, -1, 1000));
     CHECK_INT(ELECTION_NOT_THERE, election_resign(handle, path));
     CHECK_INT(ELECTION_OK, go_to_election(handle, path, longest, ELECTION_VALUE_MAX, NULL, NULL, NULL));
     CHECK_INT(ELECTION_OK, election_resign(handle, path));
     free(longest);
+}
+
+/* --- times, roles, members and tokens ----------------------------------------------------------------------- */
+
+static void times_and_roles(election_t *handle)
+{
+    static const int bad_times[] = {0, -1, 3600001, INT_MAX, INT_MIN};
+    static const int bad_roles[] = {-2, 2, 7, INT_MAX, INT_MIN};
+    for (size_t i = 0; i < sizeof bad_times / sizeof *bad_times; i++) {
+        int time = bad_times[i];
+        CHECK_INT(ELECTION_BAD_TIMEOUT, election_wait(handle, "/path", ELECTION_SLAVE, time));
+        CHECK_INT(ELECTION_BAD_TIMEOUT, refused_members(handle, "/path", time));
+        CHECK_INT(ELECTION_BAD_TIMEOUT, election_fenced_create(handle, "/path", "/target", "", 0, time));
+        CHECK_INT(ELECTION_BAD_TIMEOUT, election_fenced_set(handle, "/path", "/target", "", 0, -1, time));
+        CHECK_INT(ELECTION_BAD_TIMEOUT, election_fenced_delete(handle, "/path", "/target", -1, time));
+        if (time != 0)
+            CHECK_INT(ELECTION_BAD_TIMEOUT, election_dispatch(handle, time));
+    }
+    for (size_t i = 0; i < sizeof bad_roles / sizeof *bad_roles; i++)
+        CHECK_INT(ELECTION_BAD_ROLE, election_wait(handle, "/path", bad_roles[i], 1000));
+    CHECK_INT(ELECTION_BAD_CALLBACK, election_members(handle, "/path", NULL, NULL, 1000));
+    if (!is_manual) {
+        CHECK_INT(ELECTION_NOT_MANUAL, election_fd(handle));
+        CHECK_INT(ELECTION_NOT_MANUAL, election_dispatch(handle, 0));
+    }
+}
+
+static void tokens(void)
+{
+    election_verifier_t *verifier = election_verifier_new(5);
+    CHECK(verifier != NULL);
+    CHECK_INT(5, election_verifier_highest(verifier));
+    CHECK_INT(ELECTION_STALE_TOKEN, election_verifier_admit(verifier, 4));
+    CHECK_INT(ELECTION_STALE_TOKEN, election_verifier_admit(verifier, 0));
+    CHECK_INT(ELECTION_STALE_TOKEN, election_verifier_admit(verifier, -1));
+    CHECK_INT(ELECTION_STALE_TOKEN, election_verifier_admit(verifier, INT64_MIN));
+    CHECK_INT(5, election_verifier_highest(verifier));
+    CHECK_INT(ELECTION_OK, election_verifier_admit(verifier, 5));
+    CHECK_INT(ELECTION_OK, election_verifier_admit(verifier, 5));
+    CHECK_INT(ELECTION_OK, election_verifier_admit(verifier, 7));
+    CHECK_INT(ELECTION_STALE_TOKEN, election_verifier_admit(verifier, 6));
+    CHECK_INT(7, election_verifier_highest(verifier));
+    CHECK_INT(ELECTION_OK, election_verifier_admit(verifier, INT64_MAX));
+    CHECK_INT(INT64_MAX, election_verifier_highest(verifier));
+    election_verifier_free(verifier);
+
+    /* From the beginning, no token was seen, and none that is not positive ever passes. */
+    verifier = election_verifier_new(0);
+    CHECK(verifier != NULL);
+    CHECK_INT(0, election_verifier_highest(verifier));
+    CHECK_INT(ELECTION_STALE_TOKEN, election_verifier_admit(verifier, 0));
+    CHECK_INT(ELECTION_OK, election_verifier_admit(verifier, 1));
+    election_verifier_free(verifier);
+
+    election_verifier_free(NULL);
+    CHECK_INT(ELECTION_BAD_VERIFIER, election_verifier_admit(NULL, 1));
+    CHECK_INT(ELECTION_BAD_VERIFIER, election_verifier_admit(NULL, -1));
+    CHECK_INT(0, election_verifier_highest(NULL));
 }
 
 /* --- twice, and not at all ---------------------------------------------------------------------------------- */
@@ -323,14 +448,17 @@ static void sentences(void)
 {
     static const int ours[] = {
         ELECTION_OK, ELECTION_CONNECTIONLOSS, ELECTION_UNIMPLEMENTED, ELECTION_OPERATIONTIMEOUT,
-        ELECTION_BADARGUMENTS, ELECTION_NONODE, ELECTION_NOAUTH, ELECTION_NOCHILDRENFOREPHEMERALS,
-        ELECTION_NODEEXISTS, ELECTION_SESSIONEXPIRED, ELECTION_INVALIDACL, ELECTION_AUTHFAILED, ELECTION_CLOSING,
-        ELECTION_QUOTAEXCEEDED, ELECTION_THROTTLEDOP, ELECTION_BAD_HANDLE, ELECTION_BAD_HOSTS,
-        ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT, ELECTION_BAD_PATH, ELECTION_BAD_VALUE, ELECTION_BAD_CALLBACK,
-        ELECTION_BAD_RESULT, ELECTION_ALREADY, ELECTION_NOT_THERE, ELECTION_IN_CALLBACK, ELECTION_NOT_EPHEMERAL,
-        ELECTION_RESIGNED, ELECTION_NO_RESOURCES, ELECTION_INTERNAL,
+        ELECTION_BADARGUMENTS, ELECTION_NONODE, ELECTION_NOAUTH, ELECTION_BADVERSION,
+        ELECTION_NOCHILDRENFOREPHEMERALS, ELECTION_NODEEXISTS, ELECTION_NOTEMPTY, ELECTION_SESSIONEXPIRED,
+        ELECTION_INVALIDACL, ELECTION_AUTHFAILED, ELECTION_CLOSING, ELECTION_QUOTAEXCEEDED, ELECTION_THROTTLEDOP,
+        ELECTION_BAD_HANDLE, ELECTION_BAD_HOSTS, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT, ELECTION_BAD_PATH,
+        ELECTION_BAD_VALUE, ELECTION_BAD_CALLBACK, ELECTION_BAD_RESULT, ELECTION_BAD_RECIPE, ELECTION_ALREADY,
+        ELECTION_NOT_THERE, ELECTION_IN_CALLBACK, ELECTION_NOT_EPHEMERAL, ELECTION_RESIGNED, ELECTION_NO_RESOURCES,
+        ELECTION_INTERNAL, ELECTION_LAPSED, ELECTION_GRACE, ELECTION_STRANGER, ELECTION_NOT_MASTER,
+        ELECTION_STALE_TOKEN, ELECTION_BAD_GRADE, ELECTION_FORKED, ELECTION_NOT_MANUAL, ELECTION_BAD_ROLE,
+        ELECTION_BAD_DISPATCH, ELECTION_BAD_VERIFIER,
         /* ZooKeeper's own that the header does not name. */
-        -1, -2, -3, -5, -9, -13, -14, -100, -103, -111, -113, -117, -118, -119, -120, -121, -122, -123, -124,
+        -1, -2, -3, -5, -9, -13, -14, -100, -113, -117, -118, -119, -120, -121, -122, -123, -124,
     };
     size_t count = sizeof ours / sizeof *ours;
     const char *unknown = election_strerror(12345);
@@ -355,8 +483,8 @@ int main(int argc, char **argv)
 {
     char path[128];
     election_t *handle;
-    if (argc != 3) {
-        fprintf(stderr, "usage: %s HOSTS ROOT\n", argv[0]);
+    if (read_ways(argc, argv) != 3) {
+        fprintf(stderr, "usage: %s HOSTS ROOT [manual]\n", argv[0]);
         return 2;
     }
     hosts = argv[1];
@@ -365,21 +493,23 @@ int main(int argc, char **argv)
 
     refuse_garbage();
     /* While a handle is open, nothing else passes for it: not the small numbers that a program takes for flags. */
-    CHECK_INT(ELECTION_OK, election_open("127.0.0.1:1", NULL, &handle));
+    CHECK_INT(ELECTION_OK, open_handle("127.0.0.1:1", NULL, &handle));
     refuse_garbage();
-    CHECK_INT(ELECTION_OK, election_close(handle));
+    CHECK_INT(ELECTION_OK, close_handle(handle));
     sentences();
     options();
+    tokens();
     hosts_and_result();
     closed_handles();
 
-    CHECK_INT(ELECTION_OK, election_open(hosts, NULL, &handle));
+    CHECK_INT(ELECTION_OK, open_handle(hosts, NULL, &handle));
     paths(handle);
+    times_and_roles(handle);
     snprintf(path, sizeof path, "%s/value", root);
     values(handle, path);
     snprintf(path, sizeof path, "%s/twice", root);
     twice_and_not_at_all(handle, path);
-    CHECK_INT(ELECTION_OK, election_close(handle));
+    CHECK_INT(ELECTION_OK, close_handle(handle));
     refuse_handle(handle);
     return 0;
 }

@@ -1,14 +1,12 @@
 /* What the header promises of callbacks, of threads and of signals.
  *
- *     callbacks HOSTS ROOT SESSION_TIMEOUT_MS [instrumented]
+ *     callbacks HOSTS ROOT SESSION_TIMEOUT_MS [manual] [instrumented]
  *
- * Under valgrind ("instrumented") the threads are valgrind's, so their number and signals are not looked at. */
+ * Under valgrind the threads are valgrind's, so their number and signals are not looked at. */
 
 #define _POSIX_C_SOURCE 200809L
 
 #include "life.h"
-
-static int is_instrumented;
 
 /* --- from inside a callback --------------------------------------------------------------------------------- */
 
@@ -21,6 +19,7 @@ static void everything(struct record *record, const struct heard *heard)
     struct path inner_path = at("inside/inner"), other_path = at("inside/other");
     CHECK_INT(1, ++depth);
     CHECK_INT(ELECTION_IN_CALLBACK, election_close(record->handle));
+    CHECK_INT(is_manual ? ELECTION_IN_CALLBACK : ELECTION_NOT_MANUAL, election_dispatch(record->handle, 1000));
     if (heard->role == ELECTION_MASTER) {
         CHECK_INT(1, election_is_master(record->handle, heard->path));
         CHECK_INT(ELECTION_ALREADY, stand(record, heard->path, ""));
@@ -33,7 +32,7 @@ static void everything(struct record *record, const struct heard *heard)
         record_init(&other_record, other);
         CHECK_INT(ELECTION_OK, stand(&other_record, other_path.text, "other"));
         CHECK(record_wait(&other_record, 1, 0));
-        CHECK_INT(ELECTION_OK, election_close(other));
+        CHECK_INT(ELECTION_OK, close_handle(other));
         CHECK_INT(1, record_freed(&other_record));
 
         CHECK_INT(ELECTION_OK, election_resign(record->handle, heard->path));
@@ -58,6 +57,13 @@ static void everything_at_free(struct record *record)
 
 static int is_seen_closing;
 
+static void no_member(const election_member_t *member, void *ctx)
+{
+    (void)member;
+    (void)ctx;
+    CHECK(!"a closed handle shows members");
+}
+
 /* The last words of a handle: nothing can be done with it any more. */
 static void after_the_end(struct record *record, const struct heard *heard)
 {
@@ -67,6 +73,11 @@ static void after_the_end(struct record *record, const struct heard *heard)
         CHECK_INT(ELECTION_BAD_HANDLE, watch(record, heard->path));
         CHECK_INT(ELECTION_BAD_HANDLE, election_resign(record->handle, heard->path));
         CHECK_INT(ELECTION_BAD_HANDLE, election_unwatch_master(record->handle, heard->path));
+        CHECK_INT(ELECTION_BAD_HANDLE, election_wait(record->handle, heard->path, ELECTION_MASTER, 1000));
+        CHECK_INT(ELECTION_BAD_HANDLE, election_fenced_delete(record->handle, heard->path, "/t", -1, 1000));
+        CHECK_INT(ELECTION_BAD_HANDLE, election_members(record->handle, heard->path, no_member, NULL, 1000));
+        CHECK_INT(ELECTION_BAD_HANDLE, election_fd(record->handle));
+        CHECK_INT(ELECTION_BAD_HANDLE, election_dispatch(record->handle, 0));
         CHECK_INT(ELECTION_IN_CALLBACK, election_close(record->handle));
         is_seen_closing = 1;
     }
@@ -97,7 +108,7 @@ static void inside_a_callback(void)
         sleep_ms(5);
     }
 
-    CHECK_INT(ELECTION_OK, election_close(handle));
+    CHECK_INT(ELECTION_OK, close_handle(handle));
     CHECK_INT(1, is_seen_closing);
     CHECK_INT(2, record_count(&outer));
     CHECK_INT(1, record_freed(&outer));
@@ -145,14 +156,14 @@ static void open_gate(void)
 }
 
 /* It takes three session timeouts, so the session is a short one here. A busy machine may then be cut off from the
- * server for a moment, and is_master honestly says no; but the session lives, and nobody else becomes master. */
+ * server for a moment; as long as that is over within the lease, nobody is told, and nobody hears a no. */
 static void a_callback_that_takes_long(void)
 {
     struct path path = at("long/steady"), blocked_path = at("long/blocked");
     int short_timeout_ms = session_timeout_ms / 3, times_asked = 0, times_master = 0;
     election_t *handle = open_with(hosts, short_timeout_ms), *rival = open_at(hosts);
     struct record steady, blocked, late, rival_record;
-    int64_t token, from, longest = 0, started_at, until;
+    int64_t token, from, longest = 0, started_at;
     record_init(&steady, handle);
     record_init(&blocked, handle);
     record_init(&late, handle);
@@ -183,27 +194,23 @@ static void a_callback_that_takes_long(void)
         times_master += election_is_master(handle, path.text) && election_is_master(handle, blocked_path.text);
         sleep_ms(20);
     }
-    CHECK(times_asked > 0 && times_master >= times_asked * 9 / 10);
+    CHECK_INT(times_asked, times_master);
+    CHECK(times_asked > 0);
     CHECK_INT(0, record_count(&late));
     CHECK_INT(1, record_count(&steady));
     CHECK_INT(1, record_count(&rival_record));
     CHECK_INT(token, rival_record.heard[0].token);
-    until = clock_ms() + PATIENCE_MS;
-    while (!election_is_master(handle, path.text)) {
-        CHECK(clock_ms() < until);
-        sleep_ms(5);
-    }
 
     open_gate();
     CHECK(record_wait(&blocked, 1, 0));
     CHECK_INT(ELECTION_OK, election_resign(handle, blocked_path.text));
     CHECK(record_wait(&blocked, 2, 1));
-    expect_end(&blocked, record_count(&blocked) - 1, blocked_path.text, ELECTION_REASON_RESIGNED, ELECTION_RESIGNED);
-    for (int i = 0; i < record_count(&steady); i++)
-        CHECK(steady.heard[i].role != ELECTION_MASTER || steady.heard[i].token == token);
-    CHECK_INT(ELECTION_OK, election_close(handle));
+    expect_end(&blocked, 1, blocked_path.text, ELECTION_REASON_RESIGNED, ELECTION_RESIGNED);
+    CHECK_INT(1, record_count(&steady));
+    CHECK_INT(ELECTION_OK, close_handle(handle));
+    expect_end(&steady, 1, path.text, ELECTION_REASON_CLOSED, ELECTION_CLOSING);
     CHECK(expect_master(&rival_record, 1, path.text)->token > token);
-    CHECK_INT(ELECTION_OK, election_close(rival));
+    CHECK_INT(ELECTION_OK, close_handle(rival));
     record_done(&steady);
     record_done(&blocked);
     record_done(&late);
@@ -214,7 +221,7 @@ static int is_close_over;
 
 static void *close_in_a_thread(void *handle)
 {
-    CHECK_INT(ELECTION_OK, election_close(handle));
+    CHECK_INT(ELECTION_OK, close_handle(handle));
     pthread_mutex_lock(&gate);
     is_close_over = 1;
     pthread_mutex_unlock(&gate);
@@ -344,7 +351,7 @@ static void closed_while_in_use(void)
         is_warm = crowd.rounds[0] > 50 && crowd.rounds[1] > 50 && crowd.rounds[2] > 50;
         pthread_mutex_unlock(&crowd.lock);
     }
-    CHECK_INT(ELECTION_OK, election_close(crowd.handle));
+    CHECK_INT(ELECTION_OK, close_handle(crowd.handle));
     for (int i = 0; i < 3; i++)
         CHECK_INT(0, pthread_join(threads[i], NULL));
     while (!is_all_freed) {
@@ -360,17 +367,19 @@ static void closed_while_in_use(void)
 
 /* --- threads and signals ------------------------------------------------------------------------------------ */
 
-static int signals_in_callback_are_blocked;
+static int is_signal_mask_seen;
 
 static void look_at_signals(struct record *record, const struct heard *heard)
 {
     sigset_t blocked;
     (void)record;
     (void)heard;
+    is_signal_mask_seen = 1;
+    if (is_manual) /* the thread is the program's own */
+        return;
     CHECK_INT(0, pthread_sigmask(SIG_SETMASK, NULL, &blocked));
     for (int number = 1; number < 32; number++)
         CHECK(number == SIGKILL || number == SIGSTOP || sigismember(&blocked, number) == 1);
-    signals_in_callback_are_blocked = 1;
 }
 
 static void threads_and_signals(void)
@@ -383,14 +392,14 @@ static void threads_and_signals(void)
     record.then = look_at_signals;
     CHECK_INT(ELECTION_OK, stand(&record, path.text, "me"));
     expect_master(&record, 0, path.text);
-    CHECK_INT(1, signals_in_callback_are_blocked);
+    CHECK_INT(1, is_signal_mask_seen);
     if (!is_instrumented) {
         int count = check_signals_and_count_threads();
         if (count > 4)
             fprintf(stderr, "one handle takes %d threads\n", count - 1);
         CHECK(count <= 4);
     }
-    CHECK_INT(ELECTION_OK, election_close(handle));
+    CHECK_INT(ELECTION_OK, close_handle(handle));
     record_done(&record);
 
     /* The caller's own mask is as it was. */
@@ -411,35 +420,35 @@ static void handles_leave_no_threads(void)
         handles[i] = open_at(hosts);
     CHECK(check_signals_and_count_threads() <= before + 5);
     for (int i = 0; i < 5; i++)
-        CHECK_INT(ELECTION_OK, election_close(handles[i]));
+        CHECK_INT(ELECTION_OK, close_handle(handles[i]));
     while (check_signals_and_count_threads() > before) {
         CHECK(clock_ms() < until);
         sleep_ms(10);
     }
 }
 
-static void check_handlers(void)
+typedef void handler(int);
+
+/* What a signal does; a program may have been started with some of them ignored. */
+static handler *handler_of(int number)
 {
-    for (int number = 1; number < 32; number++) {
-        struct sigaction action;
-        if (number == SIGALRM || sigaction(number, NULL, &action) != 0)
-            continue;
-        if (action.sa_handler != SIG_DFL)
-            fprintf(stderr, "signal %d has a handler\n", number);
-        CHECK(action.sa_handler == SIG_DFL);
-    }
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 ? action.sa_handler : SIG_DFL;
 }
 
 int main(int argc, char **argv)
 {
+    handler *handlers[32];
     read_arguments(argc, argv);
-    is_instrumented = argc > 4;
+    for (int number = 1; number < 32; number++)
+        handlers[number] = handler_of(number);
     threads_and_signals();
     inside_a_callback();
     closed_while_in_use();
     close_waits_for_a_callback_that_runs();
     a_callback_that_takes_long();
     handles_leave_no_threads();
-    check_handlers();
+    for (int number = 1; number < 32; number++)
+        CHECK(handler_of(number) == handlers[number]);
     return 0;
 }

@@ -1,4 +1,5 @@
-/* What the C programs of this folder share: checks that name their line, and a record of what callbacks heard.
+/* What the C programs of this folder share: checks that name their line, a record of what callbacks heard, and the two
+ * ways in which callbacks run: on the library's thread, and in a loop of the program's own with poll on election_fd.
  *
  * A program that succeeds says nothing at all. So whatever the library might print is noticed. */
 
@@ -6,6 +7,7 @@
 #define CHECK_H
 
 #include <dirent.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -245,6 +247,136 @@ static inline int record_wait(struct record *record, int count, int freed)
     came = record->count >= count && record->freed >= freed;
     pthread_mutex_unlock(&record->lock);
     return came;
+}
+
+/* --- the two ways ------------------------------------------------------------------------------------------- */
+
+/* The last arguments of a program: how it is to be run. "manual": callbacks run where the program dispatches them.
+ * "instrumented": by valgrind, whose threads and signals these then are, and which is slow. */
+static int is_manual, is_instrumented;
+
+/* Takes them off the arguments. */
+static inline int read_ways(int argc, char **argv)
+{
+    for (; argc > 1; argc--) {
+        if (strcmp(argv[argc - 1], "manual") == 0)
+            is_manual = 1;
+        else if (strcmp(argv[argc - 1], "instrumented") == 0)
+            is_instrumented = 1;
+        else
+            break;
+    }
+    return argc;
+}
+
+/* The loop of one handle: a thread that polls its descriptor and dispatches. A callback that blocks, or that waits for
+ * another handle's, holds up nobody else. */
+struct loop {
+    election_t *handle;
+    pthread_t thread;
+    int fd;
+    int is_used;
+    int is_over;
+};
+
+#define LOOPS_MAX 32
+static struct loop loops[LOOPS_MAX];
+static pthread_mutex_t loops_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static inline int loop_is_over(struct loop *loop)
+{
+    int is_over;
+    pthread_mutex_lock(&loops_lock);
+    is_over = loop->is_over;
+    pthread_mutex_unlock(&loops_lock);
+    return is_over;
+}
+
+static inline void *loop_run(void *ctx)
+{
+    struct loop *loop = ctx;
+    struct pollfd waiting = {loop->fd, POLLIN, 0};
+    sigset_t all;
+    sigfillset(&all);
+    CHECK_INT(0, pthread_sigmask(SIG_SETMASK, &all, NULL));
+    while (!loop_is_over(loop)) {
+        if (poll(&waiting, 1, 20) > 0) {
+            int told = election_dispatch(loop->handle, 0);
+            CHECK(told >= 0 || told == ELECTION_BAD_HANDLE);
+        }
+    }
+    return NULL;
+}
+
+/* Opens a handle in the way that the program was told. `options` may be NULL, as for election_open. */
+static inline int open_handle(const char *hosts, election_options_t *options, election_t **handle)
+{
+    election_options_t *ours = options != NULL ? options : election_options_new();
+    struct loop *loop = loops;
+    int rc;
+    if (is_manual)
+        CHECK_INT(ELECTION_OK, election_options_set_dispatch(ours, ELECTION_DISPATCH_MANUAL));
+    rc = election_open(hosts, ours, handle);
+    if (options == NULL)
+        election_options_free(ours);
+    if (rc != ELECTION_OK || !is_manual)
+        return rc;
+    pthread_mutex_lock(&loops_lock);
+    while (loop->is_used)
+        CHECK(++loop < loops + LOOPS_MAX);
+    loop->is_used = 1;
+    loop->is_over = 0;
+    loop->handle = *handle;
+    loop->fd = election_fd(*handle);
+    CHECK(loop->fd >= 0);
+    CHECK_INT(0, pthread_create(&loop->thread, NULL, loop_run, loop));
+    pthread_mutex_unlock(&loops_lock);
+    return rc;
+}
+
+/* Closes a handle; its loop is told before that its descriptor is not to be polled any more. */
+static inline int close_handle(election_t *handle)
+{
+    struct loop *loop = NULL;
+    int rc;
+    pthread_mutex_lock(&loops_lock);
+    for (int i = 0; i < LOOPS_MAX; i++)
+        if (loops[i].is_used && !loops[i].is_over && loops[i].handle == handle)
+            loop = &loops[i];
+    if (loop != NULL)
+        loop->is_over = 1;
+    pthread_mutex_unlock(&loops_lock);
+    rc = election_close(handle);
+    if (loop != NULL) {
+        CHECK_INT(0, pthread_join(loop->thread, NULL));
+        pthread_mutex_lock(&loops_lock);
+        loop->is_used = 0;
+        pthread_mutex_unlock(&loops_lock);
+    }
+    return rc;
+}
+
+/* The threads of this process by the name. */
+static inline int count_threads_named(const char *name)
+{
+    int count = 0;
+    struct dirent *entry;
+    DIR *tasks = opendir("/proc/self/task");
+    CHECK(tasks != NULL);
+    while ((entry = readdir(tasks)) != NULL) {
+        char path[300], line[64] = "";
+        FILE *comm;
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        comm = fopen(path, "r");
+        if (comm == NULL)
+            continue;
+        if (fgets(line, sizeof line, comm) != NULL)
+            line[strcspn(line, "\n")] = 0;
+        fclose(comm);
+        count += strcmp(line, name) == 0;
+    }
+    closedir(tasks);
+    return count;
 }
 
 /* The threads of this process but the main one must have every signal blocked that can be. Returns how many

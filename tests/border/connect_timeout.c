@@ -1,7 +1,7 @@
 /* Servers that cannot be reached: one that takes connections and never answers, one that is not there, and a name
  * that does not exist.
  *
- *     connect_timeout HOSTS ROOT
+ *     connect_timeout HOSTS ROOT [manual]
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -59,7 +59,7 @@ static void open_with_connect_timeout(const char *hosts)
     CHECK(options != NULL);
     CHECK_INT(ELECTION_OK, election_options_set_connect_timeout_ms(options, CONNECT_TIMEOUT_MS));
     from = clock_ms();
-    CHECK_INT(ELECTION_OPERATIONTIMEOUT, election_open(hosts, options, &handle));
+    CHECK_INT(ELECTION_OPERATIONTIMEOUT, open_handle(hosts, options, &handle));
     took = clock_ms() - from;
     if (took < CONNECT_TIMEOUT_MS - 50 || took >= 5000)
         fprintf(stderr, "%s: %lld ms\n", hosts, (long long)took);
@@ -79,9 +79,9 @@ static election_t *open_at_once(const char *hosts)
     CHECK_INT(ELECTION_OK, election_options_set_session_timeout_ms(options, 1000));
     for (int i = 0; i < 3; i++) {
         if (handle != NULL)
-            CHECK_INT(ELECTION_OK, election_close(handle));
+            CHECK_INT(ELECTION_OK, close_handle(handle));
         from = clock_ms();
-        CHECK_INT(ELECTION_OK, election_open(hosts, options, &handle));
+        CHECK_INT(ELECTION_OK, open_handle(hosts, options, &handle));
         took = clock_ms() - from;
         if (took < quickest)
             quickest = took;
@@ -91,6 +91,13 @@ static election_t *open_at_once(const char *hosts)
     CHECK(quickest < AT_ONCE_MS);
     election_options_free(options);
     return handle;
+}
+
+static void no_member(const election_member_t *member, void *ctx)
+{
+    (void)member;
+    (void)ctx;
+    CHECK(!"nobody can know a member");
 }
 
 static void in_the_background(const char *hosts)
@@ -114,6 +121,12 @@ static void in_the_background(const char *hosts)
     CHECK_INT(0, watches.heard[0].value_len);
     CHECK_INT(0, election_is_master(handle, "/stand"));
 
+    /* What asks a server, and what waits for a role, ends with a number of its own. */
+    CHECK_INT(ELECTION_OK, election_wait(handle, "/stand", ELECTION_UNKNOWN, 1));
+    CHECK_INT(ELECTION_OPERATIONTIMEOUT, election_wait(handle, "/stand", ELECTION_MASTER, 20));
+    CHECK_INT(ELECTION_CONNECTIONLOSS, election_members(handle, "/stand", no_member, NULL, PATIENCE_MS));
+    CHECK_INT(ELECTION_NOT_MASTER, election_fenced_delete(handle, "/stand", "/t", -1, PATIENCE_MS));
+
     /* It goes on being tried, and that is no news. */
     for (int i = 0; i < 100; i++) {
         CHECK_INT(0, election_is_master(handle, "/stand"));
@@ -128,7 +141,7 @@ static void in_the_background(const char *hosts)
     CHECK_INT(ELECTION_RESIGNED, stands.heard[1].rc);
     /* There never was a session that a server could confirm the end of. */
     from = clock_ms();
-    CHECK_INT(ELECTION_OK, election_close(handle));
+    CHECK_INT(ELECTION_OK, close_handle(handle));
     took = clock_ms() - from;
     if (took >= 3000)
         fprintf(stderr, "%s: close took %lld ms\n", hosts, (long long)took);
@@ -154,14 +167,14 @@ static void beside_a_living_one(const char *dead, const char *living, const char
         CHECK(options != NULL);
         CHECK_INT(ELECTION_OK, election_options_set_connect_timeout_ms(options, PATIENCE_MS));
         CHECK_INT(ELECTION_OK, election_options_set_session_timeout_ms(options, 2000));
-        CHECK_INT(ELECTION_OK, election_open(hosts, options, &handle));
+        CHECK_INT(ELECTION_OK, open_handle(hosts, options, &handle));
         election_options_free(options);
         record_init(&record, handle);
         snprintf(path, sizeof path, "%s/beside", root);
         CHECK_INT(ELECTION_OK, go_to_election(handle, path, NULL, 0, hear_role, &record, hear_free));
         CHECK(record_wait(&record, 1, 0));
         CHECK_INT(ELECTION_MASTER, record.heard[0].role);
-        CHECK_INT(ELECTION_OK, election_close(handle));
+        CHECK_INT(ELECTION_OK, close_handle(handle));
         CHECK_INT(2, record_count(&record));
         record_done(&record);
     }
@@ -171,8 +184,8 @@ int main(int argc, char **argv)
 {
     struct server silent = silent_server(), absent = absent_server();
     char both[160], named[64];
-    if (argc != 3) {
-        fprintf(stderr, "usage: %s HOSTS ROOT\n", argv[0]);
+    if (read_ways(argc, argv) != 3) {
+        fprintf(stderr, "usage: %s HOSTS ROOT [manual]\n", argv[0]);
         return 2;
     }
     give_up_after(120);

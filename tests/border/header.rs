@@ -39,6 +39,11 @@ impl Header {
             .collect()
     }
 
+    /// The names of all enums.
+    pub fn enums(&self) -> Vec<String> {
+        self.bodies("enum").map(|(name, _)| name).collect()
+    }
+
     /// The names of all enum constants.
     pub fn constants(&self) -> Vec<String> {
         let name = |constant: &str| constant.split('=').next().unwrap_or_default().trim().to_owned();
@@ -216,10 +221,12 @@ fn every_function_is_explained_in_words_that_exist() {
     }
 }
 
-/// The table of numbers in the programs that cannot include it.
+/// What programs that cannot include it have written down of it.
 #[test]
-fn python_has_the_same_numbers() {
+fn python_has_the_same_numbers_functions_and_structs() {
+    tools::demand("python3");
     let header = Header::read();
+    let has = |definition: &str| header.code.contains(definition);
     let python = std::fs::read_to_string(source("life.py")).expect("life.py is there");
     for (prefix, names) in [
         ("ELECTION_", "OK, CONNECTIONLOSS, NONODE, NODEEXISTS, CLOSING"),
@@ -231,7 +238,50 @@ fn python_has_the_same_numbers() {
         let values = values.unwrap_or_else(|| panic!("life.py has a line for {names}"));
         for (name, value) in names.split(", ").zip(values.split(", ")) {
             let definition = format!("{prefix}{name} = {value},");
-            assert!(header.code.contains(&definition), "life.py says {definition}");
+            assert!(has(&definition), "life.py says {definition}");
         }
     }
+
+    // The binding that people copy: all of it, and nothing that is not there.
+    let tell = "import election as e
+for kind, prefix in [(e.Role, ''), (e.Reason, 'REASON_'), (e.Rc, ''), (e.Recipe, 'RECIPE_'),
+                     (e.Lease, 'LEASE_'), (e.Dispatch, 'DISPATCH_')]:
+    for number in kind:
+        print('number', f'ELECTION_{prefix}{number.name}', int(number))
+for name, (_, arguments) in e._FUNCTIONS.items():
+    print('function', name, len(arguments))
+for name in ['election_event_t', 'election_master_t', 'election_member_t']:
+    print('struct', name, *[field for field, _ in getattr(e, name)._fields_])
+";
+    let mut command = Command::new("python3");
+    command.args(["-B", "-W", "error", "-X", "dev", "-c", tell]).current_dir(root().join("c_examples"));
+    let told = tools::run_command(command);
+    let mut numbers = BTreeSet::new();
+    let mut functions = BTreeSet::new();
+    let mut structs = Vec::new();
+    for line in told.lines() {
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            ["number", name, value] => {
+                assert!(has(&format!("{name} = {value},")), "election.py says {name} = {value}");
+                numbers.insert(name.to_owned());
+            }
+            ["function", name, arguments] => {
+                let text = header.code.split_once(&format!("{name}(")).unwrap_or_else(|| panic!("no {name}")).1;
+                let parameters = text.split_once(");").expect("a declaration ends").0;
+                let count = if parameters == "void" { 0 } else { parameters.split(',').count() };
+                assert_eq!(arguments, count.to_string(), "arguments of {name}");
+                functions.insert(name.to_owned());
+            }
+            ["struct", name, ref fields @ ..] => {
+                structs.push((name.to_owned(), fields.iter().map(|field| field.to_string()).collect::<Vec<_>>()));
+            }
+            _ => panic!("{line}"),
+        }
+    }
+    assert_eq!(numbers, header.constants().into_iter().collect());
+    assert_eq!(functions, header.functions());
+    let mut of_header = header.structs();
+    of_header.sort();
+    structs.sort();
+    assert_eq!(structs, of_header);
 }

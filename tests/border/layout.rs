@@ -37,6 +37,7 @@ fn figures_of_rust() -> Figures {
     let mut figures = Figures::new();
     figures_of_struct!(figures, election_event_t, size, path, role, reason, rc, value, value_len, token);
     figures_of_struct!(figures, election_master_t, size, path, rc, value, value_len, token, session_id, since_ms);
+    figures_of_struct!(figures, election_member_t, size, name, value, value_len, token, session_id, since_ms);
     figures_of_enum!(figures, election_role_t, ELECTION_UNKNOWN, ELECTION_SLAVE, ELECTION_MASTER);
     figures_of_enum!(
         figures,
@@ -50,7 +51,10 @@ fn figures_of_rust() -> Figures {
         ELECTION_REASON_BLOCKED,
         ELECTION_REASON_RESIGNED,
         ELECTION_REASON_CLOSED,
-        ELECTION_REASON_FAILED
+        ELECTION_REASON_FAILED,
+        ELECTION_REASON_LAPSED,
+        ELECTION_REASON_GRACE,
+        ELECTION_REASON_STRANGER
     );
     figures_of_enum!(
         figures,
@@ -62,8 +66,10 @@ fn figures_of_rust() -> Figures {
         ELECTION_BADARGUMENTS,
         ELECTION_NONODE,
         ELECTION_NOAUTH,
+        ELECTION_BADVERSION,
         ELECTION_NOCHILDRENFOREPHEMERALS,
         ELECTION_NODEEXISTS,
+        ELECTION_NOTEMPTY,
         ELECTION_SESSIONEXPIRED,
         ELECTION_INVALIDACL,
         ELECTION_AUTHFAILED,
@@ -78,14 +84,38 @@ fn figures_of_rust() -> Figures {
         ELECTION_BAD_VALUE,
         ELECTION_BAD_CALLBACK,
         ELECTION_BAD_RESULT,
+        ELECTION_BAD_RECIPE,
         ELECTION_ALREADY,
         ELECTION_NOT_THERE,
         ELECTION_IN_CALLBACK,
         ELECTION_NOT_EPHEMERAL,
         ELECTION_RESIGNED,
         ELECTION_NO_RESOURCES,
-        ELECTION_INTERNAL
+        ELECTION_INTERNAL,
+        ELECTION_LAPSED,
+        ELECTION_GRACE,
+        ELECTION_STRANGER,
+        ELECTION_NOT_MASTER,
+        ELECTION_STALE_TOKEN,
+        ELECTION_BAD_GRADE,
+        ELECTION_FORKED,
+        ELECTION_NOT_MANUAL,
+        ELECTION_BAD_ROLE,
+        ELECTION_BAD_DISPATCH,
+        ELECTION_BAD_VERIFIER
     );
+    figures_of_enum!(
+        figures,
+        election_recipe_t,
+        ELECTION_RECIPE_NODE,
+        ELECTION_RECIPE_QUEUE,
+        ELECTION_RECIPE_QUEUE_CURATOR_LOCK,
+        ELECTION_RECIPE_QUEUE_KAZOO,
+        ELECTION_RECIPE_QUEUE_ZOOKEEPER,
+        ELECTION_RECIPE_QUEUE_W
+    );
+    figures_of_enum!(figures, election_lease_grade_t, ELECTION_LEASE_COMMITTED, ELECTION_LEASE_ANSWERED);
+    figures_of_enum!(figures, election_dispatch_t, ELECTION_DISPATCH_THREAD, ELECTION_DISPATCH_MANUAL);
     figures.insert("ELECTION_PATH_MAX".into(), ELECTION_PATH_MAX as i64);
     figures.insert("ELECTION_VALUE_MAX".into(), ELECTION_VALUE_MAX as i64);
     figures
@@ -104,7 +134,7 @@ fn program_of_header(header: &Header) -> String {
             figure(&format!("offsetof {name}.{field}"), &format!("offsetof({name}, {field})"));
         }
     }
-    for name in ["election_role_t", "election_reason_t", "election_rc_t"] {
+    for name in header.enums() {
         figure(&format!("sizeof {name}"), &format!("sizeof({name})"));
     }
     for constant in header.constants() {

@@ -1,6 +1,6 @@
 /* The life of candidates and observers, as the header promises it.
  *
- *     life HOSTS ROOT SESSION_TIMEOUT_MS
+ *     life HOSTS ROOT SESSION_TIMEOUT_MS [manual]
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -70,7 +70,7 @@ static void one_after_the_other(void)
     CHECK_INT(second_token, master->token);
 
     /* All that the second handle is to hear it has heard when election_close returns. */
-    CHECK_INT(ELECTION_OK, election_close(second));
+    CHECK_INT(ELECTION_OK, close_handle(second));
     closed_at = clock_ms();
     CHECK_INT(3, record_count(&b));
     CHECK_INT(index + 1, record_count(&c));
@@ -101,7 +101,7 @@ static void one_after_the_other(void)
     CHECK_INT(ELECTION_NOT_THERE, election_unwatch_master(first, path.text));
     CHECK_INT(1, election_is_master(first, path.text));
 
-    CHECK_INT(ELECTION_OK, election_close(first));
+    CHECK_INT(ELECTION_OK, close_handle(first));
     expect_end(&again, 2, path.text, ELECTION_REASON_CLOSED, ELECTION_CLOSING);
     CHECK_INT(1, record_freed(&a));
     CHECK_INT(1, record_freed(&rest));
@@ -146,7 +146,7 @@ static void quick_changes_of_mind(void)
             CHECK_INT(ELECTION_MASTER, records[i].heard[0].role);
         record_done(&records[i]);
     }
-    CHECK_INT(ELECTION_OK, election_close(handle));
+    CHECK_INT(ELECTION_OK, close_handle(handle));
     expect_end(&records[QUICK - 1], 1, path.text, ELECTION_REASON_CLOSED, ELECTION_CLOSING);
     record_done(&records[QUICK - 1]);
 }
@@ -167,8 +167,8 @@ static void pass_value(const char *name, const void *value, size_t value_len)
     check_value(expect_slave(&b, 0, path.text), value_len == 0 ? "" : value, value_len);
     CHECK_INT(ELECTION_OK, watch(&c, path.text));
     expect_observed(&c, 0, &a.heard[0]);
-    CHECK_INT(ELECTION_OK, election_close(second));
-    CHECK_INT(ELECTION_OK, election_close(first));
+    CHECK_INT(ELECTION_OK, close_handle(second));
+    CHECK_INT(ELECTION_OK, close_handle(first));
     record_done(&a);
     record_done(&b);
     record_done(&c);
@@ -203,7 +203,7 @@ static void without_a_callback(void)
     CHECK_INT(0, election_is_master(handle, path.text));
     CHECK(record_wait(&record, 0, 1));
     CHECK_INT(ELECTION_OK, go_to_election(handle, path.text, NULL, 0, NULL, NULL, NULL));
-    CHECK_INT(ELECTION_OK, election_close(handle));
+    CHECK_INT(ELECTION_OK, close_handle(handle));
     CHECK_INT(1, record_freed(&record));
     CHECK_INT(0, record_count(&record));
     record_done(&record);
@@ -226,9 +226,9 @@ static void below_a_chroot(void)
     CHECK_INT(ELECTION_OK, stand(&b, path.text, "outside"));
     check_value(expect_slave(&b, 0, path.text), "inside", 6);
     CHECK_INT(a.heard[0].token, b.heard[0].token);
-    CHECK_INT(ELECTION_OK, election_close(inside));
+    CHECK_INT(ELECTION_OK, close_handle(inside));
     expect_master(&b, 1, path.text);
-    CHECK_INT(ELECTION_OK, election_close(outside));
+    CHECK_INT(ELECTION_OK, close_handle(outside));
     record_done(&a);
     record_done(&b);
 }

@@ -7,5 +7,6 @@ mod header;
 mod layout;
 mod library;
 mod programs;
+mod readme;
 mod symbols;
 mod tools;

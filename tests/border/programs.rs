@@ -12,7 +12,7 @@ use crate::library::{self, Link, Workshop};
 use crate::tools::{self, source};
 
 /// Longer than the programs give themselves.
-const LONGEST: Duration = Duration::from_secs(300);
+pub const LONGEST: Duration = Duration::from_secs(300);
 
 /// Long, so that a busy machine is not cut off from the server: the client gives a silent one up after 2/5 of it.
 const SESSION_TIMEOUT_MS: &str = "6000";
@@ -21,7 +21,7 @@ const SESSION_TIMEOUT_MS: &str = "6000";
 const SLOW_SESSION_TIMEOUT_MS: &str = "9000";
 
 /// One server for all tests that run at the same time; it goes with the last of them. Each has paths of its own.
-fn zookeeper() -> Arc<Ensemble> {
+pub fn zookeeper() -> Arc<Ensemble> {
     static SHARED: Mutex<Weak<Ensemble>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     shared.upgrade().unwrap_or_else(|| {
@@ -47,48 +47,101 @@ fn gcc(workshop: &Workshop, name: &str, link: Link) -> PathBuf {
 /// Memory that is read before it is written, after it is freed, or never freed. What the library has for the whole
 /// process (its I/O thread and what that holds) is reachable at the end, and no loss.
 fn valgrind(program: &Path) -> Command {
+    valgrind_with(&["--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"], program)
+}
+
+fn valgrind_with(options: &[&str], program: &Path) -> Command {
     tools::demand("valgrind");
     let mut command = Command::new("valgrind");
-    command.args([
-        "--quiet",
-        "--leak-check=full",
-        "--show-leak-kinds=definite",
-        "--errors-for-leak-kinds=definite",
-    ]);
-    command.args(["--error-exitcode=99", "--fair-sched=yes"]).arg(program);
+    command.args(["--quiet", "--error-exitcode=99", "--fair-sched=yes"]).args(options).arg(program);
     command
+}
+
+/// The ways of `check.h` in which a program is run: who runs its callbacks, and whether it is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Callbacks on the library's thread.
+    Thread,
+    /// Callbacks in a loop of the program's own, with poll on election_fd.
+    Manual,
+    ThreadUnderValgrind,
+    ManualUnderValgrind,
+}
+
+impl Way {
+    fn is_instrumented(self) -> bool {
+        matches!(self, Way::ThreadUnderValgrind | Way::ManualUnderValgrind)
+    }
+
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Way::Thread => &[],
+            Way::Manual => &["manual"],
+            Way::ThreadUnderValgrind => &["instrumented"],
+            Way::ManualUnderValgrind => &["manual", "instrumented"],
+        }
+    }
+
+    /// A program with the arguments that it is given, and a root of its own.
+    fn command(self, program: &Path, zookeeper: &Ensemble, more: &[&str]) -> Command {
+        let stem = program.file_stem().expect("a program has a name").to_string_lossy();
+        let root = format!("/{stem}-{self:?}");
+        let mut command = if self.is_instrumented() { valgrind(program) } else { Command::new(program) };
+        command.arg(zookeeper.hosts()).arg(root).args(more).args(self.arguments());
+        command
+    }
+}
+
+/// Runs a program that takes the hosts and a root.
+#[track_caller]
+fn call(name: &str, way: Way) {
+    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
+    succeed(way.command(&gcc(&workshop, name, Link::Shared), &zookeeper, &[]));
+}
+
+/// Runs a program that takes a session timeout besides.
+#[track_caller]
+fn live(name: &str, way: Way, link: Link) {
+    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
+    let timeout = if way.is_instrumented() { SLOW_SESSION_TIMEOUT_MS } else { SESSION_TIMEOUT_MS };
+    succeed(way.command(&gcc(&workshop, name, link), &zookeeper, &[timeout]));
+}
+
+/// Runs a Python program of this folder; a warning is a failure.
+#[track_caller]
+fn python(name: &str) {
+    tools::demand("python3");
+    let zookeeper = zookeeper();
+    let mut program = Command::new("python3");
+    // No __pycache__ beside the sources.
+    program.args(["-B", "-W", "error", "-X", "dev"]).arg(source(name)).arg(library::shared());
+    program.args([&zookeeper.hosts(), &format!("/{name}"), SESSION_TIMEOUT_MS]);
+    succeed(program);
 }
 
 #[test]
 fn bad_input() {
-    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
-    let mut program = Command::new(gcc(&workshop, "bad_input.c", Link::Shared));
-    program.args([&zookeeper.hosts(), "/bad-input"]);
-    succeed(program);
+    call("bad_input.c", Way::Thread);
+}
+
+#[test]
+fn bad_input_in_a_loop() {
+    call("bad_input.c", Way::Manual);
 }
 
 #[test]
 fn bad_input_under_valgrind() {
-    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
-    let mut program = valgrind(&gcc(&workshop, "bad_input.c", Link::Shared));
-    program.args([&zookeeper.hosts(), "/bad-input-valgrind"]);
-    succeed(program);
+    call("bad_input.c", Way::ThreadUnderValgrind);
 }
 
 #[test]
 fn connect_timeout() {
-    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
-    let mut program = Command::new(gcc(&workshop, "connect_timeout.c", Link::Shared));
-    program.args([&zookeeper.hosts(), "/connect-timeout"]);
-    succeed(program);
+    call("connect_timeout.c", Way::Thread);
 }
 
 #[test]
-fn life_in_c() {
-    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
-    let mut program = Command::new(gcc(&workshop, "life.c", Link::Shared));
-    program.args([&zookeeper.hosts(), "/life", SESSION_TIMEOUT_MS]);
-    succeed(program);
+fn connect_timeout_in_a_loop() {
+    call("connect_timeout.c", Way::Manual);
 }
 
 #[test]
@@ -97,33 +150,53 @@ fn life_in_c_linked_statically() {
     let program = gcc(&workshop, "life.c", Link::Static);
     let dynamic = tools::run("readelf", ["-d".as_ref(), program.as_os_str()]);
     assert!(!dynamic.contains("libelection"), "the library is in the program itself:\n{dynamic}");
-    let mut program = Command::new(program);
-    program.args([&zookeeper.hosts(), "/life-static", SESSION_TIMEOUT_MS]);
+    succeed(Way::Thread.command(&program, &zookeeper, &[SESSION_TIMEOUT_MS]));
+}
+
+/// A child has the memory of threads that it has not: lost, and no leak.
+#[test]
+fn fork_under_valgrind() {
+    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
+    let mut program = valgrind_with(&["--leak-check=no"], &gcc(&workshop, "fork.c", Link::Shared));
+    program.args([&zookeeper.hosts(), "/fork-valgrind", SLOW_SESSION_TIMEOUT_MS, "instrumented"]);
     succeed(program);
 }
 
+/// A server of its own, which the program stops and lets go on.
 #[test]
-fn life_in_c_under_valgrind() {
-    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
-    let mut program = valgrind(&gcc(&workshop, "life.c", Link::Shared));
-    program.args([&zookeeper.hosts(), "/life-valgrind", SLOW_SESSION_TIMEOUT_MS]);
-    succeed(program);
+fn frozen() {
+    let (workshop, zookeeper) = (Workshop::new(), Ensemble::start(1));
+    let server = zookeeper.pid(0).expect("the server runs").to_string();
+    let program = gcc(&workshop, "frozen.c", Link::Shared);
+    for way in [Way::Thread, Way::Manual] {
+        succeed(way.command(&program, &zookeeper, &[SESSION_TIMEOUT_MS, &server]));
+    }
 }
 
-#[test]
-fn callbacks() {
-    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
-    let mut program = Command::new(gcc(&workshop, "callbacks.c", Link::Shared));
-    program.args([&zookeeper.hosts(), "/callbacks", SESSION_TIMEOUT_MS]);
-    succeed(program);
+/// The programs that live through elections, in each way.
+macro_rules! lives {
+    ($($module:ident: $program:literal, $($test:ident: $way:ident),+;)+) => {
+        $(mod $module {
+            use super::*;
+            $(#[test]
+            fn $test() {
+                live($program, Way::$way, Link::Shared);
+            })+
+        })+
+    };
 }
 
-#[test]
-fn callbacks_under_valgrind() {
-    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
-    let mut program = valgrind(&gcc(&workshop, "callbacks.c", Link::Shared));
-    program.args([&zookeeper.hosts(), "/callbacks-valgrind", SLOW_SESSION_TIMEOUT_MS, "instrumented"]);
-    succeed(program);
+lives! {
+    life: "life.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    callbacks: "callbacks.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind,
+        manual_valgrind: ManualUnderValgrind;
+    dispatch: "dispatch.c", itself: Thread, valgrind: ThreadUnderValgrind;
+    wait: "wait.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
+    members: "members.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
+    fence: "fence.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
+    recipe: "recipe.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
+    lease: "lease.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    fork: "fork.c", thread: Thread, manual: Manual;
 }
 
 #[test]
@@ -139,13 +212,17 @@ fn life_in_cpp() {
 
 #[test]
 fn life_in_python() {
-    tools::demand("python3");
-    let zookeeper = zookeeper();
-    let mut program = Command::new("python3");
-    // No __pycache__ beside the sources.
-    program.arg("-B").arg(source("life.py")).arg(library::shared());
-    program.args([&zookeeper.hosts(), "/life-python", SESSION_TIMEOUT_MS]);
-    succeed(program);
+    python("life.py");
+}
+
+#[test]
+fn asyncio() {
+    python("aio.py");
+}
+
+#[test]
+fn fork_in_python() {
+    python("fork.py");
 }
 
 #[test]

@@ -59,6 +59,13 @@ fn each_exported_function_is_guarded() {
     // Nothing in these two can panic: they return static strings.
     let unguarded: BTreeSet<&str> = ["election_version", "election_strerror"].into();
     for (function, body) in &bodies {
+        // To be nothing but a call of another function of the header is to be guarded by that one.
+        let other = body.strip_prefix("unsafe { ").and_then(|call| call.split_once('('));
+        if other
+            .is_some_and(|(other, rest)| bodies.contains_key(other) && rest.ends_with(") }") && other != function)
+        {
+            continue;
+        }
         let is_guarded = (body.starts_with("guard(") || body.starts_with("answer(")) && body.ends_with(')');
         assert!(
             is_guarded || unguarded.contains(function.as_str()),

@@ -1,0 +1,108 @@
+"""After a fork, as Python's multiprocessing makes it: the child's handle is inert, the parent's undisturbed.
+
+    fork.py LIBRARY HOSTS ROOT SESSION_TIMEOUT_MS
+"""
+
+import multiprocessing
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "c_examples"))
+
+from election import Election, ElectionError, Rc, Role, load  # noqa: E402
+
+PATIENCE_MS = 30_000
+
+
+def check(holds, what=""):
+    if not holds:
+        caller = sys._getframe(1)
+        raise SystemExit(f"{caller.f_code.co_filename}:{caller.f_lineno}: does not hold {what}")
+
+
+def check_forked(call, *arguments):
+    try:
+        call(*arguments)
+    except ElectionError as error:
+        check(error.rc is Rc.FORKED, error.rc)
+    else:
+        check(False, call)
+
+
+def child(election, library, hosts, path):
+    """Tries everything; ends by sys.exit or by falling off the end, as it comes."""
+    check(not election.is_master(path))
+    check(election.lease(path) is None)
+    check_forked(election.go_to_election, path, b"child", print)
+    check_forked(election.resign, path)
+    check_forked(election.watch_master, path, print)
+    check_forked(election.unwatch_master, path)
+    check_forked(election.wait, path, Role.MASTER, PATIENCE_MS)
+    check_forked(election.members, path)
+    check_forked(election.fenced_create, path, path + "-target")
+    check_forked(election.fenced_set, path, path, b"child")
+    check_forked(election.fenced_delete, path, path)
+    check_forked(election.fileno)
+    check_forked(election.dispatch)
+    check_forked(lambda: Election(hosts, library=library))
+    check(not election.close())
+
+
+def later(library, hosts, path, session_timeout_ms, connection):
+    """A child that was forked before anything was opened."""
+    with Election(hosts, session_timeout_ms, PATIENCE_MS, library=library) as election:
+        election.go_to_election(path, b"child")
+        election.wait(path, Role.MASTER, PATIENCE_MS)
+        connection.send(election.lease(path).token)
+        connection.recv()
+        check(election.is_master(path))
+
+
+def live(library, hosts, path, session_timeout_ms):
+    fork = multiprocessing.get_context("fork")
+
+    # Fork first, open later: each has its own.
+    here, there = fork.Pipe()
+    first = fork.Process(target=later, args=(library, hosts, path + "-later", session_timeout_ms, there))
+    first.start()
+    with Election(hosts, session_timeout_ms, PATIENCE_MS, library=library) as election:
+        token = here.recv()
+        election.go_to_election(path + "-later", b"parent")
+        election.wait(path + "-later", Role.SLAVE, PATIENCE_MS)
+        here.send("go on")
+        election.wait(path + "-later", Role.MASTER, PATIENCE_MS)
+        check(election.lease(path + "-later").token > token)
+        first.join()
+        check(first.exitcode == 0, first.exitcode)
+
+    # Open first: the children have nothing of it.
+    events = []
+    with Election(hosts, session_timeout_ms, PATIENCE_MS, library=library) as election:
+        election.go_to_election(path, b"parent", events.append)
+        election.wait(path, Role.MASTER, PATIENCE_MS)
+        token = election.lease(path).token
+        children = [fork.Process(target=child, args=(election, library, hosts, path)) for _ in range(3)]
+        for process in children:
+            process.start()
+        for process in children:
+            process.join()
+            check(process.exitcode == 0, process.exitcode)
+        # One that leaves as a program does: `with` and atexit run in the child, too.
+        pid = os.fork()
+        if pid == 0:
+            sys.exit(0)
+        check(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0)
+        until = time.monotonic() + session_timeout_ms * 1.5 / 1000
+        while time.monotonic() < until:
+            check(election.lease(path).token == token)
+            time.sleep(0.01)
+        check([event.role for event in events] == [Role.MASTER], events)
+        check([member.value for member in election.members(path)] == [b"parent"])
+    check(len(events) == 2, events)
+
+
+if __name__ == "__main__":
+    library, hosts, root, session_timeout_ms = sys.argv[1:]
+    live(load(library), hosts, root + "/fork-python", int(session_timeout_ms))
