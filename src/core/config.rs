@@ -63,7 +63,7 @@ pub enum Rule {
     CommittedProof,
     /// Lease: clocks may differ by 1 %.
     ClockRate,
-    /// Lease: requests of an earlier connection do not count.
+    /// Lease: a resumption counts from what was answered before it, not from when we heard of it.
     OneConnection,
     /// Lease: once it has run out, that mastership is over for good.
     LapseIsFinal,

@@ -65,11 +65,12 @@ impl Lease {
     /// The session was resumed on a new connection. It was asked for after the last answer on the former one
     /// had come, and so after that request had been sent.
     pub fn resumed(&mut self, now: Time) {
-        if self.config.keeps(Rule::OneConnection) {
-            self.connected_at = now;
-            self.opened = self.answered.back().copied().or(self.opened);
-            self.answered.clear();
-        }
+        self.connected_at = now;
+        self.opened = match self.config.keeps(Rule::OneConnection) {
+            true => self.answered.back().copied().or(self.opened),
+            false => Some(now),
+        };
+        self.answered.clear();
     }
 
     /// The session is over.

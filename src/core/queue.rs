@@ -256,7 +256,14 @@ impl Recipe for Queue {
                     self.forget_own();
                     self.rejoin(now, desk);
                 }
-                _ => self.failed(now, desk),
+                _ => {
+                    // Without a GUID the name may be another's by the time we ask again.
+                    if !self.dialect.has_guid() {
+                        self.own = None;
+                        self.may_have_joined = true;
+                    }
+                    self.failed(now, desk);
+                }
             },
 
             (_, Input::Reply(request, reply)) if self.own_watch == Some(request) => match reply {
@@ -383,8 +390,9 @@ impl Queue {
                 self.state = State::Confirming(desk.submit(op), path);
             }
             None => {
-                // The create was not carried out, and now never will be.
+                // Nothing of ours is there, and no create of ours is under way any more.
                 self.may_have_joined = false;
+                self.disowned = false;
                 self.ask(desk);
             }
         }
