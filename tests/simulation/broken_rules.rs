@@ -1,0 +1,59 @@
+//! Shows that the simulation bites: with any rule of the core broken, it finds a violation. Which seed finds it,
+//! and what it finds, stands in broken_rules.txt; `BLESS=1` writes that anew.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use election::core::Rule;
+
+use crate::campaign::quietly;
+use crate::number;
+use crate::run::run;
+
+/// As many as `make test` plays.
+const SEEDS: u64 = 20_000;
+
+fn table() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests", "simulation", "broken_rules.txt"].iter().collect()
+}
+
+fn line(rule: Rule, seed: u64, property: &str) -> String {
+    format!("{:<24} {seed:>6}  {property}\n", format!("{rule:?}"))
+}
+
+/// The first seed that finds the broken rule.
+fn catch(rule: Rule, seeds: u64) -> Option<(u64, &'static str)> {
+    (0..seeds).find_map(|seed| run(seed, Some(rule), false).violation.map(|violation| (seed, violation.property)))
+}
+
+#[test]
+fn every_broken_rule_is_found() {
+    let expected = std::fs::read_to_string(table()).unwrap_or_default();
+    let mut found = String::from("# rule, the first seed that finds it broken, and what is violated then\n");
+    let mut missed = Vec::new();
+    quietly(|| {
+        for rule in Rule::ALL {
+            let mut words =
+                expected.lines().find_map(|line| line.strip_prefix(&format!("{rule:?} "))).unwrap_or("");
+            words = words.trim();
+            let seed = words.split_whitespace().next().and_then(|seed| seed.parse().ok());
+            let caught = match seed {
+                _ if number("BLESS").is_some() => catch(rule, number("SEEDS").unwrap_or(SEEDS)),
+                Some(seed) => run(seed, Some(rule), false).violation.map(|violation| (seed, violation.property)),
+                None => None,
+            };
+            match caught {
+                Some((seed, property)) => found.push_str(&line(rule, seed, property)),
+                None => missed.push(rule),
+            }
+        }
+    });
+    if number("BLESS").is_some() {
+        for rule in &missed {
+            let _ = writeln!(found, "{rule:?} is not found");
+        }
+        std::fs::write(table(), &found).expect("the table can be written");
+    }
+    assert!(missed.is_empty(), "broken and not found: {missed:?}");
+    assert_eq!(expected, found, "BLESS=1 cargo test --release --test simulation every_broken writes it anew");
+}

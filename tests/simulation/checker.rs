@@ -1,0 +1,243 @@
+//! What must be true: at every moment at most one master believes at a path, tokens only rise, a mastership that
+//! has lapsed does not come back, and callbacks pair up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use election::core::{Event, Master, PartyId, Reason, Role, Time};
+
+use crate::clock::Ns;
+use crate::plan::Plan;
+use crate::say;
+use crate::world::World;
+
+#[derive(Clone, Debug)]
+pub struct Violation {
+    pub property: &'static str,
+    pub detail: String,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Belief {
+    token: Option<i64>,
+    /// The token that the clock has ended: never to be believed again.
+    lapsed: Option<i64>,
+}
+
+/// What a party of some process has heard.
+struct Heard {
+    path: usize,
+    process: usize,
+    master: Option<i64>,
+    last_token: i64,
+    last_end: Option<Reason>,
+    dismissed: bool,
+    seen: Option<Master>,
+}
+
+pub struct Checker {
+    violation: Option<Violation>,
+    beliefs: Vec<Vec<Belief>>,
+    parties: BTreeMap<PartyId, Heard>,
+    highest: Vec<i64>,
+    committed: i64,
+    /// The tokens of znodes that an operator has deleted: until their masters hear of it, there may be others.
+    pub deleted: BTreeSet<i64>,
+    pub masterships: u64,
+    pub lapses: u64,
+    /// Since when nobody believes at a path, and the longest such time.
+    vacant_since: Vec<Option<Ns>>,
+    pub longest_vacancy: Ns,
+}
+
+impl Checker {
+    pub fn new(plan: &Plan) -> Checker {
+        Checker {
+            violation: None,
+            beliefs: vec![vec![Belief::default(); plan.paths.len()]; plan.processes],
+            parties: BTreeMap::new(),
+            highest: vec![0; plan.paths.len()],
+            committed: 0,
+            deleted: BTreeSet::new(),
+            masterships: 0,
+            lapses: 0,
+            vacant_since: vec![Some(0); plan.paths.len()],
+            longest_vacancy: 0,
+        }
+    }
+
+    pub fn failed(&self) -> bool {
+        self.violation.is_some()
+    }
+
+    pub fn take_violation(&mut self) -> Option<Violation> {
+        self.violation.take()
+    }
+
+    pub fn violated(&mut self, property: &'static str, detail: String) {
+        self.violation.get_or_insert(Violation { property, detail });
+    }
+
+    /// Whether this is the first server to commit a transaction.
+    pub fn committed(&mut self, zxid: i64) -> bool {
+        let first = zxid > self.committed;
+        self.committed = self.committed.max(zxid);
+        first
+    }
+
+    pub fn forget_process(&mut self, process: usize) {
+        self.beliefs[process].fill(Belief::default());
+        self.parties.retain(|_, heard| heard.process != process);
+    }
+
+    pub fn stands(&mut self, id: PartyId, process: usize, path: usize) {
+        let (master, last_end, seen) = (None, None, None);
+        self.parties.insert(id, Heard { path, process, master, last_token: 0, last_end, dismissed: false, seen });
+    }
+
+    pub fn observes(&mut self, id: PartyId) {
+        self.stands(id, usize::MAX, 0);
+    }
+
+    pub fn observed(&self, id: PartyId) -> Option<&Master> {
+        self.parties.get(&id)?.seen.as_ref()
+    }
+
+    pub fn told_role(&mut self, id: PartyId, event: &Event) {
+        let Some(heard) = self.parties.get_mut(&id) else { return };
+        let mut wrong = None;
+        if heard.dismissed {
+            wrong = Some(("nothing after the end", format!("{id:?} heard {event:?}")));
+        }
+        match event.role {
+            Role::Master => {
+                let again = heard.last_token == event.token && heard.last_end != Some(Reason::Lapsed);
+                if let Some(former) = heard.master.replace(event.token) {
+                    wrong = Some(("callbacks pair up", format!("{id:?} master twice: {former:x}, {event:?}")));
+                } else if event.token <= self.highest[heard.path] && !again && !self.deleted.contains(&event.token)
+                {
+                    let highest = self.highest[heard.path];
+                    wrong = Some(("tokens rise", format!("{id:?} has {:x} after {highest:x}", event.token)));
+                }
+                heard.last_token = event.token;
+                self.highest[heard.path] = self.highest[heard.path].max(event.token);
+            }
+            _ => {
+                if heard.master.take().is_some() {
+                    heard.last_end = Some(event.reason);
+                }
+            }
+        }
+        if let Some((property, detail)) = wrong {
+            self.violated(property, detail);
+        }
+    }
+
+    pub fn told_master(&mut self, id: PartyId, master: &Master) {
+        let Some(heard) = self.parties.get_mut(&id) else { return };
+        heard.seen = Some(master.clone());
+        if heard.dismissed {
+            self.violated("nothing after the end", format!("{id:?} heard {master:?}"));
+        }
+    }
+
+    pub fn dismissed(&mut self, id: PartyId) {
+        let Some(heard) = self.parties.get_mut(&id) else { return };
+        let wrong = heard.dismissed || heard.master.is_some();
+        heard.dismissed = true;
+        if wrong {
+            self.violated("callbacks pair up", format!("{id:?} dismissed as master, or twice"));
+        }
+    }
+}
+
+impl World {
+    pub fn token_of(&self, process: usize, path: usize) -> Option<i64> {
+        let it = &self.processes[process];
+        let now = Time(self.local(process));
+        it.alive.then(|| it.core.master_token(now, &self.plan.paths[path])).flatten()
+    }
+
+    /// Who believes to be master at a path.
+    pub fn believers(&self, path: usize) -> Vec<(usize, i64)> {
+        let believer = |process| Some((process, self.token_of(process, path)?));
+        (0..self.processes.len()).filter_map(believer).collect()
+    }
+
+    /// Before a process hears anything: has the clock ended what it believed?
+    pub fn check_before(&mut self, process: usize) {
+        for path in 0..self.plan.paths.len() {
+            let believed = self.checker.beliefs[process][path].token;
+            if believed.is_some() && self.token_of(process, path) != believed {
+                say!(self, "process {process} believes no longer at {}: its time is over", self.plan.paths[path]);
+                self.checker.beliefs[process][path] = Belief { token: None, lapsed: believed };
+                self.checker.lapses += 1;
+                self.note_vacancy(path);
+            }
+        }
+    }
+
+    /// After it has heard something: whoever begins to believe is alone. (Nobody begins to believe but by an
+    /// event of its own, so that looking then is looking always.)
+    pub fn check_after(&mut self, process: usize) {
+        for path in 0..self.plan.paths.len() {
+            let token = self.token_of(process, path);
+            let belief = &mut self.checker.beliefs[process][path];
+            let former = std::mem::replace(&mut belief.token, token);
+            let lapsed = belief.lapsed;
+            let Some(token) = token.filter(|_| token != former) else {
+                if former.is_some() && token.is_none() {
+                    say!(self, "process {process} believes no longer at {}", self.plan.paths[path]);
+                    self.note_vacancy(path);
+                }
+                continue;
+            };
+            say!(self, "process {process} believes at {} with token {token:x}", self.plan.paths[path]);
+            if lapsed == Some(token) {
+                let detail = format!("process {process} believes in {token:x} again");
+                self.checker.violated("a lapse is final", detail);
+            }
+            self.checker.masterships += 1;
+            if let Some(since) = self.checker.vacant_since[path].take() {
+                self.checker.longest_vacancy = self.checker.longest_vacancy.max(self.now - since);
+            }
+            let exempt = |token: &i64| self.checker.deleted.contains(token);
+            let others =
+                self.believers(path).into_iter().filter(|(other, token)| *other != process && !exempt(token));
+            if let (Some((other, theirs)), false) = (others.into_iter().next(), exempt(&token)) {
+                let detail = format!(
+                    "processes {other} (token {theirs:x}) and {process} (token {token:x}) at {}",
+                    self.plan.paths[path]
+                );
+                self.checker.violated("never two masters", detail);
+            }
+            if self.plan.ambush && self.faults_on {
+                let delay = match self.rng.below(3) {
+                    0 => 0,
+                    1 => self.rng.below(self.plan.tick / 2),
+                    _ => self.rng.below(self.plan.timeout),
+                };
+                self.plan_in(delay, crate::messages::Happening::Ambush(process));
+            }
+        }
+    }
+
+    /// A delete has met a znode of another session. ZooKeeper cannot check whose a znode is; as long as nobody
+    /// else deletes what is ours, it is ours. Where an operator does, this is a part of what the operator did.
+    pub fn foreign_delete(&mut self, token: i64) {
+        if self.faults_on && !self.plan.faults.contains(&crate::plan::Fault::Delete) {
+            self.checker.violated("only our own is deleted", format!("{token:x} is another's"));
+        }
+        self.checker.deleted.insert(token);
+        self.stats.foreign_deletes += 1;
+    }
+
+    pub fn believes(&self, process: usize) -> bool {
+        self.checker.beliefs[process].iter().any(|belief| belief.token.is_some())
+    }
+
+    fn note_vacancy(&mut self, path: usize) {
+        if self.believers(path).is_empty() {
+            self.checker.vacant_since[path].get_or_insert(self.now);
+        }
+    }
+}

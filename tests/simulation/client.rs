@@ -1,0 +1,307 @@
+//! A client of ZooKeeper, as the driver sees `zookeeper-client`: one session, which finds its way from server to
+//! server by itself; requests answered in their order, or by "nobody knows" when the connection breaks; one-shot
+//! watches that are set again on the next server.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use election::core::{rc, Op, Reply, RequestId, SessionId};
+
+use crate::clock::{Ns, MS};
+use crate::messages::{ClientMsg, ConnId, Happening, ServerMsg, WatchKind};
+use crate::plan::Plan;
+use crate::process::Input;
+use crate::say;
+use crate::server::watch_of;
+use crate::world::World;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// The client is closed, or the process is dead.
+    Off,
+    /// Between two rounds through the servers.
+    Waiting,
+    Connecting(ConnId),
+    Up(ConnId),
+}
+
+pub struct Client {
+    pub link: Link,
+    /// 0: none yet.
+    pub session: i64,
+    timeout: Ns,
+    last_zxid: i64,
+    /// All on the process's clock: when the round began that opened the session, when something was last heard
+    /// and sent, and when to do something.
+    asked_at: u64,
+    heard_at: u64,
+    sent_at: u64,
+    deadline: u64,
+    order: Vec<usize>,
+    rounds: u32,
+    requests: VecDeque<(RequestId, Op)>,
+    watches: BTreeMap<(WatchKind, Arc<str>), Vec<RequestId>>,
+    /// The timer that is planned, and for when.
+    timer: (u32, Ns),
+}
+
+impl Client {
+    pub fn new(plan: &Plan) -> Client {
+        Client {
+            link: Link::Off,
+            session: 0,
+            timeout: plan.timeout,
+            last_zxid: 0,
+            asked_at: 0,
+            heard_at: 0,
+            sent_at: 0,
+            deadline: 0,
+            order: Vec::new(),
+            rounds: 0,
+            requests: VecDeque::new(),
+            watches: BTreeMap::new(),
+            timer: (0, 0),
+        }
+    }
+
+    pub fn is_connected(&self) -> bool {
+        matches!(self.link, Link::Up(_))
+    }
+
+    pub fn unwatch(&mut self, request: RequestId) {
+        self.watches.retain(|_, requests| {
+            requests.retain(|other| *other != request);
+            !requests.is_empty()
+        });
+    }
+}
+
+impl World {
+    fn client(&mut self, process: usize) -> &mut Client {
+        &mut self.processes[process].client
+    }
+
+    /// A session from the beginning: nothing is left of the former.
+    pub fn client_restarts(&mut self, process: usize) {
+        self.close_conn(process);
+        let client = self.client(process);
+        client.session = 0;
+        client.last_zxid = 0;
+        client.rounds = 0;
+        client.requests.clear();
+        client.watches.clear();
+        self.begin_round(process);
+    }
+
+    fn begin_round(&mut self, process: usize) {
+        let mut order: Vec<_> = (0..self.plan.servers).collect();
+        for at in (1..order.len()).rev() {
+            order.swap(at, self.rng.below(at as u64 + 1) as usize);
+        }
+        let now = self.local(process);
+        let client = self.client(process);
+        client.order = order;
+        client.asked_at = now;
+        self.try_server(process);
+    }
+
+    fn try_server(&mut self, process: usize) {
+        let now = self.local(process);
+        let client = self.client(process);
+        if client.session != 0 && now >= client.heard_at + client.timeout / 5 * 7 {
+            say!(self, "process {process} gives its session up");
+            return self.session_over(process);
+        }
+        match client.order.pop() {
+            Some(server) => {
+                let conn = self.connect(process, server);
+                let client = self.client(process);
+                client.link = Link::Connecting(conn);
+                client.deadline = now + client.timeout / 5;
+                let (session, last_zxid, timeout) = (client.session, client.last_zxid, client.timeout);
+                self.send_up(conn, ClientMsg::Connect { session, last_zxid, timeout });
+                self.asks(process, 60);
+            }
+            None => {
+                client.link = Link::Waiting;
+                client.rounds += 1;
+                let wait = match client.session {
+                    0 => ((25 * MS) << client.rounds.min(5)).min(500 * MS),
+                    _ => MS << client.rounds.min(20),
+                };
+                client.deadline = now + wait;
+                if client.session == 0 {
+                    self.drive(process, Input::Suspended(rc::CONNECTION_LOSS));
+                }
+            }
+        }
+        self.plan_client_timer(process);
+    }
+
+    fn plan_client_timer(&mut self, process: usize) {
+        let clock = self.processes[process].clock;
+        let client = &self.processes[process].client;
+        let deadline = match client.link {
+            Link::Off => return,
+            Link::Up(_) => (client.heard_at + client.timeout / 5 * 2).min(client.sent_at + client.timeout / 5),
+            _ if client.session != 0 => client.deadline.min(client.heard_at + client.timeout / 5 * 7),
+            _ => client.deadline,
+        };
+        let at = clock.when(deadline).max(self.now) + self.rng.below(self.plan.jitter + 1);
+        let (_, planned) = client.timer;
+        if planned < self.now || at < planned || planned == 0 {
+            let timer = self.next_serial();
+            self.client(process).timer = (timer, at);
+            self.plan_at(at, Happening::ClientTimer(process, timer));
+        }
+    }
+
+    pub fn client_timer(&mut self, process: usize, timer: u32) {
+        let now = self.local(process);
+        let client = self.client(process);
+        if client.timer.0 != timer {
+            return;
+        }
+        client.timer = (0, 0);
+        let silence = now.saturating_sub(client.heard_at);
+        match client.link {
+            Link::Off => return,
+            Link::Up(_) if silence >= client.timeout / 5 * 2 => {
+                say!(self, "process {process} hears nothing of its server");
+                return self.connection_lost(process);
+            }
+            Link::Up(conn) if now >= client.sent_at + client.timeout / 5 => {
+                client.sent_at = now;
+                self.send_up(conn, ClientMsg::Ping);
+            }
+            Link::Up(_) => {}
+            _ if client.session != 0 && silence >= client.timeout / 5 * 7 => {
+                say!(self, "process {process} gives its session up");
+                return self.session_over(process);
+            }
+            Link::Connecting(_) if now >= client.deadline => {
+                self.close_conn(process);
+                return self.try_server(process);
+            }
+            Link::Waiting if now >= client.deadline => return self.begin_round(process),
+            _ => {}
+        }
+        self.plan_client_timer(process);
+    }
+
+    pub fn client_sends(&mut self, process: usize, request: RequestId, op: Op) {
+        let now = self.local(process);
+        let client = self.client(process);
+        let Link::Up(conn) = client.link else { unreachable!("only while connected") };
+        client.sent_at = now;
+        client.requests.push_back((request, op.clone()));
+        if matches!(op, Op::Read { sync: true, .. } | Op::List { sync: true, .. }) {
+            self.send_up(conn, ClientMsg::Sync);
+        }
+        let proves = matches!(op, Op::Prove { .. });
+        self.send_up(conn, ClientMsg::Request(request, op));
+        if proves {
+            self.asks(process, 15);
+        }
+    }
+
+    pub fn client_hears(&mut self, conn: ConnId, message: ServerMsg) {
+        let process = self.conns[conn].process;
+        let now = self.local(process);
+        let client = self.client(process);
+        let connecting = client.link == Link::Connecting(conn);
+        if !self.conns[conn].client_open || !(connecting || self.client(process).link == Link::Up(conn)) {
+            return;
+        }
+        let client = self.client(process);
+        if !matches!(message, ServerMsg::Fin) {
+            client.heard_at = now;
+        }
+        match message {
+            ServerMsg::Welcome { session: Some(session), timeout } => {
+                let resumed = client.session != 0;
+                client.link = Link::Up(conn);
+                client.session = session.0;
+                client.timeout = timeout;
+                client.sent_at = now;
+                client.rounds = 0;
+                let (asked_at, last_zxid) = (client.asked_at, client.last_zxid);
+                let watches: Vec<_> = client.watches.keys().cloned().collect();
+                if resumed && !watches.is_empty() {
+                    self.send_up(conn, ClientMsg::SetWatches { last_zxid, watches });
+                }
+                self.plan_client_timer(process);
+                say!(self, "process {process} is connected to server {}", self.conns[conn].server);
+                self.drive(process, Input::Connected { session: SessionId(session.0), timeout, asked_at });
+            }
+            ServerMsg::Welcome { session: None, .. } | ServerMsg::Closed => self.session_over(process),
+            ServerMsg::Fin => {
+                self.conns[conn].client_open = false;
+                match connecting {
+                    true => self.try_server(process),
+                    false => self.connection_lost(process),
+                }
+            }
+            ServerMsg::Reply { request, reply, zxid } => {
+                client.last_zxid = client.last_zxid.max(zxid);
+                let (expected, op) = client.requests.pop_front().expect("somebody asked");
+                assert_eq!(expected, request, "answers come in the order of the requests");
+                if let Some(watch) = watch_of(&op, &reply) {
+                    client.watches.entry(watch).or_default().push(request);
+                }
+                self.drive(process, Input::Reply(request, reply));
+                if matches!(op, Op::Prove { .. }) && self.believes(process) {
+                    self.proved(process);
+                }
+            }
+            ServerMsg::Pong { zxid } => client.last_zxid = client.last_zxid.max(zxid),
+            ServerMsg::News { kind, path, news } => {
+                for request in client.watches.remove(&(kind, path)).unwrap_or_default() {
+                    self.drive(process, Input::News(request, news));
+                }
+            }
+        }
+    }
+
+    /// The client closes its connection, or hears that its server did.
+    fn close_conn(&mut self, process: usize) {
+        let link = std::mem::replace(&mut self.client(process).link, Link::Waiting);
+        if let Link::Connecting(conn) | Link::Up(conn) = link {
+            if std::mem::replace(&mut self.conns[conn].client_open, false) {
+                self.send_up(conn, ClientMsg::Fin);
+            }
+        }
+    }
+
+    /// Answers come first: who asked hears that nobody knows, and then of the break.
+    pub fn connection_lost(&mut self, process: usize) {
+        self.close_conn(process);
+        for (request, _) in std::mem::take(&mut self.client(process).requests) {
+            self.drive(process, Input::Reply(request, Reply::Unknown));
+        }
+        self.drive(process, Input::Suspended(rc::CONNECTION_LOSS));
+        if self.client(process).session != 0 {
+            self.begin_round(process);
+        }
+    }
+
+    fn session_over(&mut self, process: usize) {
+        self.client_restarts(process);
+        self.drive(process, Input::Expired);
+    }
+
+    /// The process is no more: its machine closes the connection.
+    pub fn client_dies(&mut self, process: usize) {
+        self.close_conn(process);
+        let fresh = Client::new(&self.plan);
+        *self.client(process) = fresh;
+    }
+
+    /// The handle is closed, and the session with it.
+    pub fn client_closes(&mut self, process: usize) {
+        if let Link::Up(conn) = self.client(process).link {
+            self.send_up(conn, ClientMsg::CloseSession);
+        }
+        self.client_dies(process);
+    }
+}

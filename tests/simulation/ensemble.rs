@@ -1,0 +1,338 @@
+//! The servers among themselves: one log of transactions, written by the leader, committed when a quorum has
+//! acknowledged it, applied by followers later. Leaders fall when they hear of no quorum for syncLimit ticks,
+//! followers leave when they hear of no leader for as long; a new leader takes the newest log of a quorum, and
+//! gives every session its full time anew.
+
+use std::rc::Rc;
+
+use crate::clock::Ns;
+use crate::messages::{Apply, Ask, ConnId, Happening, PeerMsg, Txn, Verdict};
+use crate::say;
+use crate::server::Role;
+use crate::sessions::{Check, Tracker};
+use crate::tree::{Change, Tree};
+use crate::world::World;
+
+/// What a leader has beyond what every server has.
+pub struct Reign {
+    pub number: u32,
+    pub epoch: i64,
+    pub proposed: i64,
+    /// The tree as it will be when everything that is proposed is committed.
+    pub ahead: Tree,
+    pub tracker: Tracker,
+    pub followers: Vec<Option<Follower>>,
+    /// Syncs that wait for so many transactions to be committed.
+    pub syncs: Vec<(usize, usize, ConnId)>,
+    pub beats: u64,
+}
+
+#[derive(Clone, Copy)]
+pub struct Follower {
+    pub link: u32,
+    pub acked: usize,
+    pub heard_at: Ns,
+}
+
+impl World {
+    pub fn reign(&mut self, leader: usize) -> &mut Reign {
+        self.servers[leader].reign().expect("only a leader gets here")
+    }
+
+    fn ms_of(&self, server: usize) -> i64 {
+        (self.servers[server].clock.read(self.now) / 1_000_000) as i64
+    }
+
+    pub fn leader_asked(&mut self, leader: usize, from: usize, ask: Ask) {
+        let clock = self.servers[leader].clock.read(self.now);
+        let (ctime_ms, committed) = (self.ms_of(leader), self.servers[leader].applied);
+        let behind = self.servers[leader].log.len() > committed;
+        let reign = self.reign(leader);
+        match ask {
+            Ask::Open { conn, session, timeout } => {
+                reign.tracker.track(clock, session, timeout);
+                reign.tracker.set_owner(session, from);
+                let changes = vec![Change::OpenSession { session, timeout }];
+                self.propose(leader, Some(conn), Verdict::Opened { session }, changes);
+            }
+            Ask::Write { conn, session, op } => {
+                let zxid = reign.epoch << 32 | (reign.proposed + 1);
+                let (verdict, changes) = match reign.tracker.check(session, from) {
+                    Check::Fine => {
+                        let (reply, changes) = reign.ahead.prepare(zxid, ctime_ms, session, &op);
+                        if let [Change::Delete { path }] = &changes[..] {
+                            let stat = reign.ahead.nodes[path].stat;
+                            if stat.ephemeral_owner != session {
+                                self.foreign_delete(stat.czxid);
+                            }
+                        }
+                        (Verdict::Reply(reply), changes)
+                    }
+                    Check::Moved | Check::Expired => (Verdict::Hangup, Vec::new()),
+                };
+                self.propose(leader, Some(conn), verdict, changes);
+            }
+            Ask::Close { conn, session } => {
+                reign.tracker.close(session);
+                let changes = reign.ahead.close_session(session);
+                self.propose(leader, Some(conn), Verdict::Closed, changes);
+            }
+            Ask::Revalidate { conn, session } => {
+                let valid = reign.tracker.touch(clock, session);
+                if valid {
+                    reign.tracker.set_owner(session, from);
+                }
+                match (from == leader, reign.followers[from]) {
+                    (true, _) => self.revalidated(conn, valid),
+                    (false, Some(follower)) => {
+                        self.send_peer(leader, from, follower.link, PeerMsg::Revalidated { conn, valid });
+                    }
+                    (false, None) => {}
+                }
+            }
+            Ask::Sync { conn } if behind => {
+                let until = self.servers[leader].log.len();
+                self.reign(leader).syncs.push((until, from, conn));
+            }
+            Ask::Sync { conn } => self.sync_done(leader, from, conn),
+        }
+    }
+
+    fn sync_done(&mut self, leader: usize, from: usize, conn: ConnId) {
+        match (from == leader, self.reign(leader).followers[from]) {
+            (true, _) => self.synced(conn),
+            (false, Some(follower)) => {
+                self.send_peer(leader, from, follower.link, PeerMsg::Apply(Apply::Synced(conn)));
+            }
+            (false, None) => {}
+        }
+    }
+
+    pub fn propose(&mut self, leader: usize, origin: Option<ConnId>, verdict: Verdict, changes: Vec<Change>) {
+        let ctime_ms = self.ms_of(leader);
+        let reign = self.reign(leader);
+        reign.proposed += 1;
+        let zxid = reign.epoch << 32 | reign.proposed;
+        for change in &changes {
+            reign.ahead.apply(zxid, ctime_ms, change);
+        }
+        let txn = Rc::new(Txn { zxid, ctime_ms, origin, verdict, changes });
+        self.servers[leader].log.push(txn.clone());
+        for server in 0..self.plan.servers {
+            if let Some(follower) = self.reign(leader).followers[server] {
+                self.send_peer(leader, server, follower.link, PeerMsg::Propose(txn.clone()));
+            }
+        }
+        self.try_commit(leader);
+    }
+
+    pub fn try_commit(&mut self, leader: usize) {
+        let quorum = self.plan.quorum();
+        let own = self.servers[leader].log.len();
+        let followers = &self.reign(leader).followers;
+        let mut acked: Vec<_> = followers.iter().flatten().map(|follower| follower.acked).chain([own]).collect();
+        acked.sort_unstable_by(|a, b| b.cmp(a));
+        let Some(&committed) = acked.get(quorum - 1) else { return };
+        if committed <= self.servers[leader].applied {
+            return;
+        }
+        for server in 0..self.plan.servers {
+            if let Some(follower) = self.reign(leader).followers[server] {
+                self.send_peer(leader, server, follower.link, PeerMsg::Apply(Apply::Commit(committed)));
+            }
+        }
+        while self.servers[leader].applied < committed && self.servers[leader].reign().is_some() {
+            self.apply_next(leader);
+        }
+        let (done, waiting): (Vec<_>, _) =
+            std::mem::take(&mut self.reign(leader).syncs).into_iter().partition(|(until, ..)| *until <= committed);
+        self.reign(leader).syncs = waiting;
+        for (_, from, conn) in done {
+            self.sync_done(leader, from, conn);
+        }
+    }
+
+    /// The next transaction of its log takes effect at a server.
+    pub fn apply_next(&mut self, server: usize) {
+        let it = &mut self.servers[server];
+        let txn = it.log[it.applied].clone();
+        it.applied += 1;
+        it.tree.zxid = txn.zxid;
+        let first_anywhere = self.checker.committed(txn.zxid);
+        if first_anywhere {
+            self.stats.transactions += 1;
+            if !txn.changes.is_empty() {
+                say!(self, "server {server} is the first to commit {:x}: {:?}", txn.zxid, txn.changes);
+            }
+        }
+        for change in &txn.changes {
+            let it = &mut self.servers[server];
+            it.tree.apply(txn.zxid, txn.ctime_ms, change);
+            match change {
+                Change::OpenSession { session, .. } if it.reign().is_none() => {
+                    it.touches.insert(*session);
+                }
+                Change::CloseSession { session } => self.session_closed(server, *session, txn.origin),
+                change => self.fire(server, change),
+            }
+        }
+        if let Some(conn) = txn.origin.filter(|conn| self.conns[*conn].server == server) {
+            self.resolve(conn, &txn.verdict);
+        }
+    }
+
+    fn session_closed(&mut self, server: usize, session: i64, asked_by: Option<ConnId>) {
+        let it = &mut self.servers[server];
+        it.touches.remove(&session);
+        if let Some(reign) = it.reign() {
+            reign.tracker.remove(session);
+        }
+        let conns: Vec<_> = self.servers[server].conns.clone();
+        for conn in conns {
+            if self.conns[conn].session == session && asked_by != Some(conn) {
+                self.hang_up(conn);
+            }
+        }
+    }
+
+    pub fn peer_hears(&mut self, from: usize, to: usize, link: u32, message: PeerMsg) {
+        let now = self.now;
+        match &mut self.servers[to].role {
+            Role::Following { leader, link: own, heard_at } if *leader == from && *own == link => {
+                *heard_at = now;
+                match message {
+                    PeerMsg::Propose(txn) => {
+                        self.servers[to].log.push(txn);
+                        let len = self.servers[to].log.len();
+                        self.send_peer(to, from, link, PeerMsg::Ack(len));
+                    }
+                    PeerMsg::Apply(apply) => {
+                        let it = &mut self.servers[to];
+                        let lag = if it.lag > 0 { self.rng.below(it.lag) } else { 0 };
+                        it.last_apply = it.last_apply.max(now + lag);
+                        let at = it.last_apply;
+                        match at <= now {
+                            true => self.follower_applies(to, link, apply),
+                            false => self.plan_at(at, Happening::Applies(to, link, apply)),
+                        }
+                    }
+                    PeerMsg::Ping => {
+                        let touches = std::mem::take(&mut self.servers[to].touches).into_iter().collect();
+                        self.send_peer(to, from, link, PeerMsg::PingReply(touches));
+                    }
+                    PeerMsg::Revalidated { conn, valid } => self.revalidated(conn, valid),
+                    PeerMsg::Goodbye => self.leave(to),
+                    _ => unreachable!("said by followers"),
+                }
+            }
+            Role::Leading(reign) => {
+                let Some(follower) = reign.followers[from].as_mut().filter(|follower| follower.link == link) else {
+                    return;
+                };
+                follower.heard_at = now;
+                match message {
+                    PeerMsg::Ack(len) => {
+                        follower.acked = len;
+                        self.try_commit(to);
+                    }
+                    PeerMsg::PingReply(touches) => {
+                        let clock = self.servers[to].clock.read(now);
+                        let tracker = &mut self.reign(to).tracker;
+                        touches.into_iter().for_each(|session| {
+                            tracker.touch(clock, session);
+                        });
+                    }
+                    PeerMsg::Ask(ask) => self.leader_asked(to, from, ask),
+                    PeerMsg::Goodbye => reign.followers[from] = None,
+                    _ => unreachable!("said by leaders"),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub fn follower_applies(&mut self, server: usize, link: u32, apply: Apply) {
+        if self.servers[server].term() != link {
+            return;
+        }
+        match apply {
+            Apply::Commit(committed) => {
+                while self.servers[server].applied < committed {
+                    self.apply_next(server);
+                }
+            }
+            Apply::Synced(conn) => self.synced(conn),
+        }
+    }
+
+    pub fn leader_beat(&mut self, leader: usize, number: u32) {
+        if self.servers[leader].term() != number {
+            return;
+        }
+        let limit = self.plan.tick * self.plan.sync_limit;
+        let (now, quorum) = (self.now, self.plan.quorum());
+        let reign = self.reign(leader);
+        reign.beats += 1;
+        let beats = reign.beats;
+        let alive = |follower: &Follower| follower.heard_at + limit >= now;
+        let synced = 1 + reign.followers.iter().flatten().filter(|follower| alive(follower)).count();
+        if beats & 1 == 0 && synced < quorum {
+            say!(self, "leader {leader} hears of no quorum");
+            return self.leave(leader);
+        }
+        for server in 0..self.plan.servers {
+            match self.reign(leader).followers[server] {
+                Some(follower) if !alive(&follower) => {
+                    self.send_peer(leader, server, follower.link, PeerMsg::Goodbye);
+                    self.reign(leader).followers[server] = None;
+                }
+                Some(follower) => self.send_peer(leader, server, follower.link, PeerMsg::Ping),
+                None => {}
+            }
+        }
+        if self.plan.containers_go && beats & 7 == 0 {
+            for path in self.reign(leader).ahead.spent_containers() {
+                self.propose(leader, None, Verdict::Closed, vec![Change::Delete { path }]);
+            }
+        }
+        let late = self.rng.below(self.plan.latency);
+        let clock = self.servers[leader].clock;
+        let next = clock.when(clock.read(self.now) + self.plan.tick / 2) + late;
+        self.plan_at(next, Happening::LeaderBeat(leader, number));
+    }
+
+    pub fn expiry_beat(&mut self, leader: usize, number: u32) {
+        if self.servers[leader].term() != number {
+            return;
+        }
+        let clock = self.servers[leader].clock.read(self.now);
+        for session in self.reign(leader).tracker.expire(clock) {
+            say!(self, "leader {leader} expires session {session:x}");
+            self.stats.expiries += 1;
+            self.close_session(leader, session);
+        }
+        let next = self.reign(leader).tracker.next_beat(clock);
+        let at = self.servers[leader].clock.when(next);
+        self.plan_at(at, Happening::ExpiryBeat(leader, number));
+    }
+
+    pub fn close_session(&mut self, leader: usize, session: i64) {
+        self.reign(leader).tracker.close(session);
+        let changes = self.reign(leader).ahead.close_session(session);
+        self.propose(leader, None, Verdict::Closed, changes);
+    }
+
+    pub fn follower_beat(&mut self, server: usize, number: u32) {
+        let limit = self.plan.tick * self.plan.sync_limit;
+        match self.servers[server].role {
+            Role::Following { link, heard_at, .. } if link == number => match heard_at + limit < self.now {
+                true => {
+                    say!(self, "server {server} hears nothing of its leader");
+                    self.leave(server);
+                }
+                false => self.plan_at(heard_at + limit + 1, Happening::FollowerBeat(server, link)),
+            },
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! What goes wrong, one fault after the other and several at a time, and how it is mended. Faults like to meet
+//! masters and their servers.
+
+use crate::clock::Ns;
+use crate::messages::{Happening, Mend, Verdict};
+use crate::network::{DOWN, UP};
+use crate::plan::Fault;
+use crate::process::Input;
+use crate::say;
+use crate::server::Role;
+use crate::tree::Change;
+use crate::world::World;
+
+impl World {
+    pub fn next_fault(&mut self) {
+        if !self.faults_on || self.plan.faults.is_empty() {
+            return;
+        }
+        let gap = self.rng.below(2 * self.plan.fault_gap);
+        self.plan_in(gap, Happening::Fault);
+        let process = self.likely_master();
+        self.strike(process);
+    }
+
+    /// A fault that has waited for this process to be master.
+    pub fn ambush(&mut self, process: usize) {
+        // Not one ambush after the other, or there would be nothing else.
+        if self.faults_on && !self.plan.faults.is_empty() && self.now >= self.ambush_after {
+            self.ambush_after = self.now + self.plan.timeout / 4;
+            self.strike(process);
+        }
+    }
+
+    /// A process has just asked for something that counts, and may be stopped before the answer.
+    pub fn asks(&mut self, process: usize, of_thousand: u64) {
+        let may_pause = self.plan.ambush && self.faults_on && self.plan.faults.contains(&Fault::ProcessPause);
+        if may_pause && self.rng.chance(of_thousand) {
+            let mends_at = self.now + self.rng.below(self.plan.timeout);
+            self.pause(process, mends_at);
+            *self.stats.faults.entry(Fault::ProcessPause).or_default() += 1;
+        }
+    }
+
+    /// A master has just proved its lease.
+    pub fn proved(&mut self, process: usize) {
+        if !self.plan.ambush || !self.faults_on {
+            return;
+        }
+        // When answers have just come late and all at once, then is the time to count from the wrong moment.
+        let since_mended = self.now.saturating_sub(self.processes[process].mended_at);
+        let late = since_mended > self.plan.tick / 2 && since_mended < self.plan.timeout / 4;
+        let crate::client::Link::Up(conn) = self.processes[process].client.link else { return };
+        if late && self.plan.faults.contains(&Fault::Isolation) && self.rng.chance(600) {
+            let mends_at = self.now + self.plan.timeout + self.rng.below(self.plan.timeout);
+            self.isolate(process, self.conns[conn].server, mends_at);
+            say!(self, "fault: Isolation, process {process}");
+            *self.stats.faults.entry(Fault::Isolation).or_default() += 1;
+        } else if self.rng.chance(25) {
+            self.ambush(process);
+        }
+    }
+
+    fn likely_master(&mut self) -> usize {
+        let path = self.rng.below(self.plan.paths.len() as u64) as usize;
+        let masters = self.believers(path);
+        match masters.first() {
+            Some((process, _)) if self.rng.chance(600) => *process,
+            _ => self.rng.below(self.plan.processes as u64) as usize,
+        }
+    }
+
+    pub fn leader(&self) -> Option<usize> {
+        let leading = |s: &usize| matches!(self.servers[*s].role, Role::Leading(_));
+        (0..self.plan.servers).filter(leading).max_by_key(|s| self.servers[*s].current_epoch)
+    }
+
+    /// The server of a process, the leader, or any.
+    fn likely_server(&mut self, process: usize) -> usize {
+        let of_process = match self.processes[process].client.link {
+            crate::client::Link::Up(conn) => Some(self.conns[conn].server),
+            _ => None,
+        };
+        let any = self.rng.below(self.plan.servers as u64) as usize;
+        match self.rng.below(10) {
+            0..6 => of_process.unwrap_or(any),
+            6..8 => self.leader().unwrap_or(any),
+            _ => any,
+        }
+    }
+
+    fn duration(&mut self) -> Ns {
+        let timeout = self.plan.timeout;
+        match self.rng.below(4) {
+            0 => self.rng.magnitude(timeout / 50, timeout),
+            1 => timeout + self.rng.below(self.plan.tick * self.plan.sync_limit),
+            _ => self.rng.below(5 * timeout / 2),
+        }
+    }
+
+    fn strike(&mut self, process: usize) {
+        let isolates = self.plan.ambush && self.plan.faults.contains(&Fault::Isolation) && self.rng.chance(500);
+        let fault = if isolates { Fault::Isolation } else { self.rng.pick(&self.plan.faults.clone()) };
+        let server = match self.processes[process].client.link {
+            crate::client::Link::Up(conn) if isolates => self.conns[conn].server,
+            _ => self.likely_server(process),
+        };
+        let path = self.rng.below(self.plan.paths.len() as u64) as usize;
+        let (timeout, duration) = (self.plan.timeout, self.duration());
+        let mends_at = self.now + duration;
+        let done = match fault {
+            Fault::LostReply => return,
+            Fault::BrokenConnection => match self.processes[process].client.link {
+                crate::client::Link::Up(conn) => {
+                    self.hang_up(conn);
+                    true
+                }
+                _ => false,
+            },
+            Fault::SlowNetwork => {
+                let most = self.plan.timeout / 4;
+                let drawn = self.rng.magnitude(self.plan.latency, most);
+                self.net.slowness = self.rng.pick(&[drawn, most]);
+                self.plan_at(mends_at, Happening::Mend(Mend::Network));
+                true
+            }
+            Fault::ClientCut => {
+                let directions = self.rng.pick(&[[true, true], [true, false], [false, true], [false, true]]);
+                // Short enough that the answers come after all.
+                let short = directions == [false, true] && self.rng.chance(600);
+                let mends_at = if short { self.now + timeout / 8 + self.rng.below(timeout / 4) } else { mends_at };
+                self.cut_client(process, server, directions);
+                self.plan_at(mends_at, Happening::Mend(Mend::ClientLink(process, server, directions)));
+                say!(self, "process {process} and server {server} are cut: {directions:?} ({UP} up, {DOWN} down)");
+                true
+            }
+            Fault::ServerCut => self.cut_server(server, mends_at),
+            Fault::Isolation => self.isolate(process, server, mends_at),
+            Fault::ServerCrash => self.crash(server, mends_at),
+            Fault::ServerFreeze => {
+                let outage = self.next_serial();
+                let it = &mut self.servers[server];
+                it.outage = outage;
+                it.frozen = !matches!(it.role, Role::Down);
+                self.plan_at(mends_at, Happening::Mend(Mend::Thaw(server, outage)));
+                true
+            }
+            Fault::SlowFollower => {
+                self.servers[server].lag = self.rng.magnitude(self.plan.latency, self.plan.timeout);
+                self.plan_at(mends_at, Happening::Mend(Mend::Lag(server)));
+                true
+            }
+            Fault::ProcessPause => self.pause(process, mends_at),
+            Fault::ProcessKill if self.processes[process].alive => {
+                self.kill_process(process);
+                let life = self.processes[process].life;
+                self.plan_in(duration / 2, Happening::Restart(process, life));
+                true
+            }
+            Fault::SessionExpiry => match (self.leader(), self.processes[process].client.session) {
+                (Some(leader), session) if session != 0 && !self.servers[leader].frozen => {
+                    self.end_session(leader, session);
+                    true
+                }
+                _ => false,
+            },
+            Fault::Resign if self.processes[process].candidates[path].is_some() => {
+                let paused = self.processes[process].paused;
+                if !paused {
+                    self.drive(process, Input::Resign(path));
+                    let wait = if self.rng.chance(400) { 0 } else { duration / 2 };
+                    let life = self.processes[process].life;
+                    self.plan_in(wait, Happening::StandAgain(process, life, path));
+                }
+                !paused
+            }
+            Fault::Block => self.block(path, mends_at),
+            Fault::Change | Fault::Delete => self.meddle(path, fault),
+            Fault::ProcessKill | Fault::Resign => false,
+        };
+        if done {
+            say!(self, "fault: {fault:?}, process {process}, server {server}, for {} ms", duration / 1_000_000);
+            *self.stats.faults.entry(fault).or_default() += 1;
+        }
+    }
+
+    fn cut_server(&mut self, server: usize, mends_at: Ns) -> bool {
+        let others: Vec<_> = (0..self.plan.servers).filter(|other| *other != server).collect();
+        if others.is_empty() {
+            return false;
+        }
+        let leader = self.leader().filter(|leader| *leader != server);
+        let other = leader.unwrap_or_else(|| self.rng.pick(&others));
+        let links = match self.rng.below(4) {
+            0 => vec![(server, other), (other, server)],
+            1 => vec![(server, other)],
+            2 => vec![(other, server)],
+            _ => others.iter().flat_map(|other| [(server, *other), (*other, server)]).collect(),
+        };
+        say!(self, "what is sent between servers is held: {links:?}");
+        for (from, to) in links {
+            self.cut_servers(from, to);
+            self.plan_at(mends_at, Happening::Mend(Mend::ServerLink(from, to)));
+        }
+        true
+    }
+
+    /// A process and a server, and perhaps other processes, on one side; all the others on the other side.
+    fn isolate(&mut self, process: usize, server: usize, mends_at: Ns) -> bool {
+        let inside: Vec<_> = (0..self.plan.processes).map(|it| it == process || self.rng.chance(200)).collect();
+        for other in (0..self.plan.servers).filter(|other| *other != server) {
+            for (from, to) in [(server, other), (other, server)] {
+                self.cut_servers(from, to);
+                self.plan_at(mends_at, Happening::Mend(Mend::ServerLink(from, to)));
+            }
+        }
+        for (client, inside) in inside.into_iter().enumerate() {
+            for to in (0..self.plan.servers).filter(|to| inside != (*to == server)) {
+                self.cut_client(client, to, [true, true]);
+                self.plan_at(mends_at, Happening::Mend(Mend::ClientLink(client, to, [true, true])));
+            }
+        }
+        self.plan.servers > 1
+    }
+
+    fn crash(&mut self, server: usize, mends_at: Ns) -> bool {
+        if matches!(self.servers[server].role, Role::Down) {
+            return false;
+        }
+        let silent = self.rng.chance(300);
+        if silent {
+            self.servers[server].conns.clone().into_iter().for_each(|conn| self.drop_conn(conn));
+        }
+        self.leave(server);
+        let outage = self.next_serial();
+        let it = &mut self.servers[server];
+        it.role = Role::Down;
+        it.frozen = false;
+        it.parked.clear();
+        it.outage = outage;
+        self.plan_at(mends_at, Happening::Mend(Mend::ServerUp(server, outage)));
+        true
+    }
+
+    fn pause(&mut self, process: usize, mends_at: Ns) -> bool {
+        if self.processes[process].paused || !self.processes[process].alive {
+            return false;
+        }
+        let pause = self.next_serial();
+        self.processes[process].paused = true;
+        self.processes[process].pause = pause;
+        self.plan_at(mends_at, Happening::Wake(process, pause));
+        true
+    }
+
+    /// Lets an operator write something at the leader, whoever is connected to whom.
+    pub fn operate(&mut self, changes: Vec<Change>) -> bool {
+        match self.leader().filter(|leader| !self.servers[*leader].frozen) {
+            Some(leader) => {
+                self.propose(leader, None, Verdict::Closed, changes);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Somebody closes a session that is not theirs, which no lease can foresee.
+    fn end_session(&mut self, leader: usize, session: i64) {
+        let Some(reign) = self.servers[leader].reign() else { return };
+        let own = reign.ahead.ephemerals().filter(|(_, node)| node.stat.ephemeral_owner == session);
+        let tokens: Vec<_> = own.map(|(_, node)| node.stat.czxid).collect();
+        self.checker.deleted.extend(tokens);
+        self.close_session(leader, session);
+    }
+
+    /// The znode at the path, or one of the queue.
+    fn contender(&mut self, path: usize) -> Option<(std::sync::Arc<str>, i64)> {
+        let path = self.plan.paths[path].clone();
+        let leader = self.leader()?;
+        let any = self.rng.next() as usize;
+        let ahead = &self.servers[leader].reign()?.ahead;
+        let children: Vec<_> = ahead.children(&path).cloned().collect();
+        let found = match self.plan.config.recipe {
+            election::core::Recipe::Node => path,
+            _ if children.is_empty() => return None,
+            _ => children[if any & 3 > 0 { 0 } else { any % children.len() }].clone(),
+        };
+        let czxid = ahead.nodes.get(&found)?.stat.czxid;
+        Some((found, czxid))
+    }
+
+    pub fn meddle(&mut self, path: usize, fault: Fault) -> bool {
+        let Some((path, czxid)) = self.contender(path) else { return false };
+        if fault == Fault::Delete {
+            self.checker.deleted.insert(czxid);
+            return self.operate(vec![Change::Delete { path }]);
+        }
+        self.operate(vec![Change::Set { path, value: [7].into() }])
+    }
+
+    /// An operator deletes the znode with this token.
+    pub fn delete_znode(&mut self, token: i64) -> bool {
+        let Some(leader) = self.leader() else { return false };
+        let found = self.servers[leader].tree.ephemerals().find(|(_, node)| node.stat.czxid == token);
+        let Some(path) = found.map(|(path, _)| path.clone()) else { return false };
+        self.checker.deleted.insert(token);
+        self.operate(vec![Change::Delete { path }])
+    }
+
+    /// A persistent znode in the way: made when the former master's session has just ended.
+    fn block(&mut self, path: usize, mends_at: Ns) -> bool {
+        let Some(leader) = self.leader().filter(|leader| !self.servers[*leader].frozen) else { return false };
+        let name = self.plan.paths[path].clone();
+        let Some(reign) = self.servers[leader].reign() else { return false };
+        if !reign.ahead.nodes.contains_key(crate::tree::parent(&name)) || self.blocked[path] {
+            return false;
+        }
+        match reign.ahead.nodes.get(&name).map(|node| node.stat.ephemeral_owner) {
+            Some(0) => return false,
+            Some(owner) => self.end_session(leader, owner),
+            None => {}
+        }
+        self.blocked[path] = true;
+        self.plan_at(mends_at, Happening::Mend(Mend::Unblock(path)));
+        self.operate(vec![Change::Create { path: name, value: [].into(), owner: 0, container: false }])
+    }
+}

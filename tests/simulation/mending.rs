@@ -1,0 +1,84 @@
+//! The end of each fault, and of all of them.
+
+use crate::messages::{Happening, Mend};
+use crate::plan::Fault;
+use crate::say;
+use crate::server::Role;
+use crate::tree::Change;
+use crate::world::World;
+
+impl World {
+    /// Deletes it, and looks again until it is gone for good.
+    fn unblock(&mut self, path: usize) {
+        let name = self.plan.paths[path].clone();
+        let Some(leader) = self.leader() else { return };
+        let it = &mut self.servers[leader];
+        let stands = |tree: &crate::tree::Tree| tree.nodes.get(&name).is_some_and(|node| !node.stat.is_ephemeral());
+        let committed = stands(&it.tree);
+        let Some(ahead) = it.reign().map(|reign| stands(&reign.ahead)) else { return };
+        self.blocked[path] = committed || ahead;
+        if ahead {
+            self.operate(vec![Change::Delete { path: name }]);
+        }
+    }
+
+    pub fn mend(&mut self, mend: Mend) {
+        match mend {
+            Mend::ClientLink(process, server, directions) => {
+                self.mend_client(process, server, directions);
+                self.processes[process].mended_at = self.now;
+            }
+            Mend::ServerLink(from, to) => self.mend_servers(from, to),
+            Mend::Thaw(server, outage) if self.servers[server].outage == outage => {
+                self.servers[server].frozen = false;
+                let parked = std::mem::take(&mut self.servers[server].parked);
+                self.unpark(parked);
+            }
+            Mend::ServerUp(server, outage)
+                if self.servers[server].outage == outage && matches!(self.servers[server].role, Role::Down) =>
+            {
+                self.servers[server].role = Role::Looking;
+                let delay = self.rng.below(self.plan.tick);
+                self.plan_election(delay);
+            }
+            Mend::Thaw(..) | Mend::ServerUp(..) => {}
+            Mend::Network => self.net.slowness = 0,
+            Mend::Lag(server) => self.servers[server].lag = if self.faults_on { self.plan.lag } else { 0 },
+            Mend::Unblock(path) if self.blocked[path] || !self.faults_on => {
+                self.unblock(path);
+                let settles_at =
+                    self.plan.length + 2 * self.plan.timeout + 2 * self.plan.sync_limit * self.plan.tick;
+                if self.blocked[path] || self.now < settles_at {
+                    self.plan_in(self.plan.tick, Happening::Mend(Mend::Unblock(path)));
+                }
+            }
+            Mend::Unblock(_) => {}
+        }
+    }
+
+    /// Everything is well again, and stays so.
+    pub fn heal(&mut self) {
+        say!(self, "all faults are mended");
+        self.faults_on = false;
+        self.mend_all_links();
+        for server in 0..self.plan.servers {
+            self.servers[server].lag = 0;
+            let outage = self.servers[server].outage;
+            match self.servers[server].role {
+                Role::Down => self.mend(Mend::ServerUp(server, outage)),
+                _ => self.mend(Mend::Thaw(server, outage)),
+            }
+        }
+        if self.plan.faults.contains(&Fault::Block) {
+            (0..self.plan.paths.len()).for_each(|path| self.mend(Mend::Unblock(path)));
+        }
+        for process in 0..self.plan.processes {
+            let it = &self.processes[process];
+            let (pause, life) = (it.pause, it.life);
+            self.wake(process, pause);
+            if !self.processes[process].alive && (process == 0 || self.rng.chance(700)) {
+                self.start_process(process, life);
+            }
+        }
+    }
+}

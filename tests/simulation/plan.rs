@@ -1,0 +1,164 @@
+//! What the seed draws before a run begins.
+
+use std::sync::Arc;
+
+use election::core::{Config, Dialect, Recipe, Rule};
+
+use crate::clock::{Clock, Ns, MS};
+use crate::rng::Rng;
+
+/// What can go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    LostReply,
+    BrokenConnection,
+    SlowNetwork,
+    ClientCut,
+    ServerCut,
+    /// A master and its server are cut off from all others.
+    Isolation,
+    ServerCrash,
+    ServerFreeze,
+    SlowFollower,
+    ProcessPause,
+    ProcessKill,
+    SessionExpiry,
+    Resign,
+    Block,
+    Change,
+    Delete,
+}
+
+impl Fault {
+    pub const ALL: [Fault; 16] = [
+        Fault::LostReply,
+        Fault::BrokenConnection,
+        Fault::SlowNetwork,
+        Fault::ClientCut,
+        Fault::ServerCut,
+        Fault::Isolation,
+        Fault::ServerCrash,
+        Fault::ServerFreeze,
+        Fault::SlowFollower,
+        Fault::ProcessPause,
+        Fault::ProcessKill,
+        Fault::SessionExpiry,
+        Fault::Resign,
+        Fault::Block,
+        Fault::Change,
+        Fault::Delete,
+    ];
+}
+
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub servers: usize,
+    pub processes: usize,
+    pub paths: Vec<Arc<str>>,
+    pub config: Config,
+    pub tick: Ns,
+    pub sync_limit: u64,
+    /// T.
+    pub timeout: Ns,
+    pub latency: Ns,
+    /// How far followers are behind their leader's word, at most.
+    pub lag: Ns,
+    /// How late a timer may fire in a process.
+    pub jitter: Ns,
+    /// The first number of each queue.
+    pub first_number: i32,
+    pub containers_go: bool,
+    pub length: Ns,
+    pub faults: Vec<Fault>,
+    /// The mean time from one fault to the next.
+    pub fault_gap: Ns,
+    /// Out of a thousand answers to writes, how many are lost with their connection.
+    pub lost_replies: u64,
+    /// Out of a thousand touches, how many a follower loses.
+    pub lost_touches: u64,
+    /// Faults wait for a new master.
+    pub ambush: bool,
+    pub clocks_at_limits: bool,
+}
+
+impl Plan {
+    pub fn draw(rng: &mut Rng, broken: Option<Rule>) -> Plan {
+        // Some runs are where the margins of the lease are thinnest: a short tick within a long time-out.
+        let tight = rng.chance(150);
+        let servers = if tight { 3 } else { rng.pick(&[1, 3, 3, 3, 3, 5]) };
+        let processes = rng.pick(&[1, 2, 2, 3, 3, 3, 4, 5, 6, 8]);
+        let recipe = match rng.below(2) {
+            0 => Recipe::Node,
+            _ => Recipe::Queue(rng.pick(&[
+                Dialect::CuratorLatch,
+                Dialect::CuratorLock,
+                Dialect::Kazoo,
+                Dialect::Recipe,
+                Dialect::Seed,
+            ])),
+        };
+        let names = ["/first", "/job/second", "/job/third"];
+        let paths = names[..rng.pick(&[1, 1, 1, 2, 3])].iter().map(|name| Arc::from(*name)).collect();
+        let tick = rng.pick(&[100, 200, 200, 500, 1_000, 2_000]) * MS;
+        let ticks = rng.pick(&[2, 2, 2, 3, 4, 6, 10, 20, 20]);
+        let ticks = if tight { 20 } else { ticks };
+        let timeout = tick * ticks;
+        let tick_ms = rng.chance(500).then_some(tick / MS);
+        let grace_ms = if rng.chance(150) { rng.below(timeout / MS) } else { 0 };
+        let margin_ms = if rng.chance(50) { timeout / MS / 20 } else { 0 };
+        let latency = rng.magnitude(MS / 10, 4 * MS);
+        let mut faults: Vec<Fault> = Fault::ALL.to_vec();
+        let kept = rng.pick(&[150, 300, 500, 800]);
+        faults.retain(|_| rng.chance(kept));
+        // Somebody else's hand in our znodes and sessions is beyond what a lease can foresee; not too much of it.
+        if rng.chance(700) {
+            faults.retain(|fault| !matches!(fault, Fault::Delete | Fault::SessionExpiry | Fault::Block));
+        }
+        if recipe != Recipe::Node {
+            faults.retain(|fault| *fault != Fault::Block);
+        }
+        let ambush = tight || rng.chance(500);
+        if tight || ambush && rng.chance(600) {
+            // What the rules of the lease are there for.
+            faults.retain(|fault| !matches!(fault, Fault::Isolation | Fault::ProcessPause));
+            faults.extend([Fault::Isolation, Fault::ProcessPause]);
+        }
+        Plan {
+            servers,
+            processes,
+            paths,
+            config: Config { recipe, grace_ms, margin_ms, tick_ms, broken, ..Config::default() },
+            tick,
+            sync_limit: rng.pick(&[2, 3, 5, 10]),
+            timeout,
+            latency,
+            lag: if rng.chance(300) { rng.magnitude(MS, tick / 2) } else { 0 },
+            jitter: rng.pick(&[0, MS / 2, 2 * MS]),
+            first_number: if rng.chance(300) { i32::MAX - rng.below(8) as i32 } else { 0 },
+            containers_go: rng.chance(300),
+            length: timeout * rng.between(6, if ticks > 5 { 8 } else { 16 }),
+            fault_gap: timeout * rng.pick(&[1, 2, 4, 8, 16]) / 8,
+            lost_replies: match faults.contains(&Fault::LostReply) {
+                true => rng.pick(&[5, 20, 100, 300]),
+                false => 0,
+            },
+            lost_touches: rng.pick(&[0, 20, 300, 300]),
+            ambush,
+            clocks_at_limits: tight || rng.chance(500),
+            faults,
+        }
+    }
+
+    /// A clock at most half a percent off true time.
+    pub fn draw_clock(&self, rng: &mut Rng) -> Clock {
+        let ppm = match self.clocks_at_limits {
+            true => rng.pick(&[-5_000, 5_000]),
+            false => rng.below(10_001) as i64 - 5_000,
+        };
+        Clock { ppm, offset: 1_000_000 * MS + rng.below(10_000 * MS) }
+    }
+
+    pub fn quorum(&self) -> usize {
+        self.servers / 2 + 1
+    }
+}

@@ -1,0 +1,250 @@
+//! A process: the core, driven as the real driver does it, and what the program that uses it does.
+
+use std::sync::Arc;
+
+use election::core::{Action, Elections, News, PartyId, Reply, RequestId, SessionId, Time};
+
+use crate::client::Client;
+use crate::clock::{Clock, Ns};
+use crate::messages::Happening;
+use crate::plan::Plan;
+use crate::say;
+use crate::world::World;
+
+pub struct Process {
+    pub clock: Clock,
+    pub core: Elections,
+    pub client: Client,
+    pub alive: bool,
+    pub life: u32,
+    pub paused: bool,
+    pub pause: u32,
+    /// When a link of its own was mended last, or it went on after a pause.
+    pub mended_at: Ns,
+    pub parked: Vec<Happening>,
+    /// Who stands, and who observes, at each path.
+    pub candidates: Vec<Option<PartyId>>,
+    pub observers: Vec<Option<PartyId>>,
+    timer: (u32, Ns),
+    /// Requests since the beginning of this second.
+    requests: (u64, u64),
+}
+
+/// What the core is told.
+pub enum Input {
+    Connected { session: SessionId, timeout: Ns, asked_at: u64 },
+    Suspended(i32),
+    Expired,
+    Reply(RequestId, Reply),
+    News(RequestId, News),
+    Timeout,
+    Stand(usize),
+    Resign(usize),
+    Observe(usize),
+    Close,
+}
+
+impl Process {
+    pub fn new(clock: Clock, plan: &Plan) -> Process {
+        Process {
+            clock,
+            core: Elections::new(plan.config),
+            client: Client::new(plan),
+            alive: false,
+            life: 0,
+            paused: false,
+            pause: 0,
+            mended_at: 0,
+            parked: Vec::new(),
+            candidates: vec![None; plan.paths.len()],
+            observers: vec![None; plan.paths.len()],
+            timer: (0, 0),
+            requests: (0, 0),
+        }
+    }
+}
+
+impl World {
+    pub fn local(&self, process: usize) -> u64 {
+        self.processes[process].clock.read(self.now)
+    }
+
+    pub fn start_process(&mut self, process: usize, life: u32) {
+        let it = &mut self.processes[process];
+        if it.alive || it.life != life {
+            return;
+        }
+        it.alive = true;
+        it.core = Elections::new(self.plan.config);
+        say!(self, "process {process} starts");
+        self.client_restarts(process);
+        let paths = self.plan.paths.len();
+        let first = self.rng.below(paths as u64) as usize;
+        for path in 0..paths {
+            if path == first || self.rng.chance(700) {
+                self.drive(process, Input::Stand(path));
+            }
+            if self.rng.chance(200) {
+                self.drive(process, Input::Observe(path));
+            }
+        }
+    }
+
+    pub fn kill_process(&mut self, process: usize) {
+        say!(self, "process {process} is killed");
+        self.client_dies(process);
+        self.checker.forget_process(process);
+        let it = &mut self.processes[process];
+        it.alive = false;
+        it.paused = false;
+        it.life += 1;
+        it.parked.clear();
+        it.candidates.fill(None);
+        it.observers.fill(None);
+        it.timer = (0, 0);
+    }
+
+    pub fn stand_again(&mut self, process: usize, life: u32, path: usize) {
+        let it = &self.processes[process];
+        if self.faults_on && it.alive && it.life == life && it.candidates[path].is_none() {
+            self.drive(process, Input::Stand(path));
+        }
+    }
+
+    pub fn wake(&mut self, process: usize, pause: u32) {
+        let it = &mut self.processes[process];
+        if it.paused && it.pause == pause {
+            it.paused = false;
+            it.mended_at = self.now;
+            say!(self, "process {process} goes on");
+            // The first thing that the program does is to ask.
+            self.check_before(process);
+            let parked = std::mem::take(&mut self.processes[process].parked);
+            self.unpark(parked);
+        }
+    }
+
+    pub fn core_timer(&mut self, process: usize, timer: u32) {
+        if self.processes[process].timer.0 != timer {
+            return;
+        }
+        self.processes[process].timer = (0, 0);
+        let due = self.processes[process].core.poll_timeout().is_some_and(|at| at.0 <= self.local(process));
+        match due {
+            true => self.drive(process, Input::Timeout),
+            false => self.plan_core_timer(process),
+        }
+    }
+
+    fn plan_core_timer(&mut self, process: usize) {
+        let it = &self.processes[process];
+        let Some(deadline) = it.core.poll_timeout() else { return };
+        let (timer, planned) = it.timer;
+        let due = it.clock.when(deadline.0).max(self.now);
+        if timer == 0 || due < planned.saturating_sub(self.plan.jitter) {
+            let at = due + self.rng.below(self.plan.jitter + 1);
+            let timer = self.next_serial();
+            self.processes[process].timer = (timer, at);
+            self.plan_at(at, Happening::CoreTimer(process, timer));
+        }
+    }
+
+    /// Tells the core, and does what it says.
+    pub fn drive(&mut self, process: usize, input: Input) {
+        if !self.processes[process].alive {
+            return;
+        }
+        self.check_before(process);
+        let now = Time(self.local(process));
+        let guid = u128::from(self.rng.next()) << 64 | u128::from(self.rng.next());
+        let id = PartyId(u64::from(self.next_serial()));
+        let it = &mut self.processes[process];
+        let core = &mut it.core;
+        match input {
+            Input::Connected { session, timeout, asked_at } => {
+                core.handle_connected(now, session, timeout, Time(asked_at))
+            }
+            Input::Suspended(rc) => {
+                say!(self, "process {process} is suspended");
+                self.processes[process].core.handle_suspended(now, rc);
+            }
+            Input::Expired => {
+                say!(self, "process {process} has lost its session");
+                self.processes[process].core.handle_expired(now);
+            }
+            Input::Reply(request, reply) => {
+                say!(self, "process {process}, answer {}: {reply:?}", request.0);
+                self.processes[process].core.handle_reply(now, request, reply);
+            }
+            Input::News(request, news) => {
+                say!(self, "process {process}, watch {}: {news:?}", request.0);
+                self.processes[process].core.handle_news(now, request, news);
+            }
+            Input::Timeout => core.handle_timeout(now),
+            Input::Stand(path) => {
+                it.candidates[path] = Some(id);
+                self.checker.stands(id, process, path);
+                let value = Arc::from(format!("process {process}").as_bytes());
+                self.processes[process].core.stand(now, id, self.plan.paths[path].clone(), value, guid);
+            }
+            Input::Resign(path) => {
+                if let Some(id) = it.candidates[path].take() {
+                    core.resign(now, id, &self.plan.paths[path]);
+                    say!(self, "process {process} resigns at {}", self.plan.paths[path]);
+                }
+            }
+            Input::Observe(path) => {
+                it.observers[path] = Some(id);
+                self.checker.observes(id);
+                core.observe(now, id, self.plan.paths[path].clone());
+            }
+            Input::Close => core.close(),
+        }
+        while let Some(action) = self.processes[process].core.poll_action() {
+            self.carry_out(process, now, action);
+        }
+        self.check_after(process);
+        self.plan_core_timer(process);
+    }
+
+    fn carry_out(&mut self, process: usize, now: Time, action: Action) {
+        if self.trace.is_some() && !matches!(action, Action::Unwatch(_)) {
+            say!(self, "process {process} -> {action:?}");
+        }
+        match action {
+            Action::Submit(request, op) => {
+                self.stats.requests += 1;
+                self.count_request(process);
+                let it = &mut self.processes[process];
+                if it.client.is_connected() {
+                    self.client_sends(process, request, op);
+                } else {
+                    if it.client.session != 0 {
+                        it.core.handle_suspended(now, election::core::rc::CONNECTION_LOSS);
+                    }
+                    it.core.handle_reply(now, request, Reply::Unknown);
+                }
+            }
+            Action::Unwatch(request) => self.processes[process].client.unwatch(request),
+            Action::TellRole(id, event) => self.checker.told_role(id, &event),
+            Action::TellMaster(id, master) => self.checker.told_master(id, &master),
+            Action::Dismiss(id) => self.checker.dismissed(id),
+            Action::Renew => {
+                say!(self, "process {process} leaves its session for a new one");
+                self.client_restarts(process);
+            }
+        }
+    }
+
+    /// No loop may spin: so many requests in a second are enough for anybody.
+    fn count_request(&mut self, process: usize) {
+        let per_timeout = 1_000_000_000 / self.plan.timeout + 1;
+        let limit = (100 + 20 * per_timeout) * (1 + self.plan.paths.len() as u64);
+        let second = self.now / 1_000_000_000;
+        let requests = &mut self.processes[process].requests;
+        *requests = if requests.0 == second { (second, requests.1 + 1) } else { (second, 1) };
+        if requests.1 > limit {
+            self.checker.violated("spin", format!("process {process} sent {limit} requests in a second"));
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! One run: faults, then none, and then the end. A seed decides everything.
+
+use election::core::Rule;
+
+use crate::checker::Violation;
+use crate::clock::{Ns, MS};
+use crate::plan::Fault;
+use crate::process::Input;
+use crate::say;
+use crate::world::{Stats, World};
+
+pub struct Outcome {
+    pub violation: Option<Violation>,
+    pub stats: Stats,
+    pub masterships: u64,
+    pub lapses: u64,
+    pub longest_vacancy: Ns,
+    pub simulated: Ns,
+    pub trace: Vec<String>,
+}
+
+/// Runs a seed. A panic of the core is a violation like any other.
+pub fn run(seed: u64, broken: Option<Rule>, traced: bool) -> Outcome {
+    let mut world = World::new(seed, broken, traced);
+    let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.play()));
+    if let Err(panic) = played {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| text.to_string()));
+        world.checker.violated("no panic", text.unwrap_or_default());
+    }
+    Outcome {
+        violation: world.checker.take_violation(),
+        masterships: world.checker.masterships,
+        lapses: world.checker.lapses,
+        longest_vacancy: world.checker.longest_vacancy,
+        simulated: world.now,
+        trace: world.trace.take().unwrap_or_default(),
+        stats: world.stats,
+    }
+}
+
+impl World {
+    fn play(&mut self) {
+        self.run_until(self.plan.length);
+        if self.checker.failed() {
+            return;
+        }
+        self.heal();
+        let bound = self.bound();
+        self.await_or("one master", bound, |world| world.all_have_masters());
+        for step in [World::stays_calm, World::hand_over, World::leave_nothing] {
+            if !self.checker.failed() {
+                step(self);
+            }
+        }
+    }
+
+    /// How long a healed ensemble may take to have a master again: servers and clients find each other, old
+    /// sessions expire, and whoever has failed often waits for the longest backoff of the core.
+    fn bound(&self) -> Ns {
+        let plan = &self.plan;
+        4 * plan.timeout + (2 * plan.sync_limit + 20) * plan.tick + 6_000 * MS + plan.config.grace_ms * MS
+    }
+
+    /// Runs until `done`; if that takes longer than `bound`, `property` is violated.
+    fn await_or(&mut self, property: &'static str, bound: Ns, done: impl Fn(&World) -> bool) {
+        let until = self.now + bound;
+        let step = (bound / 500).max(MS);
+        while !self.checker.failed() && !done(self) {
+            if self.now >= until {
+                self.checker.violated(property, format!("not within {} ms", bound / MS));
+                return;
+            }
+            self.run_until(self.now + step);
+        }
+    }
+
+    fn candidates(&self, path: usize) -> usize {
+        self.processes.iter().filter(|process| process.candidates[path].is_some()).count()
+    }
+
+    fn all_have_masters(&self) -> bool {
+        (0..self.plan.paths.len()).all(|path| {
+            let masters = self.believers(path);
+            let observed = self.processes.iter().filter_map(|process| process.observers[path]).all(|observer| {
+                let seen = self.checker.observed(observer).map_or(0, |master| master.stat.czxid);
+                seen == masters.first().map_or(0, |(_, token)| *token)
+            });
+            masters.len() == usize::from(self.candidates(path) > 0) && observed
+        })
+    }
+
+    /// Where nothing goes wrong, nobody loses a mastership.
+    fn stays_calm(&mut self) {
+        // A follower whose leader is another by now may take syncLimit ticks to notice.
+        let settled = 2 * self.plan.timeout + (2 * self.plan.sync_limit + 4) * self.plan.tick;
+        self.run_until(self.now + settled);
+        let bound = self.bound();
+        self.await_or("one master", bound, |world| world.all_have_masters());
+        let before: Vec<_> = (0..self.plan.paths.len()).map(|path| self.believers(path)).collect();
+        self.run_until(self.now + 2 * self.plan.timeout);
+        let after: Vec<_> = (0..self.plan.paths.len()).map(|path| self.believers(path)).collect();
+        if !self.checker.failed() && before != after {
+            self.checker.violated("calm", format!("masters were {before:?} and are {after:?}"));
+        }
+    }
+
+    /// The masters go, one way or another, and others follow.
+    fn hand_over(&mut self) {
+        for path in 0..self.plan.paths.len() {
+            let Some((master, token)) = self.believers(path).first().copied() else { continue };
+            if self.checker.failed() {
+                return;
+            }
+            match self.rng.below(4) {
+                0 => {
+                    say!(self, "the master of {} resigns", self.plan.paths[path]);
+                    self.drive(master, Input::Resign(path));
+                }
+                1 => self.kill_process(master),
+                2 if self.delete_znode(token) => {
+                    say!(self, "the znode of {} is deleted", self.plan.paths[path]);
+                    // Its watch says so, a few messages later; no proof and no time-out is waited for.
+                    let soon = 25 * self.plan.latency + 2 * self.plan.jitter;
+                    self.await_or("the deleted step down", soon, |world| {
+                        world.token_of(master, path) != Some(token)
+                    });
+                }
+                _ => {
+                    self.meddle(path, Fault::Change);
+                }
+            }
+        }
+        let bound = self.bound();
+        self.await_or("one master", bound, |world| world.all_have_masters());
+    }
+
+    /// Who resigns or closes leaves nothing behind.
+    fn leave_nothing(&mut self) {
+        for process in 0..self.plan.processes {
+            for path in 0..self.plan.paths.len() {
+                if self.processes[process].candidates[path].is_some() && self.rng.chance(700) {
+                    self.drive(process, Input::Resign(path));
+                }
+            }
+        }
+        let bound = self.bound();
+        self.await_or("nothing is left behind", bound, |world| world.leftovers() == world.standing());
+        for process in 0..self.plan.processes {
+            if self.processes[process].alive {
+                self.drive(process, Input::Close);
+                self.client_closes(process);
+                self.kill_process(process);
+            }
+        }
+        self.await_or("nothing is left behind", bound, |world| world.leftovers() == 0);
+    }
+
+    fn standing(&self) -> usize {
+        (0..self.plan.paths.len()).map(|path| self.candidates(path)).sum()
+    }
+
+    /// The znodes of ours in the tree: in a node election one for each path somebody stands at.
+    fn leftovers(&self) -> usize {
+        let Some(leader) = self.leader() else { return usize::MAX };
+        let ephemerals = self.servers[leader].tree.ephemerals().map(|(path, _)| path);
+        match self.plan.config.recipe {
+            election::core::Recipe::Node => {
+                let paths = self.plan.paths.iter().enumerate();
+                let taken: Vec<_> = ephemerals.collect();
+                paths
+                    .map(|(at, path)| match taken.contains(&path) {
+                        true => self.candidates(at).max(1),
+                        false => 0,
+                    })
+                    .sum()
+            }
+            _ => ephemerals.count(),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The znodes and sessions that the log of transactions makes: what each server has a copy of.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use election::core::{rc, Op, Reply, Stat, Value, Znode};
+
+use crate::clock::Ns;
+
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub value: Value,
+    pub stat: Stat,
+    /// The transaction that last added or removed a child.
+    pub pzxid: i64,
+    /// Numbers the next sequential child: how many children were ever made, as a signed 32-bit number.
+    pub counter: i32,
+    pub children: u32,
+    pub container: bool,
+}
+
+/// One step of a transaction.
+#[derive(Clone, Debug)]
+pub enum Change {
+    Create { path: Arc<str>, value: Value, owner: i64, container: bool },
+    Delete { path: Arc<str> },
+    Set { path: Arc<str>, value: Value },
+    Number { path: Arc<str>, counter: i32 },
+    OpenSession { session: i64, timeout: Ns },
+    CloseSession { session: i64 },
+}
+
+#[derive(Clone, Debug)]
+pub struct Tree {
+    pub nodes: BTreeMap<Arc<str>, Node>,
+    pub sessions: BTreeMap<i64, Ns>,
+    /// The last transaction.
+    pub zxid: i64,
+}
+
+pub fn parent(path: &str) -> &str {
+    match path.rfind('/') {
+        Some(0) | None => "/",
+        Some(at) => &path[..at],
+    }
+}
+
+impl Tree {
+    pub fn new() -> Tree {
+        let root = Node {
+            value: Value::from([]),
+            stat: Stat::default(),
+            pzxid: 0,
+            counter: 0,
+            children: 0,
+            container: false,
+        };
+        Tree { nodes: BTreeMap::from([("/".into(), root)]), sessions: BTreeMap::new(), zxid: 0 }
+    }
+
+    pub fn apply(&mut self, zxid: i64, ctime_ms: i64, change: &Change) {
+        self.zxid = zxid;
+        match change {
+            Change::Create { path, value, owner, container } => {
+                let stat = Stat { czxid: zxid, mzxid: zxid, ctime_ms, version: 0, ephemeral_owner: *owner };
+                let (value, container) = (value.clone(), *container);
+                let node = Node { value, stat, pzxid: zxid, counter: 0, children: 0, container };
+                self.nodes.insert(path.clone(), node);
+                let above = self.nodes.get_mut(parent(path)).expect("checked by prepare");
+                above.pzxid = zxid;
+                above.counter = above.counter.wrapping_add(1);
+                above.children += 1;
+            }
+            Change::Delete { path } => {
+                self.nodes.remove(path);
+                let above = self.nodes.get_mut(parent(path)).expect("a znode has a parent");
+                above.pzxid = zxid;
+                above.children -= 1;
+            }
+            Change::Set { path, value } => {
+                let node = self.nodes.get_mut(path).expect("checked by prepare");
+                node.value = value.clone();
+                node.stat.mzxid = zxid;
+                node.stat.version = node.stat.version.wrapping_add(1);
+            }
+            Change::Number { path, counter } => {
+                self.nodes.get_mut(path).expect("checked by prepare").counter = *counter;
+            }
+            Change::OpenSession { session, timeout } => {
+                self.sessions.insert(*session, *timeout);
+            }
+            Change::CloseSession { session } => {
+                self.sessions.remove(session);
+            }
+        }
+    }
+
+    /// What a write of this session comes to, as the transaction `zxid`.
+    pub fn prepare(&self, zxid: i64, ctime_ms: i64, session: i64, op: &Op) -> (Reply, Vec<Change>) {
+        let create = |path: Arc<str>, value: &Value| -> Result<(Stat, Vec<Change>), i32> {
+            if self.nodes.contains_key(&path) {
+                return Err(rc::NODE_EXISTS);
+            }
+            match self.nodes.get(parent(&path)) {
+                None => return Err(rc::NO_NODE),
+                Some(above) if above.stat.is_ephemeral() => return Err(-108),
+                Some(_) => {}
+            }
+            let stat = Stat { czxid: zxid, mzxid: zxid, ctime_ms, version: 0, ephemeral_owner: session };
+            Ok((stat, vec![Change::Create { path, value: value.clone(), owner: session, container: false }]))
+        };
+        let outcome = match op {
+            Op::Create { path, value } => {
+                create(path.clone(), value).map(|(stat, changes)| (Reply::Created(stat), changes))
+            }
+            Op::CreateSequential { prefix, value } => {
+                let counter = self.nodes.get(parent(prefix)).map_or(0, |above| above.counter);
+                let path: Arc<str> = format!("{prefix}{counter:010}").into();
+                create(path.clone(), value).map(|(stat, changes)| (Reply::CreatedAs(path, stat), changes))
+            }
+            Op::MakeParents { path } => {
+                let mut changes = Vec::new();
+                let mut at = parent(path);
+                while !self.nodes.contains_key(at) {
+                    let value = Value::from([]);
+                    changes.push(Change::Create { path: at.into(), value, owner: 0, container: true });
+                    at = parent(at);
+                }
+                changes.reverse();
+                Ok((Reply::Done, changes))
+            }
+            Op::Delete { path, version } => match self.nodes.get(path) {
+                None => Err(rc::NO_NODE),
+                Some(node) if *version != -1 && node.stat.version != *version => Err(rc::BAD_VERSION),
+                Some(node) if node.children > 0 => Err(-111),
+                Some(_) => Ok((Reply::Done, vec![Change::Delete { path: path.clone() }])),
+            },
+            Op::Prove { paths } if paths.iter().all(|path| self.nodes.contains_key(path)) => {
+                Ok((Reply::Done, Vec::new()))
+            }
+            Op::Prove { .. } => Err(rc::NO_NODE),
+            _ => unreachable!("not a write: {op:?}"),
+        };
+        outcome.unwrap_or_else(|rc| (Reply::Refused(rc), Vec::new()))
+    }
+
+    /// The answer to a read.
+    pub fn read(&self, op: &Op) -> Reply {
+        match op {
+            Op::Read { path, .. } => match self.nodes.get(path) {
+                Some(node) => Reply::Read(Znode { value: node.value.clone(), stat: node.stat }),
+                None => Reply::Refused(rc::NO_NODE),
+            },
+            Op::Exists { path } => Reply::Exists(self.nodes.contains_key(path)),
+            Op::List { path, .. } if self.nodes.contains_key(path) => {
+                let names = self.children(path).map(|child| child[path.len() + 1..].into());
+                Reply::Listed(names.collect())
+            }
+            Op::List { .. } => Reply::Refused(rc::NO_NODE),
+            Op::Touch { .. } => Reply::Done,
+            _ => unreachable!("not a read: {op:?}"),
+        }
+    }
+
+    /// The paths of a znode's children; the root's are never asked for.
+    pub fn children<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a Arc<str>> {
+        let from: Arc<str> = format!("{path}/").into();
+        let below = from.clone();
+        let all = self.nodes.range(from..).map(|(child, _)| child);
+        let under = all.take_while(move |child| child.starts_with(&*below));
+        under.filter(move |child| !child[path.len() + 1..].contains('/'))
+    }
+
+    /// What the end of a session comes to.
+    pub fn close_session(&self, session: i64) -> Vec<Change> {
+        let own = self.nodes.iter().filter(|(_, node)| node.stat.ephemeral_owner == session);
+        let deletes = own.map(|(path, _)| Change::Delete { path: path.clone() });
+        deletes.chain([Change::CloseSession { session }]).collect()
+    }
+
+    /// Containers that had children and have none any more.
+    pub fn spent_containers(&self) -> Vec<Arc<str>> {
+        let spent = self.nodes.iter().filter(|(_, node)| node.container && node.children == 0 && node.counter != 0);
+        spent.map(|(path, _)| path.clone()).collect()
+    }
+
+    pub fn ephemerals(&self) -> impl Iterator<Item = (&Arc<str>, &Node)> {
+        self.nodes.iter().filter(|(_, node)| node.stat.is_ephemeral())
+    }
+}
+
+pub fn is_write(op: &Op) -> bool {
+    !matches!(op, Op::Read { .. } | Op::Exists { .. } | Op::List { .. } | Op::Touch { .. })
+}

@@ -1,0 +1,225 @@
+//! The world: true time, what is to happen in it, and everybody in it. Events are handled one by one, in the
+//! order of time, and those of one moment in the order in which they were planned.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use election::core::Rule;
+
+use crate::checker::Checker;
+use crate::clock::Ns;
+use crate::messages::Happening;
+use crate::network::{Conn, Network};
+use crate::plan::{Fault, Plan};
+use crate::process::Process;
+use crate::rng::Rng;
+use crate::server::Server;
+
+struct Entry {
+    at: Ns,
+    number: u64,
+    what: Happening,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    /// The earliest is the greatest.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.number).cmp(&(self.at, self.number))
+    }
+}
+
+#[derive(Default)]
+pub struct Stats {
+    pub steps: u64,
+    pub requests: u64,
+    pub transactions: u64,
+    pub elections: u64,
+    pub expiries: u64,
+    pub foreign_deletes: u64,
+    pub faults: BTreeMap<Fault, u64>,
+}
+
+pub struct World {
+    pub now: Ns,
+    queue: BinaryHeap<Entry>,
+    planned: u64,
+    pub rng: Rng,
+    pub plan: Plan,
+    pub net: Network,
+    pub conns: Vec<Conn>,
+    pub servers: Vec<Server>,
+    pub processes: Vec<Process>,
+    pub checker: Checker,
+    pub stats: Stats,
+    /// Numbers reigns of leaders, connections between servers, timers: never the same twice.
+    pub serial: u32,
+    pub election_planned: bool,
+    pub faults_on: bool,
+    pub ambush_after: Ns,
+    pub blocked: Vec<bool>,
+    /// What has happened, for the reader of a failure.
+    pub trace: Option<Vec<String>>,
+}
+
+/// Notes down what happens, if somebody wants to read it.
+#[macro_export]
+macro_rules! say {
+    ($world:expr, $($words:tt)*) => {
+        if $world.trace.is_some() {
+            let line = format!($($words)*);
+            $world.note(line);
+        }
+    };
+}
+
+impl World {
+    pub fn new(seed: u64, broken: Option<Rule>, traced: bool) -> World {
+        let mut rng = Rng::new(seed);
+        let plan = Plan::draw(&mut rng, broken);
+        let servers = (0..plan.servers).map(|_| Server::new(plan.draw_clock(&mut rng), &plan)).collect();
+        let mut world = World {
+            now: 0,
+            queue: BinaryHeap::new(),
+            planned: 0,
+            net: Network::new(&plan),
+            conns: Vec::new(),
+            servers,
+            processes: Vec::new(),
+            checker: Checker::new(&plan),
+            stats: Stats::default(),
+            serial: 0,
+            election_planned: false,
+            faults_on: true,
+            ambush_after: 0,
+            blocked: vec![false; plan.paths.len()],
+            trace: traced.then(Vec::new),
+            rng,
+            plan,
+        };
+        say!(world, "{:?}", world.plan);
+        world.plan_election(0);
+        for process in 0..world.plan.processes {
+            let clock = world.plan.draw_clock(&mut world.rng);
+            world.processes.push(Process::new(clock, &world.plan));
+            let delay = world.rng.below(world.plan.timeout / 2);
+            world.plan_at(delay, Happening::Restart(process, 0));
+        }
+        let gap = world.rng.below(2 * world.plan.fault_gap);
+        world.plan_at(gap, Happening::Fault);
+        world
+    }
+
+    pub fn note(&mut self, line: String) {
+        let at = self.now as f64 / 1e6;
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{at:12.3} ms  {line}"));
+        }
+    }
+
+    pub fn next_serial(&mut self) -> u32 {
+        self.serial += 1;
+        self.serial
+    }
+
+    pub fn plan_at(&mut self, at: Ns, what: Happening) {
+        self.planned += 1;
+        self.queue.push(Entry { at, number: self.planned, what });
+    }
+
+    pub fn plan_in(&mut self, delay: Ns, what: Happening) {
+        self.plan_at(self.now + delay, what);
+    }
+
+    /// Lets everything happen that is to happen until then.
+    pub fn run_until(&mut self, until: Ns) {
+        while !self.checker.failed() {
+            match self.queue.peek() {
+                Some(next) if next.at <= until => {}
+                _ => break,
+            }
+            let Entry { at, what, .. } = self.queue.pop().expect("peeked");
+            self.now = at;
+            self.stats.steps += 1;
+            self.happen(what);
+        }
+        self.now = self.now.max(until);
+    }
+
+    /// Who is frozen or paused handles what happens to it when that is over.
+    fn happen(&mut self, what: Happening) {
+        let server = match &what {
+            Happening::ToServer(conn, _) => Some(self.conns[*conn].server),
+            Happening::ToPeer(_, to, ..) => Some(*to),
+            Happening::Applies(server, ..)
+            | Happening::Forwards(server, ..)
+            | Happening::LeaderBeat(server, _)
+            | Happening::ExpiryBeat(server, _)
+            | Happening::FollowerBeat(server, _) => Some(*server),
+            _ => None,
+        };
+        if let Some(server) = server {
+            if self.servers[server].frozen {
+                return self.servers[server].parked.push(what);
+            }
+        }
+        let process = match &what {
+            Happening::ToClient(conn, _) => Some(self.conns[*conn].process),
+            Happening::ClientTimer(process, _) | Happening::CoreTimer(process, _) => Some(*process),
+            Happening::StandAgain(process, ..) => Some(*process),
+            _ => None,
+        };
+        if let Some(process) = process {
+            if self.processes[process].paused {
+                return self.processes[process].parked.push(what);
+            }
+        }
+        match what {
+            Happening::ToServer(conn, message) => self.server_hears(conn, message),
+            Happening::ToClient(conn, message) => self.client_hears(conn, message),
+            Happening::ToPeer(from, to, link, message) => self.peer_hears(from, to, link, message),
+            Happening::Applies(server, link, apply) => self.follower_applies(server, link, apply),
+            Happening::Forwards(server, life, ask) => self.forward_now(server, life, ask),
+            Happening::LeaderBeat(server, reign) => self.leader_beat(server, reign),
+            Happening::ExpiryBeat(server, reign) => self.expiry_beat(server, reign),
+            Happening::FollowerBeat(server, link) => self.follower_beat(server, link),
+            Happening::Election => self.election(),
+            Happening::ClientTimer(process, timer) => self.client_timer(process, timer),
+            Happening::CoreTimer(process, timer) => self.core_timer(process, timer),
+            Happening::Wake(process, pause) => self.wake(process, pause),
+            Happening::Restart(process, life) => self.start_process(process, life),
+            Happening::StandAgain(process, life, path) => self.stand_again(process, life, path),
+            Happening::Fault => self.next_fault(),
+            Happening::Ambush(process) => self.ambush(process),
+            Happening::Mend(mend) => self.mend(mend),
+        }
+    }
+
+    /// What was held back while somebody was frozen happens now: messages in their order, and the timers before
+    /// or after them.
+    pub fn unpark(&mut self, parked: Vec<Happening>) {
+        let is_timer = |what: &Happening| {
+            use Happening::*;
+            matches!(what, LeaderBeat(..) | ExpiryBeat(..) | FollowerBeat(..) | ClientTimer(..) | CoreTimer(..))
+        };
+        let (timers, messages): (Vec<_>, Vec<_>) = parked.into_iter().partition(is_timer);
+        let timers_first = self.rng.chance(500);
+        let (first, then) = if timers_first { (timers, messages) } else { (messages, timers) };
+        for what in first.into_iter().chain(then) {
+            self.plan_at(self.now, what);
+        }
+    }
+}
