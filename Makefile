@@ -34,6 +34,10 @@ test: setup ## run every check and every test, with ZooKeeper and without, and t
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	@$(MAKE) --no-print-directory demo HOSTS=
 	$(CARGO) test --locked --workspace -- --test-threads=$(TEST_THREADS)
+	$(CARGO) test --locked --release --test simulation -- --nocapture
+
+test-long: ## run a million seeds of the simulation instead of twenty thousand (about a quarter of an hour)
+	SEEDS=1000000 $(CARGO) test --locked --release --test simulation campaign -- --nocapture
 
 bench: setup build ## measure, beside a raw read and write on the same ZooKeeper
 	$(CARGO) bench --locked
@@ -42,4 +46,4 @@ clean: ## remove everything that was built
 	$(CARGO) clean
 	@$(MAKE) --no-print-directory -C c_examples clean
 
-.PHONY: build help setup examples demo test bench clean
+.PHONY: build help setup examples demo test test-long bench clean

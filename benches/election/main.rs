@@ -1,0 +1,80 @@
+//! `make bench`: what an election costs, beside what ZooKeeper itself costs on the same servers in the same run.
+//!
+//! Everything here is the latency of a distributed thing, so each figure of the library is taken in turns with
+//! the raw requests it is compared with, and shown by its median and its tail. Figures are reported, not judged:
+//! a slow machine is no failure. But a step that does not happen is: the exit code is not 0 then.
+
+mod by_hand;
+mod handover;
+mod idle;
+mod is_master;
+mod machine;
+mod member;
+mod raw;
+mod report;
+mod samples;
+mod start;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use report::Report;
+use scratch::Ensemble;
+
+/// Whatever went wrong, as a sentence.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// How long to wait for what takes milliseconds, before saying that it did not happen.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The tick of ZooKeeper's sample configuration.
+const TICK_MS: u32 = 2_000;
+
+fn main() -> ExitCode {
+    // `cargo test --all-targets` runs this, too, in a debug build, whose figures would say nothing.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        println!("to measure: make bench");
+        return ExitCode::SUCCESS;
+    }
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nFAILED: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let began = Instant::now();
+    let mut report = Report::default();
+    machine::print_before(&mut report)?;
+    for len in [1, 3] {
+        measure_with(len, &mut report)?;
+    }
+    report.print_aims();
+    machine::print_after(began)
+}
+
+fn measure_with(servers: usize, report: &mut Report) -> Result<()> {
+    let ensemble = Ensemble::builder(servers).tick_ms(TICK_MS).force_sync(true).start();
+    machine::print_ensemble(&ensemble)?;
+    let hosts: Vec<String> = (0..servers).map(|i| ensemble.host(i)).collect();
+
+    report.section("raw requests: one after the other, on each server in turns");
+    raw::measure(&hosts, report)?;
+    report.section("start to master: from open and stand until the callback says MASTER");
+    start::measure(&hosts, report)?;
+    for candidates in [3, 50] {
+        let who = format!("handover among {candidates} candidates, a session each");
+        report.section(&format!("{who}: from resign until the next one's callback says MASTER"));
+        handover::measure(&hosts, candidates, report)?;
+    }
+    if servers == 1 {
+        report.section("one call of election_is_master that says yes; a sample is the mean over a thousand calls");
+        is_master::measure(&hosts, report)
+    } else {
+        report.section("one idle candidate: a C program on libelection.so, as master");
+        idle::measure(&ensemble, report)
+    }
+}
