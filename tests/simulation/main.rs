@@ -11,6 +11,7 @@ mod campaign;
 mod checker;
 mod client;
 mod clock;
+mod conformance;
 mod ensemble;
 mod faults;
 mod mending;

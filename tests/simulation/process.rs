@@ -25,6 +25,8 @@ pub struct Process {
     /// Who stands, and who observes, at each path.
     pub candidates: Vec<Option<PartyId>>,
     pub observers: Vec<Option<PartyId>>,
+    /// What would be told to the core, where somebody listens in its place.
+    pub heard: Option<Vec<Input>>,
     timer: (u32, Ns),
     /// Requests since the beginning of this second.
     requests: (u64, u64),
@@ -58,6 +60,7 @@ impl Process {
             parked: Vec::new(),
             candidates: vec![None; plan.paths.len()],
             observers: vec![None; plan.paths.len()],
+            heard: None,
             timer: (0, 0),
             requests: (0, 0),
         }
@@ -151,6 +154,9 @@ impl World {
 
     /// Tells the core, and does what it says.
     pub fn drive(&mut self, process: usize, input: Input) {
+        if let Some(heard) = &mut self.processes[process].heard {
+            return heard.push(input);
+        }
         if !self.processes[process].alive {
             return;
         }

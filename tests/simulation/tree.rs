@@ -127,7 +127,10 @@ impl Tree {
                     at = parent(at);
                 }
                 changes.reverse();
-                Ok((Reply::Done, changes))
+                match self.nodes[at].stat.is_ephemeral() && !changes.is_empty() {
+                    true => Err(-108),
+                    false => Ok((Reply::Done, changes)),
+                }
             }
             Op::Delete { path, version } => match self.nodes.get(path) {
                 None => Err(rc::NO_NODE),

@@ -1,0 +1,469 @@
+//! Conformance: scripts of the core's own requests, played on real servers and on the simulated ensemble, must be
+//! answered alike: results, watches, their order, and how transactions rise. The scripts stand in `conformance.txt`,
+//! each with its history; what the real server says is right.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use election::core::{rc, Op, Recipe, Reply, RequestId, SessionId, Stat, Value};
+use election::testing::{Answer, Probe};
+use scratch::{opcode, Ensemble, RawClient};
+
+use crate::clock::MS;
+use crate::process::Input;
+use crate::tree::Change;
+use crate::world::World;
+
+const SCRIPTS: &str = include_str!("conformance.txt");
+const FILE: &str = "tests/simulation/conformance.txt";
+
+/// For what must come, however slow the machine is.
+const SOON: Duration = Duration::from_secs(20);
+
+/// How many simulated ensembles of each size play the scripts: they differ in delays, in lag, and in who is
+/// connected to whom.
+const WORLDS: usize = 30;
+
+/// A place where scripts can be played. Sessions are numbered from 0, and a stage has room for three at a time.
+trait Stage {
+    fn open(&mut self, session: usize) -> SessionId;
+    fn submit(&mut self, session: usize, request: RequestId, op: Op);
+    /// What a session hears next; `None` when it waits for nothing.
+    fn next(&mut self, session: usize) -> Option<Answer>;
+    fn close(&mut self, session: usize);
+    fn create(&mut self, path: &str, value: &[u8]);
+    fn set(&mut self, path: &str, value: &[u8]);
+}
+
+/// Real servers; a script's sessions are spread over them, beginning with `first`.
+struct Real<'a> {
+    ensemble: &'a Ensemble,
+    first: usize,
+    operator: RawClient,
+    probes: [Option<Probe>; 3],
+}
+
+impl Real<'_> {
+    fn new(ensemble: &Ensemble, first: usize) -> Real<'_> {
+        let operator = RawClient::connect(&ensemble.host(first), 10_000).expect("a server that serves");
+        Real { ensemble, first, operator, probes: [None, None, None] }
+    }
+}
+
+impl Stage for Real<'_> {
+    fn open(&mut self, session: usize) -> SessionId {
+        let server = (self.first + session) % self.ensemble.len();
+        let probe =
+            Probe::open(&self.ensemble.host(server), Duration::from_secs(10)).expect("a server that serves");
+        self.probes[session].insert(probe).session()
+    }
+
+    fn submit(&mut self, session: usize, request: RequestId, op: Op) {
+        self.probes[session].as_ref().expect("an open session").submit(request, op);
+    }
+
+    fn next(&mut self, session: usize) -> Option<Answer> {
+        self.probes[session].as_ref().expect("an open session").next(SOON)
+    }
+
+    fn close(&mut self, session: usize) {
+        self.probes[session] = None;
+    }
+
+    fn create(&mut self, path: &str, value: &[u8]) {
+        written(self.operator.create(path, value, 0));
+    }
+
+    fn set(&mut self, path: &str, value: &[u8]) {
+        let mut body = Vec::new();
+        for bytes in [path.as_bytes(), value] {
+            body.extend((bytes.len() as i32).to_be_bytes());
+            body.extend(bytes);
+        }
+        body.extend((-1i32).to_be_bytes()); // any version
+        written(self.operator.request(opcode::SET_DATA, &body));
+    }
+}
+
+fn written(answer: io::Result<scratch::Reply>) {
+    assert_eq!(answer.expect("a server that serves").err, 0, "the operator may do everything");
+}
+
+/// The simulated ensemble, with no fault and with nobody who stands for election.
+struct Simulated(World);
+
+impl Simulated {
+    /// The first ensembles of this size.
+    fn of(servers: usize) -> impl Iterator<Item = (u64, Simulated)> {
+        let worlds = (0..).map(|seed| (seed, World::new(seed, None, false)));
+        let fits = move |world: &World| {
+            let plan = &world.plan;
+            plan.servers == servers && plan.processes >= 3 && plan.config.recipe == Recipe::Node
+        };
+        worlds
+            .filter(move |(_, world)| fits(world))
+            .take(WORLDS)
+            .map(|(seed, world)| (seed, Simulated::calm(world)))
+    }
+
+    fn calm(mut world: World) -> Simulated {
+        world.faults_on = false;
+        world.plan.containers_go = false;
+        for process in &mut world.processes {
+            process.life = 1; // it does not start
+            process.heard = Some(Vec::new());
+        }
+        Simulated(world)
+    }
+
+    fn heard(&mut self, session: usize) -> &mut Vec<Input> {
+        self.0.processes[session].heard.as_mut().expect("set for all")
+    }
+
+    /// Runs until `done` says yes; whether it did.
+    fn run_until(&mut self, mut done: impl FnMut(&mut Simulated) -> bool) -> bool {
+        let end = self.0.now + 120_000 * MS;
+        while self.0.now < end {
+            if done(self) {
+                return true;
+            }
+            self.0.run_until(self.0.now + MS / 10);
+            assert!(!self.0.checker.failed(), "{:?}", self.0.checker.take_violation());
+        }
+        false
+    }
+
+    fn operate(&mut self, change: Change) {
+        assert!(self.run_until(|it| it.0.operate(vec![change.clone()])), "a leader is elected");
+    }
+}
+
+impl Stage for Simulated {
+    fn open(&mut self, session: usize) -> SessionId {
+        self.0.client_restarts(session);
+        assert!(self.run_until(|it| it.0.processes[session].client.is_connected()), "a server that serves");
+        self.heard(session).clear();
+        SessionId(self.0.processes[session].client.session)
+    }
+
+    fn submit(&mut self, session: usize, request: RequestId, op: Op) {
+        self.0.client_sends(session, request, op);
+    }
+
+    fn next(&mut self, session: usize) -> Option<Answer> {
+        self.run_until(|it| !it.heard(session).is_empty()).then(|| match self.heard(session).remove(0) {
+            Input::Reply(request, reply) => Answer::Reply(request, reply),
+            Input::News(request, news) => Answer::News(request, news),
+            _ => panic!("the connection of session {session} broke without a fault"),
+        })
+    }
+
+    fn close(&mut self, session: usize) {
+        self.0.client_closes(session);
+    }
+
+    fn create(&mut self, path: &str, value: &[u8]) {
+        self.operate(Change::Create { path: path.into(), value: value.into(), owner: 0, container: false });
+    }
+
+    fn set(&mut self, path: &str, value: &[u8]) {
+        self.operate(Change::Set { path: path.into(), value: value.into() });
+    }
+}
+
+/// A script being played on a stage: below a path of its own, and with its sessions.
+struct Play<'a> {
+    stage: &'a mut dyn Stage,
+    /// What stands before the script's paths.
+    root: String,
+    open: [bool; 3],
+    owners: BTreeMap<i64, char>,
+    requests: [u64; 3],
+    /// The history: lines, and what was heard, which can be told only when all transactions are known.
+    history: Vec<Line>,
+}
+
+enum Line {
+    Step(String),
+    Heard(Answer),
+    Silence,
+}
+
+impl Play<'_> {
+    /// A line of a script. Sessions are opened when they are first named.
+    fn step(&mut self, line: &str) {
+        self.history.push(Line::Step(line.to_owned()));
+        if let Some(command) = line.strip_prefix("operator: ") {
+            return self.operate(command);
+        }
+        let session = "ABC".find(&line[..1]).unwrap_or_else(|| panic!("who is to: {line}"));
+        if !self.open[session] {
+            self.open[session] = true;
+            let SessionId(id) = self.stage.open(session);
+            self.owners.insert(id, char::from(b"ABC"[session]));
+        }
+        match &line[1..] {
+            " closes" => {
+                self.stage.close(session);
+                self.open[session] = false;
+            }
+            rest => match (rest.strip_prefix(": "), rest.strip_prefix(": hears")) {
+                (_, Some(count)) => (0..count.trim().parse().unwrap_or(1)).for_each(|_| drop(self.hear(session))),
+                (Some(requests), None) => self.ask(session, requests.split("; ")),
+                (None, None) => panic!("no step: {line}"),
+            },
+        }
+    }
+
+    fn operate(&mut self, command: &str) {
+        let mut words = command.split(' ');
+        let (what, path) = (words.next(), self.path(words.next()));
+        let value = words.next().unwrap_or_default().as_bytes();
+        match what {
+            Some("create") => self.stage.create(&path, value),
+            Some("set") => self.stage.set(&path, value),
+            _ => panic!("no operator does this: {command}"),
+        }
+    }
+
+    /// Sends the requests and hears everything until the last of them is answered.
+    fn ask<'a>(&mut self, session: usize, requests: impl Iterator<Item = &'a str>) {
+        let mut unanswered = 0;
+        for request in requests {
+            let op = self.op(request);
+            self.requests[session] += 1;
+            unanswered += 1;
+            self.stage.submit(session, RequestId(self.requests[session]), op);
+        }
+        while unanswered > 0 {
+            match self.hear(session) {
+                Some(Answer::Reply(..)) => unanswered -= 1,
+                Some(Answer::News(..)) => {}
+                None => return,
+            }
+        }
+    }
+
+    /// Which of several watches that see the same is told first is nobody's promise.
+    fn hear(&mut self, session: usize) -> Option<Answer> {
+        let answer = self.stage.next(session);
+        let mut at = self.history.len();
+        if let Some(Answer::News(request, news)) = answer {
+            let is_same = |line: &Line| matches!(line, Line::Heard(Answer::News(other, seen)) if *seen == news && *other > request);
+            while at > 0 && is_same(&self.history[at - 1]) {
+                at -= 1;
+            }
+        }
+        self.history.insert(at, answer.clone().map_or(Line::Silence, Line::Heard));
+        answer
+    }
+
+    fn path(&self, path: Option<&str>) -> Arc<str> {
+        format!("{}{}", self.root, path.expect("a path")).into()
+    }
+
+    fn op(&self, request: &str) -> Op {
+        let words: Vec<_> = request.split(' ').collect();
+        let path = self.path(words.get(1).copied());
+        let value = || Value::from(words[2].as_bytes());
+        let [sync, watch] = ["-synced", "-watched"].map(|flag| words[0].contains(flag));
+        match words[0].trim_end_matches("-watched").trim_end_matches("-synced") {
+            "create" => Op::Create { path, value: value() },
+            "create-sequential" => Op::CreateSequential { prefix: path, value: value() },
+            "make-parents" => Op::MakeParents { path },
+            "read" => Op::Read { path, sync },
+            "exists" => Op::Exists { path },
+            "list" => Op::List { path, sync, watch },
+            "delete" => Op::Delete { path, version: words[2].parse().unwrap_or(-1) },
+            "prove" => Op::Prove { paths: words[1..].iter().map(|path| self.path(Some(path))).collect() },
+            "touch" => Op::Touch { path },
+            _ => panic!("no request: {request}"),
+        }
+    }
+
+    /// Whoever is still there has one more look, which all earlier news come before; then all go.
+    fn end(&mut self) {
+        let open: Vec<_> = (0..3).filter(|session| self.open[*session]).collect();
+        for session in &open {
+            self.step(&format!("{}: read-synced /the-end", char::from(b"ABC"[*session])));
+        }
+        open.into_iter().for_each(|session| self.stage.close(session));
+    }
+
+    /// The history as text, without what differs from one run to the next.
+    fn told(&self) -> String {
+        let stats = || {
+            self.history.iter().filter_map(|line| match line {
+                Line::Heard(Answer::Reply(_, Reply::Created(stat) | Reply::CreatedAs(_, stat))) => Some(stat),
+                Line::Heard(Answer::Reply(_, Reply::Read(znode))) => Some(&znode.stat),
+                _ => None,
+            })
+        };
+        let mut zxids: Vec<_> = stats().flat_map(|stat| [stat.czxid, stat.mzxid]).collect();
+        zxids.sort_unstable();
+        zxids.dedup();
+        let mut times = BTreeMap::new();
+        for stat in stats() {
+            let time = times.entry(stat.czxid).or_insert(stat.ctime_ms);
+            assert_eq!(*time, stat.ctime_ms, "a znode is always told to have been created at the same time");
+            assert!(stat.ctime_ms > 0 && stat.czxid > 0, "{stat:?}");
+        }
+        let mut text = String::new();
+        for line in &self.history {
+            let _ = match line {
+                Line::Step(step) => writeln!(text, "{step}"),
+                Line::Silence => writeln!(text, "    nothing"),
+                Line::Heard(Answer::News(request, news)) => writeln!(text, "    {} sees: {news:?}", request.0),
+                Line::Heard(Answer::Reply(request, reply)) => {
+                    writeln!(text, "    {}: {}", request.0, self.told_reply(reply, &zxids))
+                }
+            };
+        }
+        text
+    }
+
+    fn told_reply(&self, reply: &Reply, zxids: &[i64]) -> String {
+        let stat = |stat: &Stat| {
+            let rank = |zxid| zxids.binary_search(&zxid).expect("all are known") + 1;
+            let owner = match stat.ephemeral_owner {
+                0 => "nobody's".to_owned(),
+                id => self.owners.get(&id).map_or("a stranger's".to_owned(), |owner| format!("{owner}'s")),
+            };
+            let (version, created, changed) = (stat.version, rank(stat.czxid), rank(stat.mzxid));
+            format!("{owner}, version {version}, created by transaction {created}, changed by {changed}")
+        };
+        match reply {
+            Reply::Created(it) => format!("created, {}", stat(it)),
+            Reply::CreatedAs(path, it) => {
+                format!("created {}, {}", path.strip_prefix(&self.root).unwrap_or(path), stat(it))
+            }
+            Reply::Read(it) => format!("{:?}, {}", String::from_utf8_lossy(&it.value), stat(&it.stat)),
+            Reply::Exists(true) => "there".into(),
+            Reply::Exists(false) => "not there".into(),
+            Reply::Listed(names) => {
+                let mut names = names.clone();
+                names.sort();
+                format!("[{}]", names.join(" "))
+            }
+            Reply::Done => "done".into(),
+            Reply::Refused(rc::NO_NODE) => "NONODE".into(),
+            Reply::Refused(rc::NODE_EXISTS) => "NODEEXISTS".into(),
+            Reply::Refused(rc::BAD_VERSION) => "BADVERSION".into(),
+            Reply::Refused(-111) => "NOTEMPTY".into(),
+            Reply::Refused(-108) => "NOCHILDRENFOREPHEMERALS".into(),
+            Reply::Refused(rc) => format!("error {rc}"),
+            Reply::Unknown => "nobody knows".into(),
+        }
+    }
+}
+
+/// The scripts: what stands before the first, and each with its title, and with what it was answered.
+fn scripts() -> (&'static str, Vec<(&'static str, &'static str)>) {
+    let mut parts = SCRIPTS.split("\n## ");
+    let preface = parts.next().expect("there is always one");
+    (preface, parts.map(|part| part.split_once('\n').expect("a title, and then steps")).collect())
+}
+
+/// Plays a script and tells its history.
+fn history(stage: &mut dyn Stage, root: String, script: &str) -> String {
+    stage.create(&root, &[]);
+    let owners = BTreeMap::new();
+    let mut play = Play { stage, root, open: [false; 3], owners, requests: [0; 3], history: Vec::new() };
+    let steps = script.lines().filter(|line| !line.is_empty() && !line.starts_with("    "));
+    steps.filter(|line| !line.contains(" /the-end")).for_each(|step| play.step(step));
+    play.end();
+    play.told()
+}
+
+/// What differs from the history that stands in the file, if something does.
+fn difference(place: &str, title: &str, script: &str, history: &str) -> Option<String> {
+    let (expected, found) = (script.trim_end(), history.trim_end());
+    if expected == found {
+        return None;
+    }
+    let mut text = format!("{place}, \"{title}\":\n");
+    let (mut expected, mut found) = (expected.lines(), found.lines());
+    loop {
+        match (expected.next(), found.next()) {
+            (None, None) => return Some(text),
+            (Some(expected), Some(found)) if expected == found => writeln!(text, "  {expected}"),
+            (expected, found) => {
+                writeln!(text, "! {}   <- not: {}", found.unwrap_or_default(), expected.unwrap_or_default())
+            }
+        }
+        .expect("a String takes everything");
+    }
+}
+
+fn judge(differences: Vec<String>) {
+    assert!(
+        differences.is_empty(),
+        "{} histories differ from {FILE}:\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
+}
+
+struct Played {
+    title: &'static str,
+    script: &'static str,
+    history: String,
+}
+
+/// Plays all scripts on real servers, with the sessions on other servers each time.
+fn play_for_real(ensemble: &Ensemble) -> Vec<Played> {
+    let mut played = Vec::new();
+    for first in 0..ensemble.len() {
+        for (number, (title, script)) in scripts().1.into_iter().enumerate() {
+            let root = format!("/{first}-{number}");
+            let history = history(&mut Real::new(ensemble, first), root, script);
+            played.push(Played { title, script, history });
+        }
+    }
+    played
+}
+
+fn start(servers: usize) -> Ensemble {
+    // Empty containers are to stay until the end of the test.
+    Ensemble::builder(servers).java_arg("-Dznode.container.checkIntervalMs=86400000").start()
+}
+
+#[test]
+fn one_real_server_answers_as_written() {
+    let played = play_for_real(&start(1));
+    if std::env::var_os("BLESS").is_some() {
+        let mut text = scripts().0.to_owned();
+        for Played { title, history, .. } in played {
+            write!(text, "\n## {title}\n{history}").expect("a String takes everything");
+        }
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
+        return std::fs::write(file, text).expect("the file can be written");
+    }
+    judge(played.iter().filter_map(|it| difference("one server", it.title, it.script, &it.history)).collect());
+}
+
+#[test]
+fn three_real_servers_answer_as_written() {
+    let played = play_for_real(&start(3));
+    judge(played.iter().filter_map(|it| difference("three servers", it.title, it.script, &it.history)).collect());
+}
+
+#[test]
+fn simulated_servers_answer_as_written() {
+    let mut differences = Vec::new();
+    for servers in [1, 3] {
+        for (title, script) in scripts().1 {
+            let of_world = |(seed, mut world): (u64, Simulated)| {
+                let place = format!("{servers} simulated, seed {seed}");
+                difference(&place, title, script, &history(&mut world, "/root".into(), script))
+            };
+            // One difference is enough of a script.
+            differences.extend(Simulated::of(servers).find_map(of_world));
+        }
+    }
+    judge(differences);
+}
