@@ -6,6 +6,7 @@
 
 use crate::folder::ScratchFolder;
 use crate::loopback::Claim;
+use crate::network::Network;
 use crate::process::{lock, Process};
 use crate::wait::wait_looking_every;
 use std::fs::{self, File, OpenOptions};
@@ -71,6 +72,7 @@ pub struct EnsembleBuilder {
     java_args: Vec<String>,
     ipv6: bool,
     force_sync: bool,
+    has_network: bool,
 }
 
 impl EnsembleBuilder {
@@ -117,6 +119,13 @@ impl EnsembleBuilder {
     /// Listens for clients on `::1`; the servers still talk to each other over IPv4.
     pub fn ipv6(mut self, ipv6: bool) -> Self {
         self.ipv6 = ipv6;
+        self
+    }
+
+    /// Runs each server in a network namespace of its own, see `Network`. Only programs in the namespace of its clients reach
+    /// them then.
+    pub fn network(mut self, has_network: bool) -> Self {
+        self.has_network = has_network;
         self
     }
 
@@ -169,7 +178,8 @@ pub struct Ensemble {
     servers: Vec<Server>,
     folder: ScratchFolder,
     builder: EnsembleBuilder,
-    _address: Claim,
+    network: Option<Network>,
+    _address: Option<Claim>,
 }
 
 #[derive(Debug)]
@@ -197,6 +207,7 @@ impl Ensemble {
             java_args: Vec::new(),
             ipv6: false,
             force_sync: false,
+            has_network: false,
         }
     }
 
@@ -205,14 +216,24 @@ impl Ensemble {
         let all_ports: Vec<u16> = (0..builder.len)
             .flat_map(|i| [CLIENT_PORT, QUORUM_PORT, ELECTION_PORT].map(|base| port(base, i)))
             .collect();
-        let address = Claim::address(&all_ports);
+        let network = builder.has_network.then(|| Network::new(builder.len));
+        assert!(!(builder.has_network && builder.ipv6), "a network has IPv4 addresses");
+        let address = network.is_none().then(|| Claim::address(&all_ports));
+        let client_ip = |i: usize| match (&network, &address) {
+            (Some(network), _) => network.client_ip(i),
+            (None, Some(address)) => address.ip(),
+            (None, None) => unreachable!("one of the two is there"),
+        };
+        let peer_ips: Vec<IpAddr> = (0..builder.len)
+            .map(|i| network.as_ref().map_or_else(|| client_ip(i), |network| network.peer_ip(i)))
+            .collect();
         let folder = ScratchFolder::new("zookeeper");
         let servers: Vec<Server> = (0..builder.len)
             .map(|i| {
                 let ipv6_port = builder.ipv6.then(Claim::ipv6_port);
                 let client_addr = match &ipv6_port {
                     Some(claim) => SocketAddr::new(claim.ip(), claim.port()),
-                    None => SocketAddr::new(address.ip(), port(CLIENT_PORT, i)),
+                    None => SocketAddr::new(client_ip(i), port(CLIENT_PORT, i)),
                 };
                 Server {
                     client_addr,
@@ -223,14 +244,19 @@ impl Ensemble {
             })
             .collect();
         for (i, server) in servers.iter().enumerate() {
-            write_server_folder(&builder, address.ip(), i, server);
+            write_server_folder(&builder, &peer_ips, i, server);
         }
-        Ensemble { servers, folder, builder, _address: address }
+        Ensemble { servers, folder, builder, network, _address: address }
     }
 
     /// The scratch folder, with `server-1`, `server-2`, ... in it.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The network that the servers run in; panics unless they were started in one.
+    pub fn network(&self) -> &Network {
+        self.network.as_ref().expect("an ensemble that was started with `network(true)`")
     }
 
     /// The host string of all servers, `ip:port,ip:port,...`.
@@ -313,6 +339,9 @@ impl Ensemble {
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(err);
+        if let Some(network) = &self.network {
+            network.server(i).enter(&mut command);
+        }
         match Process::try_spawn(command) {
             Ok(started) => *process = Some(started),
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -455,7 +484,10 @@ impl Ensemble {
             stream.read_to_end(&mut answer)?;
             std::io::Result::Ok(String::from_utf8_lossy(&answer).into_owned())
         };
-        ask().unwrap_or_default()
+        match &self.network {
+            Some(network) => network.clients().run(ask).unwrap_or_default(),
+            None => ask().unwrap_or_default(),
+        }
     }
 
     /// The server that a session is connected to.
@@ -496,7 +528,7 @@ impl Drop for Ensemble {
     }
 }
 
-fn write_server_folder(builder: &EnsembleBuilder, ip: IpAddr, i: usize, server: &Server) {
+fn write_server_folder(builder: &EnsembleBuilder, peer_ips: &[IpAddr], i: usize, server: &Server) {
     let data = server.folder.join("data");
     let client_ip = match server.client_addr.ip() {
         IpAddr::V6(Ipv6Addr::LOCALHOST) => "::1".to_owned(),
@@ -522,7 +554,7 @@ fn write_server_folder(builder: &EnsembleBuilder, ip: IpAddr, i: usize, server: 
         config.push_str(&format!("maxSessionTimeout={timeout_ms}\n"));
     }
     if builder.len > 1 {
-        for k in 0..builder.len {
+        for (k, ip) in peer_ips.iter().enumerate() {
             let (quorum, election) = (QUORUM_PORT + k as u16, ELECTION_PORT + k as u16);
             config.push_str(&format!("server.{}={ip}:{quorum}:{election}\n", k + 1));
         }

@@ -8,6 +8,7 @@ mod ensemble;
 mod folder;
 mod frame;
 mod loopback;
+mod network;
 pub mod opcode;
 mod process;
 mod relay;
@@ -16,7 +17,8 @@ mod wait;
 
 pub use ensemble::{Ensemble, EnsembleBuilder};
 pub use folder::ScratchFolder;
+pub use network::{Namespace, Network};
 pub use process::{Line, Process, Program, Stream};
 pub use relay::{Relay, Request, Verdict};
-pub use session::{expire_session, RawClient, Reply, Session};
+pub use session::{expire_session, RawClient, Reply, Session, Znode};
 pub use wait::{eventually, wait_until};

@@ -43,6 +43,29 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
+/// A znode as a server showed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Znode {
+    pub value: Vec<u8>,
+    pub czxid: i64,
+    pub version: i32,
+    /// The session that owns it, or 0.
+    pub owner: i64,
+}
+
+impl Znode {
+    fn of_reply(body: &[u8]) -> Option<Znode> {
+        let mut rest = Rest(body);
+        let value = rest.take_buffer()?.to_vec();
+        let czxid = rest.take_i64()?;
+        let (_mzxid, _ctime, _mtime) = (rest.take_i64()?, rest.take_i64()?, rest.take_i64()?);
+        let version = rest.take_i32()?;
+        let (_cversion, _aversion) = (rest.take_i32()?, rest.take_i32()?);
+        let owner = rest.take_i64()?;
+        Some(Znode { value, czxid, version, owner })
+    }
+}
+
 /// A connection with a session. It sends no pings of its own accord; dropping it closes the connection, not the session.
 #[derive(Debug)]
 pub struct RawClient {
@@ -143,6 +166,48 @@ impl RawClient {
             NO_NODE => Ok(false),
             err => Err(io::Error::other(format!("exists: error {err}"))),
         }
+    }
+
+    /// Reads a znode, as this server knows it; `None` when it knows none.
+    pub fn get(&mut self, path: &str) -> io::Result<Option<Znode>> {
+        let mut body = Vec::new();
+        put_buffer(&mut body, path.as_bytes());
+        body.push(0); // no watch
+        let reply = self.request(opcode::GET_DATA, &body)?;
+        match reply.err {
+            0 => Znode::of_reply(&reply.body).map(Some).ok_or_else(|| ErrorKind::InvalidData.into()),
+            NO_NODE => Ok(None),
+            err => Err(io::Error::other(format!("get: error {err}"))),
+        }
+    }
+
+    /// The names of a znode's children, sorted; none when there is no such znode.
+    pub fn children(&mut self, path: &str) -> io::Result<Vec<String>> {
+        let mut body = Vec::new();
+        put_buffer(&mut body, path.as_bytes());
+        body.push(0); // no watch
+        let reply = self.request(opcode::GET_CHILDREN, &body)?;
+        let mut rest = Rest(&reply.body);
+        match reply.err {
+            0 => {
+                let count = rest.take_i32().ok_or(ErrorKind::InvalidData)?;
+                let name = |_| rest.take_buffer().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+                let names: Option<Vec<String>> = (0..count).map(name).collect();
+                let mut names = names.ok_or(ErrorKind::InvalidData)?;
+                names.sort();
+                Ok(names)
+            }
+            NO_NODE => Ok(Vec::new()),
+            err => Err(io::Error::other(format!("children: error {err}"))),
+        }
+    }
+
+    /// Deletes a znode, whatever its version. A refusal is in the reply.
+    pub fn delete(&mut self, path: &str) -> io::Result<Reply> {
+        let mut body = Vec::new();
+        put_buffer(&mut body, path.as_bytes());
+        put_i32(&mut body, -1);
+        self.request(opcode::DELETE, &body)
     }
 
     /// Ends the session and waits until the ensemble has agreed.

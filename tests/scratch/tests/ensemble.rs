@@ -1,6 +1,6 @@
 //! Real servers come up, can be hurt one by one, and leave nothing behind.
 
-use scratch::{eventually, wait_until, Ensemble};
+use scratch::{eventually, wait_until, Ensemble, RawClient};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -75,4 +75,21 @@ fn all_stop_and_start_on_ipv6() {
     assert!(!wait_until(Duration::ZERO, || ensemble.is_serving(0)));
     ensemble.start_all();
     ensemble.wait_all_serving();
+}
+
+#[test]
+fn a_server_that_is_cut_off_still_answers_its_clients() {
+    let ensemble = Ensemble::builder(3).sync_limit(10).network(true).start();
+    let network = ensemble.network();
+    let leader = ensemble.wait_leader();
+    let (cut, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    network.clients().run(|| {
+        let mut at_cut = RawClient::connect(&ensemble.host(cut), 10_000).unwrap();
+        let mut at_other = RawClient::connect(&ensemble.host(other), 10_000).unwrap();
+        network.cut_off(cut);
+        assert_eq!(at_other.create("/while-cut", b"", 0).unwrap().err, 0);
+        assert!(!at_cut.exists("/while-cut").unwrap(), "it answers, and knows nothing of it");
+        network.join(cut);
+        eventually(SOON, "it catches up", || at_cut.exists("/while-cut").unwrap_or(true));
+    });
 }
