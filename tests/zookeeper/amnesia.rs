@@ -14,6 +14,7 @@ const PASSWORD_AT: usize = SESSION_ID_AT + 8 + 4;
 pub struct Amnesia {
     addr: SocketAddr,
     is_on: Arc<AtomicBool>,
+    is_on_once: Arc<AtomicBool>,
 }
 
 impl Amnesia {
@@ -22,15 +23,17 @@ impl Amnesia {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let addr = listener.local_addr().expect("a bound listener has an address");
         let is_on = Arc::new(AtomicBool::new(false));
-        let spoils = Arc::clone(&is_on);
+        let is_on_once = Arc::new(AtomicBool::new(false));
+        let (always, once) = (Arc::clone(&is_on), Arc::clone(&is_on_once));
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let spoils = Arc::clone(&spoils);
+                let (always, once) = (Arc::clone(&always), Arc::clone(&once));
+                let spoils = move || once.swap(false, Ordering::SeqCst) || always.load(Ordering::SeqCst);
                 // An error is the end of a connection.
-                std::thread::spawn(move || serve(client, target, &spoils));
+                std::thread::spawn(move || serve(client, target, spoils));
             }
         });
-        Amnesia { addr, is_on }
+        Amnesia { addr, is_on, is_on_once }
     }
 
     pub fn host(&self) -> String {
@@ -41,13 +44,18 @@ impl Amnesia {
     pub fn set(&self, is_on: bool) {
         self.is_on.store(is_on, Ordering::SeqCst);
     }
+
+    /// The next time that a client takes its session up again, it loses it.
+    pub fn spoil_once(&self) {
+        self.is_on_once.store(true, Ordering::SeqCst);
+    }
 }
 
-fn serve(mut client: TcpStream, target: SocketAddr, spoils: &AtomicBool) -> std::io::Result<()> {
+fn serve(mut client: TcpStream, target: SocketAddr, spoils: impl Fn() -> bool) -> std::io::Result<()> {
     let mut connect = vec![0; PASSWORD_AT + 1];
     client.read_exact(&mut connect)?;
     let is_resumed = connect[SESSION_ID_AT..SESSION_ID_AT + 8] != [0; 8];
-    if is_resumed && spoils.load(Ordering::SeqCst) {
+    if is_resumed && spoils() {
         connect[PASSWORD_AT] ^= 0xff;
     }
     let mut server = TcpStream::connect(target)?;

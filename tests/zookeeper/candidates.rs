@@ -2,11 +2,13 @@
 //! moment at which they heard it. What is heard next must be what the test says: an event too many fails it, too.
 
 use crate::ground::{LONG_MS, SOON};
-use election::{Election, Error, Event, Master, Options, Reason, Role};
+use election::{Dialect, Election, Error, Event, Master, Mastership, Options, Reason, Recipe, Role};
 use std::fmt::Debug;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// What one callback has heard.
@@ -107,10 +109,31 @@ impl Handle {
 
     /// A `connect_timeout_ms` of 0 is not to wait.
     pub fn try_open(hosts: &str, session_timeout_ms: i64, connect_timeout_ms: i64) -> Result<Handle, Error> {
-        let mut options = Options::default();
-        options.set_session_timeout_ms(session_timeout_ms)?;
+        let mut options = options(session_timeout_ms);
         options.set_connect_timeout_ms(connect_timeout_ms)?;
         Ok(Handle(Arc::new(Election::open(hosts, &options)?)))
+    }
+
+    /// Opens a handle with what `options` says.
+    #[track_caller]
+    pub fn open_with(hosts: &str, options: &Options) -> Handle {
+        match Election::open(hosts, options) {
+            Ok(election) => Handle(Arc::new(election)),
+            Err(error) => panic!("no connection to {hosts}: {error}"),
+        }
+    }
+
+    /// Opens a handle whose elections are queues.
+    #[track_caller]
+    pub fn open_in_queue(hosts: &str, session_timeout_ms: i64, dialect: Dialect) -> Handle {
+        let mut options = options(session_timeout_ms);
+        options.set_recipe(Recipe::Queue(dialect));
+        Handle::open_with(hosts, &options)
+    }
+
+    /// For callbacks of the handle's own, which must not keep it open.
+    pub fn weak(&self) -> Weak<Election> {
+        Arc::downgrade(&self.0)
     }
 
     #[track_caller]
@@ -130,6 +153,14 @@ impl Handle {
         }
         Observer { _handle: self.clone(), ear }
     }
+}
+
+/// To wait for the first connection, with this session timeout.
+pub fn options(session_timeout_ms: i64) -> Options {
+    let mut options = Options::default();
+    options.set_session_timeout_ms(session_timeout_ms).expect("a session timeout");
+    options.set_connect_timeout_ms(SOON.as_millis() as i64).expect("a connect timeout");
+    options
 }
 
 /// One call of `go_to_election`.
@@ -154,6 +185,15 @@ impl Candidate {
 
     pub fn is_master(&self) -> bool {
         self.handle.is_master(&self.path)
+    }
+
+    pub fn mastership(&self) -> Option<Mastership> {
+        self.handle.mastership(&self.path)
+    }
+
+    /// Asks whether it is master, every millisecond, from now on.
+    pub fn interrogate(&self) -> Interrogation {
+        Interrogation::begin(self.handle.clone(), self.path.clone())
     }
 
     #[track_caller]
@@ -210,15 +250,41 @@ impl Candidate {
         assert!(event.value.is_empty() && event.token == 0, "{event:?}");
     }
 
-    /// The connection breaks.
+    /// The connection breaks. Whoever leads, and still has its lease, is not told.
     #[track_caller]
     pub fn is_suspended(&self) -> Instant {
         self.becomes_unknown(Reason::Suspended, -4)
     }
 
+    /// Its lease runs out.
+    #[track_caller]
+    pub fn lapses(&self) -> Instant {
+        self.becomes_unknown(Reason::Lapsed, -1017)
+    }
+
+    /// What it hears next, but for that it cannot know, for these reasons, however often.
+    #[track_caller]
+    pub fn next_but_for(&self, reasons: &[Reason]) -> Event {
+        loop {
+            let event = self.ear.next().news;
+            if event.role != Role::Unknown || !reasons.contains(&event.reason) {
+                return event;
+            }
+        }
+    }
+
+    /// In a queue, it hears that another is master, next. Who that is the queue does not tell.
+    #[track_caller]
+    pub fn queues(&self) {
+        let event = self.ear.next().news;
+        let what = (event.role, event.reason, event.rc);
+        assert_eq!(what, (Role::Slave, Reason::Following, -110), "{event:?}, after {}", self.ear.history());
+        assert!(event.value.is_empty() && event.token == 0, "{event:?}");
+    }
+
     /// The session is over, and a new one stands: what it hears first in that. Before that it hears that the session has
-    /// expired. How often that the connection is broken is a matter of luck, as is whether the watch of its own znode was
-    /// faster than the end of the connection.
+    /// expired. How often that the connection is broken is a matter of luck, as are whether the watch of its own znode was
+    /// faster than the end of the connection, and whether a master's lease ran out before.
     #[track_caller]
     pub fn expires(&self) -> Event {
         let mut has_expired = false;
@@ -226,6 +292,9 @@ impl Candidate {
             let event = self.ear.next().news;
             match (event.role, event.reason) {
                 (Role::Unknown, Reason::Suspended) => self.check_unknown(&event, Reason::Suspended, -4),
+                (Role::Unknown, Reason::Lapsed) if !has_expired => {
+                    self.check_unknown(&event, Reason::Lapsed, -1017)
+                }
                 (Role::Unknown, Reason::Deleted) if !has_expired => {
                     self.check_unknown(&event, Reason::Deleted, -101)
                 }
@@ -251,7 +320,12 @@ impl Candidate {
     /// It hears that its handle was closed, and nothing more, ever.
     #[track_caller]
     pub fn is_closed(&self) {
-        self.becomes_unknown(Reason::Closed, -116);
+        self.check_closed(&self.ear.next().news);
+    }
+
+    #[track_caller]
+    pub fn check_closed(&self, event: &Event) {
+        self.check_unknown(event, Reason::Closed, -116);
         self.ear.hears_no_more();
     }
 }
@@ -275,6 +349,15 @@ impl Observer {
     pub fn sees(&self, value: impl AsRef<[u8]>) -> election::core::Stat {
         let master = self.ear.next().news;
         assert_eq!(master.rc, 0, "{master:?}, after {}", self.ear.history());
+        assert!(*master.value == *value.as_ref(), "{master:?}, after {}", self.ear.history());
+        master.stat
+    }
+
+    /// It hears that what stands at the path is no contender's, next; of that znode.
+    #[track_caller]
+    pub fn sees_in_the_way(&self, value: impl AsRef<[u8]>) -> election::core::Stat {
+        let master = self.ear.next().news;
+        assert_eq!(master.rc, -1013, "{master:?}, after {}", self.ear.history());
         assert!(*master.value == *value.as_ref(), "{master:?}, after {}", self.ear.history());
         master.stat
     }
@@ -323,5 +406,89 @@ impl Observer {
     fn check_nobody(&self, master: &Master, rc: i32) {
         assert_eq!(master.rc, rc, "{master:?}, after {}", self.ear.history());
         assert!(master.value.is_empty() && master.stat == election::core::Stat::default(), "{master:?}");
+    }
+}
+
+/// Somebody who asks whether a candidate is master, every millisecond. Moments are those before each question: an answer is
+/// about that moment or a later one.
+pub struct Interrogation {
+    is_over: Arc<AtomicBool>,
+    clerk: Option<JoinHandle<Answers>>,
+}
+
+/// What was answered, in brief.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    pub yes: usize,
+    pub no: usize,
+    pub last_yes: Option<Instant>,
+    pub first_no: Option<Instant>,
+    /// The tokens with which it was master, each once for each time that it came to be.
+    pub tokens: Vec<i64>,
+    pub longest_left: Duration,
+    pub shortest_left: Option<Duration>,
+}
+
+impl Interrogation {
+    fn begin(handle: Handle, path: String) -> Interrogation {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&is_over);
+        let clerk = std::thread::spawn(move || {
+            let mut answers = Answers::default();
+            while !until.load(Ordering::SeqCst) {
+                let asked_at = Instant::now();
+                let mastership = handle.mastership(&path);
+                answers.note(asked_at, mastership);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            answers
+        });
+        Interrogation { is_over, clerk: Some(clerk) }
+    }
+
+    /// Asks no more.
+    pub fn end(mut self) -> Answers {
+        self.is_over.store(true, Ordering::SeqCst);
+        self.clerk.take().expect("it ends once").join().expect("nothing fails in there")
+    }
+}
+
+impl Drop for Interrogation {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Answers {
+    fn note(&mut self, asked_at: Instant, mastership: Option<Mastership>) {
+        match mastership {
+            Some(Mastership { token, lease_left }) => {
+                self.yes += 1;
+                self.last_yes = Some(asked_at);
+                if self.tokens.last() != Some(&token) {
+                    self.tokens.push(token);
+                }
+                self.longest_left = self.longest_left.max(lease_left);
+                self.shortest_left = Some(self.shortest_left.map_or(lease_left, |least| least.min(lease_left)));
+            }
+            None => {
+                self.no += 1;
+                self.first_no.get_or_insert(asked_at);
+            }
+        }
+    }
+
+    /// It was master all the time, with this token.
+    #[track_caller]
+    pub fn are_always_yes(&self, token: i64) {
+        assert!(self.no == 0 && self.yes > 0 && self.tokens == [token], "{self:?}");
+    }
+
+    /// It was master with this token, and never after that moment.
+    #[track_caller]
+    pub fn are_no_after(&self, moment: Instant, token: i64) {
+        assert_eq!(self.tokens, [token], "{self:?}");
+        let last_yes = self.last_yes.expect("it was master");
+        assert!(last_yes < moment, "it was master {:?} too long: {self:?}", last_yes - moment);
     }
 }

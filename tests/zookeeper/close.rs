@@ -4,7 +4,7 @@ use crate::candidates::{Candidate, Handle};
 use crate::ground::{one_server, AT_ONCE, LONG_MS, SHORT_MS, SOON};
 use crate::relays::{is, wait_held};
 use crate::witness::Witness;
-use election::{Election, Error, Options};
+use election::{Election, Error, Options, Reason};
 use scratch::{eventually, opcode, Ensemble, Relay, Verdict};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
@@ -31,7 +31,7 @@ fn a_closed_handle_leaves_neither_znode_nor_session() {
     master.is_closed();
     observer.sees_nobody(-116);
     observer.ear.hears_no_more();
-    handle.close().unwrap();
+    assert_eq!(handle.close(), Err(Error::BadHandle), "the second time");
     assert_eq!(handle.go_to_election(PATH, b"x", |_| {}), Err(Error::BadHandle));
     assert_eq!(handle.resign(PATH), Err(Error::BadHandle));
     eventually(SOON, "the connection is gone", || relay.open_count() == 0);
@@ -112,14 +112,17 @@ fn it_is_closed_while_the_servers_are_frozen() {
     let aware = Candidate::stand_for(&ensemble.hosts(), SHORT_MS, "/closed-frozen-aware", "aware");
     aware.becomes_master();
     ensemble.freeze(0);
-    aware.is_suspended();
-    for candidate in [&unaware, &aware] {
+    // By the end of its lease it has noticed that nobody answers. Which of the two it notices first is a matter of luck.
+    let watched = aware.handle.observe("/closed-frozen-watched");
+    watched.sees_nobody(-4);
+    aware.lapses();
+    for candidate in [&aware, &unaware] {
         let began = Instant::now();
         assert_eq!(candidate.handle.close(), Err(Error::ConnectionLoss));
         assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
         assert!(!candidate.is_master());
     }
-    aware.is_closed();
+    aware.check_closed(&aware.next_but_for(&[Reason::Suspended]));
     let began = Instant::now();
     ensemble.thaw(0);
     // Sooner than by its session timeout.
@@ -141,7 +144,8 @@ fn it_is_closed_before_there_ever_was_a_connection() {
     candidate.is_closed();
 }
 
-/// Closing while disconnected cannot end the session; as soon as a server can be reached, it is ended.
+/// Closing while disconnected cannot end the session; as soon as a server can be reached, it is ended. It ends a mastership
+/// that the break alone would not have ended.
 #[test]
 fn it_is_closed_while_it_is_disconnected() {
     const PATH: &str = "/closed-disconnected";
@@ -152,16 +156,20 @@ fn it_is_closed_while_it_is_disconnected() {
     master.becomes_master();
     let other = master.handle.stand("/closed-disconnected-other", "mine");
     other.becomes_master();
+    let observer = master.handle.observe(PATH);
+    observer.sees("mine");
     relay.refuse(true);
     relay.cut_all();
-    master.is_suspended();
-    other.is_suspended();
+    observer.sees_nobody(-4);
+    assert!(master.is_master() && other.is_master());
     // One that has resigned, and one that stands again when its znode is deleted.
     other.resign();
     let again = master.handle.stand(&other.path, "again");
+    again.is_suspended();
     let began = Instant::now();
     assert_eq!(master.handle.close(), Err(Error::ConnectionLoss));
     assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
+    assert!(!master.is_master());
     master.is_closed();
     other.has_resigned();
     again.is_closed();

@@ -1,7 +1,9 @@
-//! The **node** recipe on a real ZooKeeper: every doubtful moment made to happen, and read back by an independent client.
+//! The library on a real ZooKeeper: every doubtful moment made to happen, and read back by an independent client.
 //!
 //! - [`node_election`]: the ordinary course; [`node_create`], [`node_parents`], [`node_blocked`], [`node_operator`],
-//!   [`node_resign`], [`node_session`]: what may go wrong with it, by where it goes wrong;
+//!   [`node_resign`], [`node_session`]: what may go wrong with it, by where it goes wrong; all in the node recipe;
+//! - [`queue`]: the same in the queue recipe;
+//! - [`lease`]: until when a master believes, and what that costs the servers;
 //! - [`observer`], [`close`], [`servers`]: watching, the end of a handle, and the servers themselves;
 //! - [`seeds`]: what the seeds' programs do in the same faults, and one election of theirs and ours;
 //! - the rest is what these stand on.
@@ -12,6 +14,7 @@ mod child;
 mod close;
 mod ground;
 mod hand_rolled;
+mod lease;
 mod node_blocked;
 mod node_create;
 mod node_election;
@@ -20,6 +23,7 @@ mod node_parents;
 mod node_resign;
 mod node_session;
 mod observer;
+mod queue;
 mod relays;
 mod seeds;
 mod servers;

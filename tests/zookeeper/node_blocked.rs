@@ -80,7 +80,7 @@ fn a_persistent_znode_takes_the_masters_place() {
     relay.release();
     slave.becomes_unknown(Reason::Blocked, NOT_EPHEMERAL);
     let observer = Observer::watch(&ensemble.hosts(), PATH);
-    assert_eq!(observer.sees("in the way").ephemeral_owner, 0, "an observer tells what stands there");
+    assert_eq!(observer.sees_in_the_way("in the way").ephemeral_owner, 0, "an observer tells what stands there");
     witness.delete(PATH);
     slave.becomes_master();
 }

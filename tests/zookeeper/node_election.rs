@@ -221,8 +221,10 @@ fn whoever_dies_without_a_word_is_followed_when_its_session_expires() {
     // As a killed process looks to a server: its connection ends, and it does not come back.
     relay.refuse(true);
     relay.cut_all();
-    eventually(SOON, "it is no master", || !dies.is_master());
-    assert!(follows.becomes_master() > token);
+    let heard = follows.ear.next();
+    assert!(!dies.is_master(), "two masters");
+    assert!(follows.check_master(&heard.news) > token);
+    assert!(dies.lapses() < heard.at, "it knew before the next one came");
     observer.sees_next("follows");
     // And here it comes back after all.
     relay.refuse(false);

@@ -59,7 +59,8 @@ fn the_masters_znode_is_deleted_and_one_of_two_follows() {
     }
 }
 
-/// Deleted, and at once there is another's: the former master is its slave.
+/// Deleted, and at once there is another's, while the master cannot hear of it: it is the other's slave as soon as it can.
+/// No lease keeps an operator from that.
 #[test]
 fn the_masters_znode_is_replaced_by_anothers() {
     const PATH: &str = "/operator-replaces";
@@ -68,9 +69,11 @@ fn the_masters_znode_is_replaced_by_anothers() {
     let relay = scratch::Relay::start(ensemble.addr(0));
     let master = Candidate::stand(&relay.host(), PATH, "mine");
     let token = master.becomes_master();
+    let observer = master.handle.observe(PATH);
+    observer.sees("mine");
     relay.refuse(true);
     relay.cut_all();
-    master.is_suspended();
+    observer.sees_nobody(-4);
     witness.delete(PATH);
     witness.create(PATH, b"another", CreateMode::Ephemeral);
     relay.refuse(false);

@@ -151,16 +151,48 @@ fn it_resigns_while_it_is_disconnected() {
     let token = other.becomes_master();
     let master = handle.stand(PATH, "mine");
     master.becomes_master();
+    let observer = handle.observe(PATH);
+    observer.sees("mine");
     relay.refuse(true);
     relay.cut_all();
-    master.is_suspended();
+    observer.sees_nobody(-4);
+    assert!(master.is_master());
     master.resign();
+    assert!(!master.is_master());
     master.has_resigned();
     assert!(witness.read(PATH).is_some(), "nobody could delete it so far");
     relay.refuse(false);
     witness.wait_gone(PATH);
-    other.is_suspended();
-    assert_eq!(other.becomes_master(), token, "the same session");
+    other.ear.hears_nothing_for(A_MOMENT);
+    assert_eq!(other.mastership().map(|mastership| mastership.token), Some(token), "the same session");
+}
+
+/// Whoever stands again cannot do so before the former candidature's znode is deleted, for which there is no connection.
+#[test]
+fn it_resigns_and_stands_again_while_it_is_disconnected() {
+    const PATH: &str = "/resigns-and-stands-disconnected";
+    let ensemble = one_server();
+    let witness = Witness::new(&ensemble.host(0));
+    let relay = Relay::start(ensemble.addr(0));
+    let handle = Handle::open(&relay.host());
+    let master = handle.stand(PATH, "first");
+    let token = master.becomes_master();
+    let observer = handle.observe(PATH);
+    observer.sees("first");
+    relay.refuse(true);
+    relay.cut_all();
+    observer.sees_nobody(-4);
+    master.resign();
+    let again = handle.stand(PATH, "second");
+    master.has_resigned();
+    again.is_suspended();
+    assert!(!again.is_master());
+    assert_eq!(witness.read(PATH).unwrap().value, b"first");
+    relay.refuse(false);
+    let second_token = again.becomes_master();
+    assert!(second_token > token);
+    let znode = witness.read(PATH).unwrap();
+    assert_eq!((znode.value.as_slice(), znode.czxid), (b"second".as_slice(), second_token));
 }
 
 #[test]
@@ -172,9 +204,11 @@ fn it_resigns_while_it_is_disconnected_and_the_session_expires() {
     let handle = Handle::open(&relay.host());
     let master = handle.stand(PATH, "mine");
     master.becomes_master();
+    let observer = handle.observe(PATH);
+    observer.sees("mine");
     relay.refuse(true);
     relay.cut_all();
-    master.is_suspended();
+    observer.sees_nobody(-4);
     master.resign();
     master.has_resigned();
     expire_and_keep_out(&ensemble, &relay);
@@ -183,12 +217,7 @@ fn it_resigns_while_it_is_disconnected_and_the_session_expires() {
     relay.refuse(false);
     // The handle goes on in a new session, and leaves what is not its own alone.
     let again = handle.stand(PATH, "again");
-    let event = loop {
-        let event = again.ear.next().news;
-        if event.reason != Reason::Suspended && event.reason != Reason::Expired {
-            break event;
-        }
-    };
+    let event = again.next_but_for(&[Reason::Suspended, Reason::Expired]);
     again.check_slave(&event, "somebody");
     assert_eq!(count(&relay, opcode::DELETE, PATH), 0);
     witness.delete(PATH);
@@ -213,12 +242,7 @@ fn the_reply_to_the_delete_is_lost_and_another_is_master_by_then() {
     relay.refuse(false);
     master.has_resigned();
     let again = handle.stand(PATH, "again");
-    let event = loop {
-        let event = again.ear.next().news;
-        if event.reason != Reason::Suspended {
-            break event;
-        }
-    };
+    let event = again.next_but_for(&[Reason::Suspended]);
     again.check_slave(&event, "somebody");
     assert_eq!(witness.read(PATH).unwrap().value, b"somebody");
     assert_eq!(count(&relay, opcode::DELETE, PATH), 1);

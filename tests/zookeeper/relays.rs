@@ -16,10 +16,57 @@ pub fn is(kind: i32, path: &str) -> impl Fn(&Request) -> bool + Clone + Send + S
     }
 }
 
+/// Whether a request joins the queue at `path`: its znode's name is not known before.
+pub fn joins(path: &str) -> impl Fn(&Request) -> bool + Clone + Send + Sync + 'static {
+    let directory = format!("{path}/");
+    move |request| {
+        matches!(request.opcode, opcode::CREATE | opcode::CREATE2)
+            && request.path.as_ref().is_some_and(|path| path.starts_with(&directory))
+    }
+}
+
+/// What the proofs that have reached the relay check: the paths of each.
+pub fn proofs(relay: &Relay) -> Vec<Vec<String>> {
+    let requests = relay.requests();
+    let multis = requests.iter().filter(|request| request.opcode == opcode::MULTI);
+    multis.map(|multi| checked_by(&multi.body).expect("a multi of checks alone")).collect()
+}
+
+/// A multi is, for each operation, its kind, whether it is the end, and an error; then the operation. A check is a path and
+/// the version that is expected, -1 for any.
+fn checked_by(mut body: &[u8]) -> Option<Vec<String>> {
+    fn take<const N: usize>(body: &mut &[u8]) -> Option<[u8; N]> {
+        let (taken, rest) = body.split_first_chunk::<N>()?;
+        *body = rest;
+        Some(*taken)
+    }
+    let mut paths = Vec::new();
+    loop {
+        let (kind, is_end, _error) = (take::<4>(&mut body)?, take::<1>(&mut body)?, take::<4>(&mut body)?);
+        if is_end == [1] {
+            return body.is_empty().then_some(paths);
+        }
+        let len = u32::from_be_bytes(take::<4>(&mut body)?) as usize;
+        let (path, rest) = body.split_at_checked(len)?;
+        body = rest;
+        let version = i32::from_be_bytes(take::<4>(&mut body)?);
+        if i32::from_be_bytes(kind) != opcode::CHECK || version != -1 {
+            return None;
+        }
+        paths.push(String::from_utf8(path.to_vec()).ok()?);
+    }
+}
+
 /// How many such requests have reached the relay.
 pub fn count(relay: &Relay, kind: i32, path: &str) -> usize {
     let is_it = is(kind, path);
     relay.requests().iter().filter(|request| is_it(request)).count()
+}
+
+/// Whether such a request leaves a watch. Its body is a path and one byte that says so.
+pub fn leaves_watch(request: &Request) -> bool {
+    matches!(request.opcode, opcode::EXISTS | opcode::GET_DATA | opcode::GET_CHILDREN | opcode::GET_CHILDREN2)
+        && request.body.last() != Some(&0)
 }
 
 /// Waits until the relay holds a request.

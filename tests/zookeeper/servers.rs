@@ -30,19 +30,25 @@ fn the_connected_server_is_killed_and_then_the_leader() {
     let token = master.becomes_master();
     let slave = Candidate::stand_for(&ensemble.hosts(), LONG_MS, PATH, "slave");
     slave.becomes_slave_of("mine");
+    let observer = master.handle.observe(PATH);
+    observer.sees("mine");
+    let interrogation = master.interrogate();
 
+    // Its observers are told at once, the master itself is none the worse.
     let connected = server_of_master(&ensemble, 0, PATH);
     ensemble.kill9(connected);
-    master.is_suspended();
-    assert_eq!(master.becomes_master(), token);
+    observer.sees_nobody(-4);
+    assert_eq!(observer.sees("mine").czxid, token);
     ensemble.start_server(connected);
     ensemble.wait_all_serving();
 
     // With the leader gone, no server serves for a moment.
     let leader = ensemble.wait_leader();
     ensemble.kill9(leader);
-    master.is_suspended();
-    assert_eq!(master.becomes_master(), token);
+    observer.sees_nobody(-4);
+    assert_eq!(observer.sees("mine").czxid, token);
+    master.ear.hears_nothing_for(A_MOMENT);
+    interrogation.end().are_always_yes(token);
     master.handle.close().unwrap();
     eventually(SOON, "the slave follows", || slave.is_master());
 }
@@ -50,27 +56,31 @@ fn the_connected_server_is_killed_and_then_the_leader() {
 #[test]
 fn the_connected_server_freezes_and_thaws() {
     const PATH: &str = "/server-frozen";
-    const TIMEOUT_MS: i64 = 4_000;
+    const TIMEOUT_MS: i64 = LONG_MS;
     let ensemble = Ensemble::start(3);
     let leader = ensemble.wait_leader();
     let followers: Vec<usize> = (0..3).filter(|&i| i != leader).collect();
     let hosts = format!("{},{}", ensemble.host(followers[0]), ensemble.host(followers[1]));
     let master = Candidate::stand_for(&hosts, TIMEOUT_MS, PATH, "mine");
     let token = master.becomes_master();
+    let observer = master.handle.observe(PATH);
+    observer.sees("mine");
     let connected = server_of_master(&ensemble, leader, PATH);
+    let interrogation = master.interrogate();
 
     ensemble.freeze(connected);
     let frozen = Instant::now();
-    let left = master.is_suspended() - frozen;
+    observer.sees_nobody(-4);
+    let left = frozen.elapsed();
     assert!(left < Duration::from_millis(TIMEOUT_MS as u64) * 2 / 5, "it stayed for {left:?}");
-    assert_eq!(master.becomes_master(), token);
-    assert!(frozen.elapsed() < Duration::from_millis(TIMEOUT_MS as u64));
+    assert_eq!(observer.sees("mine").czxid, token);
     let other = server_of_master(&ensemble, leader, PATH);
     assert_ne!(other, connected);
 
     ensemble.thaw(connected);
     eventually(SOON, "the thawed server serves", || ensemble.is_serving(connected));
     master.ear.hears_nothing_for(A_MOMENT);
+    interrogation.end().are_always_yes(token);
     assert_eq!(
         ensemble.server_of_session(Witness::new(&ensemble.host(leader)).read(PATH).unwrap().owner),
         Some(other)
@@ -79,12 +89,7 @@ fn the_connected_server_freezes_and_thaws() {
     master.becomes_unknown(Reason::Deleted, -101);
     // The thawed server may have found an attempt of the client in its backlog and told the leader that the session has moved
     // there. Then the next write breaks the connection, and is asked for again.
-    let event = loop {
-        let event = master.ear.next().news;
-        if event.reason != Reason::Suspended {
-            break event;
-        }
-    };
+    let event = master.next_but_for(&[Reason::Suspended]);
     assert!(master.check_master(&event) > token);
 }
 
@@ -103,7 +108,8 @@ fn all_servers_are_stopped_for_ten_seconds() {
     observer.sees("child");
     ensemble.stop_all();
     let began = Instant::now();
-    child.hears("HEARD Unknown Suspended");
+    child.hears("HEARD Unknown Lapsed");
+    assert_eq!(child.token(), 0);
     let before = child.cpu_used();
     // What is measured is the time itself.
     std::thread::sleep(OUTAGE.saturating_sub(began.elapsed()));
@@ -175,9 +181,12 @@ fn a_name_is_looked_up_anew_for_each_attempt() {
     point_to(&two);
     one.refuse(true);
     one.cut_all();
-    child.hears("HEARD Unknown Suspended");
-    assert_eq!(child.becomes_master(), token);
-    assert_eq!(two.open_count(), 1);
+    eventually(SOON, "it is connected there", || two.open_count() == 1);
+    assert_eq!(child.token(), token);
+    // Longer than the lease that it had.
+    std::thread::sleep(Duration::from_millis(LONG_MS as u64));
+    assert_eq!(child.token(), token);
+    assert_eq!((one.open_count(), two.open_count()), (0, 1));
 }
 
 #[test]
@@ -188,9 +197,12 @@ fn ipv6() {
     let master = Candidate::stand(&format!("{}/chroot", ensemble.hosts()), PATH, "mine");
     let token = master.becomes_master();
     assert_eq!(Witness::new(&ensemble.host(0)).read("/chroot/ipv6").unwrap().czxid, token);
+    let observer = master.handle.observe(PATH);
+    assert_eq!(observer.sees("mine").czxid, token);
     ensemble.restart(0);
-    master.is_suspended();
-    eventually(SOON, "it is master again", || master.is_master());
+    observer.sees_nobody(-4);
+    observer.sees("mine");
+    eventually(SOON, "it is master, still or again", || master.is_master());
 }
 
 #[test]
@@ -272,16 +284,23 @@ fn a_session_timeout_beyond_the_servers_limits() {
         let candidate = Candidate::stand_for(&relay.host(), asked_ms, &format!("/asks-for-{asked_ms}"), "mine");
         candidate.becomes_master();
         assert_eq!(relay.session().unwrap().timeout_ms, granted_ms);
+        let left = candidate.mastership().expect("it is master").lease_left;
+        assert!(left < Duration::from_millis(granted_ms as u64), "{left:?}");
         candidate.ear.hears_nothing_for(A_MOMENT);
         assert_eq!(relay.open_count(), 1);
         (relay, candidate)
     };
     stand(100, 1_000);
     let (relay, candidate) = stand(3_600_000, 10_000);
+    let observer = candidate.handle.observe(&candidate.path);
+    observer.sees("mine");
     relay.blackhole(true);
     let silent = Instant::now();
-    let left = candidate.is_suspended() - silent;
+    observer.sees_nobody(-4);
+    let left = silent.elapsed();
     assert!(left < Duration::from_secs(10) * 2 / 5, "it stayed for {left:?}");
+    let lapsed = candidate.lapses() - silent;
+    assert!(lapsed < Duration::from_secs(10), "it believed for {lapsed:?}");
 }
 
 /// A server that commits to a disk, or is far away, takes its time to open a session. What was asked for is shorter than any

@@ -49,6 +49,19 @@ impl Witness {
         }
     }
 
+    /// The names of its children; those that end with a sequence number in the order of that.
+    #[track_caller]
+    pub fn children(&self, path: &str) -> Vec<String> {
+        match self.zookeeper.get_children(path, false) {
+            Ok(mut names) => {
+                names.sort_by_key(|name| name[name.len().saturating_sub(10)..].to_owned());
+                names
+            }
+            Err(ZkError::NoNode) => Vec::new(),
+            Err(error) => panic!("the witness cannot list {path}: {error:?}"),
+        }
+    }
+
     pub fn set(&self, path: &str, value: &[u8]) {
         let set = self.zookeeper.set_data(path, value.to_vec(), None);
         set.unwrap_or_else(|error| panic!("the witness cannot set {path}: {error:?}"));
