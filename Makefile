@@ -36,8 +36,9 @@ test: setup ## run every check and every test, with ZooKeeper and without, and t
 	$(CARGO) test --locked --workspace -- --test-threads=$(TEST_THREADS)
 	$(CARGO) test --locked --release --test simulation -- --nocapture
 
-test-long: ## run a million seeds of the simulation instead of twenty thousand (about a quarter of an hour)
+test-long: setup ## run a million seeds of the simulation, and a handover among a thousand (half an hour)
 	SEEDS=1000000 $(CARGO) test --locked --release --test simulation campaign -- --nocapture
+	$(CARGO) test --locked --test safety -- --ignored
 
 bench: setup build ## measure, beside a raw read and write on the same ZooKeeper
 	$(CARGO) bench --locked

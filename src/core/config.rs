@@ -59,6 +59,8 @@ pub enum Rule {
     SecondNewest,
     /// Lease: a request counts only when it was sent a while before the proof.
     Distance,
+    /// Lease: a while before means that its answer had come by then.
+    HeardBefore,
     /// Lease: only a committed transaction is a proof.
     CommittedProof,
     /// Lease: clocks may differ by 1 %.
@@ -94,10 +96,11 @@ pub enum Rule {
 }
 
 impl Rule {
-    pub const ALL: [Rule; 19] = [
+    pub const ALL: [Rule; 20] = [
         Rule::CountFromSending,
         Rule::SecondNewest,
         Rule::Distance,
+        Rule::HeardBefore,
         Rule::CommittedProof,
         Rule::ClockRate,
         Rule::OneConnection,

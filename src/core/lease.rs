@@ -9,8 +9,9 @@
 //!   and the session lived. A ping, a read, even a sync shows nothing of the kind.
 //! - An *answered request* that was sent at A has marked the session as alive at the server. The mark goes to the
 //!   leader with the server's answer to the leader's next PING, on the connection that also carries our
-//!   transactions: when A is at least D before P, it has arrived. One mark may be lost when it coincides with
-//!   that answer, so of the requests before P - D the second newest counts.
+//!   transactions: when its answer came to us at least D before P, the mark has arrived. (That it was sent so
+//!   long before is not enough: a slow network may bring both to the server at once.) One mark may be lost when it
+//!   coincides with that PING, so of the requests that were answered before P - D the second newest counts.
 //! - *Opening or resuming* the session on a server renews it at the leader itself, after it was asked for.
 //!
 //! All moments are those of sending, on a clock that a suspended machine does not stop.
@@ -19,6 +20,12 @@ use std::collections::VecDeque;
 
 use super::config::{Config, Grade, Rule};
 use super::vocabulary::Time;
+
+#[derive(Clone, Copy, Debug)]
+struct Answered {
+    sent_at: Time,
+    heard_at: Time,
+}
 
 #[derive(Debug)]
 pub struct Lease {
@@ -29,8 +36,8 @@ pub struct Lease {
     connected_at: Time,
     /// The session was opened or resumed by a request sent at this moment or later.
     opened: Option<Time>,
-    /// When the answered requests of this connection were sent, in order; older ones than can matter are dropped.
-    answered: VecDeque<Time>,
+    /// The answered requests of this connection in order; older ones than can matter are dropped.
+    answered: VecDeque<Answered>,
     end: Option<Time>,
 }
 
@@ -67,7 +74,7 @@ impl Lease {
     pub fn resumed(&mut self, now: Time) {
         self.connected_at = now;
         self.opened = match self.config.keeps(Rule::OneConnection) {
-            true => self.answered.back().copied().or(self.opened),
+            true => self.answered.back().map(|request| request.sent_at).or(self.opened),
             false => Some(now),
         };
         self.answered.clear();
@@ -88,22 +95,25 @@ impl Lease {
         }
         let counted = if self.config.keeps(Rule::CountFromSending) { sent_at } else { now };
         // An anchor that is as old as T gives no lease.
-        let useless = self.answered.partition_point(|earlier| earlier.0 + self.timeout <= now.0);
+        let useless = self.answered.partition_point(|earlier| earlier.sent_at.0 + self.timeout <= now.0);
         self.answered.drain(..useless);
-        let at = self.answered.partition_point(|earlier| *earlier <= counted);
-        self.answered.insert(at, counted);
         let any_answer_proves = self.config.grade == Grade::Answered || !self.config.keeps(Rule::CommittedProof);
         if committed || any_answer_proves {
             self.proved(counted);
         }
+        self.answered.push_back(Answered { sent_at: counted, heard_at: now });
     }
 
     /// The answer to a request that was sent at `proof` proves the lease.
     fn proved(&mut self, proof: Time) {
         let before = proof.0.saturating_sub(self.distance());
-        let renewed = self.answered.partition_point(|sent_at| sent_at.0 <= before);
+        let arrived = |earlier: &Answered| match self.config.keeps(Rule::HeardBefore) {
+            true => earlier.heard_at.0 <= before,
+            false => earlier.sent_at.0 <= before,
+        };
+        let renewed = self.answered.partition_point(arrived);
         let newest = usize::from(self.config.keeps(Rule::SecondNewest));
-        let renewal = renewed.checked_sub(1 + newest).map(|at| self.answered[at]);
+        let renewal = renewed.checked_sub(1 + newest).map(|at| self.answered[at].sent_at);
         let Some(anchor) = self.opened.max(renewal) else { return };
         // What lies before the second newest will never be the second newest.
         self.answered.drain(..renewed.saturating_sub(2));
@@ -113,13 +123,15 @@ impl Lease {
         self.end = self.end.max(Some(Time(end)));
     }
 
-    /// D, in nanoseconds: what a renewal may take from the server to its leader. Half a tick on a healthy
-    /// ensemble; T is at least two ticks.
+    /// D, in nanoseconds: more than the time between two PINGs, which is half a tick. T is at least two ticks, so a
+    /// quarter of it will do; where the tick is known, half as much again as that time, if that is less.
     fn distance(&self) -> u64 {
         if !self.config.keeps(Rule::Distance) {
             return 0;
         }
-        self.config.tick_ms.map_or(self.timeout / 4, |tick_ms| tick_ms * 1_000_000 / 2)
+        let quarter = self.timeout / 4;
+        let ping = |tick_ms: u64| tick_ms * 1_000_000 / 2;
+        self.config.tick_ms.map(ping).map_or(quarter, |ping| quarter.min(ping / 2 * 3).max(ping))
     }
 }
 
@@ -159,6 +171,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_early_and_heard_late_is_no_anchor() {
+        let mut lease = lease();
+        lease.answered(at(1_105), at(1_100), false);
+        lease.answered(at(1_205), at(1_200), false);
+        for sent in [1_300, 1_400, 1_500, 1_600] {
+            lease.answered(at(1_790), at(sent), false);
+        }
+        lease.answered(at(1_905), at(1_800), true);
+        assert_eq!(lease.end(), Some(at(1_100 + 990)), "of what was heard before 1,800 - 250");
+    }
+
+    #[test]
     fn an_earlier_connection_leaves_only_its_last_answer() {
         let mut lease = lease();
         lease.answered(at(1_105), at(1_100), true);
@@ -188,6 +212,6 @@ mod tests {
             lease.answered(at(sent + 5), at(sent), false);
         }
         lease.answered(at(1_405), at(1_400), true);
-        assert_eq!(lease.end(), Some(at(1_200 + 890)));
+        assert_eq!(lease.end(), Some(at(1_100 + 890)));
     }
 }

@@ -7,6 +7,7 @@
 //! - *Sequence numbers wrap*: they are compared as serial numbers.
 //! - *Our znode may be deleted by somebody*: it is watched as well; then we step down and join anew, at the end.
 //! - *The path itself may go*, containers do when they are empty: it is made again.
+//! - *Equal numbers*, once the counter is used up, cannot be ordered: who meets one waits until it has gone.
 //! - *Contenders that the dialect does not count* would have a master of their own: nobody becomes master here
 //!   while one is in the queue, and the caller hears why.
 
@@ -418,6 +419,10 @@ impl Queue {
             };
             if own.path.rsplit('/').next() == Some(name) {
                 own_is_there = true;
+            } else if number == own.number && self.config.keeps(Rule::SerialOrder) {
+                // ZooKeeper 3.8 counts up to 2,147,483,647 and then gives that to everybody: who came first cannot
+                // be told. Whoever leads goes on; the others must not.
+                stranger |= !self.is_master();
             } else if self.comes_before(number, own.number) {
                 let nearer = before.is_none_or(|(nearest, _)| self.comes_before(nearest, number));
                 if nearer {
