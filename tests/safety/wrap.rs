@@ -6,12 +6,11 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use election::{Dialect, Reason, Recipe};
-use scratch::{eventually, Ensemble};
+use scratch::Ensemble;
 
-use crate::{witness, SOON, WITNESS_TIMEOUT_MS};
+use crate::{witness, WITNESS_TIMEOUT_MS};
 
 use crate::candidate::{options, Candidate};
 
