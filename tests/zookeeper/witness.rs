@@ -5,6 +5,7 @@
 
 use crate::ground::SOON;
 use scratch::wait_until;
+use std::sync::{mpsc, Arc};
 use std::time::Duration;
 use zookeeper::{Acl, CreateMode, Permission, ZkError, ZooKeeper};
 
@@ -19,14 +20,26 @@ pub struct Znode {
 }
 
 pub struct Witness {
-    zookeeper: ZooKeeper,
+    zookeeper: Arc<ZooKeeper>,
 }
 
 impl Witness {
     /// Connects to one server, `ip:port`.
     pub fn new(host: &str) -> Witness {
-        let zookeeper = ZooKeeper::connect(host, Duration::from_secs(10), |_| {}).expect("the witness can connect");
-        Witness { zookeeper }
+        // A first request right after the connection was seen to get no answer, for ever: such a witness is let go, and
+        // not dropped, as that would wait as well.
+        for _ in 0..5 {
+            let timeout = Duration::from_secs(10);
+            let zookeeper = Arc::new(ZooKeeper::connect(host, timeout, |_| {}).expect("the witness can connect"));
+            let (answered, answer) = mpsc::channel();
+            let asked = zookeeper.clone();
+            std::thread::spawn(move || answered.send(asked.exists("/", false).is_ok()));
+            if answer.recv_timeout(Duration::from_secs(3)) == Ok(true) {
+                return Witness { zookeeper };
+            }
+            std::mem::forget(zookeeper);
+        }
+        panic!("the witness gets no answer from {host}");
     }
 
     pub fn create(&self, path: &str, value: &[u8], mode: CreateMode) {
