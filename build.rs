@@ -1,4 +1,4 @@
-//! Writes `include/election.h` from `src/ffi.rs` with cbindgen, and tells the linker how `libelection.so` is
+//! Writes `include/election.h` from `src/ffi` with cbindgen, and tells the linker how `libelection.so` is
 //! to be linked.
 
 use std::env;
@@ -41,12 +41,14 @@ const PREFACE: &str = "\
  * - After MASTER comes its end (SLAVE or UNKNOWN) before another MASTER at that path.
  * - free_ctx, if given, runs exactly once for each call that returned ELECTION_OK, after the last callback.
  *
- * Made by cbindgen from src/ffi.rs. Edit that file, not this one.
+ * Made by cbindgen from src/ffi. Edit the files there, not this one.
  */";
+
+/// The files of `src/ffi` that make the header, in the order of a reader.
+const CHAPTERS: [&str; 7] = ["types", "open", "options", "candidate", "observe", "dispatch", "fence"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=src/ffi.rs");
     println!("cargo:rerun-if-changed=include/election.h");
     write_header();
 
@@ -89,11 +91,12 @@ fn write_header() {
         tab_width: 4,
         ..cbindgen::Config::default()
     };
-    let bindings = cbindgen::Builder::new()
-        .with_src(root.join("src/ffi.rs"))
-        .with_config(config)
-        .generate()
-        .expect("src/ffi.rs can be read by cbindgen");
+    let builder = CHAPTERS.iter().fold(cbindgen::Builder::new(), |builder, chapter| {
+        let source = format!("src/ffi/{chapter}.rs");
+        println!("cargo:rerun-if-changed={source}");
+        builder.with_src(root.join(source))
+    });
+    let bindings = builder.with_config(config).generate().expect("src/ffi can be read by cbindgen");
     let mut header = Vec::new();
     bindings.write(&mut header);
     let header = tidy(&String::from_utf8(header).expect("cbindgen writes UTF-8"));

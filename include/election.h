@@ -33,7 +33,7 @@
  * - After MASTER comes its end (SLAVE or UNKNOWN) before another MASTER at that path.
  * - free_ctx, if given, runs exactly once for each call that returned ELECTION_OK, after the last callback.
  *
- * Made by cbindgen from src/ffi.rs. Edit that file, not this one.
+ * Made by cbindgen from src/ffi. Edit the files there, not this one.
  */
 
 #ifndef ELECTION_H
@@ -293,30 +293,6 @@ typedef void (*election_role_fn)(const election_event_t *event, void *ctx);
 typedef void (*election_free_fn)(void *ctx);
 
 /**
- * One who stands at a path. It and what it points to live until the callback returns. Later versions may add
- * fields at the end; `size` says how much is there.
- */
-typedef struct election_member_t {
-    /** The size of this struct in bytes, as the library knows it. */
-    size_t size;
-    /** The name of its znode. */
-    const char *name;
-    /** Its value. A 0 byte that `value_len` does not count follows it. */
-    const char *value;
-    /** The length of the value in bytes. */
-    size_t value_len;
-    /** Its token when it is, or will be, master (the czxid of its znode). */
-    int64_t token;
-    /** Its session; 0 when the znode is not ephemeral. */
-    int64_t session_id;
-    /** Since when it stands: milliseconds since 1970 on the clock of the ZooKeeper leader. */
-    int64_t since_ms;
-} election_member_t;
-
-/** Is shown a member. Runs on the thread that asked. */
-typedef void (*election_member_fn)(const election_member_t *member, void *ctx);
-
-/**
  * What an observer is told, whenever the master or its value changes. It and what it points to live until the
  * callback returns. Later versions may add fields at the end; `size` says how much is there.
  */
@@ -355,6 +331,30 @@ typedef struct election_master_t {
 /** Hears who is master. Runs on the handle's callback thread, or inside election_dispatch. */
 typedef void (*election_master_fn)(const election_master_t *master, void *ctx);
 
+/**
+ * One who stands at a path. It and what it points to live until the callback returns. Later versions may add
+ * fields at the end; `size` says how much is there.
+ */
+typedef struct election_member_t {
+    /** The size of this struct in bytes, as the library knows it. */
+    size_t size;
+    /** The name of its znode. */
+    const char *name;
+    /** Its value. A 0 byte that `value_len` does not count follows it. */
+    const char *value;
+    /** The length of the value in bytes. */
+    size_t value_len;
+    /** Its token when it is, or will be, master (the czxid of its znode). */
+    int64_t token;
+    /** Its session; 0 when the znode is not ephemeral. */
+    int64_t session_id;
+    /** Since when it stands: milliseconds since 1970 on the clock of the ZooKeeper leader. */
+    int64_t since_ms;
+} election_member_t;
+
+/** Is shown a member. Runs on the thread that asked. */
+typedef void (*election_member_fn)(const election_member_t *member, void *ctx);
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -367,6 +367,36 @@ const char *election_version(void);
  * storage.
  */
 const char *election_strerror(int rc);
+
+/**
+ * Open a session with ZooKeeper. `hosts` is "host:port,host:port,.../chroot": the port may be left out (2181),
+ * an IPv6 address stands in brackets, the chroot is optional and made when it is missing. The servers are
+ * tried in random order, host names are looked up anew for each attempt. `options` may be NULL for the
+ * defaults; they are copied.
+ *
+ * Without a connect timeout in the options this returns at once; a server that cannot be reached is then told
+ * to the candidates and observers as ELECTION_CONNECTIONLOSS, and tried for ever.
+ *
+ * Returns ELECTION_OK, and `*handle` is to be closed with election_close. Else nothing was opened, and
+ * `*handle` is untouched: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_OPERATIONTIMEOUT when the connect
+ * timeout passed without a connection; ELECTION_NO_RESOURCES; ELECTION_FORKED in a child of a process that had
+ * opened a handle before the fork. (A process that forks first and opens later is fine.)
+ */
+int election_open(const char *hosts,
+                  const election_options_t *options,
+                  election_t **handle);
+
+/**
+ * Close a handle: resign everywhere, end the session, and forget the handle. Every candidate and observer
+ * hears of it, as its last event, before this returns; no callback runs afterwards. Waits for a callback that
+ * is running, and up to 2 s for the server to confirm the end of the session.
+ *
+ * Returns ELECTION_OK; ELECTION_CONNECTIONLOSS when no server confirmed the end of the session: the handle is
+ * closed all the same, a znode of ours may stand until the session expires; ELECTION_FORKED in a child of the
+ * process that opened the handle: it is forgotten here, and the parent's is not touched. ELECTION_BAD_HANDLE, or
+ * ELECTION_IN_CALLBACK when called from a callback of this handle: nothing happened.
+ */
+int election_close(election_t *handle);
 
 /**
  * Make options with the defaults: a session timeout of 10,000 ms, no wait for the first connection, the recipe
@@ -446,36 +476,6 @@ int election_options_set_tick_ms(election_options_t *options,
                                  int tick_ms);
 
 /**
- * Open a session with ZooKeeper. `hosts` is "host:port,host:port,.../chroot": the port may be left out (2181),
- * an IPv6 address stands in brackets, the chroot is optional and made when it is missing. The servers are
- * tried in random order, host names are looked up anew for each attempt. `options` may be NULL for the
- * defaults; they are copied.
- *
- * Without a connect timeout in the options this returns at once; a server that cannot be reached is then told
- * to the candidates and observers as ELECTION_CONNECTIONLOSS, and tried for ever.
- *
- * Returns ELECTION_OK, and `*handle` is to be closed with election_close. Else nothing was opened, and
- * `*handle` is untouched: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_OPERATIONTIMEOUT when the connect
- * timeout passed without a connection; ELECTION_NO_RESOURCES; ELECTION_FORKED in a child of a process that had
- * opened a handle before the fork. (A process that forks first and opens later is fine.)
- */
-int election_open(const char *hosts,
-                  const election_options_t *options,
-                  election_t **handle);
-
-/**
- * Close a handle: resign everywhere, end the session, and forget the handle. Every candidate and observer
- * hears of it, as its last event, before this returns; no callback runs afterwards. Waits for a callback that
- * is running, and up to 2 s for the server to confirm the end of the session.
- *
- * Returns ELECTION_OK; ELECTION_CONNECTIONLOSS when no server confirmed the end of the session: the handle is
- * closed all the same, a znode of ours may stand until the session expires; ELECTION_FORKED in a child of the
- * process that opened the handle: it is forgotten here, and the parent's is not touched. ELECTION_BAD_HANDLE, or
- * ELECTION_IN_CALLBACK when called from a callback of this handle: nothing happened.
- */
-int election_close(election_t *handle);
-
-/**
  * Stand as a candidate for master at `path`. The first to stand becomes master; when it resigns, closes, dies
  * or loses its session, another candidate does, by itself and for ever: call this once. On ZooKeeper it is
  * one ephemeral znode with `value`: at `path` itself, made as hand-rolled programs make it, so both can take part
@@ -544,6 +544,45 @@ int election_wait(election_t *handle,
                   const char *path,
                   int role,
                   int timeout_ms);
+
+/**
+ * Watch who is master at `path`, without standing. `on_master` hears at once who is, and then of each change:
+ * another master, another value, none, cannot tell. Standing and watching at the same path are independent.
+ * `ctx` is handed to `on_master`; `free_ctx` may be NULL.
+ *
+ * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
+ * yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK when `on_master` is NULL,
+ * ELECTION_ALREADY when this handle watches `path`.
+ */
+int watch_master(election_t *handle,
+                 const char *path,
+                 election_master_fn on_master,
+                 void *ctx,
+                 election_free_fn free_ctx);
+
+/**
+ * Stop watching at `path`. A callback that is running or waiting to run may still come; free_ctx runs after it.
+ *
+ * Returns ELECTION_OK, at once. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+ * ELECTION_NOT_THERE.
+ */
+int election_unwatch_master(election_t *handle,
+                            const char *path);
+
+/**
+ * Ask who stands at `path` at this moment. `on_member` is called for each, the master first, on the calling
+ * thread, before this returns; with ELECTION_RECIPE_NODE there is one at most. Waits for the answer, up to
+ * `timeout_ms` (1 to 3,600,000); in a callback, too.
+ *
+ * Returns ELECTION_OK. Else nobody was told of: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK,
+ * ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS when there is no connection, or none yet, or it broke,
+ * ELECTION_OPERATIONTIMEOUT; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
+ */
+int election_members(election_t *handle,
+                     const char *path,
+                     election_member_fn on_member,
+                     void *ctx,
+                     int timeout_ms);
 
 /**
  * Get the descriptor that is readable while callbacks wait to be dispatched (and at times for nothing: then
@@ -616,21 +655,6 @@ int election_fenced_delete(election_t *handle,
                            int timeout_ms);
 
 /**
- * Ask who stands at `path` at this moment. `on_member` is called for each, the master first, on the calling
- * thread, before this returns; with ELECTION_RECIPE_NODE there is one at most. Waits for the answer, up to
- * `timeout_ms` (1 to 3,600,000); in a callback, too.
- *
- * Returns ELECTION_OK. Else nobody was told of: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK,
- * ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS when there is no connection, or none yet, or it broke,
- * ELECTION_OPERATIONTIMEOUT; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
- */
-int election_members(election_t *handle,
-                     const char *path,
-                     election_member_fn on_member,
-                     void *ctx,
-                     int timeout_ms);
-
-/**
  * Make a verifier of tokens, for the side that a master writes to: a storage node, a device, a payment gate.
  * One for each election. It starts from `highest`, the highest token that was seen before and stored, or 0.
  * Free it with election_verifier_free. NULL when there is no memory. It may be used by many threads.
@@ -651,30 +675,6 @@ int election_verifier_admit(const election_verifier_t *verifier,
 
 /** Get the highest token that a verifier has seen, to be stored with what was written; 0 when `verifier` is NULL. */
 int64_t election_verifier_highest(const election_verifier_t *verifier);
-
-/**
- * Watch who is master at `path`, without standing. `on_master` hears at once who is, and then of each change:
- * another master, another value, none, cannot tell. Standing and watching at the same path are independent.
- * `ctx` is handed to `on_master`; `free_ctx` may be NULL.
- *
- * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
- * yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK when `on_master` is NULL,
- * ELECTION_ALREADY when this handle watches `path`.
- */
-int watch_master(election_t *handle,
-                 const char *path,
-                 election_master_fn on_master,
-                 void *ctx,
-                 election_free_fn free_ctx);
-
-/**
- * Stop watching at `path`. A callback that is running or waiting to run may still come; free_ctx runs after it.
- *
- * Returns ELECTION_OK, at once. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
- * ELECTION_NOT_THERE.
- */
-int election_unwatch_master(election_t *handle,
-                            const char *path);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -1,0 +1,120 @@
+//! Writes that an old master cannot do: inside ZooKeeper by a transaction, elsewhere by the token.
+
+use std::ffi::{c_char, c_int, c_void};
+
+use super::border::{self, answer, bytes, guard, text};
+use super::types::*;
+use crate::handle::{Error, Verifier};
+
+/// Create a persistent znode at `target` if, in one transaction with that, our znode at `path` still stands: a
+/// write to ZooKeeper that an old master cannot do. `path` is that of the election; parents of `target` are not
+/// made. Waits for the answer, up to `timeout_ms` (1 to 3,600,000); in a callback, too.
+///
+/// With ELECTION_RECIPE_NODE, a znode that another contender has created at `path` after somebody deleted ours
+/// counts as ours until we have heard of it; in a queue it does not. Before the grace delay is over nothing is
+/// written, either.
+///
+/// Returns ELECTION_OK. Else nothing was written: ELECTION_NOT_MASTER when the mastership does not stand;
+/// ELECTION_NODEEXISTS, ELECTION_NONODE (no parent) and other numbers of ZooKeeper's when it refused the write;
+/// ELECTION_BAD_HANDLE, ELECTION_BAD_PATH (either), ELECTION_BAD_VALUE, ELECTION_BAD_TIMEOUT. Nobody knows
+/// whether it was written: ELECTION_CONNECTIONLOSS, ELECTION_OPERATIONTIMEOUT.
+#[no_mangle]
+pub unsafe extern "C" fn election_fenced_create(
+    handle: *mut election_t,
+    path: *const c_char,
+    target: *const c_char,
+    value: *const c_void,
+    value_len: usize,
+    timeout_ms: c_int,
+) -> c_int {
+    answer(|| {
+        let election = border::find(handle)?;
+        let path = unsafe { text(path) }.ok_or(Error::BadPath)?;
+        let target = unsafe { text(target) }.ok_or(Error::BadPath)?;
+        let value = unsafe { bytes(value, value_len) }.ok_or(Error::BadValue)?;
+        election.fenced_create(path, target, value, border::timeout(timeout_ms)?)
+    })
+}
+
+/// Set the value of the znode at `target` if, in one transaction with that, our znode at `path` still stands.
+/// `version` is the data version that it must have, or -1 for any. See election_fenced_create.
+///
+/// Returns as election_fenced_create; ELECTION_NONODE when there is no znode at `target`, ELECTION_BADVERSION
+/// when it has another version.
+#[no_mangle]
+pub unsafe extern "C" fn election_fenced_set(
+    handle: *mut election_t,
+    path: *const c_char,
+    target: *const c_char,
+    value: *const c_void,
+    value_len: usize,
+    version: c_int,
+    timeout_ms: c_int,
+) -> c_int {
+    answer(|| {
+        let election = border::find(handle)?;
+        let path = unsafe { text(path) }.ok_or(Error::BadPath)?;
+        let target = unsafe { text(target) }.ok_or(Error::BadPath)?;
+        let value = unsafe { bytes(value, value_len) }.ok_or(Error::BadValue)?;
+        election.fenced_set(path, target, value, border::version(version), border::timeout(timeout_ms)?)
+    })
+}
+
+/// Delete the znode at `target` if, in one transaction with that, our znode at `path` still stands. `version` is
+/// the data version that it must have, or -1 for any. See election_fenced_create.
+///
+/// Returns as election_fenced_create; ELECTION_NONODE when there is no znode at `target`, ELECTION_BADVERSION
+/// when it has another version, ELECTION_NOTEMPTY when it has children.
+#[no_mangle]
+pub unsafe extern "C" fn election_fenced_delete(
+    handle: *mut election_t,
+    path: *const c_char,
+    target: *const c_char,
+    version: c_int,
+    timeout_ms: c_int,
+) -> c_int {
+    answer(|| {
+        let election = border::find(handle)?;
+        let path = unsafe { text(path) }.ok_or(Error::BadPath)?;
+        let target = unsafe { text(target) }.ok_or(Error::BadPath)?;
+        election.fenced_delete(path, target, border::version(version), border::timeout(timeout_ms)?)
+    })
+}
+
+/// Make a verifier of tokens, for the side that a master writes to: a storage node, a device, a payment gate.
+/// One for each election. It starts from `highest`, the highest token that was seen before and stored, or 0.
+/// Free it with election_verifier_free. NULL when there is no memory. It may be used by many threads.
+#[no_mangle]
+pub extern "C" fn election_verifier_new(highest: i64) -> *mut election_verifier_t {
+    guard(std::ptr::null_mut(), || {
+        Box::into_raw(Box::new(election_verifier_t { verifier: Verifier::new(highest) }))
+    })
+}
+
+/// Free a verifier. NULL is allowed. No other call on it may be under way.
+#[no_mangle]
+pub unsafe extern "C" fn election_verifier_free(verifier: *mut election_verifier_t) {
+    guard((), || {
+        if !verifier.is_null() {
+            drop(unsafe { Box::from_raw(verifier) });
+        }
+    })
+}
+
+/// Decide whether a write that carries `token` may be taken, and remember the token if so.
+///
+/// Returns ELECTION_OK; ELECTION_STALE_TOKEN when a larger one was seen or `token` is not positive: refuse the
+/// write, it is an old master's. ELECTION_BAD_VERIFIER when `verifier` is NULL.
+#[no_mangle]
+pub unsafe extern "C" fn election_verifier_admit(verifier: *const election_verifier_t, token: i64) -> c_int {
+    answer(|| {
+        let verifier = unsafe { verifier.as_ref() }.ok_or(Error::BadVerifier)?;
+        verifier.verifier.admit(token).then_some(()).ok_or(Error::StaleToken)
+    })
+}
+
+/// Get the highest token that a verifier has seen, to be stored with what was written; 0 when `verifier` is NULL.
+#[no_mangle]
+pub unsafe extern "C" fn election_verifier_highest(verifier: *const election_verifier_t) -> i64 {
+    guard(0, || unsafe { verifier.as_ref() }.map_or(0, |verifier| verifier.verifier.highest()))
+}

@@ -1,0 +1,77 @@
+//! Who is master, and who stands, for those who only look.
+
+use std::ffi::{c_char, c_int, c_void};
+
+use super::border::{self, answer, text, CMaster, Callback};
+use super::types::*;
+use crate::handle::Error;
+
+/// Watch who is master at `path`, without standing. `on_master` hears at once who is, and then of each change:
+/// another master, another value, none, cannot tell. Standing and watching at the same path are independent.
+/// `ctx` is handed to `on_master`; `free_ctx` may be NULL.
+///
+/// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
+/// yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK when `on_master` is NULL,
+/// ELECTION_ALREADY when this handle watches `path`.
+#[no_mangle]
+pub unsafe extern "C" fn watch_master(
+    handle: *mut election_t,
+    path: *const c_char,
+    on_master: election_master_fn,
+    ctx: *mut c_void,
+    free_ctx: election_free_fn,
+) -> c_int {
+    answer(|| {
+        let election = border::find(handle)?;
+        let path = unsafe { text(path) }.ok_or(Error::BadPath)?;
+        if on_master.is_none() {
+            return Err(Error::BadCallback);
+        }
+        election.observe(path, || {
+            let callback = Callback::new(on_master, ctx, free_ctx);
+            let mut c_master = CMaster::new(path);
+            Box::new(move |master| {
+                callback.call(|master_fn, ctx| c_master.with(master, |c| unsafe { master_fn(c, ctx) }))
+            })
+        })
+    })
+}
+
+/// Stop watching at `path`. A callback that is running or waiting to run may still come; free_ctx runs after it.
+///
+/// Returns ELECTION_OK, at once. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+/// ELECTION_NOT_THERE.
+#[no_mangle]
+pub unsafe extern "C" fn election_unwatch_master(handle: *mut election_t, path: *const c_char) -> c_int {
+    answer(|| {
+        let path = unsafe { text(path) }.ok_or(Error::BadPath);
+        border::find(handle)?.unwatch_master(path?)
+    })
+}
+
+/// Ask who stands at `path` at this moment. `on_member` is called for each, the master first, on the calling
+/// thread, before this returns; with ELECTION_RECIPE_NODE there is one at most. Waits for the answer, up to
+/// `timeout_ms` (1 to 3,600,000); in a callback, too.
+///
+/// Returns ELECTION_OK. Else nobody was told of: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK,
+/// ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS when there is no connection, or none yet, or it broke,
+/// ELECTION_OPERATIONTIMEOUT; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
+#[no_mangle]
+pub unsafe extern "C" fn election_members(
+    handle: *mut election_t,
+    path: *const c_char,
+    on_member: election_member_fn,
+    ctx: *mut c_void,
+    timeout_ms: c_int,
+) -> c_int {
+    answer(|| {
+        let election = border::find(handle)?;
+        let path = unsafe { text(path) }.ok_or(Error::BadPath)?;
+        let on_member = on_member.ok_or(Error::BadCallback)?;
+        let members = election.members(path, border::timeout(timeout_ms)?)?;
+        for member in &members {
+            border::show_member(member, |member| unsafe { on_member(member, ctx) });
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,63 @@
+//! The library itself, and the life of a handle.
+
+use std::ffi::{c_char, c_int};
+
+use super::border::{self, answer, text};
+use super::types::*;
+use crate::handle::{Election, Error};
+
+/// Get the version of the library at hand, as ELECTION_VERSION was when the header was made. Static storage.
+#[no_mangle]
+pub extern "C" fn election_version() -> *const c_char {
+    concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
+}
+
+/// Get a sentence for a number of election_rc_t, or for any other number of ZooKeeper's. Never NULL; static
+/// storage.
+#[no_mangle]
+pub extern "C" fn election_strerror(rc: c_int) -> *const c_char {
+    border::strerror(rc).as_ptr()
+}
+
+/// Open a session with ZooKeeper. `hosts` is "host:port,host:port,.../chroot": the port may be left out (2181),
+/// an IPv6 address stands in brackets, the chroot is optional and made when it is missing. The servers are
+/// tried in random order, host names are looked up anew for each attempt. `options` may be NULL for the
+/// defaults; they are copied.
+///
+/// Without a connect timeout in the options this returns at once; a server that cannot be reached is then told
+/// to the candidates and observers as ELECTION_CONNECTIONLOSS, and tried for ever.
+///
+/// Returns ELECTION_OK, and `*handle` is to be closed with election_close. Else nothing was opened, and
+/// `*handle` is untouched: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_OPERATIONTIMEOUT when the connect
+/// timeout passed without a connection; ELECTION_NO_RESOURCES; ELECTION_FORKED in a child of a process that had
+/// opened a handle before the fork. (A process that forks first and opens later is fine.)
+#[no_mangle]
+pub unsafe extern "C" fn election_open(
+    hosts: *const c_char,
+    options: *const election_options_t,
+    handle: *mut *mut election_t,
+) -> c_int {
+    answer(|| {
+        if handle.is_null() {
+            return Err(Error::BadResult);
+        }
+        let hosts = unsafe { text(hosts) }.ok_or(Error::BadHosts)?;
+        let options = unsafe { options.as_ref() }.map(|options| options.options.clone()).unwrap_or_default();
+        let opened = border::register(Election::open(hosts, &options)?);
+        unsafe { handle.write(opened) };
+        Ok(())
+    })
+}
+
+/// Close a handle: resign everywhere, end the session, and forget the handle. Every candidate and observer
+/// hears of it, as its last event, before this returns; no callback runs afterwards. Waits for a callback that
+/// is running, and up to 2 s for the server to confirm the end of the session.
+///
+/// Returns ELECTION_OK; ELECTION_CONNECTIONLOSS when no server confirmed the end of the session: the handle is
+/// closed all the same, a znode of ours may stand until the session expires; ELECTION_FORKED in a child of the
+/// process that opened the handle: it is forgotten here, and the parent's is not touched. ELECTION_BAD_HANDLE, or
+/// ELECTION_IN_CALLBACK when called from a callback of this handle: nothing happened.
+#[no_mangle]
+pub unsafe extern "C" fn election_close(handle: *mut election_t) -> c_int {
+    answer(|| border::unregister(handle, Election::close))
+}

@@ -1,0 +1,120 @@
+//! What election_open is told beyond the hosts.
+
+use std::ffi::c_int;
+
+use super::border::{self, answer, guard};
+use super::types::*;
+use crate::handle::{Error, Options};
+
+/// Make options with the defaults: a session timeout of 10,000 ms, no wait for the first connection, the recipe
+/// ELECTION_RECIPE_NODE, no grace delay, ELECTION_LEASE_COMMITTED, no extra margin, tick not known, a thread for
+/// callbacks. Free them with election_options_free. NULL when there is no memory.
+#[no_mangle]
+pub extern "C" fn election_options_new() -> *mut election_options_t {
+    guard(std::ptr::null_mut(), || Box::into_raw(Box::new(election_options_t { options: Options::default() })))
+}
+
+/// Free options. NULL is allowed. Handles that were opened with them are not affected.
+#[no_mangle]
+pub unsafe extern "C" fn election_options_free(options: *mut election_options_t) {
+    guard((), || {
+        if !options.is_null() {
+            drop(unsafe { Box::from_raw(options) });
+        }
+    })
+}
+
+unsafe fn set<'a>(options: *mut election_options_t) -> Result<&'a mut Options, Error> {
+    unsafe { options.as_mut() }.map(|options| &mut options.options).ok_or(Error::BadOptions)
+}
+
+/// Set the session timeout: for how long ZooKeeper keeps the znode of a master it does not hear from, and so
+/// how long after the death of a master the next one comes. 100 to 3,600,000 ms; at least 1,000 are asked for, and
+/// the server moves it into its own limits (by default 2 to 20 of its ticks of 2 s).
+///
+/// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
+#[no_mangle]
+pub unsafe extern "C" fn election_options_set_session_timeout_ms(
+    options: *mut election_options_t,
+    session_timeout_ms: c_int,
+) -> c_int {
+    answer(|| unsafe { set(options) }?.set_session_timeout_ms(session_timeout_ms.into()))
+}
+
+/// Set for how long election_open waits for the first connection. 0: it does not wait, the connection is made
+/// in the background; up to 3,600,000 ms.
+///
+/// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
+#[no_mangle]
+pub unsafe extern "C" fn election_options_set_connect_timeout_ms(
+    options: *mut election_options_t,
+    connect_timeout_ms: c_int,
+) -> c_int {
+    answer(|| unsafe { set(options) }?.set_connect_timeout_ms(connect_timeout_ms.into()))
+}
+
+/// Set the recipe of the elections on a handle, a number of election_recipe_t.
+///
+/// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_RECIPE.
+#[no_mangle]
+pub unsafe extern "C" fn election_options_set_recipe(options: *mut election_options_t, recipe: c_int) -> c_int {
+    answer(|| {
+        unsafe { set(options) }?.set_recipe(border::recipe(recipe).ok_or(Error::BadRecipe)?);
+        Ok(())
+    })
+}
+
+/// Set who runs the callbacks, a number of election_dispatch_t.
+///
+/// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_DISPATCH.
+#[no_mangle]
+pub unsafe extern "C" fn election_options_set_dispatch(options: *mut election_options_t, dispatch: c_int) -> c_int {
+    answer(|| {
+        unsafe { set(options) }?.set_dispatch(border::dispatch(dispatch).ok_or(Error::BadDispatch)?);
+        Ok(())
+    })
+}
+
+/// Set for how long a new master waits before it is told, so that what the old one had begun can end. In the
+/// meantime its reason is ELECTION_REASON_GRACE. 0, the default, to 3,600,000 ms.
+///
+/// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
+#[no_mangle]
+pub unsafe extern "C" fn election_options_set_grace_ms(options: *mut election_options_t, grace_ms: c_int) -> c_int {
+    answer(|| unsafe { set(options) }?.set_grace_ms(grace_ms.into()))
+}
+
+/// Set what the lease rests on, a number of election_lease_grade_t.
+///
+/// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_GRADE.
+#[no_mangle]
+pub unsafe extern "C" fn election_options_set_lease_grade(
+    options: *mut election_options_t,
+    lease_grade: c_int,
+) -> c_int {
+    answer(|| {
+        unsafe { set(options) }?.set_lease_grade(border::grade(lease_grade).ok_or(Error::BadGrade)?);
+        Ok(())
+    })
+}
+
+/// Set by how much a lease ends sooner than safety asks for. 0, the default, to 3,600,000 ms; from about half of
+/// the session timeout on nobody becomes master.
+///
+/// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
+#[no_mangle]
+pub unsafe extern "C" fn election_options_set_lease_margin_ms(
+    options: *mut election_options_t,
+    lease_margin_ms: c_int,
+) -> c_int {
+    answer(|| unsafe { set(options) }?.set_lease_margin_ms(lease_margin_ms.into()))
+}
+
+/// Tell the `tickTime` of the servers, which makes leases longer where it is much less than half of the session
+/// timeout. A number that is too small makes leases unsafe. 0, the default, is not known; to 3,600,000 ms.
+///
+/// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
+#[no_mangle]
+pub unsafe extern "C" fn election_options_set_tick_ms(options: *mut election_options_t, tick_ms: c_int) -> c_int {
+    answer(|| unsafe { set(options) }?.set_tick_ms(tick_ms.into()))
+}

@@ -1,0 +1,298 @@
+//! What the header begins with: limits, handles, numbers, what callbacks are shown, and their types.
+
+use std::ffi::{c_char, c_int, c_void};
+
+use crate::handle::{Options, Verifier};
+
+/// The longest path that an election may have, in bytes, together with the chroot of the connect string.
+pub const ELECTION_PATH_MAX: usize = 4096;
+
+/// The longest value that a candidate may have, in bytes: a request with it still fits what a server takes by
+/// default (`jute.maxbuffer`, 1,048,575 bytes).
+pub const ELECTION_VALUE_MAX: usize = 1_000_000;
+
+/// One session with ZooKeeper, and the elections on it. A handle is a number in the clothes of a pointer: the
+/// library never follows it, so one that is closed or was never opened is told by ELECTION_BAD_HANDLE.
+pub struct election_t {
+    _opaque: (),
+}
+
+/// What election_open is told beyond the hosts. Opaque; it belongs to one thread at a time.
+pub struct election_options_t {
+    pub(super) options: Options,
+}
+
+/// What functions return and events carry. 0 is success, everything else is negative. Where an error is
+/// ZooKeeper's own its number is ZooKeeper's (ELECTION_NODEEXISTS is ZNODEEXISTS), so that a `switch (rc)`
+/// written for zookeeper.h goes on working; the library's own are below -1000. An event may also carry a
+/// number of ZooKeeper's that is not named here; election_strerror knows those, too.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum election_rc_t {
+    /// Done; in an event: master, or a master is there.
+    ELECTION_OK = 0,
+    /// The connection to ZooKeeper is broken, or could not be made.
+    ELECTION_CONNECTIONLOSS = -4,
+    /// The server does not know this kind of request.
+    ELECTION_UNIMPLEMENTED = -6,
+    /// What was waited for did not come in the time given.
+    ELECTION_OPERATIONTIMEOUT = -7,
+    /// The server found a request malformed.
+    ELECTION_BADARGUMENTS = -8,
+    /// There is no znode at the path.
+    ELECTION_NONODE = -101,
+    /// ZooKeeper's access control lists do not allow it.
+    ELECTION_NOAUTH = -102,
+    /// The znode has another version.
+    ELECTION_BADVERSION = -103,
+    /// An ephemeral znode stands where a parent of the path should be.
+    ELECTION_NOCHILDRENFOREPHEMERALS = -108,
+    /// Another contender's znode stands at the path: slave.
+    ELECTION_NODEEXISTS = -110,
+    /// The znode has children.
+    ELECTION_NOTEMPTY = -111,
+    /// The session is over; a new one is opened by itself.
+    ELECTION_SESSIONEXPIRED = -112,
+    /// The server refused the access control list of a znode.
+    ELECTION_INVALIDACL = -114,
+    /// The server refused the credentials.
+    ELECTION_AUTHFAILED = -115,
+    /// The handle is being closed.
+    ELECTION_CLOSING = -116,
+    /// A quota on the path is used up.
+    ELECTION_QUOTAEXCEEDED = -125,
+    /// The server is overloaded and turned the request away.
+    ELECTION_THROTTLEDOP = -127,
+    /// The handle is NULL, closed, or never was one.
+    ELECTION_BAD_HANDLE = -1001,
+    /// The hosts are NULL, empty, malformed, or not UTF-8.
+    ELECTION_BAD_HOSTS = -1002,
+    /// The options are NULL where options are needed.
+    ELECTION_BAD_OPTIONS = -1003,
+    /// A time is out of range.
+    ELECTION_BAD_TIMEOUT = -1004,
+    /// The path is NULL, not absolute, malformed, the root, too long, or not UTF-8.
+    ELECTION_BAD_PATH = -1005,
+    /// The value is NULL though its length is not 0, or longer than ELECTION_VALUE_MAX.
+    ELECTION_BAD_VALUE = -1006,
+    /// A function pointer is NULL where a function is needed.
+    ELECTION_BAD_CALLBACK = -1007,
+    /// The place for the result is NULL.
+    ELECTION_BAD_RESULT = -1008,
+    /// The recipe is none of election_recipe_t.
+    ELECTION_BAD_RECIPE = -1009,
+    /// This handle stands for, or watches, that path already.
+    ELECTION_ALREADY = -1010,
+    /// This handle does not stand for, or does not watch, that path.
+    ELECTION_NOT_THERE = -1011,
+    /// That cannot be done inside a callback of the same handle.
+    ELECTION_IN_CALLBACK = -1012,
+    /// A znode that is not ephemeral stands at the path: nobody can become master until it is deleted.
+    ELECTION_NOT_EPHEMERAL = -1013,
+    /// The candidate resigned.
+    ELECTION_RESIGNED = -1014,
+    /// The system has no thread or descriptor left.
+    ELECTION_NO_RESOURCES = -1015,
+    /// The library failed; a bug, please report it.
+    ELECTION_INTERNAL = -1016,
+    /// The lease ran out: for too long no server proved that the session lives.
+    ELECTION_LAPSED = -1017,
+    /// Elected, but the grace delay is not over.
+    ELECTION_GRACE = -1018,
+    /// Somebody stands at the path whom this recipe does not count, or who does not count us.
+    ELECTION_STRANGER = -1019,
+    /// Not master, or no longer: nothing was written.
+    ELECTION_NOT_MASTER = -1020,
+    /// The token is smaller than one that was seen before: an old master's.
+    ELECTION_STALE_TOKEN = -1021,
+    /// The lease grade is none of election_lease_grade_t.
+    ELECTION_BAD_GRADE = -1022,
+    /// The handle, or the library's thread, belongs to the process that this one was forked from.
+    ELECTION_FORKED = -1023,
+    /// The handle has a thread of its own for callbacks.
+    ELECTION_NOT_MANUAL = -1024,
+    /// The role is none of election_role_t.
+    ELECTION_BAD_ROLE = -1025,
+    /// The way to dispatch is none of election_dispatch_t.
+    ELECTION_BAD_DISPATCH = -1026,
+    /// The verifier is NULL.
+    ELECTION_BAD_VERIFIER = -1027,
+}
+
+/// What a candidate knows of itself. The numbers are those of the `status` that programs keep by hand.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum election_role_t {
+    /// Nobody can tell at the moment: behave as a slave.
+    ELECTION_UNKNOWN = -1,
+    /// Another contender is master.
+    ELECTION_SLAVE = 0,
+    /// This candidate is master.
+    ELECTION_MASTER = 1,
+}
+
+/// Why a candidate has its role.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum election_reason_t {
+    /// MASTER: our znode stands at the path.
+    ELECTION_REASON_ELECTED = 0,
+    /// SLAVE: another contender's znode stands at the path. Told again when that znode or its value changes.
+    ELECTION_REASON_FOLLOWING = 1,
+    /// UNKNOWN: the connection is broken or could not be made. It is tried for ever; the role is told when it
+    /// is back. A master is not told of a break that is over before its lease ends: it stays master.
+    ELECTION_REASON_SUSPENDED = 2,
+    /// UNKNOWN: the session is over, and our znode with it. The place is contended for in a new session.
+    ELECTION_REASON_EXPIRED = 3,
+    /// UNKNOWN: somebody deleted our znode. The place is contended for anew.
+    ELECTION_REASON_DELETED = 4,
+    /// UNKNOWN: ZooKeeper refused a request, `rc` says why. It is asked again every few seconds.
+    ELECTION_REASON_REFUSED = 5,
+    /// UNKNOWN: a znode that is not ephemeral stands at the path. It is watched until it goes.
+    ELECTION_REASON_BLOCKED = 6,
+    /// UNKNOWN: election_resign was called. The last event of this candidate.
+    ELECTION_REASON_RESIGNED = 7,
+    /// UNKNOWN: election_close was called. The last event of this candidate.
+    ELECTION_REASON_CLOSED = 8,
+    /// UNKNOWN: the library failed. The last event of this candidate.
+    ELECTION_REASON_FAILED = 9,
+    /// UNKNOWN: the lease ran out before a server could prove that the session lives. That mastership is over
+    /// for good; the place is contended for anew.
+    ELECTION_REASON_LAPSED = 10,
+    /// UNKNOWN: elected, but the grace delay is not over. MASTER follows, if nothing comes between.
+    ELECTION_REASON_GRACE = 11,
+    /// UNKNOWN: in the queue stands a contender of another recipe, who would be master besides ours. Nobody
+    /// here becomes master until it has gone.
+    ELECTION_REASON_STRANGER = 12,
+}
+
+/// How the candidates of an election find out who is master. All members of one election use the same.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum election_recipe_t {
+    /// One ephemeral znode at the path: whoever creates it is master. Shared with hand-rolled programs.
+    ELECTION_RECIPE_NODE = 0,
+    /// Ephemeral sequential children of the path, the lowest leads, each wakes only the next: for many
+    /// candidates. Named as Apache Curator's LeaderLatch names them, `_c_<uuid>-latch-SEQ`.
+    ELECTION_RECIPE_QUEUE = 1,
+    /// The same, named as Curator's LeaderSelector and InterProcessMutex do, `_c_<uuid>-lock-SEQ`.
+    ELECTION_RECIPE_QUEUE_CURATOR_LOCK = 2,
+    /// The same, named as kazoo's Election and Lock do, `<32 hex>__lock__SEQ`.
+    ELECTION_RECIPE_QUEUE_KAZOO = 3,
+    /// The same, named as ZooKeeper's documented recipe does, `<guid>-n_SEQ`.
+    ELECTION_RECIPE_QUEUE_ZOOKEEPER = 4,
+    /// The same, named `w-SEQ`.
+    ELECTION_RECIPE_QUEUE_W = 5,
+}
+
+/// What the lease of a master rests on.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum election_lease_grade_t {
+    /// A transaction that changes nothing, committed eight times in a session timeout, one for all elections
+    /// that the handle leads. Never two masters.
+    ELECTION_LEASE_COMMITTED = 0,
+    /// Any answer of the server; costs no writes. WEAKER: when the master's server is cut off from the other
+    /// servers but not from the master, there are two masters until that server notices (its syncLimit times
+    /// its tickTime, 10 s by default).
+    ELECTION_LEASE_ANSWERED = 1,
+}
+
+/// Who runs the callbacks of a handle.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum election_dispatch_t {
+    /// A thread of the handle's own.
+    ELECTION_DISPATCH_THREAD = 0,
+    /// The program, when it calls election_dispatch: for one thread with poll, epoll, libuv, GLib, asyncio.
+    ELECTION_DISPATCH_MANUAL = 1,
+}
+
+/// Refuses the tokens of old masters, on the side that is written to.
+pub struct election_verifier_t {
+    pub(super) verifier: Verifier,
+}
+
+/// What a candidate is told, whenever its role changes. It and what it points to live until the callback
+/// returns. Later versions may add fields at the end; `size` says how much is there.
+#[repr(C)]
+pub struct election_event_t {
+    /// The size of this struct in bytes, as the library knows it.
+    pub size: usize,
+    /// The path, as go_to_election was given it.
+    pub path: *const c_char,
+    /// What this candidate is now.
+    pub role: election_role_t,
+    /// Why.
+    pub reason: election_reason_t,
+    /// What a hand-rolled zoo_acreate completion switches on: ELECTION_OK for a master, ELECTION_NODEEXISTS for
+    /// a slave, else why nobody can tell.
+    pub rc: c_int,
+    /// The value of the master, our own when that is us; empty, never NULL, when nobody knows it, as a slave in a
+    /// queue does not. A 0 byte that `value_len` does not count follows it, so that text can be printed with %s.
+    pub value: *const c_char,
+    /// The length of the value in bytes.
+    pub value_len: usize,
+    /// The master's token (the czxid of its znode): larger for each later master at this path. 0 when nobody
+    /// knows it.
+    pub token: i64,
+}
+
+/// What an observer is told, whenever the master or its value changes. It and what it points to live until the
+/// callback returns. Later versions may add fields at the end; `size` says how much is there.
+#[repr(C)]
+pub struct election_master_t {
+    /// The size of this struct in bytes, as the library knows it.
+    pub size: usize,
+    /// The path, as watch_master was given it.
+    pub path: *const c_char,
+    /// ELECTION_OK: there is a master. ELECTION_NONODE: there is none. ELECTION_NOT_EPHEMERAL: a znode stands
+    /// there that is no contender's. Else why nobody can tell; ELECTION_CLOSING, or ELECTION_INTERNAL, is the
+    /// last one.
+    pub rc: c_int,
+    /// The value of the znode; empty, never NULL, when there is none. A 0 byte that `value_len` does not count
+    /// follows it.
+    pub value: *const c_char,
+    /// The length of the value in bytes.
+    pub value_len: usize,
+    /// The master's token (the czxid of its znode): larger for each later master at this path. 0 when there is
+    /// no znode.
+    pub token: i64,
+    /// The master's session; 0 unless `rc` is ELECTION_OK.
+    pub session_id: i64,
+    /// When the znode was created: milliseconds since 1970 on the clock of the ZooKeeper leader. 0 when there is
+    /// no znode.
+    pub since_ms: i64,
+}
+
+/// One who stands at a path. It and what it points to live until the callback returns. Later versions may add
+/// fields at the end; `size` says how much is there.
+#[repr(C)]
+pub struct election_member_t {
+    /// The size of this struct in bytes, as the library knows it.
+    pub size: usize,
+    /// The name of its znode.
+    pub name: *const c_char,
+    /// Its value. A 0 byte that `value_len` does not count follows it.
+    pub value: *const c_char,
+    /// The length of the value in bytes.
+    pub value_len: usize,
+    /// Its token when it is, or will be, master (the czxid of its znode).
+    pub token: i64,
+    /// Its session; 0 when the znode is not ephemeral.
+    pub session_id: i64,
+    /// Since when it stands: milliseconds since 1970 on the clock of the ZooKeeper leader.
+    pub since_ms: i64,
+}
+
+/// Hears the role of a candidate. Runs on the handle's callback thread, or inside election_dispatch.
+pub type election_role_fn = Option<unsafe extern "C" fn(event: *const election_event_t, ctx: *mut c_void)>;
+
+/// Hears who is master. Runs on the handle's callback thread, or inside election_dispatch.
+pub type election_master_fn = Option<unsafe extern "C" fn(master: *const election_master_t, ctx: *mut c_void)>;
+
+/// Is shown a member. Runs on the thread that asked.
+pub type election_member_fn = Option<unsafe extern "C" fn(member: *const election_member_t, ctx: *mut c_void)>;
+
+/// Frees a ctx. Runs exactly once, where the callbacks run, after the last callback that gets the ctx.
+pub type election_free_fn = Option<unsafe extern "C" fn(ctx: *mut c_void)>;
