@@ -25,7 +25,16 @@ need() {
 
 command_there() { command -v "$1"; }
 file_there() { test -e "$1"; }
+clang_there() { command -v clang && command -v clang++; }
+fuzzer_there() { test -e "$(clang -print-file-name="libclang_rt.fuzzer-$(uname -m).a")"; }
 java_there() { test -x "${JAVA_HOME:-}/bin/java" || { test -z "${JAVA_HOME:-}" && command -v java; }; }
+
+# The clang that is there, or that is going to be.
+clang_version() {
+    version=$(clang -dumpversion 2>/dev/null || apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-//p')
+    version=${version%%.*}
+    echo "${version:-14}"
+}
 
 for group in "$@"; do
     case $group in
@@ -46,6 +55,8 @@ for group in "$@"; do
         need libzookeeper-mt-dev "builds a hand-rolled candidate, which shares elections with ours" \
             file_there /usr/include/zookeeper/zookeeper.h
         need valgrind "checks the memory of the programs in C" command_there valgrind
+        need clang "the other compiler, with sanitizers and a fuzzer" clang_there
+        need "libclang-rt-$(clang_version)-dev" "what clang's sanitizers and fuzzer link" fuzzer_there
         need binutils "reads the symbols of the library (readelf, nm)" command_there readelf
         need iproute2 "cuts and joins links (ip)" command_there ip
         need git "tells whether a generated file differs from the committed one" command_there git
