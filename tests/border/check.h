@@ -22,31 +22,35 @@
 /* For what comes in milliseconds on an idle machine, and must come. */
 #define PATIENCE_MS 30000
 
-/* Where the program is; tells what hangs. */
-static volatile sig_atomic_t line_reached;
+/* Where the program is, whichever of its threads came last; tells what hangs. */
+static int line_reached;
 
 /* A helper that checks is called by a macro of its name, so that a failure in it also says from where. */
-static volatile sig_atomic_t called_from;
+static int called_from;
 
-#define FROM_HERE(call) (called_from = __LINE__, call)
+/* All threads write these. */
+#define NOTE_LINE(note) __atomic_store_n(&(note), __LINE__, __ATOMIC_RELAXED)
+#define NOTED_LINE(note) __atomic_load_n(&(note), __ATOMIC_RELAXED)
+
+#define FROM_HERE(call) (NOTE_LINE(called_from), call)
 
 static inline void fail(const char *file, int line, const char *what)
 {
     fprintf(stderr, "%s:%d: does not hold: %s (helper last called from line %d)\n", file, line, what,
-            (int)called_from);
+            NOTED_LINE(called_from));
     _exit(1);
 }
 
 static inline void fail_int(const char *file, int line, const char *what, long long expected, long long got)
 {
     fprintf(stderr, "%s:%d: %s is %lld, not %lld (helper last called from line %d)\n", file, line, what, got,
-            expected, (int)called_from);
+            expected, NOTED_LINE(called_from));
     _exit(1);
 }
 
 #define CHECK(what)                              \
     do {                                         \
-        line_reached = __LINE__;                 \
+        NOTE_LINE(line_reached);                 \
         if (!(what))                             \
             fail(__FILE__, __LINE__, #what);     \
     } while (0)
@@ -54,7 +58,7 @@ static inline void fail_int(const char *file, int line, const char *what, long l
 #define CHECK_INT(expected, what)                                            \
     do {                                                                     \
         long long got_;                                                      \
-        line_reached = __LINE__;                                             \
+        NOTE_LINE(line_reached);                                             \
         got_ = (long long)(what);                                            \
         if (got_ != (long long)(expected))                                   \
             fail_int(__FILE__, __LINE__, #what, (long long)(expected), got_); \
@@ -63,7 +67,7 @@ static inline void fail_int(const char *file, int line, const char *what, long l
 static inline void is_stuck(int signal_number)
 {
     char text[] = "stuck after line 00000\n";
-    long line = line_reached;
+    long line = NOTED_LINE(line_reached);
     (void)signal_number;
     for (size_t digit = sizeof text - 3; text[digit] == '0'; digit--, line /= 10)
         text[digit] = (char)('0' + line % 10);

@@ -61,6 +61,13 @@ impl Header {
         })
     }
 
+    /// The names of all macros that are numbers.
+    pub fn defines_of_numbers(&self) -> Vec<String> {
+        let defines = self.code.lines().filter_map(|line| line.strip_prefix("#define ")?.split_once(' '));
+        let numbers = defines.filter(|(_, value)| value.trim().parse::<i64>().is_ok());
+        numbers.map(|(name, _)| name.to_owned()).collect()
+    }
+
     /// The value of a `#define`.
     pub fn define(&self, name: &str) -> &str {
         let value = self.code.lines().find_map(|line| line.strip_prefix("#define ")?.strip_prefix(name));

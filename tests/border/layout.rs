@@ -11,7 +11,7 @@ use crate::header::Header;
 use crate::library::{Link, Workshop};
 use crate::tools;
 
-type Figures = BTreeMap<String, i64>;
+pub type Figures = BTreeMap<String, i64>;
 
 /// A struct's size, alignment and offsets.
 macro_rules! figures_of_struct {
@@ -21,8 +21,17 @@ macro_rules! figures_of_struct {
         $($figures.insert(
             concat!("offsetof ", stringify!($name), ".", stringify!($field)).into(),
             offset_of!($name, $field) as i64,
+        );
+        $figures.insert(
+            concat!("sizeof ", stringify!($name), ".", stringify!($field)).into(),
+            size_of_field(|of: *const $name| unsafe { &raw const (*of).$field }) as i64,
         );)+
     };
+}
+
+/// The size of what a function from a struct to its field points to.
+fn size_of_field<S, F>(_: impl Fn(*const S) -> *const F) -> usize {
+    size_of::<F>()
 }
 
 macro_rules! figures_of_enum {
@@ -132,6 +141,7 @@ fn program_of_header(header: &Header) -> String {
         figure(&format!("alignof {name}"), &format!("_Alignof({name})"));
         for field in fields {
             figure(&format!("offsetof {name}.{field}"), &format!("offsetof({name}, {field})"));
+            figure(&format!("sizeof {name}.{field}"), &format!("sizeof((({name} *)0)->{field})"));
         }
     }
     for name in header.enums() {
@@ -140,15 +150,14 @@ fn program_of_header(header: &Header) -> String {
     for constant in header.constants() {
         figure(&constant, &constant);
     }
-    for define in ["ELECTION_PATH_MAX", "ELECTION_VALUE_MAX"] {
-        assert!(!header.define(define).is_empty());
-        figure(define, define);
+    for define in header.defines_of_numbers() {
+        figure(&define, &define);
     }
     format!("#include \"election.h\"\n#include <stdio.h>\nint main(void) {{\n{}\n}}\n", lines.join("\n"))
 }
 
-#[test]
-fn c_and_rust_agree_on_every_size_offset_and_number() {
+/// What C says.
+pub fn figures_of_c() -> Figures {
     let workshop = Workshop::new();
     let source = workshop.write("layout.c", &program_of_header(&Header::read()));
     let program = workshop.build("gcc", "c11", &[source], Link::Shared);
@@ -157,8 +166,12 @@ fn c_and_rust_agree_on_every_size_offset_and_number() {
         let (name, value) = line.split_once(" = ").expect("a figure on each line");
         (name.to_owned(), value.parse().expect("a number"))
     };
-    let c: Figures = said.lines().map(figure).collect();
-    let rust = figures_of_rust();
+    said.lines().map(figure).collect()
+}
+
+#[test]
+fn c_and_rust_agree_on_every_size_offset_and_number() {
+    let (c, rust) = (figures_of_c(), figures_of_rust());
     for name in c.keys().chain(rust.keys()) {
         assert_eq!(c.get(name), rust.get(name), "{name}, in C and in Rust");
     }

@@ -8,12 +8,16 @@ use crate::header::Header;
 use crate::library;
 use crate::tools::{self, root};
 
-#[test]
-fn it_exports_the_functions_of_the_header_and_nothing_else() {
+/// The names that the shared library exports.
+pub fn exported() -> BTreeSet<String> {
     let library = library::shared();
     let symbols = tools::run("nm", ["-D".as_ref(), "--defined-only".as_ref(), library.as_os_str()]);
-    let exported = symbols.lines().filter_map(|line| line.split_whitespace().last()).map(str::to_owned);
-    assert_eq!(exported.collect::<BTreeSet<_>>(), Header::read().functions());
+    symbols.lines().filter_map(|line| line.split_whitespace().last()).map(str::to_owned).collect()
+}
+
+#[test]
+fn it_exports_the_functions_of_the_header_and_nothing_else() {
+    assert_eq!(exported(), Header::read().functions());
 }
 
 #[test]
