@@ -15,9 +15,10 @@ use std::time::Duration;
 use crate::core::{Event, Master, PartyId, Role, Value};
 use crate::driver::fork::Process;
 use crate::driver::{
-    self, guid, hosts, Bell, Command, LeaseEnd, Outlet, Seat, Session, Settings, Waited, Write, Written,
+    self, guid, hosts, Bell, Command, LeaseEnd, OnItsWay, Outlet, Seat, Session, Settings, Waited, Write, Written,
 };
 
+pub(crate) use crate::driver::rehearsal;
 pub use crate::driver::thread::quietly;
 pub use crate::driver::{Mastership, Member};
 use callbacks::{Callbacks, Listener};
@@ -146,15 +147,16 @@ impl Election {
         let path = self.check_path(path)?;
         let value = check_value(value)?;
         let changes = self.changes()?;
+        self.check_session()?;
         if self.seats.pin().contains_key(&path) {
             return Err(Error::Already);
         }
         let id = self.new_party();
         let guid = guid::new().map_err(|_| Error::NoResources)?;
         let seat = Arc::new(Seat::new(self.lease_end.clone()));
-        self.callbacks.add(id, || Listener::Role(on_role()));
+        self.callbacks.add(id, || Listener::Role(seat.clone(), on_role()));
         self.seats.pin().insert(path.clone(), (id, seat.clone()));
-        self.command(Command::Stand { id, path, value, guid, seat });
+        self.command(Command::Stand { id, path, value, guid, seat: OnItsWay::new(seat) });
         drop(changes);
         Ok(())
     }
@@ -167,6 +169,7 @@ impl Election {
     ) -> Result<(), Error> {
         let path = self.check_path(path)?;
         let mut changes = self.changes()?;
+        self.check_session()?;
         if changes.watches.contains_key(&path) {
             return Err(Error::Already);
         }
@@ -374,10 +377,16 @@ impl Election {
             return Err(Error::Forked);
         }
         let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        rehearsal::pass("change");
         if changes.closed {
             return Err(Error::BadHandle);
         }
         Ok(changes)
+    }
+
+    /// Nobody would hear of anything any more.
+    fn check_session(&self) -> Result<(), Error> {
+        (!self.session.is_over()).then_some(()).ok_or(Error::Internal)
     }
 
     fn new_party(&self) -> PartyId {

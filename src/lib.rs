@@ -24,5 +24,6 @@ pub use crate::handle::{Dispatch, Election, Error, Mastership, Member, Options, 
 /// For the project's own tests.
 #[doc(hidden)]
 pub mod testing {
+    pub use crate::driver::rehearsal;
     pub use crate::driver::{Answer, Probe};
 }

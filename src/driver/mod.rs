@@ -13,6 +13,7 @@ pub mod guid;
 pub mod hosts;
 mod outlet;
 mod probe;
+pub mod rehearsal;
 mod requests;
 mod runtime;
 mod session;
@@ -20,7 +21,7 @@ pub mod thread;
 
 pub use bell::Bell;
 pub use client::{Member, Write, Written};
-pub use outlet::{LeaseEnd, Mastership, Note, Outlet, Seat, Waited};
+pub use outlet::{failed_master, LeaseEnd, Mastership, Note, OnItsWay, Outlet, Seat, Waited};
 pub use probe::Probe;
 pub use requests::Answer;
 pub use runtime::start;

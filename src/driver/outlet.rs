@@ -29,6 +29,23 @@ pub struct Seat {
     changed: Condvar,
 }
 
+/// A seat on its way to the session. When that fails before it gets there, so does the candidate.
+pub struct OnItsWay(Option<Arc<Seat>>);
+
+impl OnItsWay {
+    pub fn new(seat: Arc<Seat>) -> OnItsWay {
+        OnItsWay(Some(seat))
+    }
+}
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        if let Some(seat) = self.0.take() {
+            seat.fail();
+        }
+    }
+}
+
 /// A mastership that may be believed in, and for how long if nothing else is heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mastership {
@@ -79,6 +96,14 @@ impl Seat {
         (still && !lease_left.is_zero()).then_some(Mastership { token, lease_left })
     }
 
+    /// The last role of a candidate whose session has failed.
+    pub fn fail(&self) -> Event {
+        let (role, reason, rc) = (Role::Unknown, Reason::Failed, rc::INTERNAL);
+        let event = Event { role, reason, rc, value: Value::from([]), token: 0 };
+        self.publish(&event);
+        event
+    }
+
     fn publish(&self, event: &Event) {
         let token = if event.role == Role::Master { event.token } else { 0 };
         self.token.store(token, Ordering::Release);
@@ -86,6 +111,11 @@ impl Seat {
         *self.role.lock().unwrap_or_else(PoisonError::into_inner) = (event.role, is_last);
         self.changed.notify_all();
     }
+}
+
+/// The last that an observer hears whose session has failed.
+pub fn failed_master() -> Master {
+    Master { rc: rc::INTERNAL, value: Value::from([]), stat: Stat::default() }
 }
 
 /// What the listeners are told.
@@ -120,8 +150,8 @@ impl Outlet {
         self.lease_end.0.store(end.map_or(0, |end| end.0), Ordering::Release);
     }
 
-    pub fn add_candidate(&mut self, id: PartyId, seat: Arc<Seat>) {
-        self.parties.insert(id, Some(seat));
+    pub fn add_candidate(&mut self, id: PartyId, mut seat: OnItsWay) {
+        self.parties.insert(id, seat.0.take());
     }
 
     pub fn add_observer(&mut self, id: PartyId) {
@@ -157,15 +187,10 @@ impl Outlet {
 impl Drop for Outlet {
     fn drop(&mut self) {
         for (id, seat) in std::mem::take(&mut self.parties) {
-            if seat.is_some() {
-                let (role, reason, rc) = (Role::Unknown, Reason::Failed, rc::INTERNAL);
-                let event = Event { role, reason, rc, value: Value::from([]), token: 0 };
-                seat.iter().for_each(|seat| seat.publish(&event));
-                self.note(Note::Role(id, event));
-            } else {
-                let master = Master { rc: rc::INTERNAL, value: Value::from([]), stat: Stat::default() };
-                self.note(Note::Master(id, master));
-            }
+            self.note(match seat {
+                Some(seat) => Note::Role(id, seat.fail()),
+                None => Note::Master(id, failed_master()),
+            });
             self.note(Note::Dismiss(id));
         }
         self.note(Note::End);

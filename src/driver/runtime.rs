@@ -4,8 +4,15 @@
 use std::future::Future;
 use std::io;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::{mpsc, Mutex, PoisonError};
+use std::task::{Context, Waker};
+use std::time::Duration;
 
 use async_executor::Executor;
+use async_io::Timer;
+use futures::channel::oneshot;
+use futures::future::{select, Shared};
 use futures::FutureExt;
 use once_cell::sync::{Lazy, OnceCell};
 
@@ -15,12 +22,36 @@ use super::thread;
 static TASKS: Lazy<Executor<'static>> = Lazy::new(Executor::new);
 static THREAD: OnceCell<Process> = OnceCell::new();
 
+/// Ends all tasks, when the reactor has failed.
+struct Failure {
+    is_to_come: Mutex<Option<oneshot::Sender<()>>>,
+    came: Shared<oneshot::Receiver<()>>,
+}
+
+static FAILURE: Lazy<Failure> = Lazy::new(|| {
+    let (sender, receiver) = oneshot::channel();
+    Failure { is_to_come: Mutex::new(Some(sender)), came: receiver.shared() }
+});
+
+/// For the tasks that come after the reactor has failed.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+
 /// Starts the I/O thread if there is none. Fails when that cannot be done, and in a child of a process in which
 /// it runs: it does not run there, and never will.
 pub fn start() -> io::Result<()> {
     let process = THREAD.get_or_try_init(|| {
-        thread::spawn("election-io", serve)?;
-        Process::current()
+        let (started, is_started) = mpsc::sync_channel(1);
+        thread::spawn("election-io", move || {
+            let is_there = thread::quietly(start_reactor).is_ok();
+            let _ = started.send(is_there);
+            if is_there {
+                serve();
+            }
+        })?;
+        match is_started.recv() {
+            Ok(true) => Process::current(),
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        }
     })?;
     match process.is_this() {
         true => Ok(()),
@@ -33,14 +64,28 @@ pub fn spawn(task: impl Future<Output = ()> + Send + 'static) {
     detach(task);
 }
 
+/// Panics when the system has no thread or descriptor left for the reactor. On a thread with all signals blocked, as the
+/// reactor's own inherits them; and before `block_on`, which on such a panic ends the process.
+fn start_reactor() {
+    let _ = Pin::new(&mut Timer::after(Duration::from_secs(1))).poll(&mut Context::from_waker(Waker::noop()));
+}
+
 fn serve() {
     let _scope = spawns_core::enter(&Spawner);
-    async_io::block_on(TASKS.run(std::future::pending::<()>()));
+    let _ = thread::quietly(|| async_io::block_on(TASKS.run(std::future::pending::<()>())));
+    // The reactor has failed, and whoever waits for it would wait for ever: all tasks are dropped, and those that come.
+    drop(FAILURE.is_to_come.lock().unwrap_or_else(PoisonError::into_inner).take());
+    loop {
+        while TASKS.try_tick() {}
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
 }
 
 /// A task that panics ends alone; the thread goes on for the others.
 fn detach(task: impl Future<Output = ()> + Send + 'static) {
-    TASKS.spawn(AssertUnwindSafe(task).catch_unwind()).detach();
+    let failure = FAILURE.came.clone();
+    let task = AssertUnwindSafe(task).catch_unwind();
+    TASKS.spawn(async { drop(select(failure, std::pin::pin!(task)).await) }).detach();
 }
 
 /// Where the ZooKeeper client starts the task that serves its connection.

@@ -14,7 +14,8 @@ use futures::{pin_mut, select_biased, FutureExt, StreamExt};
 use super::client::{bury, connect, Client, Leftover, Member, State, States, Write, Written};
 use super::clock;
 use super::hosts::Hosts;
-use super::outlet::{Outlet, Seat};
+use super::outlet::{OnItsWay, Outlet};
+use super::rehearsal;
 use super::requests::{Answer, Requests};
 use super::runtime;
 use crate::core::{rc, Action, Config, Elections, Op, PartyId, Reply, RequestId, Time, Value};
@@ -43,7 +44,7 @@ pub enum Command {
         path: Arc<str>,
         value: Value,
         guid: u128,
-        seat: Arc<Seat>,
+        seat: OnItsWay,
     },
     Resign {
         id: PartyId,
@@ -83,6 +84,11 @@ impl Session {
     /// Hands a command to the session's task. `Err` when that has failed.
     pub fn command(&self, command: Command) -> Result<(), ()> {
         self.commands.unbounded_send(command).map_err(drop)
+    }
+
+    /// Whether the session's task has failed, or been closed.
+    pub fn is_over(&self) -> bool {
+        self.commands.is_closed()
     }
 
     /// Ends the session, whatever else waits to be done. `closed` is told whether a server confirmed it; dropped
@@ -178,9 +184,10 @@ struct Task {
     round_wait: Duration,
     requests: Requests,
     elections: Elections,
+    // A task that fails is dropped in this order: nothing more is accepted, everybody hears of it, and a close returns.
     commands: UnboundedReceiver<Command>,
-    close: UnboundedReceiver<Close>,
     outlet: Outlet,
+    close: UnboundedReceiver<Close>,
     connected: Option<mpsc::SyncSender<()>>,
 }
 
@@ -243,6 +250,7 @@ impl Task {
     }
 
     fn command(&mut self, command: Command) {
+        rehearsal::pass("command");
         let now = clock::now();
         match command {
             Command::Stand { id, path, value, guid, seat } => {
@@ -378,6 +386,7 @@ impl Task {
 
     /// The last news to everybody, then the end of the session. Whether a server confirmed that.
     async fn close(mut self) -> bool {
+        rehearsal::pass("close");
         // Whoever has just come is told as well.
         while let Ok(command) = self.commands.try_recv() {
             self.command(command);

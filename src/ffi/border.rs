@@ -14,10 +14,14 @@ use super::{
     election_member_t, election_reason_t, election_recipe_t, election_role_t, election_t,
 };
 use crate::core::{Dialect, Event, Grade, Master, Reason, Recipe, Role};
-use crate::handle::{explain, quietly, Dispatch, Election, Error, Member};
+use crate::handle::{explain, quietly, rehearsal, Dispatch, Election, Error, Member};
 
 /// Runs a body; a panic in it becomes `otherwise`.
 pub fn guard<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
+    let body = || {
+        rehearsal::pass("border");
+        body()
+    };
     quietly(body).unwrap_or(otherwise)
 }
 

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use crate::core::{Event, Master, PartyId};
 use crate::driver::thread::quietly;
-use crate::driver::{Bell, Note};
+use crate::driver::{failed_master, rehearsal, Bell, Note, Seat};
 
 pub enum Listener {
-    Role(Box<dyn FnMut(&Event) + Send>),
+    Role(Arc<Seat>, Box<dyn FnMut(&Event) + Send>),
     Master(Box<dyn FnMut(&Master) + Send>),
 }
 
@@ -69,7 +69,8 @@ impl Callbacks {
     /// Tells the listeners what there is to tell, having waited for it up to `timeout`. The number of notes that
     /// were passed on; 0 at once when another thread is at it, and when a signal comes.
     pub fn dispatch(&self, timeout: Duration) -> usize {
-        let Some(inbox) = lock(&self.inbox).take() else { return 0 };
+        let Some(inbox) = self.take_inbox(lock(&self.inbox)) else { return 0 };
+        rehearsal::pass("dispatch");
         let until = Instant::now() + timeout;
         let mut told = self.drain(&inbox);
         // The bell may still ring for a note that was fetched before it was rung.
@@ -80,34 +81,31 @@ impl Callbacks {
             }
             told = self.drain(&inbox);
         }
-        self.put_back(inbox);
         told
     }
 
     /// Tells the listeners the last there is to tell, after the session has ended: waits for a thread that is
     /// dispatching.
     pub fn finish(&self) {
-        let taken = self.put_back.wait_while(lock(&self.inbox), |inbox| inbox.is_none());
-        let taken = taken.unwrap_or_else(PoisonError::into_inner).take();
+        let there = self.put_back.wait_while(lock(&self.inbox), |inbox| inbox.is_none());
+        let taken = self.take_inbox(there.unwrap_or_else(PoisonError::into_inner));
         if let Some(inbox) = taken {
             self.drain(&inbox);
-            self.put_back(inbox);
         }
     }
 
-    fn put_back(&self, inbox: Receiver<Note>) {
-        *lock(&self.inbox) = Some(inbox);
-        self.put_back.notify_all();
+    fn take_inbox(&self, mut inbox: MutexGuard<'_, Option<Receiver<Note>>>) -> Option<TakenInbox<'_>> {
+        inbox.take().map(|inbox| TakenInbox { callbacks: self, inbox: Some(inbox) })
     }
 
-    fn drain(&self, inbox: &Receiver<Note>) -> usize {
+    fn drain(&self, inbox: &TakenInbox<'_>) -> usize {
         // Silenced first: a note that comes later rings again.
         if let Some(bell) = &self.bell {
             bell.silence();
         }
         *lock(&self.teller) = Some(thread::current().id());
         let mut told = 0;
-        while let Ok(note) = inbox.try_recv() {
+        while let Some(note) = inbox.next() {
             told += 1;
             if !self.pass_on(note) {
                 self.dismiss_all();
@@ -117,16 +115,21 @@ impl Callbacks {
         told
     }
 
-    /// False after the last note.
+    /// False after the last note. A panic in it costs that note, and nobody any other.
     fn pass_on(&self, note: Note) -> bool {
+        quietly(|| self.try_to_pass_on(note)).unwrap_or(true)
+    }
+
+    fn try_to_pass_on(&self, note: Note) -> bool {
+        rehearsal::pass("note");
         match note {
             Note::Role(id, event) => self.tell(id, |listener| match listener {
-                Listener::Role(on_role) => on_role(&event),
+                Listener::Role(_, on_role) => on_role(&event),
                 Listener::Master(_) => {}
             }),
             Note::Master(id, master) => self.tell(id, |listener| match listener {
                 Listener::Master(on_master) => on_master(&master),
-                Listener::Role(_) => {}
+                Listener::Role(..) => {}
             }),
             Note::Dismiss(id) => drop(self.take(id)),
             Note::End => return false,
@@ -134,10 +137,14 @@ impl Callbacks {
         true
     }
 
-    /// Whoever still listens came too late to be told anything.
+    /// The session knew nothing of whoever still listens: it failed before it heard of them.
     fn dismiss_all(&self) {
-        while let Some((_, listener)) = { lock(&self.listeners).pop_first() } {
-            drop(listener);
+        while let Some((_, mut listener)) = { lock(&self.listeners).pop_first() } {
+            let _ = quietly(|| match &mut listener {
+                Listener::Role(seat, on_role) => on_role(&seat.fail()),
+                Listener::Master(on_master) => on_master(&failed_master()),
+            });
+            let _ = quietly(|| drop(listener));
         }
     }
 
@@ -155,6 +162,25 @@ impl Callbacks {
 
     fn put(&self, id: PartyId, listener: Listener) {
         lock(&self.listeners).insert(id, listener);
+    }
+}
+
+/// The inbox in the hands of a thread that tells the listeners; put back when that is over, after a panic, too.
+struct TakenInbox<'a> {
+    callbacks: &'a Callbacks,
+    inbox: Option<Receiver<Note>>,
+}
+
+impl TakenInbox<'_> {
+    fn next(&self) -> Option<Note> {
+        self.inbox.as_ref()?.try_recv().ok()
+    }
+}
+
+impl Drop for TakenInbox<'_> {
+    fn drop(&mut self) {
+        *lock(&self.callbacks.inbox) = self.inbox.take();
+        self.callbacks.put_back.notify_all();
     }
 }
 
