@@ -72,6 +72,7 @@ impl Election {
         let process = Process::current().map_err(|_| Error::NoResources)?;
         driver::start().map_err(|error| match error.kind() {
             ErrorKind::Unsupported => Error::Forked,
+            ErrorKind::BrokenPipe => Error::Internal,
             _ => Error::NoResources,
         })?;
         let (notes, inbox) = mpsc::channel();

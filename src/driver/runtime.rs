@@ -37,7 +37,7 @@ static FAILURE: Lazy<Failure> = Lazy::new(|| {
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// Starts the I/O thread if there is none. Fails when that cannot be done, and in a child of a process in which
-/// it runs: it does not run there, and never will.
+/// it runs: it does not run there, and never will; and when it has failed.
 pub fn start() -> io::Result<()> {
     let process = THREAD.get_or_try_init(|| {
         let (started, is_started) = mpsc::sync_channel(1);
@@ -53,10 +53,11 @@ pub fn start() -> io::Result<()> {
             _ => Err(io::ErrorKind::WouldBlock.into()),
         }
     })?;
-    match process.is_this() {
-        true => Ok(()),
-        false => Err(io::ErrorKind::Unsupported.into()),
+    if !process.is_this() {
+        return Err(io::ErrorKind::Unsupported.into());
     }
+    let failure = FAILURE.is_to_come.lock().unwrap_or_else(PoisonError::into_inner);
+    failure.as_ref().map(drop).ok_or(io::ErrorKind::BrokenPipe.into())
 }
 
 /// Runs `task` on the I/O thread, as soon as that has been started.

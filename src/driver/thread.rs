@@ -32,11 +32,17 @@ fn silence_our_panics() {
     SILENCED.get_or_init(|| {
         let others = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            if !QUIET.get() {
+            if !QUIET.get() && !is_of_the_reactor() {
                 others(panic);
             }
         }));
     });
+}
+
+/// The threads that the reactor and the lookup of host names start for themselves.
+fn is_of_the_reactor() -> bool {
+    let thread = std::thread::current();
+    thread.name().is_some_and(|name| name == "async-io" || name.starts_with("blocking-"))
 }
 
 /// Starts a thread with all signals blocked from its first instruction: it inherits the mask of its maker.

@@ -197,6 +197,7 @@ lives! {
     recipe: "recipe.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     lease: "lease.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
     fork: "fork.c", thread: Thread, manual: Manual;
+    failing_system: "failing_system.c", thread: Thread, manual: Manual;
 }
 
 #[test]

@@ -1,0 +1,208 @@
+/* A system that fails under the library: no thread can be started, the clock cannot be read. The library's own code
+ * panics then, and what a program hears of it is a code; nothing is printed, nothing ends, and handles close.
+ *
+ *     failing_system HOSTS ROOT SESSION_TIMEOUT_MS [manual]
+ */
+
+#define _GNU_SOURCE
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <sys/syscall.h>
+
+#include "life.h"
+
+/* --- the system --------------------------------------------------------------------------------------------- */
+
+/* How many more threads can be started before one cannot; never, when negative. */
+static int threads_before_failure = -1;
+
+/* Whether the clock fails on this thread, and on the library's. */
+static __thread int clock_fails_here;
+static int clock_fails_on_io_thread;
+
+/* The library calls these of the program, which come before those of the C library. */
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *ctx)
+{
+    int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    *(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
+    if (__atomic_load_n(&threads_before_failure, __ATOMIC_SEQ_CST) >= 0 &&
+        __atomic_fetch_sub(&threads_before_failure, 1, __ATOMIC_SEQ_CST) == 0)
+        return EAGAIN;
+    return real(thread, attributes, run, ctx);
+}
+
+static int is_io_thread(void)
+{
+    char name[16];
+    return pthread_getname_np(pthread_self(), name, sizeof name) == 0 && strcmp(name, "election-io") == 0;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    if (clock_fails_here || (__atomic_load_n(&clock_fails_on_io_thread, __ATOMIC_SEQ_CST) && is_io_thread())) {
+        errno = EINVAL;
+        return -1;
+    }
+    return (int)syscall(SYS_clock_gettime, clock, now);
+}
+
+/* --- threads ------------------------------------------------------------------------------------------------ */
+
+static int open_after(int threads, election_t **handle)
+{
+    election_options_t *options = election_options_new();
+    int rc;
+    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, is_manual));
+    __atomic_store_n(&threads_before_failure, threads, __ATOMIC_SEQ_CST);
+    rc = election_open(hosts, options, handle);
+    __atomic_store_n(&threads_before_failure, -1, __ATOMIC_SEQ_CST);
+    election_options_free(options);
+    return rc;
+}
+
+static void no_thread_can_be_started(void)
+{
+    election_t *const sentinel = (election_t *)(uintptr_t)0x5a5a;
+    election_t *handle = sentinel;
+    /* Once for the process, the I/O thread and the reactor's own; for each handle, the one for callbacks. */
+    int threads = is_manual ? 2 : 3;
+    for (int before = 0; before < threads; before++)
+        CHECK_INT(ELECTION_NO_RESOURCES, open_after(before, &handle));
+    if (!is_manual)
+        CHECK_INT(ELECTION_NO_RESOURCES, open_after(0, &handle));
+    CHECK(handle == sentinel);
+    CHECK_INT(ELECTION_OK, open_after(threads, &handle));
+    CHECK_INT(ELECTION_OK, election_close(handle));
+}
+
+/* --- the clock of the caller's thread ----------------------------------------------------------------------- */
+
+static void no_member(const election_member_t *member, void *ctx)
+{
+    (void)member;
+    (void)ctx;
+    CHECK(!"a member is shown without a clock");
+}
+
+/* What the call returns while the clock fails. */
+#define WITHOUT_A_CLOCK(expected, call)   \
+    do {                                  \
+        long long said_;                  \
+        clock_fails_here = 1;             \
+        said_ = (long long)(call);        \
+        clock_fails_here = 0;             \
+        CHECK_INT(expected, said_);       \
+    } while (0)
+
+static void the_clock_fails_for_the_caller(void)
+{
+    struct path path = at("caller"), target = at("caller/target");
+    election_t *handle = open_at(hosts), *other = NULL;
+    election_options_t *options = election_options_new();
+    struct record record;
+    int64_t token = 7;
+    record_init(&record, handle);
+    CHECK_INT(ELECTION_OK, stand(&record, path.text, "v"));
+    expect_master(&record, 0, path.text);
+    CHECK_INT(1, election_is_master(handle, path.text));
+
+    WITHOUT_A_CLOCK(0, election_is_master(handle, path.text));
+    WITHOUT_A_CLOCK(0, election_lease(handle, path.text, &token, NULL));
+    CHECK_INT(7, token);
+    WITHOUT_A_CLOCK(ELECTION_INTERNAL, election_wait(handle, path.text, ELECTION_SLAVE, 1000));
+    WITHOUT_A_CLOCK(ELECTION_INTERNAL, election_members(handle, path.text, no_member, NULL, 1000));
+    WITHOUT_A_CLOCK(ELECTION_INTERNAL, election_fenced_set(handle, path.text, target.text, "", 0, -1, 1000));
+    CHECK_INT(ELECTION_OK, election_options_set_connect_timeout_ms(options, 1000));
+    WITHOUT_A_CLOCK(ELECTION_INTERNAL, election_open(hosts, options, &other));
+    CHECK(other == NULL);
+    election_options_free(options);
+
+    /* It was the clock's fault, and all is well with it. */
+    CHECK_INT(1, election_lease(handle, path.text, &token, NULL));
+    CHECK(token > 7);
+    CHECK_INT(ELECTION_OK, election_wait(handle, path.text, ELECTION_MASTER, 1000));
+    CHECK_INT(1, record_count(&record));
+    CHECK_INT(ELECTION_OK, close_handle(handle));
+    expect_end(&record, 1, path.text, ELECTION_REASON_CLOSED, ELECTION_CLOSING);
+    record_done(&record);
+}
+
+/* A dispatcher without a clock leaves the callbacks to the next one. */
+static void the_clock_fails_for_the_dispatcher(void)
+{
+    struct path path = at("dispatcher");
+    election_options_t *options = election_options_new();
+    election_t *handle = NULL;
+    struct record record;
+    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, ELECTION_DISPATCH_MANUAL));
+    CHECK_INT(ELECTION_OK, election_open(hosts, options, &handle));
+    election_options_free(options);
+    record_init(&record, handle);
+    CHECK_INT(ELECTION_OK, stand(&record, path.text, "v"));
+    CHECK_INT(ELECTION_OK, election_wait(handle, path.text, ELECTION_MASTER, PATIENCE_MS));
+    WITHOUT_A_CLOCK(ELECTION_INTERNAL, election_dispatch(handle, 1000));
+    CHECK_INT(0, record_count(&record));
+    CHECK(election_dispatch(handle, 1000) > 0);
+    CHECK(record_count(&record) > 0);
+    CHECK_INT(ELECTION_OK, election_close(handle));
+    CHECK_INT(1, record_freed(&record));
+    record_done(&record);
+}
+
+/* --- the clock of the I/O thread ---------------------------------------------------------------------------- */
+
+/* Everybody hears that the library failed, as the last thing, and every handle closes. */
+static void the_clock_fails_for_the_io_thread(void)
+{
+    struct path path = at("io"), other_path = at("io/other");
+    election_t *handle = open_at(hosts), *idle = open_at(hosts), *late = NULL;
+    struct record role, master;
+    int64_t from, until = clock_ms() + PATIENCE_MS;
+    int last, rc;
+    record_init(&role, handle);
+    record_init(&master, handle);
+    CHECK_INT(ELECTION_OK, stand(&role, path.text, "v"));
+    expect_master(&role, 0, path.text);
+    CHECK_INT(ELECTION_OK, watch(&master, path.text));
+    CHECK(record_wait(&master, 1, 0));
+
+    __atomic_store_n(&clock_fails_on_io_thread, 1, __ATOMIC_SEQ_CST);
+    CHECK(record_wait(&role, 2, 1));
+    CHECK(record_wait(&master, 2, 1));
+    /* A session fails by itself; when the thread does, no handle of this process goes on. */
+    while ((rc = election_open(hosts, NULL, &late)) == ELECTION_OK) {
+        CHECK(clock_ms() < until);
+        rc = election_close(late);
+        CHECK(rc == ELECTION_OK || rc == ELECTION_CONNECTIONLOSS);
+    }
+    CHECK_INT(ELECTION_INTERNAL, rc);
+    __atomic_store_n(&clock_fails_on_io_thread, 0, __ATOMIC_SEQ_CST);
+    expect_end(&role, 1, path.text, ELECTION_REASON_FAILED, ELECTION_INTERNAL);
+    last = record_count(&master) - 1;
+    CHECK_INT(ELECTION_INTERNAL, master.heard[last].rc);
+    CHECK_INT(1, record_freed(&master));
+    CHECK_INT(0, election_is_master(handle, path.text));
+
+    CHECK_INT(ELECTION_INTERNAL, go_to_election(handle, other_path.text, "", 0, NULL, NULL, NULL));
+    CHECK_INT(ELECTION_INTERNAL, watch_master(handle, other_path.text, hear_master, NULL, NULL));
+    CHECK_INT(ELECTION_CONNECTIONLOSS, election_members(handle, path.text, no_member, NULL, 1000));
+    CHECK_INT(ELECTION_INTERNAL, election_open(hosts, NULL, &late));
+    from = clock_ms();
+    CHECK_INT(ELECTION_CONNECTIONLOSS, close_handle(handle));
+    CHECK_INT(ELECTION_CONNECTIONLOSS, close_handle(idle));
+    CHECK(clock_ms() - from < PATIENCE_MS);
+    CHECK_INT(2, record_count(&role));
+    record_done(&role);
+    record_done(&master);
+}
+
+int main(int argc, char **argv)
+{
+    read_arguments(argc, argv);
+    no_thread_can_be_started();
+    the_clock_fails_for_the_caller();
+    the_clock_fails_for_the_dispatcher();
+    the_clock_fails_for_the_io_thread();
+    return 0;
+}
