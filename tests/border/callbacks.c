@@ -374,7 +374,7 @@ static void look_at_signals(struct record *record, const struct heard *heard)
     sigset_t blocked;
     (void)record;
     (void)heard;
-    is_signal_mask_seen = 1;
+    __atomic_store_n(&is_signal_mask_seen, 1, __ATOMIC_RELAXED);
     if (is_manual) /* the thread is the program's own */
         return;
     CHECK_INT(0, pthread_sigmask(SIG_SETMASK, NULL, &blocked));
@@ -392,7 +392,7 @@ static void threads_and_signals(void)
     record.then = look_at_signals;
     CHECK_INT(ELECTION_OK, stand(&record, path.text, "me"));
     expect_master(&record, 0, path.text);
-    CHECK_INT(1, is_signal_mask_seen);
+    CHECK_INT(1, __atomic_load_n(&is_signal_mask_seen, __ATOMIC_RELAXED));
     if (!is_instrumented) {
         int count = check_signals_and_count_threads();
         if (count > 4)

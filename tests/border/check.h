@@ -137,7 +137,19 @@ static inline void record_init(struct record *record, election_t *handle)
     memset(record, 0, sizeof *record);
     pthread_mutex_init(&record->lock, NULL);
     pthread_cond_init(&record->news, NULL);
+    /* The first callback reads it. */
+    pthread_mutex_lock(&record->lock);
     record->handle = handle;
+    pthread_mutex_unlock(&record->lock);
+}
+
+static inline election_t *record_handle(struct record *record)
+{
+    election_t *handle;
+    pthread_mutex_lock(&record->lock);
+    handle = record->handle;
+    pthread_mutex_unlock(&record->lock);
+    return handle;
 }
 
 static inline void record_done(struct record *record)
@@ -188,7 +200,7 @@ static inline void hear_role(const election_event_t *event, void *ctx)
     heard.rc = event->rc;
     heard.value_len = event->value_len;
     heard.token = event->token;
-    heard.is_master = election_is_master(record->handle, event->path);
+    heard.is_master = election_is_master(record_handle(record), event->path);
     record_add(record, heard, event->path, event->value);
 }
 

@@ -9,5 +9,7 @@ mod layout;
 mod library;
 mod programs;
 mod readme;
+#[path = "../sanitizers/mod.rs"]
+mod sanitizers;
 mod symbols;
 mod tools;

@@ -1,0 +1,129 @@
+//! The programs of `tests/border` under clang's sanitizers, with the library as it is installed: what C and C++ programs
+//! do with it, and what it does with their memory through the C library (allocation, copying, strings), is watched. Each
+//! sanitizer finds mistakes planted in a callback, so it was on.
+//!
+//! ThreadSanitizer sees what the program itself does, and the locks that it takes; what happens inside the library, which
+//! is not compiled for it, is left out (`ignore_noninstrumented_modules`), or every message between threads of the library
+//! would be a race. `rust.rs` has the library itself compiled for a sanitizer.
+
+mod rust;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use scratch::Program;
+
+use crate::library::{Link, Workshop};
+use crate::programs::{zookeeper, LONGEST};
+use crate::tools::{root, source};
+
+/// The client gives a silent server up after 2/5 of it.
+const SESSION_TIMEOUT_MS: &str = "9000";
+
+#[derive(Clone, Copy, Debug)]
+pub enum Sanitizer {
+    /// AddressSanitizer with LeakSanitizer, and UndefinedBehaviorSanitizer.
+    AddressAndUndefined,
+    Thread,
+}
+
+impl Sanitizer {
+    pub fn flags(self) -> &'static [&'static str] {
+        match self {
+            Sanitizer::AddressAndUndefined => &["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"],
+            Sanitizer::Thread => &["-fsanitize=thread"],
+        }
+    }
+
+    fn watch(self, program: PathBuf) -> Command {
+        let mut command = Command::new(program);
+        match self {
+            Sanitizer::AddressAndUndefined => {
+                command.env("ASAN_OPTIONS", "detect_leaks=1:detect_stack_use_after_return=1");
+                command.env("UBSAN_OPTIONS", "print_stacktrace=1");
+            }
+            Sanitizer::Thread => drop(command.env("TSAN_OPTIONS", "ignore_noninstrumented_modules=1")),
+        }
+        command
+    }
+}
+
+fn compile(workshop: &Workshop, file: PathBuf, sanitizer: Sanitizer) -> PathBuf {
+    let (compiler, standard) = match file.extension().is_some_and(|extension| extension == "cpp") {
+        true => ("clang++", "c++17"),
+        false => ("clang", "c99"),
+    };
+    workshop.build_with(sanitizer.flags(), compiler, standard, &[file], Link::Shared)
+}
+
+/// A program that lives through elections must end without a word, of its own, of the library or of the sanitizer.
+#[track_caller]
+fn live(name: &str, sanitizer: Sanitizer, ways: &[&str]) {
+    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
+    let mut command = sanitizer.watch(compile(&workshop, source(name), sanitizer));
+    let path = format!("/{name}-{sanitizer:?}-{}", ways.join("-"));
+    command.args([&zookeeper.hosts(), &path, SESSION_TIMEOUT_MS]).args(ways);
+    let program = Program::spawn(command);
+    let status = program.wait(LONGEST);
+    let is_silent = program.lines().is_empty();
+    assert!(status.is_some_and(|status| status.success()) && is_silent, "{}", program.transcript());
+}
+
+/// The same set-up with a mistake in it must fail, and say which.
+#[track_caller]
+fn find(mistake: &str, sanitizer: Sanitizer, report: &str) {
+    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
+    let file = root().join("tests/sanitizers/planted.c");
+    let program = compile(&workshop, file, sanitizer);
+    for way in [&[][..], &["manual"]] {
+        let mut command = sanitizer.watch(program.clone());
+        let path = format!("/{}-{}", mistake.replace(' ', "-"), way.len());
+        command.args([&zookeeper.hosts(), &path, SESSION_TIMEOUT_MS, mistake]).args(way);
+        let program = Program::spawn(command);
+        let status = program.wait(LONGEST);
+        let transcript = program.transcript();
+        assert!(status.is_some_and(|status| !status.success()), "{mistake}: {transcript}");
+        assert!(transcript.contains(report), "{mistake}: {transcript}");
+        assert!(transcript.contains("make_mistake"), "{mistake}: {transcript}");
+    }
+}
+
+macro_rules! lives {
+    ($($module:ident: $program:literal, $($test:ident: $sanitizer:ident $ways:expr),+;)+) => {
+        $(mod $module {
+            use super::*;
+            $(#[test]
+            fn $test() {
+                live($program, Sanitizer::$sanitizer, &$ways);
+            })+
+        })+
+    };
+}
+
+lives! {
+    life: "life.c", address: AddressAndUndefined [], address_manual: AddressAndUndefined ["manual"],
+        thread: Thread ["instrumented"], thread_manual: Thread ["manual", "instrumented"];
+    callbacks: "callbacks.c", address: AddressAndUndefined ["instrumented"], thread: Thread ["manual", "instrumented"];
+    dispatch: "dispatch.c", address: AddressAndUndefined [], thread: Thread ["instrumented"];
+    wait: "wait.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
+    members: "members.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
+    fence: "fence.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
+    life_in_cpp: "life.cpp", address: AddressAndUndefined [], thread: Thread [];
+}
+
+#[test]
+fn the_address_sanitizer_is_on() {
+    find("overflow of the heap", Sanitizer::AddressAndUndefined, "heap-buffer-overflow");
+    find("use after free", Sanitizer::AddressAndUndefined, "heap-use-after-free");
+    find("leak", Sanitizer::AddressAndUndefined, "detected memory leaks");
+}
+
+#[test]
+fn the_undefined_behavior_sanitizer_is_on() {
+    find("signed overflow", Sanitizer::AddressAndUndefined, "signed integer overflow");
+}
+
+#[test]
+fn the_thread_sanitizer_is_on() {
+    find("race", Sanitizer::Thread, "data race");
+}
