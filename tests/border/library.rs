@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use scratch::ScratchFolder;
 
@@ -123,4 +123,56 @@ fn system_libraries() -> Vec<String> {
     let libraries = said.lines().find_map(|line| Some(line.split_once("native-static-libs: ")?.1.to_owned()));
     let libraries = libraries.unwrap_or_else(|| panic!("{rustc} names no native-static-libs:\n{said}"));
     libraries.split_whitespace().map(str::to_owned).collect()
+}
+
+/// The shared library, with this crate compiled in another way and everything else as it is in the release build. Returns
+/// the folder that it is in, which is in the target folder.
+#[track_caller]
+pub fn compiled_with(name: &str, flags: &[&str]) -> PathBuf {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&folder).expect("the target folder takes folders");
+    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    let mut compile = Command::new(rustc);
+    compile.args([
+        "--crate-name=election",
+        "--crate-type=cdylib",
+        "--edition=2021",
+        "src/lib.rs",
+        "--cap-lints=allow",
+    ]);
+    compile.args(["-Copt-level=2", "-Cdebuginfo=1", "-Clink-arg=-Wl,-soname,libelection.so.0"]).args(flags);
+    compile.arg("-L").arg(format!("dependency={}", release().join("deps").display()));
+    for (dependency, rlib) in dependencies() {
+        compile.arg("--extern").arg(format!("{dependency}={rlib}"));
+    }
+    compile.arg("-o").arg(folder.join("libelection.so")).current_dir(root());
+    compile.env("CARGO_PKG_VERSION", env!("CARGO_PKG_VERSION")).env("RUSTC_BOOTSTRAP", "1");
+    tools::run_command(compile);
+    let soname = folder.join("libelection.so.0");
+    let _ = std::fs::remove_file(&soname);
+    symlink("libelection.so", soname).expect("the target folder takes links");
+    folder
+}
+
+/// The libraries that the release build was made of, by crate.
+fn dependencies() -> Vec<(String, String)> {
+    let mut cargo = Command::new(env!("CARGO"));
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("tmp is in the target folder");
+    cargo.args(["build", "--release", "--locked", "--package", "election", "--lib", "--message-format=json"]);
+    cargo.arg("--target-dir").arg(target).current_dir(root());
+    let messages = tools::run_command(cargo);
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml is there");
+    let direct = manifest.split_once("\n[dependencies]\n").expect("there are dependencies").1;
+    let direct = direct.split("\n[").next().unwrap_or_default();
+    let names =
+        direct.lines().filter_map(|line| line.split_once([' ', '.', '='])).map(|(name, _)| name.replace('-', "_"));
+    let rlib_of = |name: &str| {
+        let its = format!("\"name\":\"{name}\",");
+        let message = messages.lines().find(|line| line.contains(&its) && line.contains(".rlib\""));
+        let file = message.and_then(|line| line.split('"').find(|word| word.ends_with(".rlib")));
+        file.unwrap_or_else(|| panic!("cargo tells of no library {name}")).to_owned()
+    };
+    names.map(|name| (name.clone(), rlib_of(&name))).collect()
 }
