@@ -36,9 +36,10 @@ test: setup ## run every check and every test, with ZooKeeper and without, and t
 	$(CARGO) test --locked --workspace -- --test-threads=$(TEST_THREADS)
 	$(CARGO) test --locked --release --test simulation -- --nocapture
 
-test-long: setup ## run a million seeds of the simulation, and a handover among a thousand (half an hour)
+test-long: setup ## a million seeds of the simulation, a handover among a thousand, a minute of fuzzing each (an hour)
 	SEEDS=1000000 $(CARGO) test --locked --release --test simulation campaign -- --nocapture
 	$(CARGO) test --locked --test safety -- --ignored
+	FUZZ_SECONDS=60 $(CARGO) test --locked --test border each_function_stands_whatever_comes
 
 bench: setup build ## measure, beside a raw read and write on the same ZooKeeper
 	$(CARGO) bench --locked

@@ -4,6 +4,8 @@
 //! What is tested is the release build, `target/release/libelection.{so,a}`: that is what is installed.
 
 mod abi;
+#[path = "../fuzz/mod.rs"]
+mod fuzz;
 mod header;
 mod layout;
 mod library;

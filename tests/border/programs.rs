@@ -6,8 +6,9 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use scratch::{Ensemble, Program};
+use scratch::{Ensemble, Program, Relay};
 
+use crate::header::Header;
 use crate::library::{self, Link, Workshop};
 use crate::tools::{self, source};
 
@@ -173,6 +174,43 @@ fn frozen() {
     }
 }
 
+/// A function that is new is called with bad input, and inside callbacks. (Panics and fuzzing ask for it themselves.)
+#[test]
+fn each_function_is_in_each_sweep() {
+    for program in ["bad_input.c", "inside.c"] {
+        let text = std::fs::read_to_string(source(program)).expect("the program is there");
+        for function in Header::read().functions() {
+            let is_word = |word: &str| word == function;
+            let is_there = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(is_word);
+            assert!(is_there, "{program} does not call {function}");
+        }
+    }
+}
+
+/// Two copies of the library: the file under another name, so that the linker takes it for another library.
+#[test]
+fn copies() {
+    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
+    let copy = workshop.path("libanother.so");
+    std::fs::copy(library::shared(), &copy).expect("the scratch folder takes files");
+    let program = gcc(&workshop, "copies.c", Link::Shared);
+    for way in [Way::Thread, Way::Manual] {
+        succeed(way.command(&program, &zookeeper, &[SESSION_TIMEOUT_MS, &copy.to_string_lossy()]));
+    }
+}
+
+/// A server that takes connections and never says a word.
+#[test]
+fn swallowed() {
+    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
+    let relay = Relay::start(zookeeper.addr(0));
+    relay.blackhole(true);
+    let program = gcc(&workshop, "swallowed.c", Link::Shared);
+    for way in [Way::Thread, Way::Manual] {
+        succeed(way.command(&program, &zookeeper, &[SESSION_TIMEOUT_MS, &relay.host()]));
+    }
+}
+
 /// The programs that live through elections, in each way.
 macro_rules! lives {
     ($($module:ident: $program:literal, $($test:ident: $way:ident),+;)+) => {
@@ -198,6 +236,8 @@ lives! {
     lease: "lease.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
     fork: "fork.c", thread: Thread, manual: Manual;
     failing_system: "failing_system.c", thread: Thread, manual: Manual;
+    environment: "environment.c", thread: Thread, manual: Manual;
+    inside: "inside.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
 }
 
 #[test]

@@ -1,0 +1,88 @@
+/* The library reads no environment variable of its own. Rust's runtime looks for RUST_MIN_STACK, once, and the crate that
+ * looks up host names for BLOCKING_MAX_THREADS; nothing else is asked for.
+ *
+ *     environment HOSTS ROOT SESSION_TIMEOUT_MS [manual]
+ */
+
+#define _GNU_SOURCE
+
+#include <dlfcn.h>
+
+#include "life.h"
+
+static int is_recording;
+static char asked[1024];
+static pthread_mutex_t asked_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void record_name(const char *name)
+{
+    pthread_mutex_lock(&asked_lock);
+    if (is_recording && strlen(asked) + strlen(name) + 2 < sizeof asked && strstr(asked, name) == NULL) {
+        strcat(asked, name);
+        strcat(asked, " ");
+    }
+    pthread_mutex_unlock(&asked_lock);
+}
+
+/* Whoever asks the C library for a variable asks these. */
+char *getenv(const char *name)
+{
+    char *(*real)(const char *);
+    *(void **)&real = dlsym(RTLD_NEXT, "getenv");
+    record_name(name);
+    return real(name);
+}
+
+char *secure_getenv(const char *name)
+{
+    char *(*real)(const char *);
+    *(void **)&real = dlsym(RTLD_NEXT, "secure_getenv");
+    record_name(name);
+    return real(name);
+}
+
+static void set_recording(int is_on)
+{
+    pthread_mutex_lock(&asked_lock);
+    is_recording = is_on;
+    pthread_mutex_unlock(&asked_lock);
+}
+
+static void live(const char *where, const char *name)
+{
+    struct path path = at(name);
+    election_t *handle = open_at(where);
+    struct record record;
+    record_init(&record, handle);
+    CHECK_INT(ELECTION_OK, stand(&record, path.text, "v"));
+    expect_master(&record, 0, path.text);
+    CHECK_INT(ELECTION_OK, close_handle(handle));
+    expect_end(&record, 1, path.text, ELECTION_REASON_CLOSED, ELECTION_CLOSING);
+    record_done(&record);
+}
+
+int main(int argc, char **argv)
+{
+    election_t *handle;
+    read_arguments(argc, argv);
+    set_recording(1);
+    CHECK(getenv("recorded?") == NULL);
+    CHECK(strcmp(asked, "recorded? ") == 0);
+    asked[0] = 0;
+
+    live(hosts, "address");
+    if (strcmp(asked, "RUST_MIN_STACK ") != 0)
+        fprintf(stderr, "asked for: %s\n", asked);
+    CHECK(strcmp(asked, "RUST_MIN_STACK ") == 0);
+
+    /* A host by its name. */
+    asked[0] = 0;
+    CHECK_INT(ELECTION_OK, open_handle("localhost:1", NULL, &handle));
+    sleep_ms(500);
+    CHECK_INT(ELECTION_OK, close_handle(handle));
+    set_recording(0);
+    if (strcmp(asked, "BLOCKING_MAX_THREADS ") != 0)
+        fprintf(stderr, "asked for: %s\n", asked);
+    CHECK(strcmp(asked, "BLOCKING_MAX_THREADS ") == 0);
+    return 0;
+}

@@ -1,0 +1,362 @@
+/* Fuzz targets, one for each function that takes bytes or numbers of the caller's: whatever comes, the function answers with
+ * a number that the header names for it, writes no result unless it succeeds, and the handle goes on.
+ *
+ *     target --function=NAME [libFuzzer's own arguments]        see LLVM's documentation of libFuzzer
+ *     target --list                                             the names
+ *
+ * No server is there and none is looked for: names and connections fail at once. */
+
+#define _GNU_SOURCE
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "election.h"
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
+{
+    (void)node;
+    (void)service;
+    (void)hints;
+    (void)result;
+    return EAI_NONAME;
+}
+
+int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t len)
+{
+    (void)fd;
+    (void)address;
+    (void)len;
+    errno = ECONNREFUSED;
+    return -1;
+}
+
+/* --- what comes --------------------------------------------------------------------------------------------- */
+
+static const uint8_t *left;
+static size_t left_len;
+
+static int number(void)
+{
+    int32_t taken = 0;
+    size_t len = left_len < sizeof taken ? left_len : sizeof taken;
+    if (len > 0)
+        memcpy(&taken, left, len);
+    left += len;
+    left_len -= len;
+    return taken;
+}
+
+static int64_t long_number(void)
+{
+    uint64_t high = (uint32_t)number();
+    return (int64_t)(high << 32 | (uint32_t)number());
+}
+
+/* What comes up to the next 0 byte, in memory of its own that ends there, so that whoever reads on is seen. */
+static char *text(void)
+{
+    size_t len = left_len == 0 ? 0 : strnlen((const char *)left, left_len);
+    char *taken = malloc(len + 1);
+    if (taken == NULL)
+        abort();
+    if (len > 0)
+        memcpy(taken, left, len);
+    taken[len] = 0;
+    left += len;
+    left_len -= len;
+    if (left_len > 0) {
+        left++;
+        left_len--;
+    }
+    return taken;
+}
+
+/* --- what is answered --------------------------------------------------------------------------------------- */
+
+static const char *function;
+
+static void expect(int got, const int *allowed, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (allowed[i] == got)
+            return;
+    fprintf(stderr, "%s returned %d (%s)\n", function, got, election_strerror(got));
+    abort();
+}
+
+#define EXPECT(got, ...)                                              \
+    do {                                                              \
+        const int allowed_[] = {__VA_ARGS__};                         \
+        expect((got), allowed_, sizeof allowed_ / sizeof *allowed_);  \
+    } while (0)
+
+#define HOLDS(what)                                                   \
+    do {                                                              \
+        if (!(what)) {                                                \
+            fprintf(stderr, "%s: does not hold: %s\n", function, #what); \
+            abort();                                                  \
+        }                                                             \
+    } while (0)
+
+/* One for all inputs, with nobody to dispatch: no callback is called but those of the handle that is closed. */
+static election_t *handle;
+
+static void on_role(const election_event_t *event, void *ctx)
+{
+    HOLDS(event->value[event->value_len] == 0 && ctx == &handle);
+}
+
+static void on_master(const election_master_t *master, void *ctx)
+{
+    HOLDS(master->value[master->value_len] == 0 && ctx == &handle);
+}
+
+static void on_member(const election_member_t *member, void *ctx)
+{
+    (void)member;
+    (void)ctx;
+    HOLDS(!"there is nobody");
+}
+
+static void open_(void)
+{
+    char *hosts = text();
+    election_t *const none = (election_t *)(uintptr_t)0x5a5a;
+    election_t *opened = none;
+    int rc = election_open(hosts, NULL, &opened);
+    EXPECT(rc, ELECTION_OK, ELECTION_BAD_HOSTS);
+    HOLDS((rc == ELECTION_OK) == (opened != none));
+    if (rc == ELECTION_OK)
+        EXPECT(election_close(opened), ELECTION_OK);
+    free(hosts);
+}
+
+static void stand(void)
+{
+    char *path = text();
+    int rc = go_to_election(handle, path, left, left_len, on_role, &handle, NULL);
+    EXPECT(rc, ELECTION_OK, ELECTION_BAD_PATH, ELECTION_BAD_VALUE);
+    if (rc == ELECTION_OK) {
+        HOLDS(path[0] == '/' && path[1] != 0 && path[strlen(path) - 1] != '/' && strstr(path, "//") == NULL);
+        EXPECT(go_to_election(handle, path, NULL, 0, NULL, NULL, NULL), ELECTION_ALREADY);
+        EXPECT(election_resign(handle, path), ELECTION_OK);
+#ifdef PLANTED
+        /* Found only by what the library thinks of a path. */
+        HOLDS(strchr(strchr(path + 1, '/') == NULL ? path + 1 : strchr(path + 1, '/') + 1, '/') == NULL);
+#endif
+    }
+    free(path);
+}
+
+static void watch(void)
+{
+    char *path = text();
+    int rc = watch_master(handle, path, on_master, &handle, NULL);
+    EXPECT(rc, ELECTION_OK, ELECTION_BAD_PATH);
+    if (rc == ELECTION_OK)
+        EXPECT(election_unwatch_master(handle, path), ELECTION_OK);
+    free(path);
+}
+
+static void resign(void)
+{
+    char *path = text();
+    EXPECT(election_resign(handle, path), ELECTION_NOT_THERE, ELECTION_BAD_PATH);
+    free(path);
+}
+
+static void unwatch(void)
+{
+    char *path = text();
+    EXPECT(election_unwatch_master(handle, path), ELECTION_NOT_THERE, ELECTION_BAD_PATH);
+    free(path);
+}
+
+static void is_master(void)
+{
+    char *path = text();
+    HOLDS(election_is_master(handle, path) == 0);
+    free(path);
+}
+
+static void lease(void)
+{
+    char *path = text();
+    int64_t token = 7, left_ns = 7;
+    HOLDS(election_lease(handle, path, &token, &left_ns) == 0 && token == 7 && left_ns == 7);
+    free(path);
+}
+
+static void wait(void)
+{
+    int role = number(), timeout_ms = number();
+    char *path = text();
+    EXPECT(election_wait(handle, path, role, timeout_ms), ELECTION_NOT_THERE, ELECTION_BAD_PATH, ELECTION_BAD_ROLE,
+           ELECTION_BAD_TIMEOUT);
+    free(path);
+}
+
+static void dispatch(void)
+{
+    /* Nothing to wait for: the longest time is not waited out. */
+    int timeout_ms = number();
+    if (timeout_ms <= 0 || timeout_ms > 3600000)
+        HOLDS(election_dispatch(handle, timeout_ms) >= 0 || timeout_ms != 0);
+}
+
+#define FENCED ELECTION_NOT_MASTER, ELECTION_BAD_PATH, ELECTION_BAD_VALUE, ELECTION_BAD_TIMEOUT, ELECTION_OPERATIONTIMEOUT
+
+static void fenced_create(void)
+{
+    int timeout_ms = number();
+    char *path = text(), *target = text();
+    EXPECT(election_fenced_create(handle, path, target, left, left_len, timeout_ms), FENCED);
+    free(path);
+    free(target);
+}
+
+static void fenced_set(void)
+{
+    int timeout_ms = number(), version = number();
+    char *path = text(), *target = text();
+    EXPECT(election_fenced_set(handle, path, target, left, left_len, version, timeout_ms), FENCED);
+    free(path);
+    free(target);
+}
+
+static void fenced_delete(void)
+{
+    int timeout_ms = number(), version = number();
+    char *path = text(), *target = text();
+    EXPECT(election_fenced_delete(handle, path, target, version, timeout_ms), FENCED);
+    free(path);
+    free(target);
+}
+
+static void members(void)
+{
+    int timeout_ms = number();
+    char *path = text();
+    EXPECT(election_members(handle, path, on_member, NULL, timeout_ms), ELECTION_CONNECTIONLOSS, ELECTION_BAD_PATH,
+           ELECTION_BAD_TIMEOUT, ELECTION_OPERATIONTIMEOUT);
+    free(path);
+}
+
+/* An option is one of few numbers, or in a range. */
+static void set(int (*set_option)(election_options_t *, int), int refusal)
+{
+    election_options_t *options = election_options_new();
+    int rc;
+    HOLDS(options != NULL);
+    rc = set_option(options, number());
+    EXPECT(rc, ELECTION_OK, refusal);
+    election_options_free(options);
+}
+
+static void session_timeout(void) { set(election_options_set_session_timeout_ms, ELECTION_BAD_TIMEOUT); }
+static void connect_timeout(void) { set(election_options_set_connect_timeout_ms, ELECTION_BAD_TIMEOUT); }
+static void recipe(void) { set(election_options_set_recipe, ELECTION_BAD_RECIPE); }
+static void way(void) { set(election_options_set_dispatch, ELECTION_BAD_DISPATCH); }
+static void grace(void) { set(election_options_set_grace_ms, ELECTION_BAD_TIMEOUT); }
+static void grade(void) { set(election_options_set_lease_grade, ELECTION_BAD_GRADE); }
+static void margin(void) { set(election_options_set_lease_margin_ms, ELECTION_BAD_TIMEOUT); }
+static void tick(void) { set(election_options_set_tick_ms, ELECTION_BAD_TIMEOUT); }
+
+/* The highest token only rises, and a smaller one never passes. */
+static void verifier(void)
+{
+    int64_t highest = long_number();
+    election_verifier_t *admits = election_verifier_new(highest);
+    HOLDS(admits != NULL && election_verifier_highest(admits) == highest);
+    while (left_len > 0) {
+        int64_t token = long_number();
+        int is_stale = token <= 0 || token < highest;
+        EXPECT(election_verifier_admit(admits, token), is_stale ? ELECTION_STALE_TOKEN : ELECTION_OK);
+        highest = is_stale ? highest : token;
+        HOLDS(election_verifier_highest(admits) == highest);
+    }
+    election_verifier_free(admits);
+}
+
+static void sentence(void)
+{
+    int rc = number();
+    const char *said = election_strerror(rc);
+    HOLDS(said != NULL && *said != 0 && said == election_strerror(rc));
+}
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} targets[] = {
+    {"election_open", open_},
+    {"go_to_election", stand},
+    {"watch_master", watch},
+    {"election_resign", resign},
+    {"election_unwatch_master", unwatch},
+    {"election_is_master", is_master},
+    {"election_lease", lease},
+    {"election_wait", wait},
+    {"election_dispatch", dispatch},
+    {"election_fenced_create", fenced_create},
+    {"election_fenced_set", fenced_set},
+    {"election_fenced_delete", fenced_delete},
+    {"election_members", members},
+    {"election_options_set_session_timeout_ms", session_timeout},
+    {"election_options_set_connect_timeout_ms", connect_timeout},
+    {"election_options_set_recipe", recipe},
+    {"election_options_set_dispatch", way},
+    {"election_options_set_grace_ms", grace},
+    {"election_options_set_lease_grade", grade},
+    {"election_options_set_lease_margin_ms", margin},
+    {"election_options_set_tick_ms", tick},
+    {"election_verifier_new", verifier},
+    {"election_verifier_admit", verifier},
+    {"election_strerror", sentence},
+};
+
+static void (*run)(void);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    election_options_t *options = election_options_new();
+    size_t count = sizeof targets / sizeof *targets;
+    for (int i = 1; i < *argc; i++) {
+        int is_list = strcmp((*argv)[i], "--list") == 0;
+        for (size_t k = 0; k < count; k++) {
+            if (is_list)
+                puts(targets[k].name);
+            else if (strncmp((*argv)[i], "--function=", 11) == 0 && strcmp((*argv)[i] + 11, targets[k].name) == 0) {
+                function = targets[k].name;
+                run = targets[k].run;
+            }
+        }
+        if (is_list)
+            exit(0);
+    }
+    if (run == NULL || options == NULL || election_options_set_dispatch(options, ELECTION_DISPATCH_MANUAL) != 0 ||
+        election_open("127.0.0.1:1", options, &handle) != ELECTION_OK) {
+        fprintf(stderr, "usage: %s --function=NAME | --list\n", (*argv)[0]);
+        exit(2);
+    }
+    election_options_free(options);
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    left = data;
+    left_len = size;
+    run();
+    /* The ends of what was begun. */
+    HOLDS(election_dispatch(handle, 0) >= 0);
+    return 0;
+}
