@@ -20,7 +20,8 @@
  *
  * - It returns an int: ELECTION_OK (0), or a negative number of election_rc_t, and then nothing has happened.
  *   A bad argument is told before anything else is done, by a number that says which one; a result is written
- *   only on success. Nothing is ever printed, no signal handler installed, no environment variable read.
+ *   only on success. Nothing is ever printed, no signal handler installed. No environment variable is read but
+ *   two that Rust's runtime looks for: RUST_MIN_STACK, and BLOCKING_MAX_THREADS where a host is given by its name.
  * - It may be called from any thread, and from inside a callback; a handle cannot be closed in its own.
  * - In a child of the process that opened the handle it returns ELECTION_FORKED, or "not master", and does nothing.
  * - Strings are UTF-8, end with a 0 byte and are copied; times are in milliseconds.

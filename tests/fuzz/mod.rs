@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::library::{compiled_with, Link, Workshop};
+use crate::library::{compiled_with, Workshop};
 use crate::tools::{self, root};
 
 /// What tells libFuzzer of the way that an input takes, in rustc's words; and failing arithmetic is a panic.
