@@ -89,6 +89,8 @@ pub enum Rule {
     LowestLeads,
     /// Queue: sequence numbers are compared as serial numbers, over the wrap.
     SerialOrder,
+    /// Queue: where the numbers do not tell who came first, age does.
+    OldestLeads,
     /// Queue: who is told that the one before is gone lists again.
     ListAgain,
     /// Queue: the one before us who is gone when we come to watch is no reason to wait.
@@ -96,7 +98,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    pub const ALL: [Rule; 20] = [
+    pub const ALL: [Rule; 21] = [
         Rule::CountFromSending,
         Rule::SecondNewest,
         Rule::Distance,
@@ -115,6 +117,7 @@ impl Rule {
         Rule::LookForGuid,
         Rule::LowestLeads,
         Rule::SerialOrder,
+        Rule::OldestLeads,
         Rule::ListAgain,
         Rule::PredecessorGone,
     ];

@@ -26,7 +26,7 @@ mod recipe;
 mod vocabulary;
 
 pub use config::{Config, Grade, Recipe, Rule};
-pub use dialect::{is_before, Dialect, Name};
+pub use dialect::{Dialect, Name};
 pub use elections::Elections;
 pub use vocabulary::{
     rc, Action, Event, Master, News, Op, PartyId, Reason, Reply, RequestId, Role, SessionId, Stat, Time, Value,

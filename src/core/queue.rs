@@ -7,19 +7,20 @@
 //! - *Sequence numbers wrap*: they are compared as serial numbers.
 //! - *Our znode may be deleted by somebody*: it is watched as well; then we step down and join anew, at the end.
 //! - *The path itself may go*, containers do when they are empty: it is made again.
-//! - *Equal numbers*, once the counter is used up, cannot be ordered: who meets one waits until it has gone.
+//! - *Once the counter is used up*, numbers do not tell who came first; the transaction that made a znode does. Who
+//!   joins then asks once for the age of everybody in the queue.
 //! - *Contenders that the dialect does not count* would have a master of their own: nobody becomes master here
 //!   while one is in the queue, and the caller hears why.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::backoff::Backoff;
 use super::config::{Config, Rule};
 use super::desk::{Desk, Standing};
-use super::dialect::{is_before, Dialect, Name};
+use super::dialect::{is_used_up, Dialect, Name};
 use super::recipe::{Input, Recipe, REFRESH_MS};
-use super::vocabulary::{rc, News, Op, Reason, Reply, RequestId, SessionId, Time, Value};
+use super::vocabulary::{rc, News, Op, Reason, Reply, RequestId, SessionId, Stat, Time, Value};
 
 /// While strangers are in the queue, how often to look again, in milliseconds.
 const STRANGER_MS: u64 = 2_000;
@@ -36,6 +37,8 @@ enum State {
     Confirming(RequestId, Arc<str>),
     /// Lists the queue for who is before us.
     Listing(RequestId),
+    /// Asks for the age of those in the queue.
+    Ranking,
     /// Asks whether the one before us is still there.
     Following(RequestId),
     /// First, or behind one that is watched.
@@ -71,6 +74,12 @@ pub struct Queue {
     may_have_joined: bool,
     /// Znodes that may be ours, still to be read.
     to_confirm: VecDeque<Arc<str>>,
+    /// Those who were in the queue before us, with their czxids, where the numbers do not tell. The list in which they
+    /// were found had our znode as well; so whoever is not among them came after us, whatever a later list shows.
+    older: Option<BTreeMap<Arc<str>, i64>>,
+    /// Those who are still to tell their age, and the age of those who have.
+    to_rank: BTreeMap<RequestId, Arc<str>>,
+    ranked: BTreeMap<Arc<str>, i64>,
     /// The watch on our own znode: asked for, or armed.
     own_watch: Option<RequestId>,
     /// The one before us.
@@ -98,6 +107,9 @@ impl Queue {
             own: None,
             may_have_joined: false,
             to_confirm: VecDeque::new(),
+            older: None,
+            to_rank: BTreeMap::new(),
+            ranked: BTreeMap::new(),
             own_watch: None,
             predecessor: None,
             watch: None,
@@ -230,25 +242,24 @@ impl Recipe for Queue {
                 Reply::Refused(rc) => self.refused(now, rc, desk),
                 _ => self.failed(now, desk),
             },
+            (State::Ranking, Input::Reply(request, reply)) if self.to_rank.contains_key(&request) => match reply {
+                Reply::Stat(Stat { czxid, .. }) => self.ranked(request, Some(czxid), desk),
+                Reply::Refused(rc::NO_NODE) => self.ranked(request, None, desk),
+                Reply::Refused(rc) => self.refused(now, rc, desk),
+                _ => self.failed(now, desk),
+            },
             (State::Following(asked), Input::Reply(request, reply)) if asked == request => match reply {
-                Reply::Exists(there) => {
-                    self.backoff.succeeded();
-                    // What is left on a name that is gone sees nothing any more.
-                    let spent = if there { self.watch.replace(request) } else { Some(request) };
-                    if let Some(spent) = spent {
-                        desk.unwatch(spent);
-                    }
-                    if self.session.is_none() {
-                        self.state = State::Offline;
-                    } else if there || !self.config.keeps(Rule::PredecessorGone) {
-                        self.state = State::Waiting { refresh_at: now.plus_ms(REFRESH_MS) };
-                        if self.leaving || self.disowned {
-                            self.ask(desk);
-                        }
-                    } else {
-                        self.ask(desk);
-                    }
+                Reply::Exists(there) => self.followed(now, request, there, desk),
+                // Another one may stand under a name without a GUID by now.
+                Reply::Read(znode) => {
+                    let there = self.is_older(znode.stat.czxid);
+                    self.followed(now, request, there, desk);
                 }
+                Reply::Refused(rc::NO_NODE) if self.session.is_some() => {
+                    self.is_older(0);
+                    self.ask(desk);
+                }
+                Reply::Refused(rc::NO_NODE) => self.state = State::Offline,
                 Reply::Refused(rc) => self.refused(now, rc, desk),
                 _ => self.failed(now, desk),
             },
@@ -407,7 +418,8 @@ impl Queue {
         let Some(own) = self.own.clone() else { return self.ask(desk) };
         let mut own_is_there = false;
         let mut stranger = false;
-        let mut before: Option<(i32, &Arc<str>)> = None;
+        let mut tied = is_used_up(own.number);
+        let mut others = Vec::new();
         for name in names {
             let number = match self.dialect.read(name) {
                 Name::Contender(number) => number,
@@ -419,15 +431,9 @@ impl Queue {
             };
             if own.path.rsplit('/').next() == Some(name) {
                 own_is_there = true;
-            } else if number == own.number && self.config.keeps(Rule::SerialOrder) {
-                // ZooKeeper 3.8 counts up to 2,147,483,647 and then gives that to everybody: who came first cannot
-                // be told. Whoever leads goes on; the others must not.
-                stranger |= !self.is_master();
-            } else if self.comes_before(number, own.number) {
-                let nearer = before.is_none_or(|(nearest, _)| self.comes_before(nearest, number));
-                if nearer {
-                    before = Some((number, name));
-                }
+            } else {
+                tied |= number == own.number;
+                others.push((number, name));
             }
         }
         if !own_is_there {
@@ -439,7 +445,14 @@ impl Queue {
             self.state = State::Waiting { refresh_at: now.plus_ms(STRANGER_MS) };
             return;
         }
-        match before {
+        if tied && self.older.is_none() && self.config.keeps(Rule::OldestLeads) {
+            if !others.is_empty() {
+                return self.rank(others.into_iter().map(|(_, name)| name), desk);
+            }
+            self.older = Some(BTreeMap::new());
+        }
+        let before = others.iter().filter_map(|(number, name)| Some((self.ahead_of(&own, *number, name)?, *name)));
+        match before.max() {
             Some((_, name)) if self.config.keeps(Rule::LowestLeads) => {
                 self.stand(Standing::Slave { master: Value::from([]), token: 0 }, desk);
                 self.follow(format!("{}/{name}", self.path).into(), desk);
@@ -455,16 +468,82 @@ impl Queue {
         }
     }
 
+    /// Asks how old these are.
+    fn rank<'a>(&mut self, names: impl Iterator<Item = &'a Arc<str>>, desk: &mut Desk) {
+        self.state = State::Ranking;
+        self.ranked.clear();
+        let path = |name: &Arc<str>| format!("{}/{name}", self.path).into();
+        self.to_rank = names.map(|name| (desk.submit(Op::Stat { path: path(name) }), name.clone())).collect();
+    }
+
+    /// One has told its age, or is gone.
+    fn ranked(&mut self, request: RequestId, czxid: Option<i64>, desk: &mut Desk) {
+        let name = self.to_rank.remove(&request);
+        let own = self.own.as_ref().map_or(0, |own| own.czxid);
+        if let (Some(name), Some(czxid)) = (name, czxid.filter(|czxid| *czxid < own)) {
+            self.ranked.insert(name, czxid);
+        }
+        if !self.to_rank.is_empty() {
+            return;
+        }
+        self.backoff.succeeded();
+        self.older = Some(std::mem::take(&mut self.ranked));
+        match self.session {
+            Some(_) => self.ask(desk),
+            None => self.state = State::Offline,
+        }
+    }
+
+    /// If this contender is before us: where it stands, larger the nearer it is to us.
+    fn ahead_of(&self, own: &Own, number: i32, name: &Arc<str>) -> Option<i64> {
+        if let Some(older) = &self.older {
+            return older.get(name).copied();
+        }
+        let ahead = match self.config.keeps(Rule::SerialOrder) {
+            true => i64::from(number.wrapping_sub(own.number)),
+            false => i64::from(number) - i64::from(own.number),
+        };
+        (ahead < 0).then_some(ahead)
+    }
+
+    /// Whether the one before us is the one that we took for older. If not, that one is gone.
+    fn is_older(&mut self, czxid: i64) -> bool {
+        let (Some(older), Some(path)) = (&mut self.older, &self.predecessor) else { return false };
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let same = older.get(name) == Some(&czxid);
+        if !same {
+            older.remove(name);
+        }
+        same
+    }
+
     fn follow(&mut self, predecessor: Arc<str>, desk: &mut Desk) {
-        self.state = State::Following(desk.submit(Op::Exists { path: predecessor.clone() }));
+        let path = predecessor.clone();
+        let op = match self.older {
+            Some(_) => Op::Read { path, sync: false },
+            None => Op::Exists { path },
+        };
+        self.state = State::Following(desk.submit(op));
         self.predecessor = Some(predecessor);
     }
 
-    fn comes_before(&self, a: i32, b: i32) -> bool {
-        if self.config.keeps(Rule::SerialOrder) {
-            is_before(a, b)
+    /// The one before us is watched, or gone.
+    fn followed(&mut self, now: Time, request: RequestId, there: bool, desk: &mut Desk) {
+        self.backoff.succeeded();
+        // What is left on a name that is gone sees nothing any more.
+        let spent = if there { self.watch.replace(request) } else { Some(request) };
+        if let Some(spent) = spent {
+            desk.unwatch(spent);
+        }
+        if self.session.is_none() {
+            self.state = State::Offline;
+        } else if there || !self.config.keeps(Rule::PredecessorGone) {
+            self.state = State::Waiting { refresh_at: now.plus_ms(REFRESH_MS) };
+            if self.leaving || self.disowned {
+                self.ask(desk);
+            }
         } else {
-            a < b
+            self.ask(desk);
         }
     }
 
@@ -493,6 +572,8 @@ impl Queue {
         self.may_have_joined = false;
         self.disowned = false;
         self.to_confirm.clear();
+        self.older = None;
+        self.to_rank.clear();
         self.guid = self.guid.wrapping_add(1);
     }
 
@@ -517,6 +598,7 @@ impl Queue {
     }
 
     fn failed(&mut self, now: Time, desk: &mut Desk) {
+        self.to_rank.clear();
         // A request that was asked for while the connection broke costs no second failure.
         if self.session.is_some() {
             self.backoff.failed();

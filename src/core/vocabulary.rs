@@ -43,6 +43,9 @@ pub enum Op {
     Read { path: Arc<str>, sync: bool },
     /// Ask whether a znode is there and leave a watch on its birth, data and end. Answered by `Exists`.
     Exists { path: Arc<str> },
+    /// Ask what ZooKeeper says of a znode, and leave no watch. Answered by `Stat`; a znode that is missing is
+    /// `NONODE`.
+    Stat { path: Arc<str> },
     /// List the names of a znode's children, in any order, and with `watch` leave a watch on the list and on
     /// the end of the znode. Answered by `Listed`. With `sync`, the server first catches up with its leader.
     List { path: Arc<str>, sync: bool, watch: bool },
@@ -91,6 +94,7 @@ pub enum Reply {
     CreatedAs(Arc<str>, Stat),
     Read(Znode),
     Exists(bool),
+    Stat(Stat),
     Listed(Vec<Arc<str>>),
     Done,
     /// The server answered with this error: nothing was changed. A number of ZooKeeper's.

@@ -139,6 +139,7 @@ impl Client {
             Op::Exists { path } => self.exists(&path).await,
             Op::List { path, sync, watch } => self.list(&path, sync, watch).await,
             Op::Prove { paths } => self.prove(&paths).await,
+            Op::Stat { path } => self.stat(&path).await,
             Op::Touch { path } => self.chrooted.check_stat(&path).await.map(|_| (Reply::Done, None)),
             Op::Delete { path, version } => {
                 let version = (version >= 0).then_some(version);
@@ -215,6 +216,11 @@ impl Client {
         let (stat, watcher) = self.chrooted.check_and_watch_stat(path).await?;
         Ok((Reply::Exists(stat.is_some()), Some(Watch(watcher))))
     }
+
+    async fn stat(&self, path: &str) -> Outcome {
+        let stat = self.chrooted.check_stat(path).await?.ok_or(Error::NoNode)?;
+        Ok((Reply::Stat(stat_of(&stat)), None))
+    }
 }
 
 impl Client {
@@ -244,6 +250,9 @@ impl Client {
                 Err(Error::NoNode) => {} // left since the list was made
                 Err(error) => return Err(number_of(error)),
             }
+        }
+        if let Recipe::Queue(dialect) = recipe {
+            dialect.settle_ties(&mut members, |member| &member.name, |member| member.znode.stat.czxid);
         }
         Ok(members)
     }

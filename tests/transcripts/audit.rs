@@ -129,7 +129,8 @@ fn answers(op: &Op, reply: &Reply) -> bool {
         (_, Reply::Refused(_) | Reply::Unknown) => true,
         (Op::CreateSequential { prefix, .. }, Reply::CreatedAs(path, _)) => path.starts_with(&**prefix),
         (Op::Create { .. }, Reply::Created(_)) | (Op::Read { .. }, Reply::Read(_)) => true,
-        (Op::Exists { .. }, Reply::Exists(_)) | (Op::List { .. }, Reply::Listed(_)) => true,
+        (Op::Exists { .. }, Reply::Exists(_)) | (Op::Stat { .. }, Reply::Stat(_)) => true,
+        (Op::List { .. }, Reply::Listed(_)) => true,
         (Op::MakeParents { .. } | Op::Delete { .. } | Op::Prove { .. } | Op::Touch { .. }, Reply::Done) => true,
         _ => false,
     }
@@ -143,7 +144,7 @@ fn leaves_watch(op: &Op, reply: &Reply) -> bool {
 fn path_of(op: &Op) -> String {
     match op {
         Op::Create { path, .. } | Op::MakeParents { path } | Op::Read { path, .. } | Op::Exists { path } => path,
-        Op::List { path, .. } | Op::Delete { path, .. } | Op::Touch { path } => path,
+        Op::List { path, .. } | Op::Delete { path, .. } | Op::Stat { path } | Op::Touch { path } => path,
         Op::CreateSequential { prefix, .. } => prefix,
         Op::Prove { .. } => return String::new(),
     }

@@ -32,7 +32,7 @@
 //! | `expired` | the session is over |
 //! | `stand PATH VALUE [as=NAME]`, `resign NAME` | a candidate; its name is its path unless `as` says other |
 //! | `observe PATH`, `unobserve PATH`, `close` | an observer (`watch_master`); the end of the handle |
-//! | `reply N created czxid=`, `created-as PATH czxid=`, `read VALUE czxid= owner=`, `exists yes`, `listed NAME...`, `done` | the answer to request N |
+//! | `reply N created czxid=`, `created-as PATH czxid=`, `read VALUE czxid= owner=`, `exists yes`, `stat czxid=`, `listed NAME...`, `done` | the answer to request N |
 //! | `reply N refused NOAUTH`, `reply N unknown` | ZooKeeper said no; nobody knows whether it was carried out |
 //! | `watch N deleted` (`changed`, `created`) | the watch that request N left has fired |
 //! | `timeout` | the moment of `next` has come |

@@ -198,6 +198,7 @@ fn reply(words: &mut Words) -> Parsed<Reply> {
         "created" => Reply::Created(stat(words)?),
         "created-as" => Reply::CreatedAs(path(words)?, stat(words)?),
         "read" => Reply::Read(Znode { value: value(words)?, stat: stat(words)? }),
+        "stat" => Reply::Stat(stat(words)?),
         "exists" => match words.next("yes or no")?.as_str() {
             "yes" => Reply::Exists(true),
             "no" => Reply::Exists(false),

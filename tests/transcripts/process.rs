@@ -192,6 +192,7 @@ fn request(op: &Op) -> String {
         Op::MakeParents { path } => format!("make-parents {path}"),
         Op::Read { path, sync } => format!("read {path}{}", flag(*sync, " sync")),
         Op::Exists { path } => format!("exists {path}"),
+        Op::Stat { path } => format!("stat {path}"),
         Op::List { path, sync, watch } => {
             format!("list {path}{}{}", flag(*sync, " sync"), flag(*watch, " watch"))
         }
