@@ -277,6 +277,7 @@ impl Play<'_> {
             "make-parents" => Op::MakeParents { path },
             "read" => Op::Read { path, sync },
             "exists" => Op::Exists { path },
+            "stat" => Op::Stat { path },
             "list" => Op::List { path, sync, watch },
             "delete" => Op::Delete { path, version: words[2].parse().unwrap_or(-1) },
             "prove" => Op::Prove { paths: words[1..].iter().map(|path| self.path(Some(path))).collect() },
@@ -300,6 +301,7 @@ impl Play<'_> {
             self.history.iter().filter_map(|line| match line {
                 Line::Heard(Answer::Reply(_, Reply::Created(stat) | Reply::CreatedAs(_, stat))) => Some(stat),
                 Line::Heard(Answer::Reply(_, Reply::Read(znode))) => Some(&znode.stat),
+                Line::Heard(Answer::Reply(_, Reply::Stat(stat))) => Some(stat),
                 _ => None,
             })
         };
@@ -342,6 +344,7 @@ impl Play<'_> {
                 format!("created {}, {}", path.strip_prefix(&self.root).unwrap_or(path), stat(it))
             }
             Reply::Read(it) => format!("{:?}, {}", String::from_utf8_lossy(&it.value), stat(&it.stat)),
+            Reply::Stat(it) => stat(it),
             Reply::Exists(true) => "there".into(),
             Reply::Exists(false) => "not there".into(),
             Reply::Listed(names) => {

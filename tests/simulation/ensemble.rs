@@ -168,6 +168,9 @@ impl World {
         for change in &txn.changes {
             let it = &mut self.servers[server];
             it.tree.apply(txn.zxid, txn.ctime_ms, change);
+            if let Role::Leading(reign) = &mut it.role {
+                reign.ahead.recount(&it.tree, change);
+            }
             match change {
                 Change::OpenSession { session, .. } if it.reign().is_none() => {
                     it.touches.insert(*session);

@@ -46,9 +46,11 @@ impl World {
         if !self.plan.ambush || !self.faults_on {
             return;
         }
-        // When answers have just come late and all at once, then is the time to count from the wrong moment.
-        let since_mended = self.now.saturating_sub(self.processes[process].mended_at);
-        let late = since_mended > self.plan.tick / 2 && since_mended < self.plan.timeout / 4;
+        // When answers, or requests, have just come late and all at once, then is the time to count from the wrong moment.
+        let it = &self.processes[process];
+        let since_mended = self.now.saturating_sub(it.mended_at);
+        let answers_late = since_mended > self.plan.tick / 2 && since_mended < self.plan.timeout / 4;
+        let late = answers_late || self.now.saturating_sub(it.released_at) < self.plan.tick / 2;
         let crate::client::Link::Up(conn) = self.processes[process].client.link else { return };
         if late && self.plan.faults.contains(&Fault::Isolation) && self.rng.chance(600) {
             let mends_at = self.now + self.plan.timeout + self.rng.below(self.plan.timeout);
@@ -133,6 +135,18 @@ impl World {
                 say!(self, "process {process} and server {server} are cut: {directions:?} ({UP} up, {DOWN} down)");
                 true
             }
+            Fault::HeldRequests => match self.processes[process].client.link {
+                crate::client::Link::Up(conn) => {
+                    let server = self.conns[conn].server;
+                    // Longer, and the client would give the connection up.
+                    let held_for = timeout / 8 + self.rng.below(timeout / 5 * 2 - timeout / 8);
+                    self.cut_client(process, server, [true, false]);
+                    let mend = Mend::ClientLink(process, server, [true, false]);
+                    self.plan_in(held_for, Happening::Mend(mend));
+                    true
+                }
+                _ => false,
+            },
             Fault::ServerCut => self.cut_server(server, mends_at),
             Fault::Isolation => self.isolate(process, server, mends_at),
             Fault::ServerCrash => self.crash(server, mends_at),

@@ -26,7 +26,11 @@ impl World {
         match mend {
             Mend::ClientLink(process, server, directions) => {
                 self.mend_client(process, server, directions);
-                self.processes[process].mended_at = self.now;
+                let it = &mut self.processes[process];
+                match directions {
+                    [true, false] => it.released_at = self.now,
+                    _ => it.mended_at = self.now,
+                }
             }
             Mend::ServerLink(from, to) => self.mend_servers(from, to),
             Mend::Thaw(server, outage) if self.servers[server].outage == outage => {

@@ -14,6 +14,8 @@ pub enum Fault {
     BrokenConnection,
     SlowNetwork,
     ClientCut,
+    /// What a process asks is held back for a while, and then comes to its server all at once.
+    HeldRequests,
     ServerCut,
     /// A master and its server are cut off from all others.
     Isolation,
@@ -30,11 +32,12 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 16] = [
+    pub const ALL: [Fault; 17] = [
         Fault::LostReply,
         Fault::BrokenConnection,
         Fault::SlowNetwork,
         Fault::ClientCut,
+        Fault::HeldRequests,
         Fault::ServerCut,
         Fault::Isolation,
         Fault::ServerCrash,
@@ -67,6 +70,8 @@ pub struct Plan {
     pub jitter: Ns,
     /// The first number of each queue.
     pub first_number: i32,
+    /// A counter that is used up stays so; else it wraps.
+    pub counters_end: bool,
     pub containers_go: bool,
     pub length: Ns,
     pub faults: Vec<Fault>,
@@ -120,8 +125,9 @@ impl Plan {
         let ambush = tight || rng.chance(500);
         if tight || ambush && rng.chance(600) {
             // What the rules of the lease are there for.
-            faults.retain(|fault| !matches!(fault, Fault::Isolation | Fault::ProcessPause));
-            faults.extend([Fault::Isolation, Fault::ProcessPause]);
+            let there_for = [Fault::Isolation, Fault::ProcessPause, Fault::HeldRequests];
+            faults.retain(|fault| !there_for.contains(fault));
+            faults.extend(there_for);
         }
         Plan {
             servers,
@@ -135,6 +141,7 @@ impl Plan {
             lag: if rng.chance(300) { rng.magnitude(MS, tick / 2) } else { 0 },
             jitter: rng.pick(&[0, MS / 2, 2 * MS]),
             first_number: if rng.chance(300) { i32::MAX - rng.below(8) as i32 } else { 0 },
+            counters_end: rng.chance(700),
             containers_go: rng.chance(300),
             length: timeout * rng.between(6, if ticks > 5 { 8 } else { 16 }),
             fault_gap: timeout * rng.pick(&[1, 2, 4, 8, 16]) / 8,
@@ -147,6 +154,12 @@ impl Plan {
             clocks_at_limits: tight || rng.chance(500),
             faults,
         }
+    }
+
+    /// When the counter is used up, and there is no GUID in the names, all znodes would have the same name: one of them
+    /// stands, and the others cannot be made as long as it does.
+    pub fn names_run_out(&self) -> bool {
+        self.config.recipe == Recipe::Queue(Dialect::Seed) && self.counters_end && self.first_number != 0
     }
 
     /// A clock at most half a percent off true time.

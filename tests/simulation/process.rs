@@ -21,6 +21,8 @@ pub struct Process {
     pub pause: u32,
     /// When a link of its own was mended last, or it went on after a pause.
     pub mended_at: Ns,
+    /// When requests of its own that were held back went on to their server last.
+    pub released_at: Ns,
     pub parked: Vec<Happening>,
     /// Who stands, and who observes, at each path.
     pub candidates: Vec<Option<PartyId>>,
@@ -57,6 +59,7 @@ impl Process {
             paused: false,
             pause: 0,
             mended_at: 0,
+            released_at: 0,
             parked: Vec::new(),
             candidates: vec![None; plan.paths.len()],
             observers: vec![None; plan.paths.len()],

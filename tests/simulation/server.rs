@@ -61,7 +61,7 @@ pub enum Item {
 
 impl Server {
     pub fn new(clock: Clock, plan: &Plan) -> Server {
-        let mut tree = Tree::new();
+        let mut tree = Tree { counters_end: plan.counters_end, ..Tree::new() };
         if plan.first_number != 0 {
             for path in plan.paths.iter().rev() {
                 for path in [parent(path), path] {

@@ -36,6 +36,8 @@ pub struct Tree {
     pub sessions: BTreeMap<i64, Ns>,
     /// The last transaction.
     pub zxid: i64,
+    /// Counters stay at their largest number, as those of servers since 3.6 do; else they wrap.
+    pub counters_end: bool,
 }
 
 pub fn parent(path: &str) -> &str {
@@ -55,7 +57,12 @@ impl Tree {
             children: 0,
             container: false,
         };
-        Tree { nodes: BTreeMap::from([("/".into(), root)]), sessions: BTreeMap::new(), zxid: 0 }
+        Tree {
+            nodes: BTreeMap::from([("/".into(), root)]),
+            sessions: BTreeMap::new(),
+            zxid: 0,
+            counters_end: false,
+        }
     }
 
     pub fn apply(&mut self, zxid: i64, ctime_ms: i64, change: &Change) {
@@ -68,7 +75,10 @@ impl Tree {
                 self.nodes.insert(path.clone(), node);
                 let above = self.nodes.get_mut(parent(path)).expect("checked by prepare");
                 above.pzxid = zxid;
-                above.counter = above.counter.wrapping_add(1);
+                above.counter = match self.counters_end {
+                    true => above.counter.saturating_add(1),
+                    false => above.counter.wrapping_add(1),
+                };
                 above.children += 1;
             }
             Change::Delete { path } => {
@@ -155,6 +165,10 @@ impl Tree {
                 None => Reply::Refused(rc::NO_NODE),
             },
             Op::Exists { path } => Reply::Exists(self.nodes.contains_key(path)),
+            Op::Stat { path } => match self.nodes.get(path) {
+                Some(node) => Reply::Stat(node.stat),
+                None => Reply::Refused(rc::NO_NODE),
+            },
             Op::List { path, .. } if self.nodes.contains_key(path) => {
                 let names = self.children(path).map(|child| child[path.len() + 1..].into());
                 Reply::Listed(names.collect())
@@ -172,6 +186,18 @@ impl Tree {
         let all = self.nodes.range(from..).map(|(child, _)| child);
         let under = all.take_while(move |child| child.starts_with(&*below));
         under.filter(move |child| !child[path.len() + 1..].contains('/'))
+    }
+
+    /// A transaction was committed: as long as nothing else is proposed for the parent of a znode that it made or
+    /// deleted, that parent's counter is what the committed tree says.
+    pub fn recount(&mut self, committed: &Tree, change: &Change) {
+        let (Change::Create { path, .. } | Change::Delete { path }) = change else { return };
+        let (above, counted) = (self.nodes.get_mut(parent(path)), committed.nodes.get(parent(path)));
+        if let (Some(above), Some(counted)) = (above, counted) {
+            if above.pzxid <= committed.zxid {
+                above.counter = counted.counter;
+            }
+        }
     }
 
     /// What the end of a session comes to.
@@ -193,5 +219,5 @@ impl Tree {
 }
 
 pub fn is_write(op: &Op) -> bool {
-    !matches!(op, Op::Read { .. } | Op::Exists { .. } | Op::List { .. } | Op::Touch { .. })
+    !matches!(op, Op::Read { .. } | Op::Exists { .. } | Op::List { .. } | Op::Stat { .. } | Op::Touch { .. })
 }
