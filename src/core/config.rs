@@ -91,6 +91,8 @@ pub enum Rule {
     SerialOrder,
     /// Queue: where the numbers do not tell who came first, age does.
     OldestLeads,
+    /// Queue: a name without a GUID may be another's by now; the czxid tells.
+    SameZnode,
     /// Queue: who is told that the one before is gone lists again.
     ListAgain,
     /// Queue: the one before us who is gone when we come to watch is no reason to wait.
@@ -98,7 +100,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    pub const ALL: [Rule; 21] = [
+    pub const ALL: [Rule; 22] = [
         Rule::CountFromSending,
         Rule::SecondNewest,
         Rule::Distance,
@@ -118,6 +120,7 @@ impl Rule {
         Rule::LowestLeads,
         Rule::SerialOrder,
         Rule::OldestLeads,
+        Rule::SameZnode,
         Rule::ListAgain,
         Rule::PredecessorGone,
     ];

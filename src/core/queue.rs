@@ -373,6 +373,8 @@ impl Queue {
         self.to_confirm.clear();
         let name = path.rsplit('/').next().unwrap_or_default();
         if let Name::Contender(number) = self.dialect.read(name) {
+            // What was known was known of another place.
+            self.older = None;
             self.own = Some(Own { path, number, czxid });
         }
         match self.session {
@@ -510,7 +512,10 @@ impl Queue {
     fn is_older(&mut self, czxid: i64) -> bool {
         let (Some(older), Some(path)) = (&mut self.older, &self.predecessor) else { return false };
         let name = path.rsplit('/').next().unwrap_or_default();
-        let same = older.get(name) == Some(&czxid);
+        let same = match self.config.keeps(Rule::SameZnode) {
+            true => older.get(name) == Some(&czxid),
+            false => czxid != 0,
+        };
         if !same {
             older.remove(name);
         }
@@ -572,7 +577,6 @@ impl Queue {
         self.may_have_joined = false;
         self.disowned = false;
         self.to_confirm.clear();
-        self.older = None;
         self.to_rank.clear();
         self.guid = self.guid.wrapping_add(1);
     }
