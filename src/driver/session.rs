@@ -3,6 +3,7 @@
 //! learns of the new session's number and goes on.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{mpsc, Arc};
 use std::time::Duration;
@@ -285,8 +286,16 @@ impl Task {
             let _ = written.send(Written::NotMaster);
             return;
         };
+        let outcome = AssertUnwindSafe(client.write_fenced(own, write)).catch_unwind();
+        let mut outcome = Box::pin(outcome.map(|outcome| outcome.unwrap_or(Written::Unknown)));
+        // The first poll sends it: now, and not after what the core may ask for next, such as to delete our znode. In
+        // the node recipe another's may stand at its path by then.
+        let refused = outcome.as_mut().now_or_never();
         runtime::spawn(async move {
-            let _ = written.send(client.write_fenced(own, write).await);
+            let _ = written.send(match refused {
+                Some(refused) => refused,
+                None => outcome.await,
+            });
         });
     }
 
