@@ -113,6 +113,7 @@ impl Simulated {
     fn calm(mut world: World) -> Simulated {
         world.faults_on = false;
         world.plan.containers_go = false;
+        world.plan.reorders = 0;
         for process in &mut world.processes {
             process.life = 1; // it does not start
             process.heard = Some(Vec::new());

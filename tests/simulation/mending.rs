@@ -1,10 +1,12 @@
 //! The end of each fault, and of all of them.
 
+use std::sync::Arc;
+
 use crate::messages::{Happening, Mend};
 use crate::plan::Fault;
 use crate::say;
 use crate::server::Role;
-use crate::tree::Change;
+use crate::tree::{Change, Tree};
 use crate::world::World;
 
 impl World {
@@ -20,6 +22,25 @@ impl World {
         if ahead {
             self.operate(vec![Change::Delete { path: name }]);
         }
+    }
+
+    /// Deletes it, and looks again: another leader may not know of that.
+    fn leaves(&mut self, visitor: Arc<str>) {
+        let stands = |tree: &Tree| tree.nodes.contains_key(&visitor);
+        let Some(leader) = self.leader() else { return self.leaves_later(visitor) };
+        let it = &mut self.servers[leader];
+        let committed = stands(&it.tree);
+        let ahead = it.reign().is_some_and(|reign| stands(&reign.ahead));
+        if ahead {
+            self.operate(vec![Change::Delete { path: visitor.clone() }]);
+        }
+        if ahead || committed || self.faults_on {
+            self.leaves_later(visitor);
+        }
+    }
+
+    fn leaves_later(&mut self, visitor: Arc<str>) {
+        self.plan_in(self.plan.tick, Happening::Mend(Mend::Leaves(visitor)));
     }
 
     pub fn mend(&mut self, mend: Mend) {
@@ -57,6 +78,7 @@ impl World {
                 }
             }
             Mend::Unblock(_) => {}
+            Mend::Leaves(visitor) => self.leaves(visitor),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use election::core::{Config, Dialect, Recipe, Rule};
+use election::core::{Config, Dialect, Grade, Recipe, Rule};
 
 use crate::clock::{Clock, Ns, MS};
 use crate::rng::Rng;
@@ -26,13 +26,17 @@ pub enum Fault {
     ProcessKill,
     SessionExpiry,
     Resign,
+    /// Somebody begins or ceases to watch a master.
+    Watch,
+    /// Somebody stands in the queue whom its dialect does not count.
+    Stranger,
     Block,
     Change,
     Delete,
 }
 
 impl Fault {
-    pub const ALL: [Fault; 17] = [
+    pub const ALL: [Fault; 19] = [
         Fault::LostReply,
         Fault::BrokenConnection,
         Fault::SlowNetwork,
@@ -47,6 +51,8 @@ impl Fault {
         Fault::ProcessKill,
         Fault::SessionExpiry,
         Fault::Resign,
+        Fault::Watch,
+        Fault::Stranger,
         Fault::Block,
         Fault::Change,
         Fault::Delete,
@@ -81,6 +87,10 @@ pub struct Plan {
     pub lost_replies: u64,
     /// Out of a thousand touches, how many a follower loses.
     pub lost_touches: u64,
+    /// Out of a thousand times, how often what comes at the same time is heard in another order.
+    pub reorders: u64,
+    /// The programs write, fenced.
+    pub writes: bool,
     /// Faults wait for a new master.
     pub ambush: bool,
     pub clocks_at_limits: bool,
@@ -119,8 +129,9 @@ impl Plan {
         if rng.chance(700) {
             faults.retain(|fault| !matches!(fault, Fault::Delete | Fault::SessionExpiry | Fault::Block));
         }
-        if recipe != Recipe::Node {
-            faults.retain(|fault| *fault != Fault::Block);
+        match recipe {
+            Recipe::Node => faults.retain(|fault| *fault != Fault::Stranger),
+            Recipe::Queue(_) => faults.retain(|fault| *fault != Fault::Block),
         }
         let ambush = tight || rng.chance(500);
         if tight || ambush && rng.chance(600) {
@@ -129,11 +140,17 @@ impl Plan {
             faults.retain(|fault| !there_for.contains(fault));
             faults.extend(there_for);
         }
+        // The weaker grade says nothing where servers do not hear each other.
+        let grade = if rng.chance(60) { Grade::Answered } else { Grade::Committed };
+        if grade == Grade::Answered {
+            let between = [Fault::ServerCut, Fault::Isolation, Fault::ServerFreeze];
+            faults.retain(|fault| !between.contains(fault));
+        }
         Plan {
             servers,
             processes,
             paths,
-            config: Config { recipe, grace_ms, margin_ms, tick_ms, broken, ..Config::default() },
+            config: Config { recipe, grace_ms, margin_ms, tick_ms, grade, broken, ..Config::default() },
             tick,
             sync_limit: rng.pick(&[2, 3, 5, 10]),
             timeout,
@@ -150,6 +167,8 @@ impl Plan {
                 false => 0,
             },
             lost_touches: rng.pick(&[0, 20, 300, 300]),
+            reorders: rng.pick(&[0, 0, 100, 400]),
+            writes: rng.chance(400),
             ambush,
             clocks_at_limits: tight || rng.chance(500),
             faults,

@@ -22,12 +22,35 @@ pub struct Node {
 /// One step of a transaction.
 #[derive(Clone, Debug)]
 pub enum Change {
-    Create { path: Arc<str>, value: Value, owner: i64, container: bool },
-    Delete { path: Arc<str> },
-    Set { path: Arc<str>, value: Value },
-    Number { path: Arc<str>, counter: i32 },
-    OpenSession { session: i64, timeout: Ns },
-    CloseSession { session: i64 },
+    Create {
+        path: Arc<str>,
+        value: Value,
+        owner: i64,
+        container: bool,
+    },
+    Delete {
+        path: Arc<str>,
+    },
+    Set {
+        path: Arc<str>,
+        value: Value,
+    },
+    /// A fenced write of a program's, somewhere else.
+    Fenced {
+        path: usize,
+        token: i64,
+    },
+    Number {
+        path: Arc<str>,
+        counter: i32,
+    },
+    OpenSession {
+        session: i64,
+        timeout: Ns,
+    },
+    CloseSession {
+        session: i64,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -96,6 +119,7 @@ impl Tree {
             Change::Number { path, counter } => {
                 self.nodes.get_mut(path).expect("checked by prepare").counter = *counter;
             }
+            Change::Fenced { .. } => {}
             Change::OpenSession { session, timeout } => {
                 self.sessions.insert(*session, *timeout);
             }
@@ -128,20 +152,14 @@ impl Tree {
                 let path: Arc<str> = format!("{prefix}{counter:010}").into();
                 create(path.clone(), value).map(|(stat, changes)| (Reply::CreatedAs(path, stat), changes))
             }
-            Op::MakeParents { path } => {
-                let mut changes = Vec::new();
-                let mut at = parent(path);
-                while !self.nodes.contains_key(at) {
-                    let value = Value::from([]);
-                    changes.push(Change::Create { path: at.into(), value, owner: 0, container: true });
-                    at = parent(at);
-                }
-                changes.reverse();
-                match self.nodes[at].stat.is_ephemeral() && !changes.is_empty() {
-                    true => Err(-108),
-                    false => Ok((Reply::Done, changes)),
-                }
-            }
+            // One transaction of several: the parent of the path.
+            Op::MakeParents { path } => match self.nodes.get(parent(path)) {
+                Some(_) => Ok((Reply::Done, Vec::new())),
+                None => create(parent(path).into(), &Value::from([])).map(|_| {
+                    let (path, value) = (parent(path).into(), Value::from([]));
+                    (Reply::Done, vec![Change::Create { path, value, owner: 0, container: true }])
+                }),
+            },
             Op::Delete { path, version } => match self.nodes.get(path) {
                 None => Err(rc::NO_NODE),
                 Some(node) if *version != -1 && node.stat.version != *version => Err(rc::BAD_VERSION),
