@@ -57,6 +57,16 @@ struct Own {
     path: Arc<str>,
     number: i32,
     czxid: i64,
+    /// How often its value has been changed, as far as we know.
+    version: i32,
+}
+
+/// Our znode's value is being changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Setting {
+    Writing(RequestId, Value),
+    /// Somebody else changed it: reads which version it has.
+    Reading(RequestId),
 }
 
 #[derive(Debug)]
@@ -86,6 +96,9 @@ pub struct Queue {
     predecessor: Option<Arc<str>>,
     /// The watch on it.
     watch: Option<RequestId>,
+    /// The caller has set another value than our znode may have.
+    value_due: bool,
+    setting: Option<Setting>,
     /// Our place is given up: delete our znode before joining again.
     disowned: bool,
     leaving: bool,
@@ -113,6 +126,8 @@ impl Queue {
             own_watch: None,
             predecessor: None,
             watch: None,
+            value_due: false,
+            setting: None,
             disowned: false,
             leaving: false,
             backoff: Backoff::default(),
@@ -153,6 +168,7 @@ impl Recipe for Queue {
             }
             (state, Input::Down(rc)) => {
                 self.session = None;
+                self.setting = None;
                 // A master stays one for as long as the lease holds.
                 if !self.is_master() {
                     self.stand(Standing::Unknown { reason: Reason::Suspended, rc }, desk);
@@ -177,6 +193,11 @@ impl Recipe for Queue {
             }
             (State::Waiting { .. }, Input::Doubt) => self.ask(desk),
             (_, Input::Missing) if self.own.is_some() => self.lost_own(now, desk),
+            (_, Input::SetValue(value)) => {
+                self.value = value;
+                self.value_due = true;
+                self.set_value(desk);
+            }
             (state, Input::Leave) => {
                 self.stand(Standing::Unknown { reason: Reason::Resigned, rc: rc::RESIGNED }, desk);
                 self.leaving = true;
@@ -189,7 +210,7 @@ impl Recipe for Queue {
             }
 
             (State::Joining(asked), Input::Reply(request, reply)) if asked == request => match reply {
-                Reply::CreatedAs(path, stat) => self.joined(path, stat.czxid, desk),
+                Reply::CreatedAs(path, stat) => self.joined(path, stat, desk),
                 Reply::Refused(rc::NO_NODE) if self.leaving => self.gone(desk),
                 Reply::Refused(rc::NO_NODE) if self.session.is_some() => {
                     let op = Op::MakeParents { path: self.prefix() };
@@ -223,7 +244,7 @@ impl Recipe for Queue {
                 Reply::Read(znode) => {
                     desk.unwatch(request);
                     if self.session == Some(SessionId(znode.stat.ephemeral_owner)) {
-                        self.joined(path, znode.stat.czxid, desk);
+                        self.joined(path, znode.stat, desk);
                     } else {
                         self.confirm_next(desk);
                     }
@@ -283,6 +304,9 @@ impl Recipe for Queue {
                 Reply::Exists(false) => self.lost_own(now, desk),
                 _ => self.own_watch = None, // asked for again with the next connection, or the next refresh
             },
+            (_, Input::Reply(request, reply)) if self.setting_by() == Some(request) => {
+                self.value_answered(now, request, reply, desk);
+            }
             (state, Input::News(request, news)) if self.own_watch == Some(request) => {
                 self.own_watch = None;
                 match news {
@@ -299,7 +323,10 @@ impl Recipe for Queue {
                 }
             }
             (State::Waiting { refresh_at }, Input::Tick) if now >= refresh_at => match self.predecessor.clone() {
-                Some(predecessor) if !self.leaving && !self.disowned => self.follow(predecessor, desk),
+                Some(predecessor) if !self.leaving && !self.disowned => {
+                    self.follow(predecessor, desk);
+                    self.set_value(desk);
+                }
                 _ => self.ask(desk),
             },
             (State::Pausing(until), Input::Tick) if now >= until => self.ask(desk),
@@ -352,6 +379,7 @@ impl Queue {
                 let op = Op::List { path: self.path.clone(), sync: false, watch: false };
                 self.state = State::Listing(desk.submit(op));
                 self.watch_own(desk);
+                self.set_value(desk);
             }
             None if self.may_have_joined => {
                 let sync = self.config.keeps(Rule::SyncWhenInDoubt);
@@ -360,6 +388,7 @@ impl Queue {
             }
             None if self.leaving => self.gone(desk),
             None => {
+                self.value_due = false;
                 let op = Op::CreateSequential { prefix: self.prefix(), value: self.value.clone() };
                 self.state = State::Joining(desk.submit(op));
             }
@@ -367,7 +396,7 @@ impl Queue {
     }
 
     /// Our znode stands.
-    fn joined(&mut self, path: Arc<str>, czxid: i64, desk: &mut Desk) {
+    fn joined(&mut self, path: Arc<str>, stat: Stat, desk: &mut Desk) {
         self.backoff.succeeded();
         self.may_have_joined = false;
         self.to_confirm.clear();
@@ -375,7 +404,8 @@ impl Queue {
         if let Name::Contender(number) = self.dialect.read(name) {
             // What was known was known of another place.
             self.older = None;
-            self.own = Some(Own { path, number, czxid });
+            let Stat { czxid, version, .. } = stat;
+            self.own = Some(Own { path, number, czxid, version });
         }
         match self.session {
             Some(_) => self.ask(desk),
@@ -558,6 +588,51 @@ impl Queue {
         }
     }
 
+    /// Gives our znode the value that the caller has set.
+    fn set_value(&mut self, desk: &mut Desk) {
+        let stays = self.session.is_some() && !self.leaving && !self.disowned;
+        if let (Some(own), None, true) = (&self.own, &self.setting, self.value_due && stays) {
+            let value = self.value.clone();
+            let op = Op::SetValue { path: own.path.clone(), value: value.clone(), version: own.version };
+            self.setting = Some(Setting::Writing(desk.submit(op), value));
+        }
+    }
+
+    fn setting_by(&self) -> Option<RequestId> {
+        match self.setting {
+            Some(Setting::Writing(request, _) | Setting::Reading(request)) => Some(request),
+            None => None,
+        }
+    }
+
+    fn value_answered(&mut self, now: Time, request: RequestId, reply: Reply, desk: &mut Desk) {
+        let setting = self.setting.take();
+        let Some(own) = &mut self.own else { return };
+        match (setting, reply) {
+            (Some(Setting::Writing(_, value)), Reply::Done) => {
+                own.version = own.version.wrapping_add(1);
+                self.value_due = value != self.value;
+                self.set_value(desk);
+            }
+            (_, Reply::Refused(rc::BAD_VERSION)) => {
+                let op = Op::Read { path: own.path.clone(), sync: false };
+                self.setting = Some(Setting::Reading(desk.submit(op)));
+            }
+            (_, Reply::Read(znode)) => {
+                desk.unwatch(request);
+                if self.session == Some(SessionId(znode.stat.ephemeral_owner)) {
+                    own.version = znode.stat.version;
+                    self.value_due &= znode.value != self.value;
+                    self.set_value(desk);
+                } else {
+                    self.lost_own(now, desk);
+                }
+            }
+            (_, Reply::Refused(rc::NO_NODE)) if !self.leaving && !self.disowned => self.lost_own(now, desk),
+            _ => {} // done again with the next connection, or the next refresh
+        }
+    }
+
     /// Our znode is gone although nobody here asked for that.
     fn lost_own(&mut self, now: Time, desk: &mut Desk) {
         if self.is_master() {
@@ -574,6 +649,7 @@ impl Queue {
     fn forget_own(&mut self) {
         self.own = None;
         self.own_watch = None;
+        self.setting = None;
         self.may_have_joined = false;
         self.disowned = false;
         self.to_confirm.clear();

@@ -19,7 +19,7 @@ mod session;
 pub mod thread;
 
 pub use bell::Bell;
-pub use client::{Member, Write, Written};
+pub use client::{Write, Written};
 pub use outlet::{LeaseEnd, Mastership, Note, Outlet, Seat, Waited};
 pub use probe::Probe;
 pub use requests::Answer;

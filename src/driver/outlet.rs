@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::bell::Bell;
 use super::clock;
-use crate::core::{rc, Event, Master, PartyId, Reason, Role, Stat, Time, Value};
+use crate::core::{rc, Alarm, Event, Master, Members, PartyId, Reason, Role, Stat, Time, Value};
 
 /// Until when the masters of a handle's present session may believe: nanoseconds on the driver's clock.
 #[derive(Debug, Default)]
@@ -93,6 +93,7 @@ impl Seat {
 pub enum Note {
     Role(PartyId, Event),
     Master(PartyId, Master),
+    Members(PartyId, Members),
     /// Nothing more will be told to this party.
     Dismiss(PartyId),
     /// Nothing more will be told to anybody.
@@ -106,8 +107,15 @@ pub struct Outlet {
     /// Rung for each note, when the program dispatches.
     bell: Option<Arc<Bell>>,
     lease_end: Arc<LeaseEnd>,
-    /// Who is there to be told; candidates with their seat.
-    parties: BTreeMap<PartyId, Option<Arc<Seat>>>,
+    parties: BTreeMap<PartyId, Party>,
+}
+
+/// Who is there to be told.
+#[derive(Debug)]
+enum Party {
+    Candidate(Arc<Seat>),
+    Observer,
+    WatcherOfMembers,
 }
 
 impl Outlet {
@@ -121,16 +129,20 @@ impl Outlet {
     }
 
     pub fn add_candidate(&mut self, id: PartyId, seat: Arc<Seat>) {
-        self.parties.insert(id, Some(seat));
+        self.parties.insert(id, Party::Candidate(seat));
     }
 
     pub fn add_observer(&mut self, id: PartyId) {
-        self.parties.insert(id, None);
+        self.parties.insert(id, Party::Observer);
+    }
+
+    pub fn add_watcher_of_members(&mut self, id: PartyId) {
+        self.parties.insert(id, Party::WatcherOfMembers);
     }
 
     /// The seat is published first: whoever hears of a role finds `is_master` to agree.
     pub fn role(&mut self, id: PartyId, event: Event) {
-        if let Some(Some(seat)) = self.parties.get(&id) {
+        if let Some(Party::Candidate(seat)) = self.parties.get(&id) {
             seat.publish(&event);
         }
         self.note(Note::Role(id, event));
@@ -138,6 +150,10 @@ impl Outlet {
 
     pub fn master(&mut self, id: PartyId, master: Master) {
         self.note(Note::Master(id, master));
+    }
+
+    pub fn members(&mut self, id: PartyId, members: Members) {
+        self.note(Note::Members(id, members));
     }
 
     pub fn dismiss(&mut self, id: PartyId) {
@@ -156,15 +172,23 @@ impl Outlet {
 
 impl Drop for Outlet {
     fn drop(&mut self) {
-        for (id, seat) in std::mem::take(&mut self.parties) {
-            if seat.is_some() {
-                let (role, reason, rc) = (Role::Unknown, Reason::Failed, rc::INTERNAL);
-                let event = Event { role, reason, rc, value: Value::from([]), token: 0 };
-                seat.iter().for_each(|seat| seat.publish(&event));
-                self.note(Note::Role(id, event));
-            } else {
-                let master = Master { rc: rc::INTERNAL, value: Value::from([]), stat: Stat::default() };
-                self.note(Note::Master(id, master));
+        let rc = rc::INTERNAL;
+        for (id, party) in std::mem::take(&mut self.parties) {
+            match party {
+                Party::Candidate(seat) => {
+                    let (role, reason) = (Role::Unknown, Reason::Failed);
+                    let event = Event { role, reason, rc, value: Value::from([]), token: 0 };
+                    seat.publish(&event);
+                    self.note(Note::Role(id, event));
+                }
+                Party::Observer => {
+                    let master = Master { rc, value: Value::from([]), stat: Stat::default() };
+                    self.note(Note::Master(id, master));
+                }
+                Party::WatcherOfMembers => {
+                    let members = Members { rc, members: Arc::new([]), alarm: Alarm::None };
+                    self.note(Note::Members(id, members));
+                }
             }
             self.note(Note::Dismiss(id));
         }

@@ -7,13 +7,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use crate::core::{Event, Master, PartyId};
+use crate::core::{Event, Master, Members, PartyId};
 use crate::driver::thread::quietly;
 use crate::driver::{Bell, Note};
 
 pub enum Listener {
     Role(Box<dyn FnMut(&Event) + Send>),
     Master(Box<dyn FnMut(&Master) + Send>),
+    Members(Box<dyn FnMut(&Members) + Send>),
 }
 
 pub struct Callbacks {
@@ -120,13 +121,20 @@ impl Callbacks {
     /// False after the last note.
     fn pass_on(&self, note: Note) -> bool {
         match note {
-            Note::Role(id, event) => self.tell(id, |listener| match listener {
-                Listener::Role(on_role) => on_role(&event),
-                Listener::Master(_) => {}
+            Note::Role(id, event) => self.tell(id, |listener| {
+                if let Listener::Role(on_role) = listener {
+                    on_role(&event);
+                }
             }),
-            Note::Master(id, master) => self.tell(id, |listener| match listener {
-                Listener::Master(on_master) => on_master(&master),
-                Listener::Role(_) => {}
+            Note::Master(id, master) => self.tell(id, |listener| {
+                if let Listener::Master(on_master) = listener {
+                    on_master(&master);
+                }
+            }),
+            Note::Members(id, members) => self.tell(id, |listener| {
+                if let Listener::Members(on_members) = listener {
+                    on_members(&members);
+                }
             }),
             Note::Dismiss(id) => drop(self.take(id)),
             Note::End => return false,

@@ -279,6 +279,7 @@ impl Play<'_> {
             "read" => Op::Read { path, sync },
             "exists" => Op::Exists { path },
             "stat" => Op::Stat { path },
+            "set" => Op::SetValue { path, value: value(), version: words[3].parse().unwrap_or(-1) },
             "list" => Op::List { path, sync, watch },
             "delete" => Op::Delete { path, version: words[2].parse().unwrap_or(-1) },
             "prove" => Op::Prove { paths: words[1..].iter().map(|path| self.path(Some(path))).collect() },

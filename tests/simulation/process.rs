@@ -271,6 +271,7 @@ impl World {
             Action::Unwatch(request) => self.processes[process].client.unwatch(request),
             Action::TellRole(id, event) => self.checker.told_role(id, &event),
             Action::TellMaster(id, master) => self.checker.told_master(id, &master),
+            Action::TellMembers(..) => unreachable!("nobody here watches the members"),
             Action::Dismiss(id) => self.checker.dismissed(id),
             Action::Renew => {
                 say!(self, "process {process} leaves its session for a new one");

@@ -160,6 +160,11 @@ impl Tree {
                     (Reply::Done, vec![Change::Create { path, value, owner: 0, container: true }])
                 }),
             },
+            Op::SetValue { path, value, version } => match self.nodes.get(path) {
+                None => Err(rc::NO_NODE),
+                Some(node) if *version != -1 && node.stat.version != *version => Err(rc::BAD_VERSION),
+                Some(_) => Ok((Reply::Done, vec![Change::Set { path: path.clone(), value: value.clone() }])),
+            },
             Op::Delete { path, version } => match self.nodes.get(path) {
                 None => Err(rc::NO_NODE),
                 Some(node) if *version != -1 && node.stat.version != *version => Err(rc::BAD_VERSION),
