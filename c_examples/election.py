@@ -69,7 +69,7 @@ class Rc(Open):
     NOT_THERE, IN_CALLBACK, NOT_EPHEMERAL, RESIGNED, NO_RESOURCES = range(-1011, -1016, -1)
     INTERNAL, LAPSED, GRACE, STRANGER, NOT_MASTER = range(-1016, -1021, -1)
     STALE_TOKEN, BAD_GRADE, FORKED, NOT_MANUAL, BAD_ROLE, BAD_DISPATCH = range(-1021, -1027, -1)
-    BAD_VERIFIER = -1027
+    BAD_VERIFIER, BAD_COUNT = -1027, -1028
 
 
 class Recipe(Open):
@@ -82,6 +82,10 @@ class Lease(Open):
 
 class Dispatch(Open):
     THREAD, MANUAL = range(2)
+
+
+class Alarm(Open):
+    NONE, TOO_FEW, ENOUGH = range(3)
 
 
 class election_t(ctypes.Structure):
@@ -111,8 +115,14 @@ class election_member_t(ctypes.Structure):
                 ("token", c_int64), ("session_id", c_int64), ("since_ms", c_int64)]  # fmt: skip
 
 
+class election_members_t(ctypes.Structure):
+    _fields_ = [("size", c_size_t), ("path", c_char_p), ("rc", c_int), ("members", POINTER(POINTER(election_member_t))),
+                ("count", c_size_t), ("alarm", c_int)]  # fmt: skip
+
+
 election_role_fn = CFUNCTYPE(None, POINTER(election_event_t), c_void_p)
 election_master_fn = CFUNCTYPE(None, POINTER(election_master_t), c_void_p)
+election_members_fn = CFUNCTYPE(None, POINTER(election_members_t), c_void_p)
 election_member_fn = CFUNCTYPE(None, POINTER(election_member_t), c_void_p)
 election_free_fn = CFUNCTYPE(None, c_void_p)
 
@@ -134,6 +144,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "election_open": (c_int, [c_char_p, _options_p, POINTER(_handle_p)]),
     "election_close": (c_int, [_handle_p]),
     "go_to_election": (c_int, [_handle_p, c_char_p, c_char_p, c_size_t, election_role_fn, c_void_p, election_free_fn]),
+    "election_set_value": (c_int, [_handle_p, c_char_p, c_char_p, c_size_t]),
     "election_resign": (c_int, [_handle_p, c_char_p]),
     "election_is_master": (c_int, [_handle_p, c_char_p]),
     "election_lease": (c_int, [_handle_p, c_char_p, _int64_p, _int64_p]),
@@ -144,6 +155,12 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "election_fenced_set": (c_int, [_handle_p, c_char_p, c_char_p, c_char_p, c_size_t, c_int, c_int]),
     "election_fenced_delete": (c_int, [_handle_p, c_char_p, c_char_p, c_int, c_int]),
     "election_members": (c_int, [_handle_p, c_char_p, election_member_fn, c_void_p, c_int]),
+    "election_get_master": (c_int, [_handle_p, c_char_p, election_master_fn, c_void_p, c_int]),
+    "election_watch_members": (
+        c_int,
+        [_handle_p, c_char_p, c_int, election_members_fn, c_void_p, election_free_fn],
+    ),
+    "election_unwatch_members": (c_int, [_handle_p, c_char_p]),
     "election_verifier_new": (_verifier_p, [c_int64]),
     "election_verifier_free": (None, [_verifier_p]),
     "election_verifier_admit": (c_int, [_verifier_p, c_int64]),
@@ -199,6 +216,15 @@ class Member(NamedTuple):
     since_ms: int
 
 
+class Members(NamedTuple):
+    """What a watcher of the members is told: election_members_t."""
+
+    path: str
+    rc: Rc
+    members: list[Member]
+    alarm: Alarm
+
+
 class Mastership(NamedTuple):
     """What election_lease tells a master: the token, to be sent along with each write, and how long it lasts."""
 
@@ -224,11 +250,20 @@ def _on_master(master: Any, ctx: int) -> None:
     _callbacks[ctx](Master(m.path.decode(), Rc(m.rc), value, m.token, m.session_id, m.since_ms))
 
 
+def _member(m: Any) -> Member:
+    return Member(m.name.decode(), ctypes.string_at(m.value, m.value_len), m.token, m.session_id, m.since_ms)
+
+
 @election_member_fn
 def _on_member(member: Any, ctx: int) -> None:
-    m = member.contents
-    value = ctypes.string_at(m.value, m.value_len)
-    _callbacks[ctx](Member(m.name.decode(), value, m.token, m.session_id, m.since_ms))
+    _callbacks[ctx](_member(member.contents))
+
+
+@election_members_fn
+def _on_members(members: Any, ctx: int) -> None:
+    m = members.contents
+    each = [_member(m.members[at].contents) for at in range(m.count)]
+    _callbacks[ctx](Members(m.path.decode(), Rc(m.rc), each, Alarm(m.alarm)))
 
 
 @election_free_fn
@@ -294,6 +329,10 @@ class Election:
     def go_to_election(self, path: str, value: bytes = b"", on_role: Callable[[Event], None] = lambda _: None) -> None:
         self._register(on_role, self._library.go_to_election, _text(path), value, len(value), _on_role)
 
+    def set_value(self, path: str, value: bytes) -> None:
+        """Stand with another value from now on."""
+        self._check(self._library.election_set_value(self._handle, _text(path), value, len(value)))
+
     def resign(self, path: str) -> None:
         self._check(self._library.election_resign(self._handle, _text(path)))
 
@@ -326,15 +365,12 @@ class Election:
 
     def members(self, path: str, timeout_ms: int = 10_000) -> list[Member]:
         """Who stands at `path`, the master first."""
-        members: list[Member] = []
-        number = next(_numbers)
-        _callbacks[number] = members.append
-        try:
-            ask = self._library.election_members
-            self._check(ask(self._handle, _text(path), _on_member, number, _int(timeout_ms)))
-        finally:
-            del _callbacks[number]
-        return members
+        return self._ask(self._library.election_members, path, _on_member, timeout_ms)
+
+    def get_master(self, path: str, timeout_ms: int = 10_000) -> Master:
+        """Who is master at `path`, asked once; `rc` is Rc.NONODE when there is none."""
+        masters: list[Master] = self._ask(self._library.election_get_master, path, _on_master, timeout_ms)
+        return masters[0]
 
     def fileno(self) -> int:
         """The descriptor that is readable while callbacks wait for dispatch(): for select, selectors and asyncio."""
@@ -356,6 +392,13 @@ class Election:
     def unwatch_master(self, path: str) -> None:
         self._check(self._library.election_unwatch_master(self._handle, _text(path)))
 
+    def watch_members(self, path: str, on_members: Callable[[Members], None], enough: int = 0) -> None:
+        enough = _int(enough)
+        self._register(on_members, self._library.election_watch_members, _text(path), enough, _on_members)
+
+    def unwatch_members(self, path: str) -> None:
+        self._check(self._library.election_unwatch_members(self._handle, _text(path)))
+
     def close(self) -> bool:
         """Close; a second time does nothing. Returns whether a server confirmed the end of the session."""
         rc: int = self._library.election_close(self._handle)
@@ -376,6 +419,16 @@ class Election:
     def _check(self, rc: int) -> None:
         if rc != Rc.OK:
             raise ElectionError(rc, self.strerror(rc))
+
+    def _ask(self, function: Any, path: str, on_answer: Any, timeout_ms: int) -> list[Any]:
+        told: list[Any] = []
+        number = next(_numbers)
+        _callbacks[number] = told.append
+        try:
+            self._check(function(self._handle, _text(path), on_answer, number, _int(timeout_ms)))
+        finally:
+            del _callbacks[number]
+        return told
 
     def _register(self, callback: Callable[[Any], None], function: Any, *arguments: Any) -> None:
         number = next(_numbers)
@@ -415,7 +468,7 @@ class Feed(Generic[T]):
 class AsyncElection(Election):
     """An Election whose callbacks run in the asyncio loop, between `async with` and its end.
 
-    What waits for a server (members, the fenced writes, wait) belongs on another thread: asyncio.to_thread. So does
+    What waits for a server (members, get_master, the fenced writes, wait) belongs on another thread: asyncio.to_thread. So does
     nothing else; close() takes as long as the server needs to confirm it, 2 s at most.
     """
 
@@ -432,6 +485,12 @@ class AsyncElection(Election):
         """Watch who is master at `path`, at once. The news end with unwatch_master, or when it was closed."""
         news: Feed[Master] = Feed()
         self.watch_master(path, news)
+        return news
+
+    def memberships(self, path: str, enough: int = 0) -> Feed[Members]:
+        """Watch who is in at `path`, at once. The news end with unwatch_members, or when it was closed."""
+        news: Feed[Members] = Feed()
+        self.watch_members(path, news, enough)
         return news
 
     async def __aenter__(self) -> AsyncElection:

@@ -245,12 +245,12 @@ fn python_has_the_same_numbers_functions_and_structs() {
     // The binding that people copy: all of it, and nothing that is not there.
     let tell = "import election as e
 for kind, prefix in [(e.Role, ''), (e.Reason, 'REASON_'), (e.Rc, ''), (e.Recipe, 'RECIPE_'),
-                     (e.Lease, 'LEASE_'), (e.Dispatch, 'DISPATCH_')]:
+                     (e.Lease, 'LEASE_'), (e.Dispatch, 'DISPATCH_'), (e.Alarm, 'ALARM_')]:
     for number in kind:
         print('number', f'ELECTION_{prefix}{number.name}', int(number))
 for name, (_, arguments) in e._FUNCTIONS.items():
     print('function', name, len(arguments))
-for name in ['election_event_t', 'election_master_t', 'election_member_t']:
+for name in ['election_event_t', 'election_master_t', 'election_member_t', 'election_members_t']:
     print('struct', name, *[field for field, _ in getattr(e, name)._fields_])
 ";
     let mut command = Command::new("python3");

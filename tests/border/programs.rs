@@ -193,6 +193,7 @@ lives! {
     dispatch: "dispatch.c", itself: Thread, valgrind: ThreadUnderValgrind;
     wait: "wait.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     members: "members.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
+    watch_members: "watch_members.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     fence: "fence.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     recipe: "recipe.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     lease: "lease.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
