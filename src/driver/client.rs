@@ -84,8 +84,9 @@ pub async fn connect(hosts: &Hosts, session_timeout: Duration) -> Result<(Client
         "" => root.clone(),
         chroot => root.clone().chroot(chroot).map_err(|_| rc::BAD_ARGUMENTS)?,
     };
-    let states = States(root.state_watcher());
-    Ok((Client { chrooted, root, chroot: hosts.chroot.clone() }, states))
+    let client = Client { chrooted, root, chroot: hosts.chroot.clone() };
+    let states = client.states();
+    Ok((client, states))
 }
 
 /// A session that this client gave up, and that may live on at the servers, with all its znodes.
@@ -115,6 +116,10 @@ impl Client {
     /// The session timeout as the server has it.
     pub fn session_timeout(&self) -> Duration {
         self.root.session_timeout()
+    }
+
+    pub fn states(&self) -> States {
+        States(self.root.state_watcher())
     }
 
     pub fn is_connected(&self) -> bool {
@@ -342,6 +347,13 @@ impl States {
     /// Waits for the next state.
     pub async fn changed(&mut self) -> State {
         state(self.0.changed().await)
+    }
+
+    /// Waits until there is no connection.
+    pub async fn broken(mut self) {
+        if state(self.0.state()) == State::Connected {
+            while self.changed().await == State::Connected {}
+        }
     }
 
     /// Waits until the client is of no more use.

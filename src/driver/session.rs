@@ -289,7 +289,7 @@ impl Task {
         }
     }
 
-    /// Asks ZooKeeper on the caller's behalf, beside all else.
+    /// Asks ZooKeeper on the caller's behalf, beside all else. A question is not kept for the next connection.
     fn ask<T, A>(&mut self, answer: mpsc::SyncSender<Result<T, i32>>, ask: impl FnOnce(Client, Recipe) -> A)
     where
         T: Send + 'static,
@@ -297,9 +297,16 @@ impl Task {
     {
         match &self.link {
             Link::Open(connection) if connection.up => {
+                let broken = connection.client.states().broken();
                 let asked = ask(connection.client.clone(), self.settings.elections.recipe);
                 runtime::spawn(async move {
-                    let _ = answer.send(asked.await);
+                    let (asked, broken) = (asked.fuse(), broken.fuse());
+                    pin_mut!(asked, broken);
+                    let told = select_biased! {
+                        told = asked => told,
+                        () = broken => Err(rc::CONNECTION_LOSS),
+                    };
+                    let _ = answer.send(told);
                 });
             }
             _ => {
