@@ -434,3 +434,6 @@ impl MembersWatcher {
 fn nobody(rc: i32) -> Members {
     Members { rc, members: Arc::new([]), alarm: Alarm::None }
 }
+
+#[cfg(test)]
+mod tests;

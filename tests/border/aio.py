@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "c_examples"))
 
-from election import AsyncElection, Dispatch, Election, ElectionError, Rc, Reason, Role, load  # noqa: E402
+from election import Alarm, AsyncElection, Dispatch, Election, ElectionError, Rc, Reason, Role, load  # noqa: E402
 
 PATIENCE_S = 30
 
@@ -86,6 +86,34 @@ async def live(library, hosts, path, session_timeout_ms):
             b = InLoop(second.roles(path, b"second"), loop)
             event = await b.next()
             check((event.role, event.value) == (Role.SLAVE, b"first"), event)
+
+            # Who is in, and values that change.
+            rolls = InLoop(second.memberships(path, enough=2), loop)
+            roll = await rolls.next()
+            check(roll.rc is Rc.OK and roll.alarm is Alarm.TOO_FEW and roll.path == path, roll)
+            check([member.value for member in roll.members] == [b"first"], roll)
+            first.set_value(path, b"first\0again")
+            roll = await rolls.next()
+            check(roll.alarm is Alarm.NONE and [member.value for member in roll.members] == [b"first\0again"], roll)
+            event = await b.next()
+            check((event.role, event.value) == (Role.SLAVE, b"first\0again"), event)
+            check((await news.next()).value == b"first\0again")
+            master = await asyncio.to_thread(second.get_master, path)
+            check((master.rc, master.value, master.token) == (Rc.OK, b"first\0again", event.token), master)
+            nobody = await asyncio.to_thread(second.get_master, path + "-nobody")
+            check((nobody.rc, nobody.value, nobody.token) == (Rc.NONODE, b"", 0), nobody)
+            second.unwatch_members(path)
+            await rolls.over()
+            for refused, arguments, rc in [
+                (second.watch_members, (path, check, -1), Rc.BAD_COUNT),
+                (second.unwatch_members, (path,), Rc.NOT_THERE),
+                (second.set_value, (path + "-nobody", b""), Rc.NOT_THERE),
+            ]:
+                try:
+                    refused(*arguments)
+                    check(False)
+                except ElectionError as error:
+                    check(error.rc is rc, error)
             first.resign(path)
             event = await a.next()
             check(event.reason is Reason.RESIGNED, event)

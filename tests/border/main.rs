@@ -3,6 +3,7 @@
 //!
 //! What is tested is the release build, `target/release/libelection.{so,a}`: that is what is installed.
 
+mod examples;
 mod header;
 mod layout;
 mod library;
