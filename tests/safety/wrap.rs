@@ -133,6 +133,15 @@ fn the_oldest_leads_when_the_counter_is_used_up() {
         });
     };
 
+    let rolls = Arc::new(Mutex::new(None));
+    let tells = Arc::clone(&rolls);
+    observer
+        .watch_members(PATH, 0, move |news| {
+            let ages: Vec<_> = news.members.iter().map(|member| member.znode.stat.czxid).collect();
+            *tells.lock().expect("nobody panics with it") = Some(ages);
+        })
+        .expect("a watcher of the members");
+
     let mut token = 0;
     for (at, (candidate, name)) in queue.iter().zip(["a", "b", "c", "d"]).enumerate() {
         let next = candidate.wait_master();
@@ -146,6 +155,10 @@ fn the_oldest_leads_when_the_counter_is_used_up() {
         assert_eq!(ages.len() as u64, 4 - at as u64 + CROWD + 1);
         assert!(ages.is_sorted(), "the master first, and then by age");
         assert_eq!(ages[0], token);
+        assert_eq!(observer.master(PATH, SOON).expect("the master").stat.czxid, token);
+        eventually(SOON, "the watcher of the members sees them so", || {
+            rolls.lock().expect("nobody panics with it").as_deref() == Some(&ages)
+        });
         candidate.handle.close().expect("the server is there");
     }
     wait_seen("crowd");
