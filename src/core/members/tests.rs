@@ -39,6 +39,8 @@ enum Heard {
 }
 
 struct Model {
+    /// For the reader of a failure.
+    name: String,
     recipe: Recipe,
     seed: u64,
     now: Time,
@@ -73,6 +75,7 @@ impl Model {
         let mut elections = Elections::new(Config { recipe, ..Config::default() });
         elections.watch_members(Time(0), PartyId(1), PATH.into(), ENOUGH);
         Model {
+            name: format!("{recipe:?}, seed {seed}"),
             recipe,
             seed: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             now: Time(0),
@@ -306,13 +309,13 @@ impl Model {
         while let Some(action) = self.elections.poll_action() {
             match action {
                 Action::Submit(request, op) => {
-                    assert!(self.is_up, "asked without a connection");
+                    assert!(self.is_up, "{}: asked without a connection", self.name);
                     match self.connected {
                         true => self.requests.push_back((request, op)),
                         // It has not been told yet.
                         false => self.heard.push_back(Heard::Reply(request, Reply::Unknown)),
                     }
-                    assert!(self.requests.len() <= READS_AT_ONCE + 1, "too much at once");
+                    assert!(self.requests.len() <= READS_AT_ONCE + 1, "{}: too much at once", self.name);
                 }
                 Action::Unwatch(request) => {
                     self.unwatched.insert(request);
@@ -341,11 +344,11 @@ impl Model {
             (rc::OK, false, true) => Alarm::Enough,
             _ => Alarm::None,
         };
-        assert_eq!(members.alarm, alarm);
+        assert_eq!(members.alarm, alarm, "{}", self.name);
         if members.rc == rc::OK {
             self.too_few = few;
         }
-        assert_ne!(self.told.as_ref(), Some(&members), "told twice");
+        assert_ne!(self.told.as_ref(), Some(&members), "{}: told twice", self.name);
         self.told = Some(members);
     }
 
@@ -374,7 +377,7 @@ impl Model {
         let mut there: Vec<_> = self.znodes.iter().filter(|(path, _)| self.is_member(path)).collect();
         there.sort_by_key(|(_, znode)| znode.stat.czxid);
         let there: Vec<_> = there.into_iter().map(|(_, znode)| znode.clone()).collect();
-        assert_eq!((members.rc, told), (rc::OK, there));
+        assert_eq!((members.rc, told), (rc::OK, there), "{}", self.name);
     }
 }
 
@@ -402,7 +405,6 @@ fn in_the_end_it_knows_who_is_in() {
     for recipe in [Recipe::Queue(Dialect::Seed), Recipe::Node] {
         for seed in 0..1_000 {
             let mut model = Model::new(recipe, seed);
-            println!("{recipe:?}, seed {seed}"); // for the reader of a failure
             for _ in 0..3 {
                 (0..150).for_each(|_| model.step());
                 model.settle();
