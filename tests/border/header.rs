@@ -39,16 +39,27 @@ impl Header {
             .collect()
     }
 
+    /// Those functions that return an int.
+    pub fn functions_returning_int(&self) -> Vec<String> {
+        let is_int = |name: &String| self.code.contains(&format!("\nint {name}("));
+        self.functions().into_iter().filter(is_int).collect()
+    }
+
     /// The names of all enums.
     pub fn enums(&self) -> Vec<String> {
         self.bodies("enum").map(|(name, _)| name).collect()
     }
 
+    /// The enums with the names of their constants.
+    pub fn enums_with_constants(&self) -> Vec<(String, Vec<String>)> {
+        let name = |constant: &str| constant.split('=').next().unwrap_or_default().trim().to_owned();
+        let constants = |body: &str| body.split(',').map(name).filter(|name| !name.is_empty()).collect();
+        self.bodies("enum").map(|(name, body)| (name, constants(body))).collect()
+    }
+
     /// The names of all enum constants.
     pub fn constants(&self) -> Vec<String> {
-        let name = |constant: &str| constant.split('=').next().unwrap_or_default().trim().to_owned();
-        let constants = self.bodies("enum").flat_map(|(_, body)| body.split(',').map(name).collect::<Vec<_>>());
-        constants.filter(|name| !name.is_empty()).collect()
+        self.enums_with_constants().into_iter().flat_map(|(_, constants)| constants).collect()
     }
 
     /// The names of the types that have a body, and what is in it. An opaque struct has none.
@@ -72,7 +83,7 @@ fn last_word(text: &str) -> String {
     text.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_owned()
 }
 
-fn without_comments(text: &str) -> String {
+pub fn without_comments(text: &str) -> String {
     let mut code = String::new();
     let mut rest = text;
     while let Some((before, comment)) = rest.split_once("/*") {

@@ -70,6 +70,19 @@ impl Workshop {
     /// Compiles `sources` with all warnings as errors, links them with the library and returns the program.
     #[track_caller]
     pub fn build(&self, compiler: &str, standard: &str, sources: &[PathBuf], link: Link) -> PathBuf {
+        self.build_with(compiler, standard, sources, link, &[])
+    }
+
+    /// The same, with more for the compiler.
+    #[track_caller]
+    pub fn build_with(
+        &self,
+        compiler: &str,
+        standard: &str,
+        sources: &[PathBuf],
+        link: Link,
+        flags: &[&str],
+    ) -> PathBuf {
         let stem = sources[0].file_stem().expect("a source file has a name").to_string_lossy();
         let how = match link {
             Link::Shared => "shared",
@@ -78,7 +91,7 @@ impl Workshop {
         let program = self.path(&format!("{stem}-{compiler}-{standard}-{how}"));
         let mut command = Command::new(compiler);
         command.arg(format!("-std={standard}"));
-        command.args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-pthread", "-I"]);
+        command.args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-pthread"]).args(flags).arg("-I");
         command.arg(root().join("include")).args(sources).arg("-o").arg(&program);
         match link {
             Link::Shared => {

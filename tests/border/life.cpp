@@ -2,64 +2,16 @@
 //
 //     life HOSTS ROOT SESSION_TIMEOUT_MS
 
+#include "check.hpp"
 #include "election.h"
 
-#include <chrono>
-#include <condition_variable>
-#include <cstdlib>
-#include <deque>
 #include <functional>
-#include <iostream>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
 
 namespace {
-
-constexpr auto patience = std::chrono::seconds(30);
-
-void check(bool holds, int line, const char *what)
-{
-    if (holds)
-        return;
-    std::cerr << "life.cpp:" << line << ": does not hold: " << what << std::endl;
-    std::_Exit(1);
-}
-
-#define CHECK(what) check((what), __LINE__, #what)
-
-// A queue between the callback thread and the main thread.
-template <typename T> class Inbox {
-public:
-    void put(T item)
-    {
-        std::lock_guard<std::mutex> guard(mutex_);
-        items_.push_back(std::move(item));
-        news_.notify_all();
-    }
-
-    T take()
-    {
-        std::unique_lock<std::mutex> guard(mutex_);
-        CHECK(news_.wait_for(guard, patience, [this] { return !items_.empty(); }));
-        T item = std::move(items_.front());
-        items_.pop_front();
-        return item;
-    }
-
-    bool empty()
-    {
-        std::lock_guard<std::mutex> guard(mutex_);
-        return items_.empty();
-    }
-
-private:
-    std::mutex mutex_;
-    std::condition_variable news_;
-    std::deque<T> items_;
-};
 
 struct Role {
     election_role_t role;

@@ -5,6 +5,7 @@
 
 mod examples;
 mod header;
+mod hpp;
 mod layout;
 mod library;
 mod programs;

@@ -18,6 +18,7 @@ pub fn source(name: &str) -> PathBuf {
 fn package(tool: &str) -> &str {
     match tool {
         "nm" | "readelf" => "binutils",
+        "clang++" => "clang",
         _ => tool,
     }
 }
