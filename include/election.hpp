@@ -158,34 +158,34 @@ inline constexpr std::size_t value_max = ELECTION_VALUE_MAX;
 /** For the `version` of a fenced write: whatever version the znode has. */
 inline constexpr int any_version = -1;
 
-/** The name of a role as it is written here: "master". "?" for a number that this header does not know. */
+/** The name of a role as election.h and Python have it: "MASTER". "?" for a number that this header does not know. */
 inline constexpr std::string_view name(role which) noexcept
 {
     switch (which) {
-    case role::unknown: return "unknown";
-    case role::slave: return "slave";
-    case role::master: return "master";
+    case role::unknown: return "UNKNOWN";
+    case role::slave: return "SLAVE";
+    case role::master: return "MASTER";
     }
     return "?";
 }
 
-/** The name of a reason as it is written here: "elected". "?" for a number that this header does not know. */
+/** The name of a reason as election.h and Python have it: "ELECTED". "?" for a number that this header does not know. */
 inline constexpr std::string_view name(reason which) noexcept
 {
     switch (which) {
-    case reason::elected: return "elected";
-    case reason::following: return "following";
-    case reason::suspended: return "suspended";
-    case reason::expired: return "expired";
-    case reason::deleted: return "deleted";
-    case reason::refused: return "refused";
-    case reason::blocked: return "blocked";
-    case reason::resigned: return "resigned";
-    case reason::closed: return "closed";
-    case reason::failed: return "failed";
-    case reason::lapsed: return "lapsed";
-    case reason::grace: return "grace";
-    case reason::stranger: return "stranger";
+    case reason::elected: return "ELECTED";
+    case reason::following: return "FOLLOWING";
+    case reason::suspended: return "SUSPENDED";
+    case reason::expired: return "EXPIRED";
+    case reason::deleted: return "DELETED";
+    case reason::refused: return "REFUSED";
+    case reason::blocked: return "BLOCKED";
+    case reason::resigned: return "RESIGNED";
+    case reason::closed: return "CLOSED";
+    case reason::failed: return "FAILED";
+    case reason::lapsed: return "LAPSED";
+    case reason::grace: return "GRACE";
+    case reason::stranger: return "STRANGER";
     }
     return "?";
 }

@@ -49,7 +49,7 @@ fn numbers() -> String {
             let name = cpp_name(&of_enum, &constant);
             lines.push(format!("static_assert(static_cast<int>(election::{name}) == {constant});"));
             if ["role", "reason"].iter().any(|named| name.starts_with(&format!("{named}::"))) {
-                let text = name.split("::").last().unwrap_or_default();
+                let text = name.split("::").last().unwrap_or_default().to_uppercase();
                 lines.push(format!("static_assert(name(election::{name}) == \"{text}\");"));
             }
         }
@@ -112,7 +112,7 @@ fn a_number_that_is_wrong_would_be_seen() {
             "election::reason::elected) == ELECTION_REASON_CLOSED",
         ),
         ("election::rc::not_there", "election::rc::not_here"),
-        ("== \"slave\"", "== \"master\""),
+        ("== \"SLAVE\"", "== \"MASTER\""),
     ] {
         let wrong = right.replace(was, is);
         assert_ne!(wrong, right, "{was}");
