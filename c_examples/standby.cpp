@@ -138,7 +138,8 @@ public:
     void close() { handle_.close(); }
 
 private:
-    // An exception ends the program: a master that cannot start its worker's thread had better leave the place to another.
+    // An exception ends the program: a master that cannot start its worker's thread had better leave the place to
+    // another.
     void on_role(const election::event &event)
     {
         shift_.reset(); // first of all

@@ -46,6 +46,8 @@ for group in "$@"; do
         need libzookeeper-mt-dev "builds a hand-rolled candidate, which shares elections with ours" \
             file_there /usr/include/zookeeper/zookeeper.h
         need valgrind "checks the memory of the programs in C" command_there valgrind
+        need clang "builds the programs in C++ once more" command_there clang++
+        need mypy "checks the types of election.py" command_there mypy
         need binutils "reads the symbols of the library (readelf, nm)" command_there readelf
         need iproute2 "cuts and joins links (ip)" command_there ip
         need git "tells whether a generated file differs from the committed one" command_there git
