@@ -232,6 +232,19 @@ fn every_function_is_explained_in_words_that_exist() {
     }
 }
 
+#[test]
+fn python_uses_each_function() {
+    let python = std::fs::read_to_string(root().join("c_examples/election.py")).expect("election.py is there");
+    let (_, binding) = python.split_once("\ndef load(").expect("what comes after the list of functions");
+    for function in Header::read().functions() {
+        let is_used = match function.strip_prefix("election_options_set_") {
+            Some(option) => binding.contains(&format!("\"{option}\": {option},")),
+            None => binding.contains(&format!("\"{function}\"")) || binding.contains(&format!(".{function}(")),
+        };
+        assert!(is_used, "election.py does not use {function}");
+    }
+}
+
 /// What programs that cannot include it have written down of it.
 #[test]
 fn python_has_the_same_numbers_functions_and_structs() {

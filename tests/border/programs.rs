@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use scratch::{Ensemble, Program};
+use scratch::{Ensemble, Program, ScratchFolder};
 
 use crate::library::{self, Link, Workshop};
 use crate::tools::{self, source};
@@ -221,6 +221,22 @@ fn life_in_cpp() {
 #[test]
 fn life_in_python() {
     python("life.py");
+}
+
+#[test]
+fn module_in_python() {
+    python("module.py");
+}
+
+#[test]
+fn types_of_python() {
+    tools::demand("mypy");
+    let cache = ScratchFolder::new("mypy");
+    let mut mypy = Command::new("mypy");
+    // The oldest Python that it is for.
+    mypy.args(["--strict", "--python-version=3.9", "--cache-dir"]).arg(cache.path());
+    mypy.arg(tools::root().join("c_examples/election.py"));
+    tools::run_command(mypy);
 }
 
 #[test]
