@@ -226,8 +226,8 @@ async def cancelled(library, hosts, path, session_timeout_ms):
             await task
         except asyncio.CancelledError:
             pass
+        check(asyncio.all_tasks() == {asyncio.current_task()}, asyncio.all_tasks())
         check(await witness.members(path) == [])
-    check(asyncio.all_tasks() == {asyncio.current_task()}, asyncio.all_tasks())
 
 
 def by_select(library, hosts, path, session_timeout_ms):
