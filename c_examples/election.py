@@ -77,7 +77,7 @@ class Rc(Open):
     NOT_THERE, IN_CALLBACK, NOT_EPHEMERAL, RESIGNED, NO_RESOURCES = range(-1011, -1016, -1)
     INTERNAL, LAPSED, GRACE, STRANGER, NOT_MASTER = range(-1016, -1021, -1)
     STALE_TOKEN, BAD_GRADE, FORKED, NOT_MANUAL, BAD_ROLE, BAD_DISPATCH = range(-1021, -1027, -1)
-    BAD_VERIFIER = -1027
+    BAD_VERIFIER, BAD_COUNT = -1027, -1028
 
 
 class Recipe(Open):
@@ -90,6 +90,10 @@ class Lease(Open):
 
 class Dispatch(Open):
     THREAD, MANUAL = range(2)
+
+
+class Alarm(Open):
+    NONE, TOO_FEW, ENOUGH = range(3)
 
 
 class election_t(ctypes.Structure):
@@ -119,9 +123,15 @@ class election_member_t(ctypes.Structure):
                 ("token", c_int64), ("session_id", c_int64), ("since_ms", c_int64)]  # fmt: skip
 
 
+class election_members_t(ctypes.Structure):
+    _fields_ = [("size", c_size_t), ("path", c_char_p), ("rc", c_int), ("members", POINTER(POINTER(election_member_t))),
+                ("count", c_size_t), ("alarm", c_int)]  # fmt: skip
+
+
 election_role_fn = CFUNCTYPE(None, POINTER(election_event_t), c_void_p)
 election_master_fn = CFUNCTYPE(None, POINTER(election_master_t), c_void_p)
 election_member_fn = CFUNCTYPE(None, POINTER(election_member_t), c_void_p)
+election_members_fn = CFUNCTYPE(None, POINTER(election_members_t), c_void_p)
 election_free_fn = CFUNCTYPE(None, c_void_p)
 
 _handle_p, _options_p, _verifier_p = POINTER(election_t), POINTER(election_options_t), POINTER(election_verifier_t)
@@ -143,6 +153,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "election_close": (c_int, [_handle_p]),
     "go_to_election": (c_int, [_handle_p, c_char_p, c_char_p, c_size_t, election_role_fn, c_void_p, election_free_fn]),
     "election_resign": (c_int, [_handle_p, c_char_p]),
+    "election_set_value": (c_int, [_handle_p, c_char_p, c_char_p, c_size_t]),
     "election_is_master": (c_int, [_handle_p, c_char_p]),
     "election_lease": (c_int, [_handle_p, c_char_p, _int64_p, _int64_p]),
     "election_wait": (c_int, [_handle_p, c_char_p, c_int, c_int]),
@@ -152,12 +163,15 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "election_fenced_set": (c_int, [_handle_p, c_char_p, c_char_p, c_char_p, c_size_t, c_int, c_int]),
     "election_fenced_delete": (c_int, [_handle_p, c_char_p, c_char_p, c_int, c_int]),
     "election_members": (c_int, [_handle_p, c_char_p, election_member_fn, c_void_p, c_int]),
+    "election_get_master": (c_int, [_handle_p, c_char_p, election_master_fn, c_void_p, c_int]),
     "election_verifier_new": (_verifier_p, [c_int64]),
     "election_verifier_free": (None, [_verifier_p]),
     "election_verifier_admit": (c_int, [_verifier_p, c_int64]),
     "election_verifier_highest": (c_int64, [_verifier_p]),
     "watch_master": (c_int, [_handle_p, c_char_p, election_master_fn, c_void_p, election_free_fn]),
     "election_unwatch_master": (c_int, [_handle_p, c_char_p]),
+    "election_watch_members": (c_int, [_handle_p, c_char_p, c_int, election_members_fn, c_void_p, election_free_fn]),
+    "election_unwatch_members": (c_int, [_handle_p, c_char_p]),
 }
 
 
@@ -214,6 +228,15 @@ class Member(NamedTuple):
     since_ms: int
 
 
+class Members(NamedTuple):
+    """What a watcher of the members is told: election_members_t."""
+
+    path: str
+    rc: Rc
+    members: list[Member]
+    alarm: Alarm
+
+
 class Mastership(NamedTuple):
     """What election_lease tells a master: the token, to be sent along with each write, and how long it lasts."""
 
@@ -242,10 +265,18 @@ def _on_master(master: Any, ctx: int) -> None:
     _listeners[ctx].hear(Master(m.path.decode(), Rc(m.rc), value, m.token, m.session_id, m.since_ms))
 
 
+def _member(m: Any) -> Member:
+    return Member(m.name.decode(), ctypes.string_at(m.value, m.value_len), m.token, m.session_id, m.since_ms)
+
+
 def _on_member(member: Any, ctx: int) -> None:
-    m = member.contents
-    value = ctypes.string_at(m.value, m.value_len)
-    _listeners[ctx].hear(Member(m.name.decode(), value, m.token, m.session_id, m.since_ms))
+    _listeners[ctx].hear(_member(member.contents))
+
+
+def _on_members(members: Any, ctx: int) -> None:
+    m = members.contents
+    each = [_member(m.members[at].contents) for at in range(m.count)]
+    _listeners[ctx].hear(Members(m.path.decode(), Rc(m.rc), each, Alarm(m.alarm)))
 
 
 def _free_ctx(ctx: int) -> None:
@@ -254,7 +285,8 @@ def _free_ctx(ctx: int) -> None:
 
 # For as long as the library may call them.
 _role_fn, _master_fn = election_role_fn(_on_role), election_master_fn(_on_master)
-_member_fn, _free_fn = election_member_fn(_on_member), election_free_fn(_free_ctx)
+_member_fn, _members_fn = election_member_fn(_on_member), election_members_fn(_on_members)
+_free_fn = election_free_fn(_free_ctx)
 
 
 # ---- The binding -----------------------------------------------------------------------------------------------
@@ -309,6 +341,10 @@ class _Session:
     def resign(self, path: str) -> None:
         self._call("election_resign", self._handle, _text(path))
 
+    def set_value(self, path: str, value: bytes) -> None:
+        """Stand with another value from now on."""
+        self._call("election_set_value", self._handle, _text(path), value, len(value))
+
     def is_master(self, path: str) -> bool:
         """Whether this is master now, by the clock at the time of the call."""
         return bool(self._library.election_is_master(self._handle, _text(path)))
@@ -322,6 +358,9 @@ class _Session:
     def unwatch_master(self, path: str) -> None:
         self._call("election_unwatch_master", self._handle, _text(path))
 
+    def unwatch_members(self, path: str) -> None:
+        self._call("election_unwatch_members", self._handle, _text(path))
+
     def strerror(self, rc: int) -> str:
         return str(self._library.election_strerror(rc).decode())
 
@@ -330,6 +369,9 @@ class _Session:
 
     def _watch_master(self, path: str, listener: _Listener) -> None:
         self._listen(listener, "watch_master", _text(path), _master_fn)
+
+    def _watch_members(self, path: str, enough: int, listener: _Listener) -> None:
+        self._listen(listener, "election_watch_members", _text(path), _int(enough), _members_fn)
 
     def _fenced_create(self, path: str, target: str, value: bytes, timeout_ms: int) -> None:
         where = (self._handle, _text(path), _text(target))
@@ -344,14 +386,21 @@ class _Session:
         self._call("election_fenced_delete", *where, version, _int(timeout_ms))
 
     def _members(self, path: str, timeout_ms: int) -> list[Member]:
-        members: list[Member] = []
+        return self._ask("election_members", path, _member_fn, timeout_ms)
+
+    def _get_master(self, path: str, timeout_ms: int) -> Master:
+        masters: list[Master] = self._ask("election_get_master", path, _master_fn, timeout_ms)
+        return masters[0]
+
+    def _ask(self, function: str, path: str, on_answer: Any, timeout_ms: int) -> list[Any]:
+        answers: list[Any] = []
         number = next(_numbers)
-        _listeners[number] = _Listener(members.append)
+        _listeners[number] = _Listener(answers.append)
         try:
-            self._call("election_members", self._handle, _text(path), _member_fn, number, _int(timeout_ms))
+            self._call(function, self._handle, _text(path), on_answer, number, _int(timeout_ms))
         finally:
             del _listeners[number]
-        return members
+        return answers
 
     def _fileno(self) -> int:
         return self._call("election_fd", self._handle)
@@ -417,6 +466,10 @@ class Election(_Session):
         """Who stands at `path`, the master first."""
         return self._members(path, timeout_ms)
 
+    def get_master(self, path: str, timeout_ms: int = 10_000) -> Master:
+        """Who is master at `path`, asked once; `rc` is Rc.NONODE when there is none."""
+        return self._get_master(path, timeout_ms)
+
     def fileno(self) -> int:
         """The descriptor that is readable while callbacks wait for dispatch(): for select and selectors."""
         return self._fileno()
@@ -429,6 +482,11 @@ class Election(_Session):
         """Watch who is master. A `with` of what is returned ends it; without one it lasts until unwatch_master()."""
         self._watch_master(path, _Listener(on_master))
         return Watch(lambda: self.unwatch_master(path))
+
+    def watch_members(self, path: str, on_members: Callable[[Members], object], enough: int = 0) -> Watch:
+        """Watch who is in, with an alarm when fewer than `enough` are. As watch_master, until unwatch_members()."""
+        self._watch_members(path, enough, _Listener(on_members))
+        return Watch(lambda: self.unwatch_members(path))
 
     def close(self) -> bool:
         """Close; a second time does nothing. Returns whether a server confirmed the end of the session."""
@@ -470,6 +528,9 @@ class Candidacy(Watch):
 
     def resign(self) -> None:
         self.election.resign(self.path)
+
+    def set_value(self, value: bytes) -> None:
+        self.election.set_value(self.path, value)
 
     def is_master(self) -> bool:
         return self.election.is_master(self.path)
@@ -523,6 +584,9 @@ class Roles(Feed[Event]):
     def resign(self) -> None:
         self.election.resign(self.path)
 
+    def set_value(self, value: bytes) -> None:
+        self.election.set_value(self.path, value)
+
     def is_master(self) -> bool:
         return self.election.is_master(self.path)
 
@@ -553,6 +617,12 @@ class AsyncElection(_Session):
         self._watch_master(path, self._in_loop(masters._listener))
         return masters
 
+    def memberships(self, path: str, enough: int = 0) -> Feed[Members]:
+        """Watch who is in at `path`, at once. The news end with unwatch_members, or when it was closed."""
+        memberships: Feed[Members] = Feed(lambda: self.unwatch_members(path))
+        self._watch_members(path, enough, self._in_loop(memberships._listener))
+        return memberships
+
     def go_to_election(
         self, path: str, value: bytes = b"", on_role: Callable[[Event], object] = lambda _: None
     ) -> None:
@@ -562,6 +632,10 @@ class AsyncElection(_Session):
     def watch_master(self, path: str, on_master: Callable[[Master], object]) -> None:
         """Watch who is master at `path`, with a callback."""
         self._watch_master(path, self._in_loop(_Listener(on_master)))
+
+    def watch_members(self, path: str, on_members: Callable[[Members], object], enough: int = 0) -> None:
+        """Watch who is in at `path`, with a callback."""
+        self._watch_members(path, enough, self._in_loop(_Listener(on_members)))
 
     async def fenced_create(self, path: str, target: str, value: bytes = b"", timeout_ms: int = 10_000) -> None:
         await asyncio.to_thread(self._fenced_create, path, target, value, timeout_ms)
@@ -577,6 +651,10 @@ class AsyncElection(_Session):
     async def members(self, path: str, timeout_ms: int = 10_000) -> list[Member]:
         """Who stands at `path`, the master first."""
         return await asyncio.to_thread(self._members, path, timeout_ms)
+
+    async def get_master(self, path: str, timeout_ms: int = 10_000) -> Master:
+        """Who is master at `path`, asked once; `rc` is Rc.NONODE when there is none."""
+        return await asyncio.to_thread(self._get_master, path, timeout_ms)
 
     async def close(self) -> bool:
         """Close; a second time does nothing. Returns whether a server confirmed the end of the session.

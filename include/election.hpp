@@ -125,6 +125,7 @@ enum class rc : int {
     bad_role = ELECTION_BAD_ROLE,
     bad_dispatch = ELECTION_BAD_DISPATCH,
     bad_verifier = ELECTION_BAD_VERIFIER,
+    bad_count = ELECTION_BAD_COUNT,
 };
 
 /** election_recipe_t. */
@@ -147,6 +148,13 @@ enum class lease_grade : int {
 enum class dispatch : int {
     thread = ELECTION_DISPATCH_THREAD,
     manual = ELECTION_DISPATCH_MANUAL,
+};
+
+/** election_alarm_t. */
+enum class alarm : int {
+    none = ELECTION_ALARM_NONE,
+    too_few = ELECTION_ALARM_TOO_FEW,
+    enough = ELECTION_ALARM_ENOUGH,
 };
 
 /** The longest path in bytes: ELECTION_PATH_MAX. */
@@ -233,6 +241,7 @@ public:
         case rc::bad_grade:
         case rc::bad_role:
         case rc::bad_dispatch:
+        case rc::bad_count:
         case rc::bad_verifier: return std::errc::invalid_argument;
         default: return {number, *this};
         }
@@ -294,6 +303,15 @@ struct member {
     std::chrono::system_clock::time_point since;
 };
 
+/** What a watcher of the members is told: election_members_t. */
+struct members {
+    std::string path;
+    election::rc rc;
+    /** The master first, then the others in the order in which they will be master. */
+    std::vector<member> members;
+    election::alarm alarm;
+};
+
 /** What election_lease tells a master. */
 struct mastership {
     std::int64_t token;
@@ -306,6 +324,9 @@ using role_function = std::function<void(const event &)>;
 
 /** Hears who is master. */
 using master_function = std::function<void(const master &)>;
+
+/** Hears who is in. */
+using members_function = std::function<void(const members &)>;
 
 // ---- Options ------------------------------------------------------------------------------------------------------
 
@@ -394,6 +415,16 @@ inline master from_c(const election_master_t &c)
 inline member from_c(const election_member_t &c)
 {
     return {c.name, {c.value, c.value_len}, c.token, c.session_id, time_since_1970(c.since_ms)};
+}
+
+inline members from_c(const election_members_t &c)
+{
+    members all{c.path, static_cast<rc>(c.rc), {}, static_cast<alarm>(c.alarm)};
+    all.members.reserve(c.count);
+    std::for_each(c.members, c.members + c.count, [&](const election_member_t *one) {
+        all.members.push_back(from_c(*one));
+    });
+    return all;
 }
 
 // A function with the news that it hears. C has it as a ctx, and frees it.
@@ -553,6 +584,12 @@ public:
         detail::answer(election_resign(handle_, detail::c_path(path)), ec);
     }
 
+    /** election_set_value. */
+    void set_value(std::string_view path, std::string_view value, std::error_code &ec) noexcept
+    {
+        detail::answer(election_set_value(handle_, detail::c_path(path), value.data(), value.size()), ec);
+    }
+
     /** election_is_master: decided by the clock at the time of the call; allocates nothing. */
     bool is_master(std::string_view path) const noexcept
     {
@@ -615,6 +652,19 @@ public:
         return found;
     }
 
+    /** election_get_master: who is master, asked once; `rc` says whether there is one, or what the error is. */
+    master get_master(std::string_view path, std::chrono::milliseconds timeout, std::error_code &ec) const
+    {
+        master found = {};
+        election_master_fn show = [](const election_master_t *one, void *ctx) noexcept {
+            *static_cast<master *>(ctx) = detail::from_c(*one);
+        };
+        detail::answer(election_get_master(handle_, detail::c_path(path), show, &found, detail::c_ms(timeout)), ec);
+        if (ec)
+            found.rc = static_cast<rc>(ec.value());
+        return found;
+    }
+
     /** watch_master. */
     void watch_master(std::string_view path, master_function on_master, std::error_code &ec)
     {
@@ -628,6 +678,21 @@ public:
     void unwatch_master(std::string_view path, std::error_code &ec) noexcept
     {
         detail::answer(election_unwatch_master(handle_, detail::c_path(path)), ec);
+    }
+
+    /** election_watch_members. */
+    void watch_members(std::string_view path, int enough, members_function on_members, std::error_code &ec)
+    {
+        detail::listen<election::members, election_members_t>(
+            std::move(on_members), is_mute_, ec, [&](auto function, void *ctx, auto free_ctx) {
+                return election_watch_members(handle_, detail::c_path(path), enough, function, ctx, free_ctx);
+            });
+    }
+
+    /** election_unwatch_members. */
+    void unwatch_members(std::string_view path, std::error_code &ec) noexcept
+    {
+        detail::answer(election_unwatch_members(handle_, detail::c_path(path)), ec);
     }
 
 #ifdef __cpp_exceptions
@@ -653,6 +718,11 @@ public:
     void resign(std::string_view path)
     {
         detail::or_throw("election_resign", [&](std::error_code &ec) { resign(path, ec); });
+    }
+
+    void set_value(std::string_view path, std::string_view value)
+    {
+        detail::or_throw("election_set_value", [&](std::error_code &ec) { set_value(path, value, ec); });
     }
 
     bool wait(std::string_view path, role which, std::chrono::milliseconds timeout)
@@ -698,6 +768,13 @@ public:
         return detail::or_throw("election_members", [&](std::error_code &ec) { return members(path, timeout, ec); });
     }
 
+    master get_master(std::string_view path, std::chrono::milliseconds timeout) const
+    {
+        return detail::or_throw("election_get_master", [&](std::error_code &ec) {
+            return get_master(path, timeout, ec);
+        });
+    }
+
     void watch_master(std::string_view path, master_function on_master)
     {
         detail::or_throw("watch_master", [&](std::error_code &ec) { watch_master(path, std::move(on_master), ec); });
@@ -706,6 +783,18 @@ public:
     void unwatch_master(std::string_view path)
     {
         detail::or_throw("election_unwatch_master", [&](std::error_code &ec) { unwatch_master(path, ec); });
+    }
+
+    void watch_members(std::string_view path, int enough, members_function on_members)
+    {
+        detail::or_throw("election_watch_members", [&](std::error_code &ec) {
+            watch_members(path, enough, std::move(on_members), ec);
+        });
+    }
+
+    void unwatch_members(std::string_view path)
+    {
+        detail::or_throw("election_unwatch_members", [&](std::error_code &ec) { unwatch_members(path, ec); });
     }
 #endif
 
@@ -787,6 +876,12 @@ public:
         return detail::wait(handle_, path_, which, timeout, ec);
     }
 
+    /** handle::set_value. */
+    void set_value(std::string_view value, std::error_code &ec) noexcept
+    {
+        detail::answer(election_set_value(handle_, path_.c_str(), value.data(), value.size()), ec);
+    }
+
     /** election_resign, before the destructor does. Unlike other members, not while another thread uses the object. */
     void resign(std::error_code &ec) noexcept
     {
@@ -807,6 +902,11 @@ public:
     bool wait(role which, std::chrono::milliseconds timeout) const
     {
         return detail::or_throw("election_wait", [&](std::error_code &ec) { return wait(which, timeout, ec); });
+    }
+
+    void set_value(std::string_view value)
+    {
+        detail::or_throw("election_set_value", [&](std::error_code &ec) { set_value(value, ec); });
     }
 
     void resign()
@@ -830,7 +930,16 @@ public:
     {
         watch made(on, path, election_unwatch_master);
         on.watch_master(path, std::move(on_master), ec);
-        return ec ? watch() : std::move(made);
+        return made.unless(ec);
+    }
+
+    /** election_watch_members, and election_unwatch_members in the destructor. */
+    static watch members(handle &on, std::string_view path, int enough, members_function on_members,
+                         std::error_code &ec)
+    {
+        watch made(on, path, election_unwatch_members);
+        on.watch_members(path, enough, std::move(on_members), ec);
+        return made.unless(ec);
     }
 
     watch(watch &&other) noexcept
@@ -867,6 +976,13 @@ public:
             return master(on, path, std::move(on_master), ec);
         });
     }
+
+    static watch members(handle &on, std::string_view path, int enough, members_function on_members)
+    {
+        return detail::or_throw("election_watch_members", [&](std::error_code &ec) {
+            return members(on, path, enough, std::move(on_members), ec);
+        });
+    }
 #endif
 
 private:
@@ -875,6 +991,13 @@ private:
     watch(const handle &on, std::string_view path, unwatch_function unwatch)
         : handle_(on.get()), path_(path), unwatch_(unwatch)
     {
+    }
+
+    watch unless(const std::error_code &ec) noexcept
+    {
+        if (ec)
+            handle_ = nullptr;
+        return std::move(*this);
     }
 
     election_t *handle_ = nullptr;

@@ -248,6 +248,52 @@ void live(const std::string &path)
     CHECK(a.empty() && b.empty() && c.empty());
 }
 
+// Who is in, with an alarm; one's own value; who is master, asked once.
+void observe(const std::string &path)
+{
+    Inbox<election::members> news;
+    election::options in_queue = as_told();
+    in_queue.recipe = election::recipe::queue;
+    Party first(in_queue), second(in_queue);
+    CHECK(first.handle.get_master(path, patience, EXPECT(ok)).rc == rc::nonode);
+    CHECK(first.handle.get_master(path, 0ms, EXPECT(bad_timeout)).rc == rc::bad_timeout);
+    {
+        auto on_members = [&news](const election::members &members) { news.put(members); };
+        election::watch watch = election::watch::members(second.handle, path, 2, on_members, EXPECT(ok));
+        CHECK(!election::watch::members(second.handle, path, 2, on_members, EXPECT(already)));
+        CHECK(!election::watch::members(first.handle, path, -1, on_members, EXPECT(bad_count)));
+        election::members members = news.take();
+        CHECK(watch && members.path == path && members.rc == rc::ok && members.members.empty());
+        CHECK(members.alarm == election::alarm::too_few);
+
+        election::candidacy one(first.handle, path, "one", nullptr, EXPECT(ok));
+        CHECK(one.wait(role::master, patience, EXPECT(ok)));
+        election::candidacy two(second.handle, path, "two", nullptr, EXPECT(ok));
+        do
+            members = news.take();
+        while (members.alarm != election::alarm::enough);
+        CHECK(members.members.size() == 2 && members.members[0].value == "one" && members.members[1].value == "two");
+        CHECK(members.members[0].token == one.lease()->token);
+
+        one.set_value("new", EXPECT(ok));
+        second.handle.set_value(path, "newer", EXPECT(ok));
+        do
+            members = news.take();
+        while (members.members[0].value != "new" || members.members[1].value != "newer");
+        const election::master master = second.handle.get_master(path, patience, EXPECT(ok));
+        CHECK(master.path == path && master.rc == rc::ok && master.value == "new");
+        CHECK(master.token == one.lease()->token && master.session_id == members.members[0].session_id);
+        two.resign(EXPECT(ok));
+        do
+            members = news.take();
+        while (members.alarm != election::alarm::too_few);
+        CHECK(members.members.size() == 1);
+        two.set_value("nobody's", EXPECT(bad_handle));
+    }
+    second.handle.unwatch_members(path, EXPECT(not_there));
+    first.handle.set_value(path, "nobody's", EXPECT(not_there));
+}
+
 // What is wrong is told by the number of election.h, also where C++ text is not what C text can be.
 void refuse(const std::string &path)
 {
@@ -331,6 +377,12 @@ void throwing(const std::string &path)
         Loop loop(handle.get());
         EXPECT_THROW(bad_path, "go_to_election", handle.go_to_election("relative"));
         EXPECT_THROW(not_there, "election_resign", handle.resign(path));
+        EXPECT_THROW(not_there, "election_set_value", handle.set_value(path, ""));
+        EXPECT_THROW(bad_timeout, "election_get_master", handle.get_master(path, 0s));
+        EXPECT_THROW(bad_count, "election_watch_members", handle.watch_members(path, -1, nullptr));
+        EXPECT_THROW(bad_callback, "election_watch_members",
+                     static_cast<void>(election::watch::members(handle, path, 1, nullptr)));
+        EXPECT_THROW(not_there, "election_unwatch_members", handle.unwatch_members(path));
         EXPECT_THROW(not_there, "election_wait", handle.wait(path, role::master, 1s));
         EXPECT_THROW(bad_timeout, "election_members", handle.members(path, 0s));
         EXPECT_THROW(not_there, "election_unwatch_master", handle.unwatch_master(path));
@@ -360,7 +412,9 @@ void throwing(const std::string &path)
 
         election::candidacy candidacy(handle, path);
         CHECK(candidacy.wait(role::master, patience));
+        candidacy.set_value("y");
         candidacy.resign();
+        EXPECT_THROW(bad_handle, "election_set_value", candidacy.set_value("z"));
         EXPECT_THROW(bad_handle, "election_resign", candidacy.resign());
         EXPECT_THROW(bad_handle, "election_wait", candidacy.wait(role::master, 1s));
         election::watch watch = election::watch::master(handle, path, into(b));
@@ -519,6 +573,7 @@ int main(int argc, char **argv)
         is_manual = is_manual || argv[i] == string_view("manual");
     codes();
     live(root + "/life");
+    observe(root + "/observe");
     refuse(root + "/refuse");
     move_about(root + "/move");
     capture(root + "/capture");

@@ -35,7 +35,7 @@ import argparse, asyncio, atexit, ctypes, enum, itertools, select, signal, threa
 before = traces()
 signals = [signal.getsignal(number) for number in range(1, 32)]
 import election as module  # noqa: E402
-from election import Dispatch, Election, ElectionError, Rc, Reason, Recipe, Role, Verifier  # noqa: E402
+from election import Alarm, Dispatch, Election, ElectionError, Rc, Reason, Recipe, Role, Verifier  # noqa: E402
 
 check(traces() == before and signals == [signal.getsignal(number) for number in range(1, 32)], "import does nothing")
 check("libelection" not in Path("/proc/self/maps").read_text(), "nor does it load the library")
@@ -114,6 +114,32 @@ def ends(library, hosts, path, session_timeout_ms):
         with election.go_to_election(path):
             election.close()
     check(events.empty())
+
+
+def observe(library, hosts, path, session_timeout_ms):
+    """Who is in, with an alarm; one's own value; who is master, asked once."""
+    news = queue.Queue()
+    with Election(hosts, session_timeout_ms, PATIENCE_MS, recipe=Recipe.QUEUE, library=library) as election:
+        check(election.get_master(path).rc is Rc.NONODE)
+        with election.watch_members(path, news.put, enough=1):
+            members = news.get(timeout=PATIENCE_S)
+            check((members.path, members.rc, members.members, members.alarm) == (path, Rc.OK, [], Alarm.TOO_FEW))
+            with election.go_to_election(path, b"x") as candidacy:
+                members = news.get(timeout=PATIENCE_S)
+                check([member.value for member in members.members] == [b"x"] and members.alarm is Alarm.ENOUGH)
+                candidacy.wait(Role.MASTER, PATIENCE_MS)
+                candidacy.set_value(b"y")
+                members = news.get(timeout=PATIENCE_S)
+                check([member.value for member in members.members] == [b"y"] and members.alarm is Alarm.NONE)
+                master = election.get_master(path)
+                check((master.rc, master.value, master.token) == (Rc.OK, b"y", candidacy.lease().token))
+            check(news.get(timeout=PATIENCE_S).alarm is Alarm.TOO_FEW)
+        with raises(Rc.NOT_THERE, "election_unwatch_members"):
+            election.unwatch_members(path)
+        with raises(Rc.NOT_THERE, "election_set_value"):
+            election.set_value(path, b"")
+        with raises(Rc.BAD_COUNT, "election_watch_members"):
+            election.watch_members(path, print, -1)
 
 
 def exceptions(library, hosts, path, session_timeout_ms):
@@ -210,6 +236,6 @@ def by_name(library_path):
 if __name__ == "__main__":
     library_path, hosts, root, session_timeout_ms = sys.argv[1:]
     library = module.load(library_path)
-    for test in (errors, ends, exceptions, lifetimes):
+    for test in (errors, ends, observe, exceptions, lifetimes):
         test(library, hosts, f"{root}/{test.__name__}", int(session_timeout_ms))
     by_name(library_path)
