@@ -8,6 +8,7 @@ mod header;
 mod hpp;
 mod layout;
 mod library;
+mod page;
 mod programs;
 mod readme;
 mod symbols;

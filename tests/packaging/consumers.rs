@@ -60,6 +60,17 @@ pub fn compile(compiler: &str, installed: &Installed, name: &str, flags: &[Strin
     program
 }
 
+/// Builds a CMake project that is told by a variable where to look.
+pub fn compile_with_cmake(project: &Path, build: &Path, variable: &str, place: &Path, target: &str) {
+    let mut configure = Command::new("cmake");
+    configure.arg("-S").arg(project).arg("-B").arg(build);
+    configure.arg(format!("-D{variable}={}", place.display()));
+    run(configure);
+    let mut compile = Command::new("cmake");
+    compile.arg("--build").arg(build).args(["--target", target]);
+    run(compile);
+}
+
 #[test]
 fn by_pkg_config_shared() {
     let installed = Installed::new();
@@ -132,13 +143,7 @@ fn by_find_package_in_a_tree_that_was_moved() {
     std::fs::rename(installed.prefix(), &moved).expect("one folder");
     let build = installed.beside("build");
 
-    let mut configure = Command::new("cmake");
-    configure.arg("-S").arg(consumer("")).arg("-B").arg(&build);
-    configure.arg(format!("-DCMAKE_PREFIX_PATH={}", moved.display()));
-    run(configure);
-    let mut compile = Command::new("cmake");
-    compile.arg("--build").arg(&build);
-    run(compile);
+    compile_with_cmake(&consumer(""), &build, "CMAKE_PREFIX_PATH", &moved, "all");
 
     for language in ["c", "cpp"] {
         let shared = build.join(format!("shared-{language}"));

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use scratch::ScratchFolder;
 
-use crate::consumers::{becomes_master, consumer, dynamic};
+use crate::consumers::{becomes_master, compile_with_cmake, consumer, dynamic};
 use crate::tools::{self, call, make, output, run, target, version};
 
 /// Tags of lintian's that remain: the packages are not in Debian, so no bug asks for them to be.
@@ -143,13 +143,8 @@ fn in_a_root_of_its_own() {
 
     // CMake finds the root's, through /lib that leads to /usr/lib as well.
     std::os::unix::fs::symlink("usr/lib", root.join("lib")).expect("as on a system with merged folders");
-    let mut cmake = Command::new("cmake");
-    cmake.arg("-S").arg(consumer("")).arg("-B").arg(scratch.path().join("build"));
-    cmake.arg(format!("-Delection_DIR={}", root.join("lib").join(multiarch).join("cmake/election").display()));
-    run(cmake);
-    let mut compile = Command::new("cmake");
-    compile.arg("--build").arg(scratch.path().join("build")).args(["--target", "static-c"]);
-    run(compile);
+    let config = root.join("lib").join(multiarch).join("cmake/election");
+    compile_with_cmake(&consumer(""), &scratch.path().join("build"), "election_DIR", &config, "static-c");
     becomes_master(Command::new(scratch.path().join("build/static-c")), "/debian-cmake");
 
     let mut python = Command::new("python3");

@@ -5,4 +5,5 @@ mod consumers;
 mod debian;
 mod install;
 mod man;
+mod readme;
 mod tools;
