@@ -118,21 +118,27 @@ fn by_pkg_config_static() {
     }
 }
 
-/// The libraries for static linking are those that rustc names for the library, but for what the C compiler adds: the
-/// linker finds nothing missing with them, and something without.
+/// What rustc names for Rust's standard library alone, but for what the C compiler adds, is among the private libraries;
+/// those who link the shared library are not troubled with them.
 #[test]
-fn the_private_libraries_are_needed_by_somebody() {
+fn the_private_libraries_are_those_of_rustc() {
     let installed = Installed::new();
     let pc = installed.prefix().join("lib/pkgconfig");
-    let all = pkg_config(&pc, &["--static", "--libs"]);
-    let private: Vec<&String> =
-        all.iter().filter(|flag| *flag != "-lelection" && !flag.starts_with("-L")).collect();
-    assert!(
-        private.iter().any(|flag| *flag == "-lm") && private.iter().all(|flag| flag.starts_with("-l")),
-        "{all:?}"
-    );
+    let empty = installed.beside("empty.rs");
+    std::fs::write(&empty, "").expect("a scratch folder takes files");
+    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    rustc.args(["--crate-type=staticlib", "--print=native-static-libs", "--out-dir"]);
+    rustc.arg(installed.beside(".")).arg(&empty);
+    let said = String::from_utf8_lossy(&output(rustc).stderr).into_owned();
+    let (_, named) = said.split_once("native-static-libs: ").expect("rustc names them");
+    let named = named.lines().next().unwrap_or_default().split_whitespace();
+    let wanted: Vec<&str> = named.filter(|lib| !["-lc", "-lgcc_s"].contains(lib)).collect();
+    assert!(wanted.contains(&"-lm"), "{said}");
+
+    let private = pkg_config(&pc, &["--static", "--libs"]);
+    assert!(wanted.iter().all(|lib| private.iter().any(|is| is == lib)), "{wanted:?} in {private:?}");
     let shared = pkg_config(&pc, &["--libs"]);
-    assert!(private.iter().all(|flag| !shared.contains(flag)), "they are no affair of those who link it shared");
+    assert!(!wanted.iter().any(|lib| shared.iter().any(|is| is == lib)), "{shared:?}");
 }
 
 /// The tree is moved after it was installed, and found all the same.

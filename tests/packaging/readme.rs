@@ -19,6 +19,8 @@ fn its_commands_link() {
         .filter(|line| line.starts_with("cc program.c ") && line.contains("$(pkg-config"))
         .collect();
     assert_eq!(commands.len(), 2, "one for the shared library, one for the static: {commands:?}");
+    // Where the C library has everything in one file a program would be linked without, too.
+    assert!(commands[1].contains(" -static ") && commands[1].contains("--static"), "{}", commands[1]);
     std::fs::copy(consumer("program.c"), installed.beside("program.c")).expect("a scratch folder takes files");
     let lib = installed.prefix().join("lib");
     for (i, command) in commands.into_iter().enumerate() {
