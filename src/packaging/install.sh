@@ -15,6 +15,16 @@ here=src/packaging
 # shellcheck disable=SC2154 # the environment has them
 : "$prefix" "$exec_prefix" "$libdir" "$includedir" "$mandir" "$docdir" "$pythondir"
 
+for folder in "$prefix" "$exec_prefix" "$libdir" "$includedir" "$mandir" "$docdir" "$pythondir"; do
+    case $folder in
+    /*) ;;
+    *)
+        echo "install: $folder is no absolute path" >&2
+        exit 2
+        ;;
+    esac
+done
+
 release=$TARGET/release
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 soname=libelection.so.0

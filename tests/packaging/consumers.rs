@@ -207,6 +207,25 @@ fn find_package_knows_versions() {
     assert!(said.starts_with("0") && said.contains("libelection.a is missing"), "{said}");
 }
 
+/// The examples that are installed with it are built with what is installed.
+#[test]
+fn examples() {
+    let installed = Installed::new();
+    let prefix = installed.prefix();
+    let examples = prefix.join("share/doc/libelection/c_examples");
+    let mut make = tools::make(["-C".to_owned(), examples.display().to_string()]);
+    make.arg(format!("ELECTION_LIBDIR={}", prefix.join("lib").display()));
+    make.arg(format!("ELECTION_INCLUDE={}", prefix.join("include").display()));
+    run(make);
+    let zookeeper = zookeeper();
+    let mut command = Command::new(examples.join("build/election"));
+    command.args(["--hosts", &zookeeper.hosts(), "--path", "/examples", "10.0.0.1"]).env_remove("LD_LIBRARY_PATH");
+    let program = Program::spawn(command);
+    program.expect_text(LONGEST, "Become master");
+    program.write_line("").expect("it reads");
+    assert!(program.wait(LONGEST).is_some_and(|status| status.success()), "{}", program.transcript());
+}
+
 #[test]
 fn by_python() {
     let installed = Installed::new();

@@ -105,7 +105,7 @@ fn in_a_root_of_its_own() {
     std::fs::write(root.join("var/lib/dpkg/status"), "").expect("a scratch folder takes files");
     let dpkg = |arguments: &[&str]| {
         let mut dpkg = Command::new("dpkg");
-        // Depends on libc6, which this root has not; nothing in the packages is run.
+        // Depends on libc6, which this root has not; nothing in the packages is run. A slim machine leaves manuals out.
         dpkg.arg(format!("--root={}", root.display())).args([
             "--force-depends",
             "--force-not-root",

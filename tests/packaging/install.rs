@@ -212,6 +212,33 @@ fn uninstalled_after_half_an_install_all_is_as_it_was() {
     assert_eq!(tree(&prefix), before);
 }
 
+/// As with `sudo make install`: root has no cargo, and what `make` has built is installed.
+#[test]
+fn without_cargo_what_is_built_is_installed() {
+    let folder = ScratchFolder::new("packaging");
+    let prefix = folder.path().join("prefix");
+    run(make(["build"]));
+    let install = |target: &Path| {
+        let mut install = make(["install".into(), variable("PREFIX", &prefix)]);
+        install.env("CARGO", "/nonexistent/cargo").env("CARGO_TARGET_DIR", target);
+        install
+    };
+    let nothing = output(install(folder.path()));
+    let said = String::from_utf8_lossy(&nothing.stderr);
+    assert!(!nothing.status.success() && said.contains("run `make` first"), "{said}");
+    assert!(!prefix.exists(), "nothing is half installed");
+    run(install(tools::target()));
+    assert!(prefix.join("lib/libelection.so").exists());
+}
+
+#[test]
+fn a_relative_prefix_is_refused() {
+    let refused = output(make(["install", "PREFIX=target/nowhere"]));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("target/nowhere is no absolute path"), "{said}");
+    assert!(!root().join("target/nowhere").exists());
+}
+
 #[test]
 fn stripped_it_has_the_same_symbols_and_no_debugging_information() {
     let folder = ScratchFolder::new("packaging");
