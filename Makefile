@@ -6,16 +6,40 @@ HOSTS ?=
 # How many tests run at the same time. Those on a real ZooKeeper mostly wait, but bring their own servers.
 TEST_THREADS ?= 4
 
+# Where `make install` puts things: the names and defaults of the GNU Coding Standards, in capitals or not. DESTDIR is
+# put in front of all, for packages.
+PREFIX ?= /usr/local
+EXEC_PREFIX ?= $(PREFIX)
+prefix ?= $(PREFIX)
+exec_prefix ?= $(if $(filter $(PREFIX),$(EXEC_PREFIX)),$(prefix),$(EXEC_PREFIX))
+LIBDIR ?= $(exec_prefix)/lib
+libdir ?= $(LIBDIR)
+INCLUDEDIR ?= $(prefix)/include
+includedir ?= $(INCLUDEDIR)
+DATAROOTDIR ?= $(prefix)/share
+datarootdir ?= $(DATAROOTDIR)
+MANDIR ?= $(datarootdir)/man
+mandir ?= $(MANDIR)
+DOCDIR ?= $(datarootdir)/doc/libelection
+docdir ?= $(DOCDIR)
+# election.py is one file, and finds the library as programs do: PYTHONPATH, or a folder that Python looks into.
+PYTHONDIR ?= $(datarootdir)/libelection
+pythondir ?= $(PYTHONDIR)
+
+# What cargo builds.
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+
 CARGO ?= cargo
 # Cargo's note on what a later compiler will make of a dependency of the tests is nothing that a reader can act on.
 export CARGO_FUTURE_INCOMPAT_REPORT_FREQUENCY = never
 
 build: ## build target/release/libelection.so, .so.0 and .a
 	$(CARGO) build --release --locked
-	@ln -sf libelection.so target/release/libelection.so.0
+	@ln -sf libelection.so "$(TARGET)/release/libelection.so.0"
+	@src/packaging/native_libs.sh "$(TARGET)/release" >"$(TARGET)/release/libelection.libs"
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what the demo and the tests need and this machine lacks (apt-get)
 	@tests/setup.sh compiler python servers checks
@@ -44,8 +68,26 @@ test-long: setup ## a million seeds of the simulation, a handover among a thousa
 bench: setup build ## measure, beside a raw read and write on the same ZooKeeper
 	$(CARGO) bench --locked
 
+INSTALL = TARGET='$(TARGET)' DESTDIR='$(DESTDIR)' prefix='$(prefix)' exec_prefix='$(exec_prefix)' \
+	libdir='$(libdir)' includedir='$(includedir)' mandir='$(mandir)' docdir='$(docdir)' pythondir='$(pythondir)' \
+	src/packaging/install.sh
+# Root, who installs what somebody else has built, has no cargo as a rule.
+BUILT = $(if $(shell command -v $(CARGO)),build)
+
+install: $(BUILT) ## install into PREFIX (/usr/local); LIBDIR, INCLUDEDIR, MANDIR, DESTDIR, ... as GNU has them
+	@$(INSTALL) install
+
+install-strip: $(BUILT) ## install without debugging information
+	@$(INSTALL) install-strip
+
+uninstall: ## remove what `make install` put there
+	@$(INSTALL) uninstall
+
+deb: build ## build Debian packages, in target/deb
+	@TARGET='$(TARGET)' src/packaging/debian.sh
+
 clean: ## remove everything that was built
 	$(CARGO) clean
 	@$(MAKE) --no-print-directory -C c_examples clean
 
-.PHONY: build help setup examples demo test test-long bench clean
+.PHONY: build help setup examples demo test test-long bench install install-strip uninstall deb clean

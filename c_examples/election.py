@@ -9,16 +9,23 @@ library only.
 The binding is the class Election; a program that copies this file uses it like this:
 
     with Election("127.0.0.1:2181") as election:
-        election.go_to_election("/master", b"10.0.0.1", lambda event: print(event.role.name))
-        election.wait("/master", Role.MASTER)
-        while election.is_master("/master"):
-            do_a_piece_of_work()
+        with election.go_to_election("/master", b"10.0.0.1", lambda event: print(event.role.name)) as candidacy:
+            candidacy.wait(Role.MASTER)
+            while candidacy.is_master():
+                do_a_piece_of_work()
 
 In a program on asyncio it is AsyncElection: no thread, the events come in the loop.
 
     async with AsyncElection("127.0.0.1:2181") as election:
-        async for event in election.roles("/master", b"10.0.0.1"):
-            print(event.role.name)
+        with election.roles("/master", b"10.0.0.1") as roles:
+            async for event in roles:
+                print(event.role.name)
+
+Each function of election.h is a method that does what is written there. What Python adds:
+
+- A function that fails raises ElectionError, whose `rc` is a member of Rc.
+- An exception in a callback is told to sys.unraisablehook, which prints it; the next callbacks come all the same.
+- What is called back, and all that it holds, is kept until the library has made the last call, and no longer.
 """
 
 from __future__ import annotations
@@ -33,6 +40,7 @@ import os
 import select
 import signal
 import sys
+import threading
 from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_int64, c_size_t, c_void_p
 from pathlib import Path
 from typing import Any, Callable, Generic, NamedTuple, Optional, TypeVar
@@ -69,7 +77,7 @@ class Rc(Open):
     NOT_THERE, IN_CALLBACK, NOT_EPHEMERAL, RESIGNED, NO_RESOURCES = range(-1011, -1016, -1)
     INTERNAL, LAPSED, GRACE, STRANGER, NOT_MASTER = range(-1016, -1021, -1)
     STALE_TOKEN, BAD_GRADE, FORKED, NOT_MANUAL, BAD_ROLE, BAD_DISPATCH = range(-1021, -1027, -1)
-    BAD_VERIFIER = -1027
+    BAD_VERIFIER, BAD_COUNT = -1027, -1028
 
 
 class Recipe(Open):
@@ -82,6 +90,10 @@ class Lease(Open):
 
 class Dispatch(Open):
     THREAD, MANUAL = range(2)
+
+
+class Alarm(Open):
+    NONE, TOO_FEW, ENOUGH = range(3)
 
 
 class election_t(ctypes.Structure):
@@ -111,9 +123,15 @@ class election_member_t(ctypes.Structure):
                 ("token", c_int64), ("session_id", c_int64), ("since_ms", c_int64)]  # fmt: skip
 
 
+class election_members_t(ctypes.Structure):
+    _fields_ = [("size", c_size_t), ("path", c_char_p), ("rc", c_int), ("members", POINTER(POINTER(election_member_t))),
+                ("count", c_size_t), ("alarm", c_int)]  # fmt: skip
+
+
 election_role_fn = CFUNCTYPE(None, POINTER(election_event_t), c_void_p)
 election_master_fn = CFUNCTYPE(None, POINTER(election_master_t), c_void_p)
 election_member_fn = CFUNCTYPE(None, POINTER(election_member_t), c_void_p)
+election_members_fn = CFUNCTYPE(None, POINTER(election_members_t), c_void_p)
 election_free_fn = CFUNCTYPE(None, c_void_p)
 
 _handle_p, _options_p, _verifier_p = POINTER(election_t), POINTER(election_options_t), POINTER(election_verifier_t)
@@ -135,6 +153,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "election_close": (c_int, [_handle_p]),
     "go_to_election": (c_int, [_handle_p, c_char_p, c_char_p, c_size_t, election_role_fn, c_void_p, election_free_fn]),
     "election_resign": (c_int, [_handle_p, c_char_p]),
+    "election_set_value": (c_int, [_handle_p, c_char_p, c_char_p, c_size_t]),
     "election_is_master": (c_int, [_handle_p, c_char_p]),
     "election_lease": (c_int, [_handle_p, c_char_p, _int64_p, _int64_p]),
     "election_wait": (c_int, [_handle_p, c_char_p, c_int, c_int]),
@@ -144,27 +163,37 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "election_fenced_set": (c_int, [_handle_p, c_char_p, c_char_p, c_char_p, c_size_t, c_int, c_int]),
     "election_fenced_delete": (c_int, [_handle_p, c_char_p, c_char_p, c_int, c_int]),
     "election_members": (c_int, [_handle_p, c_char_p, election_member_fn, c_void_p, c_int]),
+    "election_get_master": (c_int, [_handle_p, c_char_p, election_master_fn, c_void_p, c_int]),
     "election_verifier_new": (_verifier_p, [c_int64]),
     "election_verifier_free": (None, [_verifier_p]),
     "election_verifier_admit": (c_int, [_verifier_p, c_int64]),
     "election_verifier_highest": (c_int64, [_verifier_p]),
     "watch_master": (c_int, [_handle_p, c_char_p, election_master_fn, c_void_p, election_free_fn]),
     "election_unwatch_master": (c_int, [_handle_p, c_char_p]),
+    "election_watch_members": (c_int, [_handle_p, c_char_p, c_int, election_members_fn, c_void_p, election_free_fn]),
+    "election_unwatch_members": (c_int, [_handle_p, c_char_p]),
 }
 
 
 def load(path: Optional[str] = None) -> ctypes.CDLL:
-    """Load the library: from `path`, $ELECTION_LIB, the source tree around this file, or as the system does."""
-    built = Path(__file__).resolve().parent.parent / "target" / "release" / "libelection.so"
-    path = path or os.environ.get("ELECTION_LIB") or (str(built) if built.exists() else "libelection.so.0")
-    library = ctypes.CDLL(path)  # CDLL and not PyDLL: a call that waits lets go of the interpreter
+    """Load the library: from `path`, $ELECTION_LIB, beside this file, its source tree, or as the system does."""
+    here = Path(__file__).resolve().parent
+    near = [here / "libelection.so.0", here / "libelection.so", here.parent / "target" / "release" / "libelection.so"]
+    found = next((str(file) for file in near if file.exists()), "libelection.so.0")
+    # CDLL and not PyDLL: a call that waits lets go of the interpreter.
+    library = ctypes.CDLL(path or os.environ.get("ELECTION_LIB") or found)
     for name, (restype, argtypes) in _FUNCTIONS.items():
         function = getattr(library, name)
         function.restype, function.argtypes = restype, argtypes
     return library
 
 
-# ---- Callbacks: one C function of each kind for all; ctx is the number of the Python function to call --------------------
+def version(library: Optional[ctypes.CDLL] = None) -> str:
+    """The version of the library at hand."""
+    return str((library or load()).election_version().decode())
+
+
+# ---- Callbacks: one C function of each kind for all; ctx is the number of the Python function to call ----------
 
 
 class Event(NamedTuple):
@@ -199,6 +228,15 @@ class Member(NamedTuple):
     since_ms: int
 
 
+class Members(NamedTuple):
+    """What a watcher of the members is told: election_members_t."""
+
+    path: str
+    rc: Rc
+    members: list[Member]
+    alarm: Alarm
+
+
 class Mastership(NamedTuple):
     """What election_lease tells a master: the token, to be sent along with each write, and how long it lasts."""
 
@@ -206,56 +244,65 @@ class Mastership(NamedTuple):
     left_ns: int
 
 
-_callbacks: dict[int, Callable[[Any], None]] = {}  # until free_ctx
+class _Listener(NamedTuple):
+    hear: Callable[[Any], object]
+    end: Callable[[], object] = lambda: None
+
+
+_listeners: dict[int, _Listener] = {}  # until free_ctx
 _numbers = itertools.count(1)  # not 0, which would be NULL
 
 
-@election_role_fn
 def _on_role(event: Any, ctx: int) -> None:
     e = event.contents
     value = ctypes.string_at(e.value, e.value_len)
-    _callbacks[ctx](Event(e.path.decode(), Role(e.role), Reason(e.reason), Rc(e.rc), value, e.token))
+    _listeners[ctx].hear(Event(e.path.decode(), Role(e.role), Reason(e.reason), Rc(e.rc), value, e.token))
 
 
-@election_master_fn
 def _on_master(master: Any, ctx: int) -> None:
     m = master.contents
     value = ctypes.string_at(m.value, m.value_len)
-    _callbacks[ctx](Master(m.path.decode(), Rc(m.rc), value, m.token, m.session_id, m.since_ms))
+    _listeners[ctx].hear(Master(m.path.decode(), Rc(m.rc), value, m.token, m.session_id, m.since_ms))
 
 
-@election_member_fn
+def _member(m: Any) -> Member:
+    return Member(m.name.decode(), ctypes.string_at(m.value, m.value_len), m.token, m.session_id, m.since_ms)
+
+
 def _on_member(member: Any, ctx: int) -> None:
-    m = member.contents
-    value = ctypes.string_at(m.value, m.value_len)
-    _callbacks[ctx](Member(m.name.decode(), value, m.token, m.session_id, m.since_ms))
+    _listeners[ctx].hear(_member(member.contents))
 
 
-@election_free_fn
+def _on_members(members: Any, ctx: int) -> None:
+    m = members.contents
+    each = [_member(m.members[at].contents) for at in range(m.count)]
+    _listeners[ctx].hear(Members(m.path.decode(), Rc(m.rc), each, Alarm(m.alarm)))
+
+
 def _free_ctx(ctx: int) -> None:
-    callback = _callbacks.pop(ctx)
-    if isinstance(callback, Feed):
-        callback.end()
+    _listeners.pop(ctx).end()
+
+
+# For as long as the library may call them.
+_role_fn, _master_fn = election_role_fn(_on_role), election_master_fn(_on_master)
+_member_fn, _members_fn = election_member_fn(_on_member), election_members_fn(_on_members)
+_free_fn = election_free_fn(_free_ctx)
 
 
 # ---- The binding -----------------------------------------------------------------------------------------------
 
 
 class ElectionError(Exception):
-    """A function of the library returned `rc`."""
+    """The function of the library returned `rc`."""
 
-    def __init__(self, rc: int, text: str) -> None:
-        super().__init__(text)
+    def __init__(self, function: str, rc: int, text: str) -> None:
+        super().__init__(f"{function}: {text}")
+        self.function = function
         self.rc = Rc(rc)
 
 
-class Election:
-    """One session with ZooKeeper, and the elections on it. The header has the rules for each method.
-
-    Callbacks run on a thread of the library's, or in dispatch(). One that is not closed is closed when the
-    interpreter exits. In a child of os.fork() it is inert: is_master() is False, the others raise Rc.FORKED, and
-    close() does nothing.
-    """
+class _Session:
+    """What Election and AsyncElection share: opening, and the calls that do not wait for a server."""
 
     def __init__(
         self,
@@ -285,19 +332,21 @@ class Election:
                 "tick_ms": tick_ms,
                 "dispatch": dispatch,
             }.items():
-                self._check(getattr(self._library, f"election_options_set_{name}")(options, _int(number)))
-            self._check(self._library.election_open(_text(hosts), options, ctypes.byref(self._handle)))
+                self._call(f"election_options_set_{name}", options, _int(number))
+            self._call("election_open", _text(hosts), options, ctypes.byref(self._handle))
         finally:
             self._library.election_options_free(options)
-        atexit.register(self.close)
-
-    def go_to_election(self, path: str, value: bytes = b"", on_role: Callable[[Event], None] = lambda _: None) -> None:
-        self._register(on_role, self._library.go_to_election, _text(path), value, len(value), _on_role)
+        atexit.register(self._close)
 
     def resign(self, path: str) -> None:
-        self._check(self._library.election_resign(self._handle, _text(path)))
+        self._call("election_resign", self._handle, _text(path))
+
+    def set_value(self, path: str, value: bytes) -> None:
+        """Stand with another value from now on."""
+        self._call("election_set_value", self._handle, _text(path), value, len(value))
 
     def is_master(self, path: str) -> bool:
+        """Whether this is master now, by the clock at the time of the call."""
         return bool(self._library.election_is_master(self._handle, _text(path)))
 
     def lease(self, path: str) -> Optional[Mastership]:
@@ -306,63 +355,142 @@ class Election:
         is_master = self._library.election_lease(self._handle, _text(path), token, left_ns)
         return Mastership(token.value, left_ns.value) if is_master else None
 
+    def unwatch_master(self, path: str) -> None:
+        self._call("election_unwatch_master", self._handle, _text(path))
+
+    def unwatch_members(self, path: str) -> None:
+        self._call("election_unwatch_members", self._handle, _text(path))
+
+    def strerror(self, rc: int) -> str:
+        return str(self._library.election_strerror(rc).decode())
+
+    def _stand(self, path: str, value: bytes, listener: _Listener) -> None:
+        self._listen(listener, "go_to_election", _text(path), value, len(value), _role_fn)
+
+    def _watch_master(self, path: str, listener: _Listener) -> None:
+        self._listen(listener, "watch_master", _text(path), _master_fn)
+
+    def _watch_members(self, path: str, enough: int, listener: _Listener) -> None:
+        self._listen(listener, "election_watch_members", _text(path), _int(enough), _members_fn)
+
+    def _fenced_create(self, path: str, target: str, value: bytes, timeout_ms: int) -> None:
+        where = (self._handle, _text(path), _text(target))
+        self._call("election_fenced_create", *where, value, len(value), _int(timeout_ms))
+
+    def _fenced_set(self, path: str, target: str, value: bytes, version: int, timeout_ms: int) -> None:
+        where, version = (self._handle, _text(path), _text(target)), _int(version, refused=-2)
+        self._call("election_fenced_set", *where, value, len(value), version, _int(timeout_ms))
+
+    def _fenced_delete(self, path: str, target: str, version: int, timeout_ms: int) -> None:
+        where, version = (self._handle, _text(path), _text(target)), _int(version, refused=-2)
+        self._call("election_fenced_delete", *where, version, _int(timeout_ms))
+
+    def _members(self, path: str, timeout_ms: int) -> list[Member]:
+        return self._ask("election_members", path, _member_fn, timeout_ms)
+
+    def _get_master(self, path: str, timeout_ms: int) -> Master:
+        masters: list[Master] = self._ask("election_get_master", path, _master_fn, timeout_ms)
+        return masters[0]
+
+    def _ask(self, function: str, path: str, on_answer: Any, timeout_ms: int) -> list[Any]:
+        answers: list[Any] = []
+        number = next(_numbers)
+        _listeners[number] = _Listener(answers.append)
+        try:
+            self._call(function, self._handle, _text(path), on_answer, number, _int(timeout_ms))
+        finally:
+            del _listeners[number]
+        return answers
+
+    def _fileno(self) -> int:
+        return self._call("election_fd", self._handle)
+
+    def _dispatch(self, timeout_ms: int = 0) -> int:
+        return self._call("election_dispatch", self._handle, _int(timeout_ms))
+
+    def _close(self) -> bool:
+        rc: int = self._library.election_close(self._handle)
+        if rc not in (Rc.OK, Rc.CONNECTIONLOSS, Rc.BAD_HANDLE, Rc.FORKED):
+            raise ElectionError("election_close", rc, self.strerror(rc))
+        atexit.unregister(self._close)
+        return rc in (Rc.OK, Rc.BAD_HANDLE)
+
+    def _call(self, function: str, *arguments: Any) -> int:
+        """Call a function that returns a negative number when it fails."""
+        rc: int = getattr(self._library, function)(*arguments)
+        if rc < 0:
+            raise ElectionError(function, rc, self.strerror(rc))
+        return rc
+
+    def _listen(self, listener: _Listener, function: str, *arguments: Any) -> None:
+        number = next(_numbers)
+        _listeners[number] = listener
+        try:
+            self._call(function, self._handle, *arguments, number, _free_fn)
+        except BaseException:
+            del _listeners[number]  # nothing happened: it is still ours
+            raise
+
+
+class Election(_Session):
+    """One session with ZooKeeper, and the elections on it. The header has the rules for each method.
+
+    Callbacks run on a thread of the library's, or in dispatch(). One that is not closed is closed when the
+    interpreter exits. In a child of os.fork() it is inert: is_master() is False, the others raise Rc.FORKED, and
+    close() does nothing.
+    """
+
+    def go_to_election(
+        self, path: str, value: bytes = b"", on_role: Callable[[Event], object] = lambda _: None
+    ) -> Candidacy:
+        """Stand at `path`. A `with` of what is returned resigns at its end; without one this stands until resign()."""
+        self._stand(path, value, _Listener(on_role))
+        return Candidacy(self, path)
+
     def wait(self, path: str, role: int, timeout_ms: int = 3_600_000) -> None:
         """Wait for a role; raises Rc.OPERATIONTIMEOUT when it does not come in time."""
-        self._check(self._library.election_wait(self._handle, _text(path), _int(role), _int(timeout_ms)))
+        self._call("election_wait", self._handle, _text(path), _int(role), _int(timeout_ms))
 
     def fenced_create(self, path: str, target: str, value: bytes = b"", timeout_ms: int = 10_000) -> None:
-        create = self._library.election_fenced_create
-        self._check(create(self._handle, _text(path), _text(target), value, len(value), _int(timeout_ms)))
+        self._fenced_create(path, target, value, timeout_ms)
 
     def fenced_set(
         self, path: str, target: str, value: bytes, version: int = -1, timeout_ms: int = 10_000
     ) -> None:
-        set_, version = self._library.election_fenced_set, _int(version, refused=-2)
-        self._check(set_(self._handle, _text(path), _text(target), value, len(value), version, _int(timeout_ms)))
+        self._fenced_set(path, target, value, version, timeout_ms)
 
     def fenced_delete(self, path: str, target: str, version: int = -1, timeout_ms: int = 10_000) -> None:
-        delete, version = self._library.election_fenced_delete, _int(version, refused=-2)
-        self._check(delete(self._handle, _text(path), _text(target), version, _int(timeout_ms)))
+        self._fenced_delete(path, target, version, timeout_ms)
 
     def members(self, path: str, timeout_ms: int = 10_000) -> list[Member]:
         """Who stands at `path`, the master first."""
-        members: list[Member] = []
-        number = next(_numbers)
-        _callbacks[number] = members.append
-        try:
-            ask = self._library.election_members
-            self._check(ask(self._handle, _text(path), _on_member, number, _int(timeout_ms)))
-        finally:
-            del _callbacks[number]
-        return members
+        return self._members(path, timeout_ms)
+
+    def get_master(self, path: str, timeout_ms: int = 10_000) -> Master:
+        """Who is master at `path`, asked once; `rc` is Rc.NONODE when there is none."""
+        return self._get_master(path, timeout_ms)
 
     def fileno(self) -> int:
-        """The descriptor that is readable while callbacks wait for dispatch(): for select, selectors and asyncio."""
-        fd: int = self._library.election_fd(self._handle)
-        if fd < 0:
-            self._check(fd)
-        return fd
+        """The descriptor that is readable while callbacks wait for dispatch(): for select and selectors."""
+        return self._fileno()
 
     def dispatch(self, timeout_ms: int = 0) -> int:
         """Run the callbacks that wait, here; when there are none, wait for one. Returns how many were passed on."""
-        told: int = self._library.election_dispatch(self._handle, _int(timeout_ms))
-        if told < 0:
-            self._check(told)
-        return told
+        return self._dispatch(timeout_ms)
 
-    def watch_master(self, path: str, on_master: Callable[[Master], None]) -> None:
-        self._register(on_master, self._library.watch_master, _text(path), _on_master)
+    def watch_master(self, path: str, on_master: Callable[[Master], object]) -> Watch:
+        """Watch who is master. A `with` of what is returned ends it; without one it lasts until unwatch_master()."""
+        self._watch_master(path, _Listener(on_master))
+        return Watch(lambda: self.unwatch_master(path))
 
-    def unwatch_master(self, path: str) -> None:
-        self._check(self._library.election_unwatch_master(self._handle, _text(path)))
+    def watch_members(self, path: str, on_members: Callable[[Members], object], enough: int = 0) -> Watch:
+        """Watch who is in, with an alarm when fewer than `enough` are. As watch_master, until unwatch_members()."""
+        self._watch_members(path, enough, _Listener(on_members))
+        return Watch(lambda: self.unwatch_members(path))
 
     def close(self) -> bool:
         """Close; a second time does nothing. Returns whether a server confirmed the end of the session."""
-        rc: int = self._library.election_close(self._handle)
-        if rc not in (Rc.OK, Rc.CONNECTIONLOSS, Rc.BAD_HANDLE, Rc.FORKED):
-            self._check(rc)
-        atexit.unregister(self.close)
-        return rc in (Rc.OK, Rc.BAD_HANDLE)
+        return self._close()
 
     def __enter__(self) -> Election:
         return self
@@ -370,36 +498,63 @@ class Election:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def strerror(self, rc: int) -> str:
-        return str(self._library.election_strerror(rc).decode())
 
-    def _check(self, rc: int) -> None:
-        if rc != Rc.OK:
-            raise ElectionError(rc, self.strerror(rc))
+class Watch:
+    """What a `with` ends: watching, or standing. Nothing happens when it has ended already, or the handle is closed."""
 
-    def _register(self, callback: Callable[[Any], None], function: Any, *arguments: Any) -> None:
-        number = next(_numbers)
-        _callbacks[number] = callback
-        rc = function(self._handle, *arguments, number, _free_ctx)
-        if rc != Rc.OK:
-            del _callbacks[number]  # nothing happened: it is still ours
-            self._check(rc)
+    def __init__(self, end: Callable[[], None]) -> None:
+        self._end = end
 
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        try:
+            self._end()
+        except ElectionError as error:
+            if error.rc not in (Rc.NOT_THERE, Rc.BAD_HANDLE, Rc.FORKED):
+                raise
+
+
+Self = TypeVar("Self", bound=Watch)
+
+
+class Candidacy(Watch):
+    """One who stands at a path: the methods of Election, for that path."""
+
+    def __init__(self, election: Election, path: str) -> None:
+        super().__init__(lambda: election.resign(path))
+        self.election, self.path = election, path
+
+    def resign(self) -> None:
+        self.election.resign(self.path)
+
+    def set_value(self, value: bytes) -> None:
+        self.election.set_value(self.path, value)
+
+    def is_master(self) -> bool:
+        return self.election.is_master(self.path)
+
+    def lease(self) -> Optional[Mastership]:
+        return self.election.lease(self.path)
+
+    def wait(self, role: int, timeout_ms: int = 3_600_000) -> None:
+        self.election.wait(self.path, role, timeout_ms)
+
+
+# ---- asyncio ---------------------------------------------------------------------------------------------------
 
 T = TypeVar("T")
 
 
-class Feed(Generic[T]):
-    """What one call of AsyncElection hears, until it hears no more."""
+class Feed(Watch, Generic[T]):
+    """What is heard, for `async for`, from the call that made it until there is no more. A `with` of it ends that call;
+    to be cancelled while waiting for the next loses nothing."""
 
-    def __init__(self) -> None:
-        self._heard: asyncio.Queue[Optional[T]] = asyncio.Queue()
-
-    def __call__(self, event: T) -> None:
-        self._heard.put_nowait(event)
-
-    def end(self) -> None:
-        self._heard.put_nowait(None)
+    def __init__(self, end: Callable[[], None]) -> None:
+        super().__init__(end)
+        self._heard = heard = asyncio.Queue[Optional[T]]()
+        self._listener = _Listener(heard.put_nowait, lambda: heard.put_nowait(None))
 
     def __aiter__(self) -> Feed[T]:
         return self
@@ -407,53 +562,156 @@ class Feed(Generic[T]):
     async def __anext__(self) -> T:
         event = await self._heard.get()
         if event is None:
-            self.end()  # for whoever asks again
+            self._heard.put_nowait(None)  # for whoever asks again
             raise StopAsyncIteration
         return event
 
 
-class AsyncElection(Election):
-    """An Election whose callbacks run in the asyncio loop, between `async with` and its end.
+class Roles(Feed[Event]):
+    """The roles of a candidate, and the methods of AsyncElection for its path."""
 
-    What waits for a server (members, the fenced writes, wait) belongs on another thread: asyncio.to_thread. So does
-    nothing else; close() takes as long as the server needs to confirm it, 2 s at most.
+    def __init__(self, election: AsyncElection, path: str) -> None:
+        super().__init__(lambda: election.resign(path))
+        self.election, self.path = election, path
+
+    async def wait(self, role: int) -> Event:
+        """Hear of roles until this one comes. Rc.NOT_THERE when none comes any more."""
+        async for event in self:
+            if event.role == role:
+                return event
+        raise ElectionError("wait", Rc.NOT_THERE, self.election.strerror(Rc.NOT_THERE))
+
+    def resign(self) -> None:
+        self.election.resign(self.path)
+
+    def set_value(self, value: bytes) -> None:
+        self.election.set_value(self.path, value)
+
+    def is_master(self) -> bool:
+        return self.election.is_master(self.path)
+
+    def lease(self) -> Optional[Mastership]:
+        return self.election.lease(self.path)
+
+
+class AsyncElection(_Session):
+    """An Election in the asyncio loop, between `async with` and its end: callbacks run there, and nothing blocks it.
+
+    What waits for a server does so on a thread of asyncio.to_thread. Whoever is cancelled meanwhile does not hear the
+    answer, so whether a fenced write was done is not known then; close() ends all the same.
     """
 
     def __init__(self, hosts: str, session_timeout_ms: int = 10_000, **options: Any) -> None:
         super().__init__(hosts, session_timeout_ms, dispatch=Dispatch.MANUAL, **options)
+        self._fd = -1
 
-    def roles(self, path: str, value: bytes = b"") -> Feed[Event]:
+    def roles(self, path: str, value: bytes = b"") -> Roles:
         """Stand at `path`, at once. The events end when it resigned or was closed."""
-        events: Feed[Event] = Feed()
-        self.go_to_election(path, value, events)
-        return events
+        roles = Roles(self, path)
+        self._stand(path, value, self._in_loop(roles._listener))
+        return roles
 
     def masters(self, path: str) -> Feed[Master]:
         """Watch who is master at `path`, at once. The news end with unwatch_master, or when it was closed."""
-        news: Feed[Master] = Feed()
-        self.watch_master(path, news)
-        return news
+        masters: Feed[Master] = Feed(lambda: self.unwatch_master(path))
+        self._watch_master(path, self._in_loop(masters._listener))
+        return masters
+
+    def memberships(self, path: str, enough: int = 0) -> Feed[Members]:
+        """Watch who is in at `path`, at once. The news end with unwatch_members, or when it was closed."""
+        memberships: Feed[Members] = Feed(lambda: self.unwatch_members(path))
+        self._watch_members(path, enough, self._in_loop(memberships._listener))
+        return memberships
+
+    def go_to_election(
+        self, path: str, value: bytes = b"", on_role: Callable[[Event], object] = lambda _: None
+    ) -> None:
+        """Stand at `path`, with a callback."""
+        self._stand(path, value, self._in_loop(_Listener(on_role)))
+
+    def watch_master(self, path: str, on_master: Callable[[Master], object]) -> None:
+        """Watch who is master at `path`, with a callback."""
+        self._watch_master(path, self._in_loop(_Listener(on_master)))
+
+    def watch_members(self, path: str, on_members: Callable[[Members], object], enough: int = 0) -> None:
+        """Watch who is in at `path`, with a callback."""
+        self._watch_members(path, enough, self._in_loop(_Listener(on_members)))
+
+    async def fenced_create(self, path: str, target: str, value: bytes = b"", timeout_ms: int = 10_000) -> None:
+        await asyncio.to_thread(self._fenced_create, path, target, value, timeout_ms)
+
+    async def fenced_set(
+        self, path: str, target: str, value: bytes, version: int = -1, timeout_ms: int = 10_000
+    ) -> None:
+        await asyncio.to_thread(self._fenced_set, path, target, value, version, timeout_ms)
+
+    async def fenced_delete(self, path: str, target: str, version: int = -1, timeout_ms: int = 10_000) -> None:
+        await asyncio.to_thread(self._fenced_delete, path, target, version, timeout_ms)
+
+    async def members(self, path: str, timeout_ms: int = 10_000) -> list[Member]:
+        """Who stands at `path`, the master first."""
+        return await asyncio.to_thread(self._members, path, timeout_ms)
+
+    async def get_master(self, path: str, timeout_ms: int = 10_000) -> Master:
+        """Who is master at `path`, asked once; `rc` is Rc.NONODE when there is none."""
+        return await asyncio.to_thread(self._get_master, path, timeout_ms)
+
+    async def close(self) -> bool:
+        """Close; a second time does nothing. Returns whether a server confirmed the end of the session.
+
+        The last callbacks have run in the loop when this returns, after 2 s at most. To be cancelled ends it no sooner.
+        """
+        if self._fd >= 0:
+            asyncio.get_running_loop().remove_reader(self._fd)
+            self._fd = -1
+        closing = asyncio.ensure_future(asyncio.to_thread(self._close))
+        try:
+            return await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await asyncio.wait([closing])
+            raise
 
     async def __aenter__(self) -> AsyncElection:
-        asyncio.get_running_loop().add_reader(self.fileno(), self.dispatch)
+        self._fd = self._fileno()
+        asyncio.get_running_loop().add_reader(self._fd, self._dispatch)
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        asyncio.get_running_loop().remove_reader(self.fileno())
-        self.close()
+        await self.close()
+
+    def _in_loop(self, listener: _Listener) -> _Listener:
+        """A listener that hears in the loop, also of what close() dispatches on its thread."""
+        loop, thread = asyncio.get_running_loop(), threading.get_ident()
+
+        def pass_on(function: Callable[..., object], *news: Any) -> None:
+            if threading.get_ident() == thread:
+                function(*news)
+            else:
+                loop.call_soon_threadsafe(function, *news)
+
+        return _Listener(lambda news: pass_on(listener.hear, news), lambda: pass_on(listener.end))
+
+
+# ---- The other side --------------------------------------------------------------------------------------------
 
 
 class Verifier:
     """Refuses the tokens of old masters, on the side that is written to."""
 
+    _verifier: Any = None
+
     def __init__(self, highest: int = 0, library: Optional[ctypes.CDLL] = None) -> None:
+        if c_int64(highest).value != highest:
+            raise OverflowError("tokens have 64 bits")
         self._library = library or load()
         self._verifier = self._library.election_verifier_new(highest)
+        if not self._verifier:
+            raise MemoryError
 
     def admit(self, token: int) -> bool:
         """Whether a write with this token may be taken."""
-        rc: int = self._library.election_verifier_admit(self._verifier, token)
-        return rc == Rc.OK
+        is_token = c_int64(token).value == token  # ctypes would cut it
+        return is_token and bool(self._library.election_verifier_admit(self._verifier, token) == Rc.OK)
 
     @property
     def highest(self) -> int:
@@ -461,7 +719,8 @@ class Verifier:
         return int(self._library.election_verifier_highest(self._verifier))
 
     def __del__(self) -> None:
-        self._library.election_verifier_free(self._verifier)
+        if self._verifier:
+            self._library.election_verifier_free(self._verifier)
 
 
 def _int(number: int, refused: int = -1) -> int:

@@ -12,13 +12,14 @@
  */
 #include "common.h"
 
+#include <election.hpp>
+
 #include <getopt.h>
 
 #include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
-#include <stdexcept>
 #include <string>
 #include <thread>
 
@@ -46,43 +47,18 @@ const char USAGE[] =
 
 using std::chrono::milliseconds;
 
-// What failed, with the number that the library gave for it.
-struct Failure : std::runtime_error {
-    int rc;
-    Failure(const char *what, int code) : std::runtime_error(what), rc(code) {}
-};
-
-void check(const char *what, int rc)
+void print_event(const election::event &event)
 {
-    if (rc != ELECTION_OK)
-        throw Failure(what, rc);
+    flockfile(stdout);
+    print_time(clock_ms(CLOCK_REALTIME));
+    printf(" role=%s reason=%s rc=%d token=%" PRId64 " value=", name(event.role).data(), name(event.reason).data(),
+           static_cast<int>(event.rc), event.token);
+    print_escaped(event.value.data(), event.value.size());
+    printf(" path=");
+    print_escaped(event.path.data(), event.path.size());
+    print_end();
+    funlockfile(stdout);
 }
-
-// A handle that is closed when it goes.
-class Session {
-public:
-    Session(const char *hosts, int timeout_ms, int grace_ms)
-    {
-        std::unique_ptr<election_options_t, decltype(&election_options_free)> options(election_options_new(),
-                                                                                      election_options_free);
-        check("--timeout", election_options_set_session_timeout_ms(options.get(), timeout_ms));
-        check("--grace", election_options_set_grace_ms(options.get(), grace_ms));
-        check("election_open", election_open(hosts, options.get(), &handle_));
-    }
-    ~Session()
-    {
-        int rc = election_close(handle_);
-        if (rc != ELECTION_OK)
-            complain("election_close", rc);
-    }
-    Session(const Session &) = delete;
-    Session &operator=(const Session &) = delete;
-
-    election_t *get() const { return handle_; }
-
-private:
-    election_t *handle_ = nullptr;
-};
 
 void print_worker(const char *what, int piece = 0)
 {
@@ -104,7 +80,7 @@ struct Settings {
 // destructor returns.
 class Shift {
 public:
-    Shift(const election_t *handle, const Settings &settings)
+    Shift(const election::handle &handle, const Settings &settings)
         : handle_(handle), settings_(settings), thread_(&Shift::work, this)
     {
     }
@@ -126,8 +102,8 @@ private:
         print_worker("start");
         // Asked before each piece: the answer is decided on the clock at that moment. A process that was stopped for
         // longer than its lease hears no here before any callback has told it so. Should a piece itself take longer
-        // than a lease, ask election_lease how much is left, or send the token along with what the piece writes.
-        for (int piece = 1; election_is_master(handle_, settings_.path.c_str()); piece++) {
+        // than a lease, ask lease() how much is left, or send the token along with what the piece writes.
+        for (int piece = 1; handle_.is_master(settings_.path); piece++) {
             print_worker("piece", piece);
             if (!pause(settings_.piece)) // in place of real work, which has to look at over_ now and then
                 break;
@@ -142,7 +118,7 @@ private:
         return !changed_.wait_for(lock, time, [this] { return over_; });
     }
 
-    const election_t *handle_;
+    const election::handle &handle_;
     const Settings &settings_;
     std::mutex mutex_;
     std::condition_variable changed_;
@@ -153,33 +129,30 @@ private:
 // A candidate whose shift begins and ends with its role.
 class Standby {
 public:
-    Standby(const char *hosts, int timeout_ms, int grace_ms, const Settings &settings, const std::string &ip)
-        : settings_(settings), session_(hosts, timeout_ms, grace_ms)
+    Standby(std::string_view hosts, const election::options &options, const Settings &settings, std::string_view ip)
+        : settings_(settings), handle_(hosts, options)
     {
-        check("go_to_election", go_to_election(session_.get(), settings_.path.c_str(), ip.data(), ip.size(),
-                                               on_role, this, nullptr));
+        handle_.go_to_election(settings_.path, ip, [this](const election::event &event) { on_role(event); });
     }
 
+    void close() { handle_.close(); }
+
 private:
-    // noexcept: a master that cannot start its worker's thread had better end, and leave the place to another.
-    static void on_role(const election_event_t *event, void *ctx) noexcept
+    // An exception ends the program: a master that cannot start its worker's thread had better leave the place to
+    // another.
+    void on_role(const election::event &event)
     {
-        auto *self = static_cast<Standby *>(ctx);
-        self->shift_.reset(); // first of all
-        flockfile(stdout);
-        print_time(clock_ms(CLOCK_REALTIME));
-        putchar(' ');
-        print_role(event);
-        funlockfile(stdout);
-        if (event->role == ELECTION_MASTER)
-            self->shift_ = std::make_unique<Shift>(self->session_.get(), self->settings_);
-        if (event->reason == ELECTION_REASON_FAILED)
+        shift_.reset(); // first of all
+        print_event(event);
+        if (event.role == election::role::master)
+            shift_ = std::make_unique<Shift>(handle_, settings_);
+        if (event.reason == election::reason::failed)
             bell_ring(BELL_FAILED);
     }
 
     Settings settings_;
     std::unique_ptr<Shift> shift_; // used by callbacks only
-    Session session_;              // the last member: it is closed first, with a callback that ends the shift
+    election::handle handle_;      // the last member: it is closed first, with a callback that ends the shift
 };
 
 } // namespace
@@ -193,14 +166,16 @@ int main(int argc, char *argv[])
         {nullptr, 0, nullptr, 0},
     };
     const char *hosts = "127.0.0.1:2181";
-    int timeout_ms = 5000, grace_ms = 2000;
     Settings settings;
+    election::options options;
+    options.session_timeout = milliseconds(5000);
+    options.grace = milliseconds(2000);
     for (int option; (option = getopt_long(argc, argv, "", OPTIONS, nullptr)) != -1;) {
         switch (option) {
         case 'H': hosts = optarg; break;
         case 'p': settings.path = optarg; break;
-        case 't': timeout_ms = number("--timeout", optarg); break;
-        case 'g': grace_ms = number("--grace", optarg); break;
+        case 't': options.session_timeout = milliseconds(number("--timeout", optarg)); break;
+        case 'g': options.grace = milliseconds(number("--grace", optarg)); break;
         case 'w': settings.piece = milliseconds(number("--piece", optarg)); break;
         case 'h': fputs(USAGE, stdout); return EXIT_DONE;
         default: fputs(USAGE, stderr); return EXIT_USAGE;
@@ -214,10 +189,12 @@ int main(int argc, char *argv[])
     setvbuf(stdout, nullptr, _IOLBF, 0);
     bell_hang();
     try {
-        Standby standby(hosts, timeout_ms, grace_ms, settings, argv[optind]);
+        Standby standby(hosts, options, settings, argv[optind]);
         int rung = bell_wait(-1);
+        standby.close();
         return rung == SIGINT || rung == SIGTERM ? EXIT_DONE : EXIT_TROUBLE;
-    } catch (const Failure &failure) {
-        return complain(failure.what(), failure.rc);
+    } catch (const election::error &error) {
+        fprintf(stderr, "%s\n", error.what());
+        return error.code() == std::errc::invalid_argument ? EXIT_USAGE : EXIT_TROUBLE;
     }
 }

@@ -104,6 +104,16 @@ typedef enum election_reason_t {
     ELECTION_REASON_STRANGER = 12,
 } election_reason_t;
 
+/** Whether enough are in, as election_watch_members was told. It rings once each time. */
+typedef enum election_alarm_t {
+    /** Nothing to ring for: as before, or nobody can tell. */
+    ELECTION_ALARM_NONE = 0,
+    /** Fewer than enough are in, from now on; also told with the first news, if it is so then. */
+    ELECTION_ALARM_TOO_FEW = 1,
+    /** Enough are in again. */
+    ELECTION_ALARM_ENOUGH = 2,
+} election_alarm_t;
+
 /**
  * What functions return and events carry. 0 is success, everything else is negative. Where an error is
  * ZooKeeper's own its number is ZooKeeper's (ELECTION_NODEEXISTS is ZNODEEXISTS), so that a `switch (rc)`
@@ -199,6 +209,8 @@ typedef enum election_rc_t {
     ELECTION_BAD_DISPATCH = -1026,
     /** The verifier is NULL. */
     ELECTION_BAD_VERIFIER = -1027,
+    /** The number of members is negative. */
+    ELECTION_BAD_COUNT = -1028,
 } election_rc_t;
 
 /** How the candidates of an election find out who is master. All members of one election use the same. */
@@ -300,7 +312,7 @@ typedef void (*election_free_fn)(void *ctx);
 typedef struct election_master_t {
     /** The size of this struct in bytes, as the library knows it. */
     size_t size;
-    /** The path, as watch_master was given it. */
+    /** The path, as watch_master or election_get_master was given it. */
     const char *path;
     /**
      * ELECTION_OK: there is a master. ELECTION_NONODE: there is none. ELECTION_NOT_EPHEMERAL: a znode stands
@@ -329,7 +341,10 @@ typedef struct election_master_t {
     int64_t since_ms;
 } election_master_t;
 
-/** Hears who is master. Runs on the handle's callback thread, or inside election_dispatch. */
+/**
+ * Hears who is master. Runs on the handle's callback thread, or inside election_dispatch; for election_get_master on
+ * the thread that asked.
+ */
 typedef void (*election_master_fn)(const election_master_t *master, void *ctx);
 
 /**
@@ -352,6 +367,37 @@ typedef struct election_member_t {
     /** Since when it stands: milliseconds since 1970 on the clock of the ZooKeeper leader. */
     int64_t since_ms;
 } election_member_t;
+
+/**
+ * What a watcher of the members is told, whenever one comes, goes, or changes its value. It and what it points to
+ * live until the callback returns. Later versions may add fields at the end; `size` says how much is there.
+ */
+typedef struct election_members_t {
+    /** The size of this struct in bytes, as the library knows it. */
+    size_t size;
+    /** The path, as election_watch_members was given it. */
+    const char *path;
+    /**
+     * ELECTION_OK: these are in. Else why nobody can tell, and then none is listed; ELECTION_CLOSING, or
+     * ELECTION_INTERNAL, is the last one.
+     */
+    int rc;
+    /**
+     * Who is in: the master first, then the others in the order in which they will be master. Never NULL; a NULL that
+     * `count` does not count follows the last.
+     */
+    const election_member_t *const *members;
+    /** How many are in. */
+    size_t count;
+    /**
+     * Whether this news crosses the line between enough and too few. Unknown is not few: when nobody can tell there is
+     * no alarm, and afterwards there is one only if the line was crossed meanwhile.
+     */
+    election_alarm_t alarm;
+} election_members_t;
+
+/** Hears who is in. Runs on the handle's callback thread, or inside election_dispatch. */
+typedef void (*election_members_fn)(const election_members_t *members, void *ctx);
 
 /** Is shown a member. Runs on the thread that asked. */
 typedef void (*election_member_fn)(const election_member_t *member, void *ctx);
@@ -499,6 +545,25 @@ int go_to_election(election_t *handle,
                    election_free_fn free_ctx);
 
 /**
+ * Change the value with which this handle stands at `path`: `value_len` bytes that are copied. The znode that stands
+ * gets it, and so does each that is made later, after an expired session, say; should the value be set again before
+ * ZooKeeper has it, the last one counts. Observers and watchers of the members are told of it, and slaves too with
+ * ELECTION_RECIPE_NODE. The candidate itself is not: its next ELECTION_MASTER carries it. The mastership and its token
+ * stay as they are.
+ *
+ * What cannot be done now (a broken connection; ZooKeeper refuses) is done later, by itself. As with election_resign
+ * and ELECTION_RECIPE_NODE, a znode that another contender has created at `path` after somebody deleted ours may be
+ * taken for ours until we have heard of it: its value is then changed if its data version is the same.
+ *
+ * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened: ELECTION_BAD_HANDLE,
+ * ELECTION_BAD_PATH, ELECTION_BAD_VALUE, ELECTION_NOT_THERE.
+ */
+int election_set_value(election_t *handle,
+                       const char *path,
+                       const void *value,
+                       size_t value_len);
+
+/**
  * Resign: stop standing at `path`. From here on election_is_master says no; the candidate hears that it
  * resigned, as its last event, and its znode is deleted, so that the next master comes at once. With servers
  * out of reach that happens when they are back, or when the session expires. go_to_election may be called for
@@ -569,6 +634,53 @@ int watch_master(election_t *handle,
  */
 int election_unwatch_master(election_t *handle,
                             const char *path);
+
+/**
+ * Watch who is in at `path`, in order and with values, without standing: with ELECTION_RECIPE_NODE that is the master
+ * alone, in a queue everybody who stands. `on_members` hears at once who is in, and then of each change: one comes,
+ * goes, or changes its value; what comes together may be told together. When fewer than `enough` are in, and when
+ * enough are in again, that news carries an alarm; 0 for no alarm. A znode that belongs to no session (`session_id`
+ * 0) is listed, and does not count as one that is in. `ctx` is handed to `on_members`; `free_ctx` may be NULL.
+ *
+ * Costs ZooKeeper a watch for each member, and one more; each change costs a read, each that comes or goes a list
+ * besides. The watches of one handle do not survive a reconnect when their paths are more than 128 KiB in all: some
+ * 1,500 members. Programs that need only the master watch_master.
+ *
+ * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
+ * yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_COUNT when `enough` is negative, ELECTION_BAD_CALLBACK
+ * when `on_members` is NULL, ELECTION_ALREADY when this handle watches the members at `path`.
+ */
+int election_watch_members(election_t *handle,
+                           const char *path,
+                           int enough,
+                           election_members_fn on_members,
+                           void *ctx,
+                           election_free_fn free_ctx);
+
+/**
+ * Stop watching the members at `path`. A callback that is running or waiting to run may still come; free_ctx runs
+ * after it.
+ *
+ * Returns ELECTION_OK, at once. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+ * ELECTION_NOT_THERE.
+ */
+int election_unwatch_members(election_t *handle,
+                             const char *path);
+
+/**
+ * Ask who is master at `path` at this moment, once: ELECTION_OK comes after one call of `on_master`, on the calling
+ * thread, with what watch_master would tell, `rc` ELECTION_NONODE when there is none. Waits for the answer, up to
+ * `timeout_ms` (1 to 3,600,000); in a callback, too. To ask often, watch_master instead.
+ *
+ * Returns ELECTION_OK. Else `on_master` was not called: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+ * ELECTION_BAD_CALLBACK, ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS when there is no connection, or none yet, or
+ * it broke, ELECTION_OPERATIONTIMEOUT; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
+ */
+int election_get_master(election_t *handle,
+                        const char *path,
+                        election_master_fn on_master,
+                        void *ctx,
+                        int timeout_ms);
 
 /**
  * Ask who stands at `path` at this moment. `on_member` is called for each, the master first, on the calling

@@ -2,9 +2,11 @@
 
 mod callbacks;
 mod error;
+mod observe;
 mod options;
 mod verifier;
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +14,7 @@ use std::sync::{mpsc, Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::core::{Event, Master, PartyId, Role, Value};
+use crate::core::{Event, PartyId, Role, Value};
 use crate::driver::fork::Process;
 use crate::driver::{
     self, guid, hosts, Bell, Command, LeaseEnd, OnItsWay, Outlet, Seat, Session, Settings, Waited, Write, Written,
@@ -20,7 +22,7 @@ use crate::driver::{
 
 pub(crate) use crate::driver::rehearsal;
 pub use crate::driver::thread::quietly;
-pub use crate::driver::{Mastership, Member};
+pub use crate::driver::Mastership;
 use callbacks::{Callbacks, Listener};
 pub use error::{explain, Error};
 pub use options::{Dispatch, Options};
@@ -50,7 +52,8 @@ pub struct Election {
 /// What verbs change: one at a time, so that the driver hears of them in the order in which they took effect.
 #[derive(Default)]
 struct Changes {
-    watches: std::collections::BTreeMap<Arc<str>, PartyId>,
+    watches: BTreeMap<Arc<str>, PartyId>,
+    watches_of_members: BTreeMap<Arc<str>, PartyId>,
     closed: bool,
 }
 
@@ -129,15 +132,6 @@ impl Election {
         self.stand(path, value, || Box::new(on_role))
     }
 
-    /// Watches who is master at `path`, without standing. `on_master` hears at once, and then of each change,
-    /// on the handle's callback thread. Returns at once.
-    ///
-    /// # Errors
-    /// [`Error::BadPath`], [`Error::Already`] when this handle watches there. Nothing has happened then.
-    pub fn watch_master(&self, path: &str, on_master: impl FnMut(&Master) + Send + 'static) -> Result<(), Error> {
-        self.observe(path, || Box::new(on_master))
-    }
-
     /// As `go_to_election`; the listener is made when nothing can fail any more.
     pub(crate) fn stand(
         &self,
@@ -162,22 +156,18 @@ impl Election {
         Ok(())
     }
 
-    /// As `watch_master`; the listener is made when nothing can fail any more.
-    pub(crate) fn observe(
-        &self,
-        path: &str,
-        on_master: impl FnOnce() -> Box<dyn FnMut(&Master) + Send>,
-    ) -> Result<(), Error> {
+    /// Stands with another value from now on: the znode that stands gets it, and so does each that is made later, after
+    /// an expired session, say. The others hear of it; this candidate does not, unless it becomes master anew. Returns
+    /// at once; until it could be done, the last value that was set is the one that counts.
+    ///
+    /// # Errors
+    /// [`Error::BadPath`], [`Error::BadValue`], [`Error::NotThere`].
+    pub fn set_value(&self, path: &str, value: &[u8]) -> Result<(), Error> {
         let path = self.check_path(path)?;
-        let mut changes = self.changes()?;
-        self.check_session()?;
-        if changes.watches.contains_key(&path) {
-            return Err(Error::Already);
-        }
-        let id = self.new_party();
-        self.callbacks.add(id, || Listener::Master(on_master()));
-        changes.watches.insert(path.clone(), id);
-        self.command(Command::Observe { id, path });
+        let value = check_value(value)?;
+        let _changes = self.changes()?;
+        let Some((id, _)) = self.seats.pin().get(&path).cloned() else { return Err(Error::NotThere) };
+        self.command(Command::SetValue { id, path, value });
         Ok(())
     }
 
@@ -191,18 +181,6 @@ impl Election {
         let _changes = self.changes()?;
         let Some((id, _)) = self.seats.pin().remove(&path).cloned() else { return Err(Error::NotThere) };
         self.command(Command::Resign { id, path });
-        Ok(())
-    }
-
-    /// Stops watching at `path`.
-    ///
-    /// # Errors
-    /// [`Error::BadPath`], [`Error::NotThere`].
-    pub fn unwatch_master(&self, path: &str) -> Result<(), Error> {
-        let path = self.check_path(path)?;
-        let mut changes = self.changes()?;
-        let id = changes.watches.remove(&path).ok_or(Error::NotThere)?;
-        self.command(Command::Unobserve { id, path });
         Ok(())
     }
 
@@ -260,24 +238,6 @@ impl Election {
     ) -> Result<(), Error> {
         let path = self.check_path(path)?;
         self.fenced(election, Write::Delete { path, version }, timeout)
-    }
-
-    /// Who stands at `path` at this moment, the master first, each with its value: asked of the server once.
-    ///
-    /// # Errors
-    /// [`Error::BadPath`]; [`Error::ConnectionLoss`] when there is no connection or it broke;
-    /// [`Error::Timeout`]; [`Error::ZooKeeper`] when the server refused.
-    pub fn members(&self, path: &str, timeout: Duration) -> Result<Vec<Member>, Error> {
-        let path = self.check_path(path)?;
-        let (members, answer) = mpsc::sync_channel(1);
-        let changes = self.changes()?;
-        self.command(Command::Members { path, members });
-        drop(changes);
-        match answer.recv_timeout(timeout) {
-            Ok(members) => members.map_err(Error::ZooKeeper),
-            Err(mpsc::RecvTimeoutError::Timeout) => Err(Error::Timeout),
-            Err(mpsc::RecvTimeoutError::Disconnected) => Err(Error::ConnectionLoss),
-        }
     }
 
     /// Waits until the candidate at `path` has this role, as its listener would be told, whether or not it has been.

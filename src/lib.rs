@@ -18,8 +18,8 @@ mod driver;
 pub mod ffi;
 pub mod handle;
 
-pub use crate::core::{Dialect, Event, Grade, Master, Reason, Recipe, Role};
-pub use crate::handle::{Dispatch, Election, Error, Mastership, Member, Options, Verifier};
+pub use crate::core::{Alarm, Dialect, Event, Grade, Master, Member, Members, Reason, Recipe, Role};
+pub use crate::handle::{Dispatch, Election, Error, Mastership, Options, Verifier};
 
 /// For the project's own tests.
 #[doc(hidden)]

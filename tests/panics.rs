@@ -58,6 +58,8 @@ unsafe extern "C" fn on_master(master: *const election_master_t, ctx: *mut c_voi
 
 unsafe extern "C" fn on_member(_: *const election_member_t, _: *mut c_void) {}
 
+unsafe extern "C" fn on_members(_: *const election_members_t, _: *mut c_void) {}
+
 unsafe extern "C" fn on_free(ctx: *mut c_void) {
     unsafe { &*ctx.cast::<Heard>() }.freed.fetch_add(1, Ordering::SeqCst);
 }
@@ -116,6 +118,10 @@ fn calls(handle: *mut election_t, heard: &'static Heard) -> BTreeMap<&'static st
     change!(election_members(handle, path, Some(on_member), null_mut(), 1));
     change!(watch_master(handle, other, Some(on_master), heard.ctx(), Some(on_free)));
     change!(election_unwatch_master(handle, WATCHED.as_ptr()));
+    change!(election_watch_members(handle, other, 1, Some(on_members), heard.ctx(), Some(on_free)));
+    change!(election_unwatch_members(handle, path));
+    change!(election_set_value(handle, path, value, 1));
+    change!(election_get_master(handle, path, Some(on_master), heard.ctx(), 1));
     change!(election_close(handle));
     question!(election_is_master(handle, path));
     question!(election_lease(handle, path, null_mut(), null_mut()));

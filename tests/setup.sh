@@ -57,8 +57,15 @@ for group in "$@"; do
         need valgrind "checks the memory of the programs in C" command_there valgrind
         need clang "the other compiler, with sanitizers and a fuzzer" clang_there
         need "libclang-rt-$(clang_version)-dev" "what clang's sanitizers and fuzzer link" fuzzer_there
+        need mypy "checks the types of election.py" command_there mypy
         need binutils "reads the symbols of the library (readelf, nm)" command_there readelf
         need iproute2 "cuts and joins links (ip)" command_there ip
+        need cmake "builds a program that finds the installed library by find_package" command_there cmake
+        need pkgconf "tells how to link with the installed library (pkg-config)" command_there pkg-config
+        need man-db "shows the man pages" command_there man
+        need mandoc "checks the man pages" command_there mandoc
+        need dpkg-dev "builds the Debian packages" command_there dpkg-shlibdeps
+        need lintian "checks the Debian packages" command_there lintian
         need git "tells whether a generated file differs from the committed one" command_there git
         ;;
     *)

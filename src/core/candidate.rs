@@ -65,6 +65,23 @@ impl Candidate {
         self.successor = Some(entry);
     }
 
+    /// The caller of `id` has another value: for the znode that stands, and for those made later.
+    pub fn set_value(
+        &mut self,
+        now: Time,
+        id: PartyId,
+        value: Value,
+        lease_end: Option<Time>,
+        outbox: &mut Outbox,
+    ) {
+        if self.teller.id() == id {
+            self.teller.set_value(value.clone());
+            self.handle(now, Input::SetValue(value), lease_end, outbox);
+        } else if let Some(successor) = self.successor.as_mut().filter(|successor| successor.id == id) {
+            successor.value = value;
+        }
+    }
+
     /// The caller of `id` resigns.
     pub fn resign(&mut self, now: Time, id: PartyId, outbox: &mut Outbox) {
         if self.teller.id() == id {

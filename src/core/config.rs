@@ -89,6 +89,10 @@ pub enum Rule {
     LowestLeads,
     /// Queue: sequence numbers are compared as serial numbers, over the wrap.
     SerialOrder,
+    /// Queue: where the numbers do not tell who came first, age does.
+    OldestLeads,
+    /// Queue: a name without a GUID may be another's by now; the czxid tells.
+    SameZnode,
     /// Queue: who is told that the one before is gone lists again.
     ListAgain,
     /// Queue: the one before us who is gone when we come to watch is no reason to wait.
@@ -96,7 +100,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    pub const ALL: [Rule; 20] = [
+    pub const ALL: [Rule; 22] = [
         Rule::CountFromSending,
         Rule::SecondNewest,
         Rule::Distance,
@@ -115,6 +119,8 @@ impl Rule {
         Rule::LookForGuid,
         Rule::LowestLeads,
         Rule::SerialOrder,
+        Rule::OldestLeads,
+        Rule::SameZnode,
         Rule::ListAgain,
         Rule::PredecessorGone,
     ];

@@ -67,6 +67,11 @@ impl Teller {
         self.id
     }
 
+    /// What the next MASTER is told with. One who is master is not told anew.
+    pub fn set_value(&mut self, value: Value) {
+        self.value = value;
+    }
+
     /// What the caller heard last.
     pub fn told(&self) -> Option<&Event> {
         self.told.as_ref()
@@ -116,7 +121,7 @@ impl Teller {
         self.led = true;
         if since.plus_ms(self.grace_ms) > outbox.now {
             self.tell(unknown(Reason::Grace, rc::GRACE), outbox);
-        } else {
+        } else if self.told.as_ref().is_none_or(|told| told.role != Role::Master || told.token != token) {
             let (role, reason, rc) = (Role::Master, Reason::Elected, rc::OK);
             self.tell(Event { role, reason, rc, value: self.value.clone(), token }, outbox);
         }

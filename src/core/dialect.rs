@@ -62,6 +62,28 @@ impl Dialect {
         contenders.into_iter().map(|(_, name)| name).collect()
     }
 
+    /// Those of whom the oldest leads: one, unless the numbers do not tell.
+    pub fn leading(self, names: &[Arc<str>]) -> Vec<&Arc<str>> {
+        let in_order = self.in_order(names);
+        let Some(first) = in_order.first().copied() else { return Vec::new() };
+        in_order.into_iter().filter(|name| self.are_tied(name, first)).collect()
+    }
+
+    /// Puts contenders that are in order already into the order of their age where the numbers do not tell. `name`
+    /// and `czxid` are a contender's.
+    pub fn settle_ties<T>(self, in_order: &mut [T], name: impl Fn(&T) -> &str, czxid: impl Fn(&T) -> i64) {
+        for tied in in_order.chunk_by_mut(|a, b| self.are_tied(name(a), name(b))) {
+            tied.sort_by_key(&czxid);
+        }
+    }
+
+    fn are_tied(self, a: &str, b: &str) -> bool {
+        match (self.read(a), self.read(b)) {
+            (Name::Contender(a), Name::Contender(b)) => a == b || is_used_up(a) && is_used_up(b),
+            _ => false,
+        }
+    }
+
     /// The part of a name that stands right before the number of a contender that this dialect counts.
     fn marks(self) -> &'static [&'static str] {
         match self {
@@ -101,8 +123,16 @@ fn split_number(name: &str) -> Option<(&str, i32)> {
 
 /// Whether the contender with number `a` stands before the one with number `b`: the counter wraps, so numbers
 /// are compared as serial numbers (as in RFC 1982).
-pub fn is_before(a: i32, b: i32) -> bool {
+fn is_before(a: i32, b: i32) -> bool {
     a.wrapping_sub(b) < 0
+}
+
+/// Whether a contender with this number came when the counter was at its end. Servers since 3.6 (`DataTree.createNode`)
+/// leave the counter at 2,147,483,647 then, so that this number is everybody's; but who is created while another
+/// create is under way (`PrepRequestProcessor`, `outstandingChanges`) gets a number that has wrapped. Neither tells who
+/// came first: only age does, the czxid.
+pub fn is_used_up(number: i32) -> bool {
+    number == i32::MAX || number < 0
 }
 
 #[cfg(test)]
@@ -146,6 +176,25 @@ mod tests {
                 .to_vec();
         let listed: Vec<_> = Dialect::Seed.in_order(&names).into_iter().map(|name| &**name).collect();
         assert_eq!(listed, ["w-2147483600", "w-2147483647", "w--2147483648", "w--2147483647"]);
+    }
+
+    #[test]
+    fn the_oldest_leads_where_numbers_do_not_tell() {
+        let listed = |names: &[&str]| names.iter().map(|name| Arc::from(*name)).collect::<Vec<Arc<str>>>();
+        let leading = |names: &[&str]| Dialect::Kazoo.leading(&listed(names)).len();
+        assert_eq!(leading(&[]), 0);
+        assert_eq!(leading(&["a__lock__2147483646", "b__lock__2147483647", "c__lock__2147483647"]), 1);
+        assert_eq!(leading(&["b__lock__2147483647", "config", "c__lock__2147483647"]), 2);
+        assert_eq!(leading(&["b__lock__2147483647", "c__lock__-2147483648"]), 2);
+        assert_eq!(leading(&["b__lock__0000000007", "c__lock__0000000007", "d__lock__0000000008"]), 2);
+        let mut members = vec![
+            ("a__lock__2147483646", 50),
+            ("b__lock__2147483647", 90),
+            ("c__lock__2147483647", 70),
+            ("d__lock__-2147483648", 80),
+        ];
+        Dialect::Kazoo.settle_ties(&mut members, |member| member.0, |member| member.1);
+        assert_eq!(members.iter().map(|member| member.1).collect::<Vec<_>>(), [50, 70, 80, 90]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::candidate::{Candidate, Entry};
 use super::config::{Config, Grade, Rule};
 use super::lease::Lease;
+use super::members::MembersWatcher;
 use super::observer::Observer;
 use super::outbox::{Outbox, Party, Sent};
 use super::recipe::Input;
@@ -61,6 +62,7 @@ pub struct Elections {
     proofs: BTreeMap<RequestId, Vec<Arc<str>>>,
     candidates: BTreeMap<Arc<str>, Candidate>,
     observers: BTreeMap<Arc<str>, Observer>,
+    members: BTreeMap<Arc<str>, MembersWatcher>,
     /// Each party's next moment, and the same by moment.
     deadlines: BTreeMap<Party, Time>,
     timetable: BTreeSet<(Time, Party)>,
@@ -86,6 +88,7 @@ impl Elections {
             proofs: BTreeMap::new(),
             candidates: BTreeMap::new(),
             observers: BTreeMap::new(),
+            members: BTreeMap::new(),
             deadlines: BTreeMap::new(),
             timetable: BTreeSet::new(),
             outbox: Outbox::new(),
@@ -110,6 +113,16 @@ impl Elections {
                 self.candidates.insert(path.clone(), Candidate::new(path.clone(), entry, self.config));
                 self.catch_up(now, &Party::Candidate(path));
             }
+        }
+    }
+
+    /// Stand with another value from now on. The znode that stands gets it, however long it takes until that can be
+    /// done, and so does each that is made later.
+    pub fn set_value(&mut self, now: Time, id: PartyId, path: &Arc<str>, value: Value) {
+        self.begin(now);
+        if let Some(candidate) = self.candidates.get_mut(path) {
+            candidate.set_value(now, id, value, self.lease.end(), &mut self.outbox);
+            self.settle(now, &Party::Candidate(path.clone()));
         }
     }
 
@@ -141,6 +154,26 @@ impl Elections {
         }
     }
 
+    /// Report who is in at `path`, and every change, with an alarm when fewer than `enough` are (0 for none). One such
+    /// watcher for each path.
+    pub fn watch_members(&mut self, now: Time, id: PartyId, path: Arc<str>, enough: usize) {
+        self.begin(now);
+        let watcher = MembersWatcher::new(id, path.clone(), enough, self.config.recipe);
+        self.members.insert(path.clone(), watcher);
+        self.catch_up(now, &Party::Members(path));
+    }
+
+    /// Report who is in no longer.
+    pub fn unwatch_members(&mut self, now: Time, id: PartyId, path: &Arc<str>) {
+        self.begin(now);
+        if self.members.get(path).is_some_and(|watcher| watcher.id() == id) {
+            if let Some(mut watcher) = self.members.remove(path) {
+                watcher.stop(&mut self.outbox);
+            }
+            self.settle(now, &Party::Members(path.clone()));
+        }
+    }
+
     /// The handle is closed, and the session with it: the last news to everybody. Nothing is deleted here, the
     /// end of the session does that.
     pub fn close(&mut self) {
@@ -149,6 +182,9 @@ impl Elections {
         }
         for (_, mut observer) in std::mem::take(&mut self.observers) {
             observer.close(&mut self.outbox);
+        }
+        for (_, mut watcher) in std::mem::take(&mut self.members) {
+            watcher.close(&mut self.outbox);
         }
         self.deadlines.clear();
         self.timetable.clear();
@@ -372,13 +408,15 @@ impl Elections {
         match party {
             Party::Candidate(path) => self.candidates.contains_key(path),
             Party::Observer(path) => self.observers.contains_key(path),
+            Party::Members(path) => self.members.contains_key(path),
             Party::Lease => true,
         }
     }
 
     fn parties(&self) -> Vec<Party> {
         let candidates = self.candidates.keys().cloned().map(Party::Candidate);
-        candidates.chain(self.observers.keys().cloned().map(Party::Observer)).collect()
+        let observers = self.observers.keys().cloned().map(Party::Observer);
+        candidates.chain(observers).chain(self.members.keys().cloned().map(Party::Members)).collect()
     }
 
     fn handle_all(&mut self, now: Time, input: &Input) {
@@ -408,6 +446,11 @@ impl Elections {
                     observer.handle(now, input, &mut self.outbox);
                 }
             }
+            Party::Members(path) => {
+                if let Some(watcher) = self.members.get_mut(path) {
+                    watcher.handle(now, input, &mut self.outbox);
+                }
+            }
             Party::Lease => {}
         }
         self.settle(now, party);
@@ -430,6 +473,7 @@ impl Elections {
         let deadline = match party {
             Party::Candidate(path) => self.candidates.get(path).and_then(Candidate::deadline),
             Party::Observer(path) => self.observers.get(path).and_then(Observer::deadline),
+            Party::Members(path) => self.members.get(path).and_then(MembersWatcher::deadline),
             Party::Lease => None,
         };
         let former = match deadline {

@@ -18,6 +18,7 @@ mod desk;
 mod dialect;
 mod elections;
 mod lease;
+mod members;
 mod node;
 mod observer;
 mod outbox;
@@ -26,9 +27,9 @@ mod recipe;
 mod vocabulary;
 
 pub use config::{Config, Grade, Recipe, Rule};
-pub use dialect::{is_before, Dialect, Name};
+pub use dialect::{Dialect, Name};
 pub use elections::Elections;
 pub use vocabulary::{
-    rc, Action, Event, Master, News, Op, PartyId, Reason, Reply, RequestId, Role, SessionId, Stat, Time, Value,
-    Znode,
+    rc, Action, Alarm, Event, Master, Member, Members, News, Op, PartyId, Reason, Reply, RequestId, Role,
+    SessionId, Stat, Time, Value, Znode,
 };

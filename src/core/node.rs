@@ -29,6 +29,8 @@ enum State {
     Creating(RequestId),
     MakingParents(RequestId),
     Reading(RequestId),
+    /// Our znode is given the value that the caller has set.
+    Setting(RequestId, Value),
     /// The znode was read and is watched.
     Watching {
         version: i32,
@@ -55,6 +57,8 @@ pub struct Node {
     may_own: bool,
     /// Our mastership is over though our znode may stand: delete it before standing again.
     disowned: bool,
+    /// The caller has set another value than our znode may have.
+    value_due: bool,
     leaving: bool,
     backoff: Backoff,
     config: Config,
@@ -74,6 +78,7 @@ impl Node {
             armed: None,
             may_own: false,
             disowned: false,
+            value_due: false,
             leaving: false,
             backoff: Backoff::default(),
             config,
@@ -146,6 +151,15 @@ impl Recipe for Node {
                 self.vanished(now, desk);
             }
             (_, Input::Missing) => self.step_down(desk), // an answer is under way that tells more
+            (state, Input::SetValue(value)) => {
+                self.value = value;
+                self.value_due = true;
+                if let State::Watching { version, .. } = state {
+                    if self.may_own {
+                        self.set_value(version, desk);
+                    }
+                } // else the next read of our znode, or the next create, sees to it
+            }
             (state, Input::Leave) => {
                 self.stand(Standing::Unknown { reason: Reason::Resigned, rc: rc::RESIGNED }, desk);
                 self.leaving = true;
@@ -208,6 +222,25 @@ impl Recipe for Node {
                     } else {
                         self.state = State::Offline;
                     }
+                }
+                Reply::Refused(rc) => self.refused(now, rc, desk),
+                _ => self.failed(now, desk),
+            },
+            (State::Setting(asked, value), Input::Reply(request, reply)) if asked == request => match reply {
+                // The change has spent the watch; and somebody else may have changed the znode, too.
+                Reply::Done | Reply::Refused(rc::BAD_VERSION) => {
+                    if reply == Reply::Done {
+                        self.value_due = value != self.value;
+                        self.backoff.succeeded();
+                    }
+                    match self.session {
+                        Some(_) => self.read(desk),
+                        None => self.state = State::Offline,
+                    }
+                }
+                Reply::Refused(rc::NO_NODE) => {
+                    self.disarm(desk);
+                    self.vanished(now, desk);
                 }
                 Reply::Refused(rc) => self.refused(now, rc, desk),
                 _ => self.failed(now, desk),
@@ -294,15 +327,22 @@ impl Node {
     }
 
     fn create(&mut self, desk: &mut Desk) {
+        self.value_due = false;
         let op = Op::Create { path: self.path.clone(), value: self.value.clone() };
         self.state = State::Creating(desk.submit(op));
     }
 
     fn read(&mut self, desk: &mut Desk) {
         // A master knows that its znode was there; whoever is not sure asks a server that has caught up.
-        let sync = self.may_own && !self.is_master() && self.config.keeps(Rule::SyncWhenInDoubt);
+        let in_doubt = !self.is_master() || self.value_due;
+        let sync = self.may_own && in_doubt && self.config.keeps(Rule::SyncWhenInDoubt);
         let op = Op::Read { path: self.path.clone(), sync };
         self.state = State::Reading(desk.submit(op));
+    }
+
+    fn set_value(&mut self, version: i32, desk: &mut Desk) {
+        let op = Op::SetValue { path: self.path.clone(), value: self.value.clone(), version };
+        self.state = State::Setting(desk.submit(op), self.value.clone());
     }
 
     fn delete(&mut self, version: i32, desk: &mut Desk) {
@@ -315,6 +355,7 @@ impl Node {
         let Znode { value, stat } = znode;
         let token = stat.czxid;
         let owner = SessionId(stat.ephemeral_owner);
+        self.value_due &= value != self.value;
         let known = self.may_own || self.config.keeps(Rule::UnknownMayBeOurs);
         self.may_own = owner == session && known || self.earlier_sessions.contains(&owner);
         match (self.may_own, self.leaving) {
@@ -332,6 +373,9 @@ impl Node {
             (false, false) => {
                 self.stand(Standing::Unknown { reason: Reason::Blocked, rc: rc::NOT_EPHEMERAL }, desk);
             }
+        }
+        if self.value_due && self.may_own {
+            return self.set_value(stat.version, desk);
         }
         self.backoff.succeeded();
         self.state = State::Watching { version: stat.version, refresh_at: now.plus_ms(REFRESH_MS) };

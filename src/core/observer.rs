@@ -2,6 +2,7 @@
 //! every change. It watches one znode, in a queue as well: that of the master. A read leaves a watch only where
 //! there is something to read; where nothing is, the watch is left by `exists`, and on an empty queue by the list.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::backoff::Backoff;
@@ -17,6 +18,11 @@ enum State {
     Listing {
         asked: RequestId,
         watch: bool,
+    },
+    /// Asks for the age of those of whom the oldest leads: who is still to tell it, and the oldest of those who have.
+    Ranking {
+        asked: BTreeMap<RequestId, Arc<str>>,
+        oldest: Option<(i64, Arc<str>)>,
     },
     Reading(RequestId),
     /// Nothing was there to read: is there still nothing?
@@ -34,6 +40,8 @@ pub struct Observer {
     recipe: Recipe,
     /// The master's znode, as far as we know: the path itself, or the first in the queue.
     master: Arc<str>,
+    /// Its czxid, where we had to ask for that to know it.
+    oldest: Option<i64>,
     state: State,
     connected: bool,
     /// The request whose watch is armed.
@@ -49,6 +57,7 @@ impl Observer {
             master: path.clone(),
             path,
             recipe,
+            oldest: None,
             state: State::Offline,
             connected: false,
             armed: None,
@@ -91,30 +100,60 @@ impl Observer {
                 self.tell(nobody(rc), outbox);
             }
             (State::Listing { asked, watch }, Input::Reply(request, reply)) if asked == request => match reply {
-                Reply::Listed(names) => match (self.first(&names), watch) {
-                    (Some(first), watch) => {
+                Reply::Listed(names) => match (self.leading(&names), watch) {
+                    (leading, watch) if !leading.is_empty() => {
                         if watch {
                             outbox.unwatch(request);
                         }
-                        self.master = first;
                         match self.connected {
-                            true => self.read(outbox),
+                            true => self.choose(leading, outbox),
                             false => self.state = State::Offline,
                         }
                     }
-                    (None, true) => {
+                    (_, true) => {
                         self.arm(request, now, outbox);
                         if self.connected {
                             self.tell(nobody(rc::NO_NODE), outbox);
                         }
                     }
-                    (None, false) if self.connected => self.list(true, outbox),
-                    (None, false) => self.state = State::Offline,
+                    (_, false) if self.connected => self.list(true, outbox),
+                    (_, false) => self.state = State::Offline,
                 },
                 Reply::Refused(rc::NO_NODE) if self.connected => self.check(outbox),
                 reply => self.failed(now, reply, outbox),
             },
+            (State::Ranking { mut asked, mut oldest }, Input::Reply(request, reply))
+                if asked.contains_key(&request) =>
+            {
+                let path = asked.remove(&request);
+                match reply {
+                    Reply::Stat(stat) => {
+                        let this = path.map(|path| (stat.czxid, path));
+                        oldest = oldest.into_iter().chain(this).min();
+                    }
+                    Reply::Refused(rc::NO_NODE) => {}
+                    reply => return self.failed(now, reply, outbox),
+                }
+                match oldest {
+                    oldest if !asked.is_empty() => self.state = State::Ranking { asked, oldest },
+                    _ if !self.connected => self.state = State::Offline,
+                    Some((czxid, path)) => {
+                        self.master = path;
+                        self.oldest = Some(czxid);
+                        self.read(outbox);
+                    }
+                    None => self.list(false, outbox),
+                }
+            }
             (State::Reading(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                // Another one, and a younger, stands under that name by now.
+                Reply::Read(znode) if self.oldest.is_some_and(|czxid| czxid != znode.stat.czxid) => {
+                    outbox.unwatch(request);
+                    match self.connected {
+                        true => self.list(false, outbox),
+                        false => self.state = State::Offline,
+                    }
+                }
                 Reply::Read(znode) => {
                     self.arm(request, now, outbox);
                     if self.connected {
@@ -148,7 +187,7 @@ impl Observer {
             (State::Watching { refresh_at }, Input::Tick) if now >= refresh_at => self.look(outbox),
             (State::Pausing(until), Input::Tick) if now >= until => self.look(outbox),
             (_, Input::Reply(..) | Input::News(..) | Input::Tick) => {}
-            (_, Input::Lapsed | Input::Doubt | Input::Missing | Input::Leave) => {}
+            (_, Input::Lapsed | Input::Doubt | Input::Missing | Input::SetValue(_) | Input::Leave) => {}
         }
         if matches!(self.state, State::Watching { .. }) {
             assert!(self.armed.is_some() && self.connected, "who watches has a watch");
@@ -196,11 +235,22 @@ impl Observer {
         self.state = State::Listing { asked: self.submit(op, outbox), watch };
     }
 
-    /// The znode of the first in the queue.
-    fn first(&self, names: &[Arc<str>]) -> Option<Arc<str>> {
-        let Recipe::Queue(dialect) = self.recipe else { return None };
-        let first = dialect.in_order(names).into_iter().next()?;
-        Some(format!("{}/{first}", self.path).into())
+    /// The znodes of those in the queue of whom the oldest leads.
+    fn leading(&self, names: &[Arc<str>]) -> Vec<Arc<str>> {
+        let Recipe::Queue(dialect) = self.recipe else { return Vec::new() };
+        dialect.leading(names).into_iter().map(|name| format!("{}/{name}", self.path).into()).collect()
+    }
+
+    /// Reads the master; where the numbers do not tell who that is, asks for everybody's age first.
+    fn choose(&mut self, mut leading: Vec<Arc<str>>, outbox: &mut Outbox) {
+        self.oldest = None;
+        if leading.len() == 1 {
+            self.master = leading.remove(0);
+            return self.read(outbox);
+        }
+        let ask = |path: Arc<str>| (self.submit(Op::Stat { path: path.clone() }, outbox), path);
+        let asked = leading.into_iter().map(ask).collect();
+        self.state = State::Ranking { asked, oldest: None };
     }
 
     fn check(&mut self, outbox: &mut Outbox) {

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use super::vocabulary::{Action, Op, RequestId, Time};
 
-/// Who asked: each open request, and each armed watch, belongs to a candidate, an observer or the lease.
+/// Who asked: each open request, and each armed watch, belongs to a candidate, an observer, a watcher of
+/// the members, or the lease.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Party {
     Candidate(Arc<str>),
     Observer(Arc<str>),
+    Members(Arc<str>),
     Lease,
 }
 
@@ -46,8 +48,14 @@ impl Outbox {
     pub fn submit(&mut self, party: Party, op: Op) -> RequestId {
         self.last_request += 1;
         let request = RequestId(self.last_request);
-        let transaction =
-            matches!(op, Op::Create { .. } | Op::CreateSequential { .. } | Op::Delete { .. } | Op::Prove { .. });
+        let transaction = matches!(
+            op,
+            Op::Create { .. }
+                | Op::CreateSequential { .. }
+                | Op::SetValue { .. }
+                | Op::Delete { .. }
+                | Op::Prove { .. }
+        );
         let watch = matches!(op, Op::Read { .. } | Op::Exists { .. } | Op::List { watch: true, .. });
         self.sent.insert(request, Sent { at: self.now, transaction, watch });
         self.routes.insert(request, party);

@@ -7,19 +7,20 @@
 //! - *Sequence numbers wrap*: they are compared as serial numbers.
 //! - *Our znode may be deleted by somebody*: it is watched as well; then we step down and join anew, at the end.
 //! - *The path itself may go*, containers do when they are empty: it is made again.
-//! - *Equal numbers*, once the counter is used up, cannot be ordered: who meets one waits until it has gone.
+//! - *Once the counter is used up*, numbers do not tell who came first; the transaction that made a znode does. Who
+//!   joins then asks once for the age of everybody in the queue.
 //! - *Contenders that the dialect does not count* would have a master of their own: nobody becomes master here
 //!   while one is in the queue, and the caller hears why.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::backoff::Backoff;
 use super::config::{Config, Rule};
 use super::desk::{Desk, Standing};
-use super::dialect::{is_before, Dialect, Name};
+use super::dialect::{is_used_up, Dialect, Name};
 use super::recipe::{Input, Recipe, REFRESH_MS};
-use super::vocabulary::{rc, News, Op, Reason, Reply, RequestId, SessionId, Time, Value};
+use super::vocabulary::{rc, News, Op, Reason, Reply, RequestId, SessionId, Stat, Time, Value};
 
 /// While strangers are in the queue, how often to look again, in milliseconds.
 const STRANGER_MS: u64 = 2_000;
@@ -36,6 +37,8 @@ enum State {
     Confirming(RequestId, Arc<str>),
     /// Lists the queue for who is before us.
     Listing(RequestId),
+    /// Asks for the age of those in the queue.
+    Ranking,
     /// Asks whether the one before us is still there.
     Following(RequestId),
     /// First, or behind one that is watched.
@@ -54,6 +57,16 @@ struct Own {
     path: Arc<str>,
     number: i32,
     czxid: i64,
+    /// How often its value has been changed, as far as we know.
+    version: i32,
+}
+
+/// Our znode's value is being changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Setting {
+    Writing(RequestId, Value),
+    /// Somebody else changed it: reads which version it has.
+    Reading(RequestId),
 }
 
 #[derive(Debug)]
@@ -71,12 +84,21 @@ pub struct Queue {
     may_have_joined: bool,
     /// Znodes that may be ours, still to be read.
     to_confirm: VecDeque<Arc<str>>,
+    /// Those who were in the queue before us, with their czxids, where the numbers do not tell. The list in which they
+    /// were found had our znode as well; so whoever is not among them came after us, whatever a later list shows.
+    older: Option<BTreeMap<Arc<str>, i64>>,
+    /// Those who are still to tell their age, and the age of those who have.
+    to_rank: BTreeMap<RequestId, Arc<str>>,
+    ranked: BTreeMap<Arc<str>, i64>,
     /// The watch on our own znode: asked for, or armed.
     own_watch: Option<RequestId>,
     /// The one before us.
     predecessor: Option<Arc<str>>,
     /// The watch on it.
     watch: Option<RequestId>,
+    /// The caller has set another value than our znode may have.
+    value_due: bool,
+    setting: Option<Setting>,
     /// Our place is given up: delete our znode before joining again.
     disowned: bool,
     leaving: bool,
@@ -98,9 +120,14 @@ impl Queue {
             own: None,
             may_have_joined: false,
             to_confirm: VecDeque::new(),
+            older: None,
+            to_rank: BTreeMap::new(),
+            ranked: BTreeMap::new(),
             own_watch: None,
             predecessor: None,
             watch: None,
+            value_due: false,
+            setting: None,
             disowned: false,
             leaving: false,
             backoff: Backoff::default(),
@@ -141,6 +168,7 @@ impl Recipe for Queue {
             }
             (state, Input::Down(rc)) => {
                 self.session = None;
+                self.setting = None;
                 // A master stays one for as long as the lease holds.
                 if !self.is_master() {
                     self.stand(Standing::Unknown { reason: Reason::Suspended, rc }, desk);
@@ -165,6 +193,11 @@ impl Recipe for Queue {
             }
             (State::Waiting { .. }, Input::Doubt) => self.ask(desk),
             (_, Input::Missing) if self.own.is_some() => self.lost_own(now, desk),
+            (_, Input::SetValue(value)) => {
+                self.value = value;
+                self.value_due = true;
+                self.set_value(desk);
+            }
             (state, Input::Leave) => {
                 self.stand(Standing::Unknown { reason: Reason::Resigned, rc: rc::RESIGNED }, desk);
                 self.leaving = true;
@@ -177,7 +210,7 @@ impl Recipe for Queue {
             }
 
             (State::Joining(asked), Input::Reply(request, reply)) if asked == request => match reply {
-                Reply::CreatedAs(path, stat) => self.joined(path, stat.czxid, desk),
+                Reply::CreatedAs(path, stat) => self.joined(path, stat, desk),
                 Reply::Refused(rc::NO_NODE) if self.leaving => self.gone(desk),
                 Reply::Refused(rc::NO_NODE) if self.session.is_some() => {
                     let op = Op::MakeParents { path: self.prefix() };
@@ -211,7 +244,7 @@ impl Recipe for Queue {
                 Reply::Read(znode) => {
                     desk.unwatch(request);
                     if self.session == Some(SessionId(znode.stat.ephemeral_owner)) {
-                        self.joined(path, znode.stat.czxid, desk);
+                        self.joined(path, znode.stat, desk);
                     } else {
                         self.confirm_next(desk);
                     }
@@ -230,25 +263,24 @@ impl Recipe for Queue {
                 Reply::Refused(rc) => self.refused(now, rc, desk),
                 _ => self.failed(now, desk),
             },
+            (State::Ranking, Input::Reply(request, reply)) if self.to_rank.contains_key(&request) => match reply {
+                Reply::Stat(Stat { czxid, .. }) => self.ranked(request, Some(czxid), desk),
+                Reply::Refused(rc::NO_NODE) => self.ranked(request, None, desk),
+                Reply::Refused(rc) => self.refused(now, rc, desk),
+                _ => self.failed(now, desk),
+            },
             (State::Following(asked), Input::Reply(request, reply)) if asked == request => match reply {
-                Reply::Exists(there) => {
-                    self.backoff.succeeded();
-                    // What is left on a name that is gone sees nothing any more.
-                    let spent = if there { self.watch.replace(request) } else { Some(request) };
-                    if let Some(spent) = spent {
-                        desk.unwatch(spent);
-                    }
-                    if self.session.is_none() {
-                        self.state = State::Offline;
-                    } else if there || !self.config.keeps(Rule::PredecessorGone) {
-                        self.state = State::Waiting { refresh_at: now.plus_ms(REFRESH_MS) };
-                        if self.leaving || self.disowned {
-                            self.ask(desk);
-                        }
-                    } else {
-                        self.ask(desk);
-                    }
+                Reply::Exists(there) => self.followed(now, request, there, desk),
+                // Another one may stand under a name without a GUID by now.
+                Reply::Read(znode) => {
+                    let there = self.is_older(znode.stat.czxid);
+                    self.followed(now, request, there, desk);
                 }
+                Reply::Refused(rc::NO_NODE) if self.session.is_some() => {
+                    self.is_older(0);
+                    self.ask(desk);
+                }
+                Reply::Refused(rc::NO_NODE) => self.state = State::Offline,
                 Reply::Refused(rc) => self.refused(now, rc, desk),
                 _ => self.failed(now, desk),
             },
@@ -272,6 +304,9 @@ impl Recipe for Queue {
                 Reply::Exists(false) => self.lost_own(now, desk),
                 _ => self.own_watch = None, // asked for again with the next connection, or the next refresh
             },
+            (_, Input::Reply(request, reply)) if self.setting_by() == Some(request) => {
+                self.value_answered(now, request, reply, desk);
+            }
             (state, Input::News(request, news)) if self.own_watch == Some(request) => {
                 self.own_watch = None;
                 match news {
@@ -288,7 +323,10 @@ impl Recipe for Queue {
                 }
             }
             (State::Waiting { refresh_at }, Input::Tick) if now >= refresh_at => match self.predecessor.clone() {
-                Some(predecessor) if !self.leaving && !self.disowned => self.follow(predecessor, desk),
+                Some(predecessor) if !self.leaving && !self.disowned => {
+                    self.follow(predecessor, desk);
+                    self.set_value(desk);
+                }
                 _ => self.ask(desk),
             },
             (State::Pausing(until), Input::Tick) if now >= until => self.ask(desk),
@@ -341,6 +379,7 @@ impl Queue {
                 let op = Op::List { path: self.path.clone(), sync: false, watch: false };
                 self.state = State::Listing(desk.submit(op));
                 self.watch_own(desk);
+                self.set_value(desk);
             }
             None if self.may_have_joined => {
                 let sync = self.config.keeps(Rule::SyncWhenInDoubt);
@@ -349,6 +388,7 @@ impl Queue {
             }
             None if self.leaving => self.gone(desk),
             None => {
+                self.value_due = false;
                 let op = Op::CreateSequential { prefix: self.prefix(), value: self.value.clone() };
                 self.state = State::Joining(desk.submit(op));
             }
@@ -356,13 +396,16 @@ impl Queue {
     }
 
     /// Our znode stands.
-    fn joined(&mut self, path: Arc<str>, czxid: i64, desk: &mut Desk) {
+    fn joined(&mut self, path: Arc<str>, stat: Stat, desk: &mut Desk) {
         self.backoff.succeeded();
         self.may_have_joined = false;
         self.to_confirm.clear();
         let name = path.rsplit('/').next().unwrap_or_default();
         if let Name::Contender(number) = self.dialect.read(name) {
-            self.own = Some(Own { path, number, czxid });
+            // What was known was known of another place.
+            self.older = None;
+            let Stat { czxid, version, .. } = stat;
+            self.own = Some(Own { path, number, czxid, version });
         }
         match self.session {
             Some(_) => self.ask(desk),
@@ -407,7 +450,8 @@ impl Queue {
         let Some(own) = self.own.clone() else { return self.ask(desk) };
         let mut own_is_there = false;
         let mut stranger = false;
-        let mut before: Option<(i32, &Arc<str>)> = None;
+        let mut tied = is_used_up(own.number);
+        let mut others = Vec::new();
         for name in names {
             let number = match self.dialect.read(name) {
                 Name::Contender(number) => number,
@@ -419,15 +463,9 @@ impl Queue {
             };
             if own.path.rsplit('/').next() == Some(name) {
                 own_is_there = true;
-            } else if number == own.number && self.config.keeps(Rule::SerialOrder) {
-                // ZooKeeper 3.8 counts up to 2,147,483,647 and then gives that to everybody: who came first cannot
-                // be told. Whoever leads goes on; the others must not.
-                stranger |= !self.is_master();
-            } else if self.comes_before(number, own.number) {
-                let nearer = before.is_none_or(|(nearest, _)| self.comes_before(nearest, number));
-                if nearer {
-                    before = Some((number, name));
-                }
+            } else {
+                tied |= number == own.number;
+                others.push((number, name));
             }
         }
         if !own_is_there {
@@ -439,7 +477,14 @@ impl Queue {
             self.state = State::Waiting { refresh_at: now.plus_ms(STRANGER_MS) };
             return;
         }
-        match before {
+        if tied && self.older.is_none() && self.config.keeps(Rule::OldestLeads) {
+            if !others.is_empty() {
+                return self.rank(others.into_iter().map(|(_, name)| name), desk);
+            }
+            self.older = Some(BTreeMap::new());
+        }
+        let before = others.iter().filter_map(|(number, name)| Some((self.ahead_of(&own, *number, name)?, *name)));
+        match before.max() {
             Some((_, name)) if self.config.keeps(Rule::LowestLeads) => {
                 self.stand(Standing::Slave { master: Value::from([]), token: 0 }, desk);
                 self.follow(format!("{}/{name}", self.path).into(), desk);
@@ -455,22 +500,136 @@ impl Queue {
         }
     }
 
+    /// Asks how old these are.
+    fn rank<'a>(&mut self, names: impl Iterator<Item = &'a Arc<str>>, desk: &mut Desk) {
+        self.state = State::Ranking;
+        self.ranked.clear();
+        let path = |name: &Arc<str>| format!("{}/{name}", self.path).into();
+        self.to_rank = names.map(|name| (desk.submit(Op::Stat { path: path(name) }), name.clone())).collect();
+    }
+
+    /// One has told its age, or is gone.
+    fn ranked(&mut self, request: RequestId, czxid: Option<i64>, desk: &mut Desk) {
+        let name = self.to_rank.remove(&request);
+        let own = self.own.as_ref().map_or(0, |own| own.czxid);
+        if let (Some(name), Some(czxid)) = (name, czxid.filter(|czxid| *czxid < own)) {
+            self.ranked.insert(name, czxid);
+        }
+        if !self.to_rank.is_empty() {
+            return;
+        }
+        self.backoff.succeeded();
+        self.older = Some(std::mem::take(&mut self.ranked));
+        match self.session {
+            Some(_) => self.ask(desk),
+            None => self.state = State::Offline,
+        }
+    }
+
+    /// If this contender is before us: where it stands, larger the nearer it is to us.
+    fn ahead_of(&self, own: &Own, number: i32, name: &Arc<str>) -> Option<i64> {
+        if let Some(older) = &self.older {
+            return older.get(name).copied();
+        }
+        let ahead = match self.config.keeps(Rule::SerialOrder) {
+            true => i64::from(number.wrapping_sub(own.number)),
+            false => i64::from(number) - i64::from(own.number),
+        };
+        (ahead < 0).then_some(ahead)
+    }
+
+    /// Whether the one before us is the one that we took for older. If not, that one is gone.
+    fn is_older(&mut self, czxid: i64) -> bool {
+        let (Some(older), Some(path)) = (&mut self.older, &self.predecessor) else { return false };
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let same = match self.config.keeps(Rule::SameZnode) {
+            true => older.get(name) == Some(&czxid),
+            false => czxid != 0,
+        };
+        if !same {
+            older.remove(name);
+        }
+        same
+    }
+
     fn follow(&mut self, predecessor: Arc<str>, desk: &mut Desk) {
-        self.state = State::Following(desk.submit(Op::Exists { path: predecessor.clone() }));
+        let path = predecessor.clone();
+        let op = match self.older {
+            Some(_) => Op::Read { path, sync: false },
+            None => Op::Exists { path },
+        };
+        self.state = State::Following(desk.submit(op));
         self.predecessor = Some(predecessor);
     }
 
-    fn comes_before(&self, a: i32, b: i32) -> bool {
-        if self.config.keeps(Rule::SerialOrder) {
-            is_before(a, b)
+    /// The one before us is watched, or gone.
+    fn followed(&mut self, now: Time, request: RequestId, there: bool, desk: &mut Desk) {
+        self.backoff.succeeded();
+        // What is left on a name that is gone sees nothing any more.
+        let spent = if there { self.watch.replace(request) } else { Some(request) };
+        if let Some(spent) = spent {
+            desk.unwatch(spent);
+        }
+        if self.session.is_none() {
+            self.state = State::Offline;
+        } else if there || !self.config.keeps(Rule::PredecessorGone) {
+            self.state = State::Waiting { refresh_at: now.plus_ms(REFRESH_MS) };
+            if self.leaving || self.disowned {
+                self.ask(desk);
+            }
         } else {
-            a < b
+            self.ask(desk);
         }
     }
 
     fn watch_own(&mut self, desk: &mut Desk) {
         if let (None, Some(own)) = (self.own_watch, &self.own) {
             self.own_watch = Some(desk.submit(Op::Exists { path: own.path.clone() }));
+        }
+    }
+
+    /// Gives our znode the value that the caller has set.
+    fn set_value(&mut self, desk: &mut Desk) {
+        let stays = self.session.is_some() && !self.leaving && !self.disowned;
+        if let (Some(own), None, true) = (&self.own, &self.setting, self.value_due && stays) {
+            let value = self.value.clone();
+            let op = Op::SetValue { path: own.path.clone(), value: value.clone(), version: own.version };
+            self.setting = Some(Setting::Writing(desk.submit(op), value));
+        }
+    }
+
+    fn setting_by(&self) -> Option<RequestId> {
+        match self.setting {
+            Some(Setting::Writing(request, _) | Setting::Reading(request)) => Some(request),
+            None => None,
+        }
+    }
+
+    fn value_answered(&mut self, now: Time, request: RequestId, reply: Reply, desk: &mut Desk) {
+        let setting = self.setting.take();
+        let Some(own) = &mut self.own else { return };
+        match (setting, reply) {
+            (Some(Setting::Writing(_, value)), Reply::Done) => {
+                own.version = own.version.wrapping_add(1);
+                self.value_due = value != self.value;
+                self.set_value(desk);
+            }
+            (_, Reply::Refused(rc::BAD_VERSION)) => {
+                let op = Op::Read { path: own.path.clone(), sync: false };
+                self.setting = Some(Setting::Reading(desk.submit(op)));
+            }
+            (_, Reply::Read(znode)) => {
+                desk.unwatch(request);
+                if self.session == Some(SessionId(znode.stat.ephemeral_owner)) {
+                    own.version = znode.stat.version;
+                    self.value_due &= znode.value != self.value;
+                    self.set_value(desk);
+                } else {
+                    self.lost_own(now, desk);
+                }
+            }
+            (_, Reply::Refused(rc::NO_NODE)) if !self.leaving && !self.disowned => self.lost_own(now, desk),
+            _ => {} // done again with the next connection, or the next refresh
         }
     }
 
@@ -490,9 +649,11 @@ impl Queue {
     fn forget_own(&mut self) {
         self.own = None;
         self.own_watch = None;
+        self.setting = None;
         self.may_have_joined = false;
         self.disowned = false;
         self.to_confirm.clear();
+        self.to_rank.clear();
         self.guid = self.guid.wrapping_add(1);
     }
 
@@ -517,6 +678,7 @@ impl Queue {
     }
 
     fn failed(&mut self, now: Time, desk: &mut Desk) {
+        self.to_rank.clear();
         // A request that was asked for while the connection broke costs no second failure.
         if self.session.is_some() {
             self.backoff.failed();

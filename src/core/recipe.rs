@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::desk::Desk;
-use super::vocabulary::{News, Reason, Reply, RequestId, SessionId, Time};
+use super::vocabulary::{News, Reason, Reply, RequestId, SessionId, Time, Value};
 
 /// How long a watch is trusted before what it watches is read again, in milliseconds.
 pub const REFRESH_MS: u64 = 30_000;
@@ -46,6 +46,8 @@ pub enum Input {
     Doubt,
     /// A proof has found that our znode is gone.
     Missing,
+    /// The caller has another value from now on.
+    SetValue(Value),
     /// The caller resigns.
     Leave,
 }

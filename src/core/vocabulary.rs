@@ -21,7 +21,7 @@ pub struct SessionId(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
-/// One call of `go_to_election` or `watch_master`: who is to hear the news. Never used twice.
+/// One call of `go_to_election`, `watch_master` or `election_watch_members`: who is to hear the news. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartyId(pub u64);
 
@@ -43,9 +43,14 @@ pub enum Op {
     Read { path: Arc<str>, sync: bool },
     /// Ask whether a znode is there and leave a watch on its birth, data and end. Answered by `Exists`.
     Exists { path: Arc<str> },
+    /// Ask what ZooKeeper says of a znode, and leave no watch. Answered by `Stat`; a znode that is missing is
+    /// `NONODE`.
+    Stat { path: Arc<str> },
     /// List the names of a znode's children, in any order, and with `watch` leave a watch on the list and on
     /// the end of the znode. Answered by `Listed`. With `sync`, the server first catches up with its leader.
     List { path: Arc<str>, sync: bool, watch: bool },
+    /// Change a znode's value if its data version is this. Answered by `Done`.
+    SetValue { path: Arc<str>, value: Value, version: i32 },
     /// Delete a znode if its data version is this. Answered by `Done`.
     Delete { path: Arc<str>, version: i32 },
     /// A transaction that changes nothing: check that all these znodes are there (`multi[check, check, ...]`).
@@ -91,6 +96,7 @@ pub enum Reply {
     CreatedAs(Arc<str>, Stat),
     Read(Znode),
     Exists(bool),
+    Stat(Stat),
     Listed(Vec<Arc<str>>),
     Done,
     /// The server answered with this error: nothing was changed. A number of ZooKeeper's.
@@ -118,6 +124,8 @@ pub enum Action {
     TellRole(PartyId, Event),
     /// Tell an observer who is master.
     TellMaster(PartyId, Master),
+    /// Tell a watcher of the members who is in.
+    TellMembers(PartyId, Members),
     /// This party's news are over.
     Dismiss(PartyId),
     /// Give the session up and open a new one: nothing in it is worth waiting for.
@@ -188,6 +196,35 @@ pub struct Master {
     pub rc: i32,
     pub value: Value,
     pub stat: Stat,
+}
+
+/// One who stands at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The name of the znode in the queue; that of the path itself in the node recipe.
+    pub name: Arc<str>,
+    pub znode: Znode,
+}
+
+/// Who is in at a path, whenever one comes, goes, or changes its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Members {
+    /// OK: these are in. Anything else: why nobody can tell.
+    pub rc: i32,
+    /// The master first, in the order in which they will lead.
+    pub members: Arc<[Member]>,
+    pub alarm: Alarm,
+}
+
+/// Whether enough are in. Unknown is not few: it rings only when it is known who is in, and once each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alarm {
+    /// As before.
+    None,
+    /// Fewer than enough, from now on.
+    TooFew,
+    /// Enough again.
+    Enough,
 }
 
 /// The numbers of ZooKeeper's own errors that the core knows, and ours where ZooKeeper has none.

@@ -19,7 +19,7 @@ use zookeeper_client::{
 };
 
 use super::hosts::Hosts;
-use crate::core::{rc, News, Op, Recipe, Reply, SessionId, Stat, Value, Znode};
+use crate::core::{rc, Dialect, Master, Member, News, Op, Recipe, Reply, SessionId, Stat, Value, Znode};
 
 /// A session with ZooKeeper. When the last clone is dropped, the session is closed: at once, or as soon as a
 /// server can be reached.
@@ -39,14 +39,6 @@ pub enum State {
     Suspended,
     /// This client is of no more use; the session is over, or lost to us.
     Over,
-}
-
-/// One who stands at a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// The name of the znode in the queue; that of the path itself in the node recipe.
-    pub name: Arc<str>,
-    pub znode: Znode,
 }
 
 /// A write of the caller's that is to be carried out only while our znode stands.
@@ -92,8 +84,9 @@ pub async fn connect(hosts: &Hosts, session_timeout: Duration) -> Result<(Client
         "" => root.clone(),
         chroot => root.clone().chroot(chroot).map_err(|_| rc::BAD_ARGUMENTS)?,
     };
-    let states = States(root.state_watcher());
-    Ok((Client { chrooted, root, chroot: hosts.chroot.clone() }, states))
+    let client = Client { chrooted, root, chroot: hosts.chroot.clone() };
+    let states = client.states();
+    Ok((client, states))
 }
 
 /// A session that this client gave up, and that may live on at the servers, with all its znodes.
@@ -125,6 +118,10 @@ impl Client {
         self.root.session_timeout()
     }
 
+    pub fn states(&self) -> States {
+        States(self.root.state_watcher())
+    }
+
     pub fn is_connected(&self) -> bool {
         state(self.root.state()) == State::Connected
     }
@@ -139,7 +136,12 @@ impl Client {
             Op::Exists { path } => self.exists(&path).await,
             Op::List { path, sync, watch } => self.list(&path, sync, watch).await,
             Op::Prove { paths } => self.prove(&paths).await,
+            Op::Stat { path } => self.stat(&path).await,
             Op::Touch { path } => self.chrooted.check_stat(&path).await.map(|_| (Reply::Done, None)),
+            Op::SetValue { path, value, version } => {
+                let set = self.chrooted.set_data(&path, &value, Some(version)).await;
+                set.map(|_| (Reply::Done, None))
+            }
             Op::Delete { path, version } => {
                 let version = (version >= 0).then_some(version);
                 let deleted = self.chrooted.delete(&path, version).await;
@@ -215,6 +217,11 @@ impl Client {
         let (stat, watcher) = self.chrooted.check_and_watch_stat(path).await?;
         Ok((Reply::Exists(stat.is_some()), Some(Watch(watcher))))
     }
+
+    async fn stat(&self, path: &str) -> Outcome {
+        let stat = self.chrooted.check_stat(path).await?.ok_or(Error::NoNode)?;
+        Ok((Reply::Stat(stat_of(&stat)), None))
+    }
 }
 
 impl Client {
@@ -245,7 +252,58 @@ impl Client {
                 Err(error) => return Err(number_of(error)),
             }
         }
+        if let Recipe::Queue(dialect) = recipe {
+            dialect.settle_ties(&mut members, |member| &member.name, |member| member.znode.stat.czxid);
+        }
         Ok(members)
+    }
+
+    /// Who is master at `path` at this moment. Fails with ZooKeeper's number for why nobody can tell.
+    pub async fn master(self, path: Arc<str>, recipe: Recipe) -> Result<Master, i32> {
+        loop {
+            let first = match recipe {
+                Recipe::Node => Some((path.clone(), None)),
+                Recipe::Queue(dialect) => self.first_in_queue(&path, dialect).await.map_err(number_of)?,
+            };
+            let Some((first, czxid)) = first else { break };
+            match self.chrooted.get_data(&first).await {
+                Ok((value, stat)) if czxid.is_none_or(|czxid| czxid == stat.czxid) => {
+                    let stat = stat_of(&stat);
+                    let rc = if stat.is_ephemeral() { rc::OK } else { rc::NOT_EPHEMERAL };
+                    return Ok(Master { rc, value: value.into(), stat });
+                }
+                Err(Error::NoNode) if recipe == Recipe::Node => break,
+                // Gone since the list was made, and another one may have its name: who is first now?
+                Ok(_) | Err(Error::NoNode) => {}
+                Err(error) => return Err(number_of(error)),
+            }
+        }
+        Ok(Master { rc: rc::NO_NODE, value: Value::from([]), stat: Stat::default() })
+    }
+
+    /// The znode of the first in a queue. Where the numbers do not tell, the oldest is, and then with its czxid.
+    async fn first_in_queue(&self, path: &str, dialect: Dialect) -> Result<Option<(Arc<str>, Option<i64>)>, Error> {
+        loop {
+            let names = match self.chrooted.list_children(path).await {
+                Err(Error::NoNode) => return Ok(None),
+                listed => listed?,
+            };
+            let names: Vec<Arc<str>> = names.into_iter().map(Arc::from).collect();
+            let leading = dialect.leading(&names).into_iter();
+            let mut leading: Vec<Arc<str>> = leading.map(|name| format!("{path}/{name}").into()).collect();
+            if leading.len() < 2 {
+                return Ok(leading.pop().map(|first| (first, None)));
+            }
+            let asked: Vec<_> = leading.iter().map(|path| self.chrooted.check_stat(path)).collect();
+            let mut oldest = None;
+            for (asked, path) in asked.into_iter().zip(&leading) {
+                let this = asked.await?.map(|stat| (stat.czxid, path.clone()));
+                oldest = oldest.into_iter().chain(this).min();
+            }
+            if let Some((czxid, path)) = oldest {
+                return Ok(Some((path, Some(czxid))));
+            }
+        }
     }
 
     /// Writes, in one transaction with the check that `own` stands.
@@ -289,6 +347,13 @@ impl States {
     /// Waits for the next state.
     pub async fn changed(&mut self) -> State {
         state(self.0.changed().await)
+    }
+
+    /// Waits until there is no connection.
+    pub async fn broken(mut self) {
+        if state(self.0.state()) == State::Connected {
+            while self.changed().await == State::Connected {}
+        }
     }
 
     /// Waits until the client is of no more use.

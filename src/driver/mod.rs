@@ -20,8 +20,8 @@ mod session;
 pub mod thread;
 
 pub use bell::Bell;
-pub use client::{Member, Write, Written};
-pub use outlet::{failed_master, LeaseEnd, Mastership, Note, OnItsWay, Outlet, Seat, Waited};
+pub use client::{Write, Written};
+pub use outlet::{failed_master, failed_members, LeaseEnd, Mastership, Note, OnItsWay, Outlet, Seat, Waited};
 pub use probe::Probe;
 pub use requests::Answer;
 pub use runtime::start;

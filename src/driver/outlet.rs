@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::bell::Bell;
 use super::clock;
-use crate::core::{rc, Event, Master, PartyId, Reason, Role, Stat, Time, Value};
+use crate::core::{rc, Alarm, Event, Master, Members, PartyId, Reason, Role, Stat, Time, Value};
 
 /// Until when the masters of a handle's present session may believe: nanoseconds on the driver's clock.
 #[derive(Debug, Default)]
@@ -118,11 +118,17 @@ pub fn failed_master() -> Master {
     Master { rc: rc::INTERNAL, value: Value::from([]), stat: Stat::default() }
 }
 
+/// The last that a watcher of members hears whose session has failed.
+pub fn failed_members() -> Members {
+    Members { rc: rc::INTERNAL, members: Arc::new([]), alarm: Alarm::None }
+}
+
 /// What the listeners are told.
 #[derive(Debug)]
 pub enum Note {
     Role(PartyId, Event),
     Master(PartyId, Master),
+    Members(PartyId, Members),
     /// Nothing more will be told to this party.
     Dismiss(PartyId),
     /// Nothing more will be told to anybody.
@@ -136,8 +142,15 @@ pub struct Outlet {
     /// Rung for each note, when the program dispatches.
     bell: Option<Arc<Bell>>,
     lease_end: Arc<LeaseEnd>,
-    /// Who is there to be told; candidates with their seat.
-    parties: BTreeMap<PartyId, Option<Arc<Seat>>>,
+    parties: BTreeMap<PartyId, Party>,
+}
+
+/// Who is there to be told.
+#[derive(Debug)]
+enum Party {
+    Candidate(Arc<Seat>),
+    Observer,
+    WatcherOfMembers,
 }
 
 impl Outlet {
@@ -151,16 +164,22 @@ impl Outlet {
     }
 
     pub fn add_candidate(&mut self, id: PartyId, mut seat: OnItsWay) {
-        self.parties.insert(id, seat.0.take());
+        if let Some(seat) = seat.0.take() {
+            self.parties.insert(id, Party::Candidate(seat));
+        }
     }
 
     pub fn add_observer(&mut self, id: PartyId) {
-        self.parties.insert(id, None);
+        self.parties.insert(id, Party::Observer);
+    }
+
+    pub fn add_watcher_of_members(&mut self, id: PartyId) {
+        self.parties.insert(id, Party::WatcherOfMembers);
     }
 
     /// The seat is published first: whoever hears of a role finds `is_master` to agree.
     pub fn role(&mut self, id: PartyId, event: Event) {
-        if let Some(Some(seat)) = self.parties.get(&id) {
+        if let Some(Party::Candidate(seat)) = self.parties.get(&id) {
             seat.publish(&event);
         }
         self.note(Note::Role(id, event));
@@ -168,6 +187,10 @@ impl Outlet {
 
     pub fn master(&mut self, id: PartyId, master: Master) {
         self.note(Note::Master(id, master));
+    }
+
+    pub fn members(&mut self, id: PartyId, members: Members) {
+        self.note(Note::Members(id, members));
     }
 
     pub fn dismiss(&mut self, id: PartyId) {
@@ -186,10 +209,11 @@ impl Outlet {
 
 impl Drop for Outlet {
     fn drop(&mut self) {
-        for (id, seat) in std::mem::take(&mut self.parties) {
-            self.note(match seat {
-                Some(seat) => Note::Role(id, seat.fail()),
-                None => Note::Master(id, failed_master()),
+        for (id, party) in std::mem::take(&mut self.parties) {
+            self.note(match party {
+                Party::Candidate(seat) => Note::Role(id, seat.fail()),
+                Party::Observer => Note::Master(id, failed_master()),
+                Party::WatcherOfMembers => Note::Members(id, failed_members()),
             });
             self.note(Note::Dismiss(id));
         }

@@ -3,6 +3,7 @@
 //! learns of the new session's number and goes on.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{mpsc, Arc};
 use std::time::Duration;
@@ -11,14 +12,16 @@ use async_io::Timer;
 use futures::channel::mpsc::{unbounded, UnboundedReceiver, UnboundedSender};
 use futures::{pin_mut, select_biased, FutureExt, StreamExt};
 
-use super::client::{bury, connect, Client, Leftover, Member, State, States, Write, Written};
+use super::client::{bury, connect, Client, Leftover, State, States, Write, Written};
 use super::clock;
 use super::hosts::Hosts;
 use super::outlet::{OnItsWay, Outlet};
 use super::rehearsal;
 use super::requests::{Answer, Requests};
 use super::runtime;
-use crate::core::{rc, Action, Config, Elections, Op, PartyId, Reply, RequestId, Time, Value};
+use crate::core::{
+    rc, Action, Config, Elections, Master, Member, Op, PartyId, Recipe, Reply, RequestId, Time, Value,
+};
 
 /// How long a close waits for the server's word that the session is over.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
@@ -46,6 +49,11 @@ pub enum Command {
         guid: u128,
         seat: OnItsWay,
     },
+    SetValue {
+        id: PartyId,
+        path: Arc<str>,
+        value: Value,
+    },
     Resign {
         id: PartyId,
         path: Arc<str>,
@@ -55,6 +63,15 @@ pub enum Command {
         path: Arc<str>,
     },
     Unobserve {
+        id: PartyId,
+        path: Arc<str>,
+    },
+    WatchMembers {
+        id: PartyId,
+        path: Arc<str>,
+        enough: usize,
+    },
+    UnwatchMembers {
         id: PartyId,
         path: Arc<str>,
     },
@@ -68,6 +85,11 @@ pub enum Command {
     Members {
         path: Arc<str>,
         members: mpsc::SyncSender<Result<Vec<Member>, i32>>,
+    },
+    /// Who is master at `path`? Answered as `Members`.
+    Master {
+        path: Arc<str>,
+        master: mpsc::SyncSender<Result<Master, i32>>,
     },
 }
 
@@ -257,28 +279,46 @@ impl Task {
                 self.outlet.add_candidate(id, seat);
                 self.elections.stand(now, id, path, value, guid);
             }
+            Command::SetValue { id, path, value } => self.elections.set_value(now, id, &path, value),
             Command::Resign { id, path } => self.elections.resign(now, id, &path),
             Command::Observe { id, path } => {
                 self.outlet.add_observer(id);
                 self.elections.observe(now, id, path);
             }
             Command::Unobserve { id, path } => self.elections.unobserve(now, id, &path),
+            Command::WatchMembers { id, path, enough } => {
+                self.outlet.add_watcher_of_members(id);
+                self.elections.watch_members(now, id, path, enough);
+            }
+            Command::UnwatchMembers { id, path } => self.elections.unwatch_members(now, id, &path),
             Command::Write { path, write, written } => self.write(&path, write, written),
-            Command::Members { path, members } => self.members(path, members),
+            Command::Members { path, members } => self.ask(members, |client, recipe| client.members(path, recipe)),
+            Command::Master { path, master } => self.ask(master, |client, recipe| client.master(path, recipe)),
         }
     }
 
-    fn members(&mut self, path: Arc<str>, members: mpsc::SyncSender<Result<Vec<Member>, i32>>) {
-        let recipe = self.settings.elections.recipe;
+    /// Asks ZooKeeper on the caller's behalf, beside all else. A question is not kept for the next connection.
+    fn ask<T, A>(&mut self, answer: mpsc::SyncSender<Result<T, i32>>, ask: impl FnOnce(Client, Recipe) -> A)
+    where
+        T: Send + 'static,
+        A: Future<Output = Result<T, i32>> + Send + 'static,
+    {
         match &self.link {
             Link::Open(connection) if connection.up => {
-                let client = connection.client.clone();
+                let broken = connection.client.states().broken();
+                let asked = ask(connection.client.clone(), self.settings.elections.recipe);
                 runtime::spawn(async move {
-                    let _ = members.send(client.members(path, recipe).await);
+                    let (asked, broken) = (asked.fuse(), broken.fuse());
+                    pin_mut!(asked, broken);
+                    let told = select_biased! {
+                        told = asked => told,
+                        () = broken => Err(rc::CONNECTION_LOSS),
+                    };
+                    let _ = answer.send(told);
                 });
             }
             _ => {
-                let _ = members.send(Err(rc::CONNECTION_LOSS));
+                let _ = answer.send(Err(rc::CONNECTION_LOSS));
             }
         }
     }
@@ -293,8 +333,16 @@ impl Task {
             let _ = written.send(Written::NotMaster);
             return;
         };
+        let outcome = AssertUnwindSafe(client.write_fenced(own, write)).catch_unwind();
+        let mut outcome = Box::pin(outcome.map(|outcome| outcome.unwrap_or(Written::Unknown)));
+        // The first poll sends it: now, and not after what the core may ask for next, such as to delete our znode. In
+        // the node recipe another's may stand at its path by then.
+        let refused = outcome.as_mut().now_or_never();
         runtime::spawn(async move {
-            let _ = written.send(client.write_fenced(own, write).await);
+            let _ = written.send(match refused {
+                Some(refused) => refused,
+                None => outcome.await,
+            });
         });
     }
 
@@ -365,6 +413,7 @@ impl Task {
             Action::Unwatch(request) => self.requests.unwatch(request),
             Action::TellRole(id, event) => self.outlet.role(id, event),
             Action::TellMaster(id, master) => self.outlet.master(id, master),
+            Action::TellMembers(id, members) => self.outlet.members(id, members),
             Action::Dismiss(id) => self.outlet.dismiss(id),
             Action::Renew => self.end_session(),
         }
@@ -396,6 +445,7 @@ impl Task {
             match action {
                 Action::TellRole(id, event) => self.outlet.role(id, event),
                 Action::TellMaster(id, master) => self.outlet.master(id, master),
+                Action::TellMembers(id, members) => self.outlet.members(id, members),
                 Action::Dismiss(id) => self.outlet.dismiss(id),
                 Action::Submit(..) | Action::Unwatch(_) | Action::Renew => {}
             }

@@ -10,11 +10,12 @@ use once_cell::sync::Lazy;
 use papaya::HashMap;
 
 use super::{
-    election_dispatch_t, election_event_t, election_free_fn, election_lease_grade_t, election_master_t,
-    election_member_t, election_reason_t, election_recipe_t, election_role_t, election_t,
+    election_alarm_t, election_dispatch_t, election_event_t, election_free_fn, election_lease_grade_t,
+    election_master_t, election_member_t, election_members_t, election_reason_t, election_recipe_t,
+    election_role_t, election_t,
 };
-use crate::core::{Dialect, Event, Grade, Master, Reason, Recipe, Role};
-use crate::handle::{explain, quietly, rehearsal, Dispatch, Election, Error, Member};
+use crate::core::{Alarm, Dialect, Event, Grade, Master, Member, Members, Reason, Recipe, Role};
+use crate::handle::{explain, quietly, rehearsal, Dispatch, Election, Error};
 
 /// Runs a body; a panic in it becomes `otherwise`.
 pub fn guard<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
@@ -273,18 +274,59 @@ impl CMaster {
     }
 }
 
+/// One who stands as C sees it, and the place for what it points to.
+struct CMember {
+    _strings: CStrings,
+    c: election_member_t,
+}
+
+impl CMember {
+    fn new(member: &Member) -> CMember {
+        let mut strings = CStrings::new(&member.name);
+        let stat = &member.znode.stat;
+        let c = election_member_t {
+            size: size_of::<election_member_t>(),
+            value: strings.value(&member.znode.value),
+            value_len: member.znode.value.len(),
+            name: strings.path.as_ptr(),
+            token: stat.czxid,
+            session_id: if stat.is_ephemeral() { stat.ephemeral_owner } else { 0 },
+            since_ms: stat.ctime_ms,
+        };
+        CMember { _strings: strings, c }
+    }
+}
+
 /// Shows one who stands to C.
 pub fn show_member(member: &Member, show: impl FnOnce(*const election_member_t)) {
-    let mut strings = CStrings::new(&member.name);
-    let stat = &member.znode.stat;
-    let c = election_member_t {
-        size: size_of::<election_member_t>(),
-        value: strings.value(&member.znode.value),
-        value_len: member.znode.value.len(),
-        name: strings.path.as_ptr(),
-        token: stat.czxid,
-        session_id: if stat.is_ephemeral() { stat.ephemeral_owner } else { 0 },
-        since_ms: stat.ctime_ms,
-    };
-    show(&c);
+    let member = CMember::new(member);
+    show(&member.c);
+}
+
+/// Shows who is in to C.
+pub struct CMembers(CStrings);
+
+impl CMembers {
+    pub fn new(path: &str) -> CMembers {
+        CMembers(CStrings::new(path))
+    }
+
+    pub fn with(&self, members: &Members, show: impl FnOnce(*const election_members_t)) {
+        let each: Vec<CMember> = members.members.iter().map(CMember::new).collect();
+        let pointers: Vec<*const election_member_t> =
+            each.iter().map(|member| &member.c as *const _).chain([std::ptr::null()]).collect();
+        let c = election_members_t {
+            size: size_of::<election_members_t>(),
+            path: self.0.path.as_ptr(),
+            rc: members.rc,
+            members: pointers.as_ptr(),
+            count: each.len(),
+            alarm: match members.alarm {
+                Alarm::None => election_alarm_t::ELECTION_ALARM_NONE,
+                Alarm::TooFew => election_alarm_t::ELECTION_ALARM_TOO_FEW,
+                Alarm::Enough => election_alarm_t::ELECTION_ALARM_ENOUGH,
+            },
+        };
+        show(&c);
+    }
 }

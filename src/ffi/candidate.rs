@@ -40,6 +40,33 @@ pub unsafe extern "C" fn go_to_election(
     })
 }
 
+/// Change the value with which this handle stands at `path`: `value_len` bytes that are copied. The znode that stands
+/// gets it, and so does each that is made later, after an expired session, say; should the value be set again before
+/// ZooKeeper has it, the last one counts. Observers and watchers of the members are told of it, and slaves too with
+/// ELECTION_RECIPE_NODE. The candidate itself is not: its next ELECTION_MASTER carries it. The mastership and its token
+/// stay as they are.
+///
+/// What cannot be done now (a broken connection; ZooKeeper refuses) is done later, by itself. As with election_resign
+/// and ELECTION_RECIPE_NODE, a znode that another contender has created at `path` after somebody deleted ours may be
+/// taken for ours until we have heard of it: its value is then changed if its data version is the same.
+///
+/// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened: ELECTION_BAD_HANDLE,
+/// ELECTION_BAD_PATH, ELECTION_BAD_VALUE, ELECTION_NOT_THERE.
+#[no_mangle]
+pub unsafe extern "C" fn election_set_value(
+    handle: *mut election_t,
+    path: *const c_char,
+    value: *const c_void,
+    value_len: usize,
+) -> c_int {
+    answer(|| {
+        let election = border::find(handle)?;
+        let path = unsafe { text(path) }.ok_or(Error::BadPath)?;
+        let value = unsafe { bytes(value, value_len) }.ok_or(Error::BadValue)?;
+        election.set_value(path, value)
+    })
+}
+
 /// Resign: stop standing at `path`. From here on election_is_master says no; the candidate hears that it
 /// resigned, as its last event, and its znode is deleted, so that the next master comes at once. With servers
 /// out of reach that happens when they are back, or when the session expires. go_to_election may be called for

@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use super::border::{self, answer, text, CMaster, Callback};
+use super::border::{self, answer, text, CMaster, CMembers, Callback};
 use super::types::*;
 use crate::handle::Error;
 
@@ -46,6 +46,83 @@ pub unsafe extern "C" fn election_unwatch_master(handle: *mut election_t, path: 
     answer(|| {
         let path = unsafe { text(path) }.ok_or(Error::BadPath);
         border::find(handle)?.unwatch_master(path?)
+    })
+}
+
+/// Watch who is in at `path`, in order and with values, without standing: with ELECTION_RECIPE_NODE that is the master
+/// alone, in a queue everybody who stands. `on_members` hears at once who is in, and then of each change: one comes,
+/// goes, or changes its value; what comes together may be told together. When fewer than `enough` are in, and when
+/// enough are in again, that news carries an alarm; 0 for no alarm. A znode that belongs to no session (`session_id`
+/// 0) is listed, and does not count as one that is in. `ctx` is handed to `on_members`; `free_ctx` may be NULL.
+///
+/// Costs ZooKeeper a watch for each member, and one more; each change costs a read, each that comes or goes a list
+/// besides. The watches of one handle do not survive a reconnect when their paths are more than 128 KiB in all: some
+/// 1,500 members. Programs that need only the master watch_master.
+///
+/// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
+/// yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_COUNT when `enough` is negative, ELECTION_BAD_CALLBACK
+/// when `on_members` is NULL, ELECTION_ALREADY when this handle watches the members at `path`.
+#[no_mangle]
+pub unsafe extern "C" fn election_watch_members(
+    handle: *mut election_t,
+    path: *const c_char,
+    enough: c_int,
+    on_members: election_members_fn,
+    ctx: *mut c_void,
+    free_ctx: election_free_fn,
+) -> c_int {
+    answer(|| {
+        let election = border::find(handle)?;
+        let path = unsafe { text(path) }.ok_or(Error::BadPath)?;
+        let enough = usize::try_from(enough).map_err(|_| Error::BadCount)?;
+        if on_members.is_none() {
+            return Err(Error::BadCallback);
+        }
+        election.observe_members(path, enough, || {
+            let callback = Callback::new(on_members, ctx, free_ctx);
+            let c_members = CMembers::new(path);
+            Box::new(move |members| {
+                callback.call(|members_fn, ctx| c_members.with(members, |c| unsafe { members_fn(c, ctx) }))
+            })
+        })
+    })
+}
+
+/// Stop watching the members at `path`. A callback that is running or waiting to run may still come; free_ctx runs
+/// after it.
+///
+/// Returns ELECTION_OK, at once. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+/// ELECTION_NOT_THERE.
+#[no_mangle]
+pub unsafe extern "C" fn election_unwatch_members(handle: *mut election_t, path: *const c_char) -> c_int {
+    answer(|| {
+        let path = unsafe { text(path) }.ok_or(Error::BadPath);
+        border::find(handle)?.unwatch_members(path?)
+    })
+}
+
+/// Ask who is master at `path` at this moment, once: ELECTION_OK comes after one call of `on_master`, on the calling
+/// thread, with what watch_master would tell, `rc` ELECTION_NONODE when there is none. Waits for the answer, up to
+/// `timeout_ms` (1 to 3,600,000); in a callback, too. To ask often, watch_master instead.
+///
+/// Returns ELECTION_OK. Else `on_master` was not called: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+/// ELECTION_BAD_CALLBACK, ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS when there is no connection, or none yet, or
+/// it broke, ELECTION_OPERATIONTIMEOUT; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
+#[no_mangle]
+pub unsafe extern "C" fn election_get_master(
+    handle: *mut election_t,
+    path: *const c_char,
+    on_master: election_master_fn,
+    ctx: *mut c_void,
+    timeout_ms: c_int,
+) -> c_int {
+    answer(|| {
+        let election = border::find(handle)?;
+        let path = unsafe { text(path) }.ok_or(Error::BadPath)?;
+        let on_master = on_master.ok_or(Error::BadCallback)?;
+        let master = election.master(path, border::timeout(timeout_ms)?)?;
+        CMaster::new(path).with(&master, |master| unsafe { on_master(master, ctx) });
+        Ok(())
     })
 }
 

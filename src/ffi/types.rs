@@ -117,6 +117,8 @@ pub enum election_rc_t {
     ELECTION_BAD_DISPATCH = -1026,
     /// The verifier is NULL.
     ELECTION_BAD_VERIFIER = -1027,
+    /// The number of members is negative.
+    ELECTION_BAD_COUNT = -1028,
 }
 
 /// What a candidate knows of itself. The numbers are those of the `status` that programs keep by hand.
@@ -208,6 +210,18 @@ pub enum election_dispatch_t {
     ELECTION_DISPATCH_MANUAL = 1,
 }
 
+/// Whether enough are in, as election_watch_members was told. It rings once each time.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum election_alarm_t {
+    /// Nothing to ring for: as before, or nobody can tell.
+    ELECTION_ALARM_NONE = 0,
+    /// Fewer than enough are in, from now on; also told with the first news, if it is so then.
+    ELECTION_ALARM_TOO_FEW = 1,
+    /// Enough are in again.
+    ELECTION_ALARM_ENOUGH = 2,
+}
+
 /// Refuses the tokens of old masters, on the side that is written to.
 pub struct election_verifier_t {
     pub(super) verifier: Verifier,
@@ -244,7 +258,7 @@ pub struct election_event_t {
 pub struct election_master_t {
     /// The size of this struct in bytes, as the library knows it.
     pub size: usize,
-    /// The path, as watch_master was given it.
+    /// The path, as watch_master or election_get_master was given it.
     pub path: *const c_char,
     /// ELECTION_OK: there is a master. ELECTION_NONODE: there is none. ELECTION_NOT_EPHEMERAL: a znode stands
     /// there that is no contender's. Else why nobody can tell; ELECTION_CLOSING, or ELECTION_INTERNAL, is the
@@ -285,11 +299,36 @@ pub struct election_member_t {
     pub since_ms: i64,
 }
 
+/// What a watcher of the members is told, whenever one comes, goes, or changes its value. It and what it points to
+/// live until the callback returns. Later versions may add fields at the end; `size` says how much is there.
+#[repr(C)]
+pub struct election_members_t {
+    /// The size of this struct in bytes, as the library knows it.
+    pub size: usize,
+    /// The path, as election_watch_members was given it.
+    pub path: *const c_char,
+    /// ELECTION_OK: these are in. Else why nobody can tell, and then none is listed; ELECTION_CLOSING, or
+    /// ELECTION_INTERNAL, is the last one.
+    pub rc: c_int,
+    /// Who is in: the master first, then the others in the order in which they will be master. Never NULL; a NULL that
+    /// `count` does not count follows the last.
+    pub members: *const *const election_member_t,
+    /// How many are in.
+    pub count: usize,
+    /// Whether this news crosses the line between enough and too few. Unknown is not few: when nobody can tell there is
+    /// no alarm, and afterwards there is one only if the line was crossed meanwhile.
+    pub alarm: election_alarm_t,
+}
+
 /// Hears the role of a candidate. Runs on the handle's callback thread, or inside election_dispatch.
 pub type election_role_fn = Option<unsafe extern "C" fn(event: *const election_event_t, ctx: *mut c_void)>;
 
-/// Hears who is master. Runs on the handle's callback thread, or inside election_dispatch.
+/// Hears who is master. Runs on the handle's callback thread, or inside election_dispatch; for election_get_master on
+/// the thread that asked.
 pub type election_master_fn = Option<unsafe extern "C" fn(master: *const election_master_t, ctx: *mut c_void)>;
+
+/// Hears who is in. Runs on the handle's callback thread, or inside election_dispatch.
+pub type election_members_fn = Option<unsafe extern "C" fn(members: *const election_members_t, ctx: *mut c_void)>;
 
 /// Is shown a member. Runs on the thread that asked.
 pub type election_member_fn = Option<unsafe extern "C" fn(member: *const election_member_t, ctx: *mut c_void)>;

@@ -7,13 +7,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use crate::core::{Event, Master, PartyId};
+use crate::core::{Event, Master, Members, PartyId};
 use crate::driver::thread::quietly;
-use crate::driver::{failed_master, rehearsal, Bell, Note, Seat};
+use crate::driver::{failed_master, failed_members, rehearsal, Bell, Note, Seat};
 
 pub enum Listener {
     Role(Arc<Seat>, Box<dyn FnMut(&Event) + Send>),
     Master(Box<dyn FnMut(&Master) + Send>),
+    Members(Box<dyn FnMut(&Members) + Send>),
 }
 
 pub struct Callbacks {
@@ -123,13 +124,20 @@ impl Callbacks {
     fn try_to_pass_on(&self, note: Note) -> bool {
         rehearsal::pass("note");
         match note {
-            Note::Role(id, event) => self.tell(id, |listener| match listener {
-                Listener::Role(_, on_role) => on_role(&event),
-                Listener::Master(_) => {}
+            Note::Role(id, event) => self.tell(id, |listener| {
+                if let Listener::Role(_, on_role) = listener {
+                    on_role(&event);
+                }
             }),
-            Note::Master(id, master) => self.tell(id, |listener| match listener {
-                Listener::Master(on_master) => on_master(&master),
-                Listener::Role(..) => {}
+            Note::Master(id, master) => self.tell(id, |listener| {
+                if let Listener::Master(on_master) = listener {
+                    on_master(&master);
+                }
+            }),
+            Note::Members(id, members) => self.tell(id, |listener| {
+                if let Listener::Members(on_members) = listener {
+                    on_members(&members);
+                }
             }),
             Note::Dismiss(id) => drop(self.take(id)),
             Note::End => return false,
@@ -143,6 +151,7 @@ impl Callbacks {
             let _ = quietly(|| match &mut listener {
                 Listener::Role(seat, on_role) => on_role(&seat.fail()),
                 Listener::Master(on_master) => on_master(&failed_master()),
+                Listener::Members(on_members) => on_members(&failed_members()),
             });
             let _ = quietly(|| drop(listener));
         }

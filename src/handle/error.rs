@@ -52,6 +52,8 @@ pub enum Error {
     BadRole,
     /// Who runs the callbacks is none of those that there are.
     BadDispatch,
+    /// A number of members is negative.
+    BadCount,
     /// There is no verifier where a verifier is needed.
     BadVerifier,
     /// The library failed.
@@ -85,6 +87,7 @@ impl Error {
             Error::BadRole => -1025,
             Error::BadDispatch => -1026,
             Error::BadVerifier => -1027,
+            Error::BadCount => -1028,
             Error::NotMaster => -1020,
             Error::ZooKeeper(rc) => rc,
         }
@@ -160,6 +163,7 @@ pub fn explain(rc: i32) -> &'static str {
         -1024 => "the handle has a thread of its own for callbacks\0",
         -1025 => "there is no such role\0",
         -1027 => "the verifier is NULL\0",
+        -1028 => "the number of members is negative\0",
         -1026 => "there is no such way to dispatch\0",
         -1023 => "the handle, or the library's thread, belongs to the parent process\0",
         -1022 => "there is no such lease grade\0",

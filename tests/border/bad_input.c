@@ -27,6 +27,13 @@ static void never_master(const election_master_t *master, void *ctx)
     CHECK(!"a refused observer is told something");
 }
 
+static void never_members(const election_members_t *members, void *ctx)
+{
+    (void)members;
+    (void)ctx;
+    CHECK(!"a refused watcher of members is told something");
+}
+
 static void never_member(const election_member_t *member, void *ctx)
 {
     (void)member;
@@ -50,6 +57,17 @@ static int refused_watch(election_t *handle, const char *path)
 {
     int ctx;
     return watch_master(handle, path, never_master, &ctx, never_free);
+}
+
+static int refused_watch_members(election_t *handle, const char *path, int enough)
+{
+    int ctx;
+    return election_watch_members(handle, path, enough, never_members, &ctx, never_free);
+}
+
+static int refused_get_master(election_t *handle, const char *path, int timeout_ms)
+{
+    return election_get_master(handle, path, never_master, NULL, timeout_ms);
 }
 
 static int refused_members(election_t *handle, const char *path, int timeout_ms)
@@ -95,8 +113,12 @@ static void refuse_handle(election_t *handle)
     CHECK_INT(ELECTION_BAD_HANDLE, election_fenced_set(handle, "/path", "/target", "", 0, -1, 1000));
     CHECK_INT(ELECTION_BAD_HANDLE, election_fenced_delete(handle, "/path", "/target", -1, 1000));
     CHECK_INT(ELECTION_BAD_HANDLE, refused_members(handle, "/path", 1000));
+    CHECK_INT(ELECTION_BAD_HANDLE, refused_get_master(handle, "/path", 1000));
     CHECK_INT(ELECTION_BAD_HANDLE, refused_watch(handle, "/path"));
     CHECK_INT(ELECTION_BAD_HANDLE, election_unwatch_master(handle, "/path"));
+    CHECK_INT(ELECTION_BAD_HANDLE, refused_watch_members(handle, "/path", 3));
+    CHECK_INT(ELECTION_BAD_HANDLE, election_unwatch_members(handle, "/path"));
+    CHECK_INT(ELECTION_BAD_HANDLE, election_set_value(handle, "/path", "", 0));
     CHECK_INT(ELECTION_BAD_HANDLE, election_close(handle));
 
     /* All wrong at once. */
@@ -109,8 +131,12 @@ static void refuse_handle(election_t *handle)
     CHECK(election_fenced_set(handle, NULL, NULL, NULL, 1, -7, -1) < 0);
     CHECK(election_fenced_delete(handle, NULL, NULL, -7, -1) < 0);
     CHECK(election_members(handle, NULL, NULL, NULL, -1) < 0);
+    CHECK(election_get_master(handle, NULL, NULL, NULL, -1) < 0);
     CHECK(refused_watch(handle, NULL) < 0);
     CHECK(election_unwatch_master(handle, NULL) < 0);
+    CHECK(refused_watch_members(handle, NULL, -1) < 0);
+    CHECK(election_unwatch_members(handle, NULL) < 0);
+    CHECK(election_set_value(handle, NULL, NULL, 1) < 0);
 }
 
 #define refuse_handle(...) FROM_HERE((refuse_handle)(__VA_ARGS__))
@@ -265,8 +291,12 @@ static void refuse_path(election_t *handle, const char *path)
     CHECK_INT(ELECTION_BAD_PATH, election_fenced_delete(handle, path, "/target", -1, 1000));
     CHECK_INT(ELECTION_BAD_PATH, election_fenced_delete(handle, "/path", path, -1, 1000));
     CHECK_INT(ELECTION_BAD_PATH, refused_members(handle, path, 1000));
+    CHECK_INT(ELECTION_BAD_PATH, refused_get_master(handle, path, 1000));
     CHECK_INT(ELECTION_BAD_PATH, refused_watch(handle, path));
     CHECK_INT(ELECTION_BAD_PATH, election_unwatch_master(handle, path));
+    CHECK_INT(ELECTION_BAD_PATH, refused_watch_members(handle, path, 3));
+    CHECK_INT(ELECTION_BAD_PATH, election_unwatch_members(handle, path));
+    CHECK_INT(ELECTION_BAD_PATH, election_set_value(handle, path, "", 0));
 }
 
 /* Well-formed, so that nobody stands there is all that can be said. */
@@ -279,6 +309,8 @@ static void accept_path(election_t *handle, const char *path)
     refuse_lease(handle, path);
     CHECK_INT(ELECTION_NOT_THERE, election_wait(handle, path, ELECTION_MASTER, 1000));
     CHECK_INT(ELECTION_NOT_THERE, election_unwatch_master(handle, path));
+    CHECK_INT(ELECTION_NOT_THERE, election_unwatch_members(handle, path));
+    CHECK_INT(ELECTION_NOT_THERE, election_set_value(handle, path, "value", 5));
 }
 
 static void paths(election_t *handle)
@@ -335,11 +367,15 @@ static void values(election_t *handle, const char *path)
     for (size_t len = ELECTION_VALUE_MAX + 1; len != 0; len = len == SIZE_MAX ? 0 : SIZE_MAX) {
         CHECK_INT(ELECTION_BAD_VALUE, election_fenced_create(handle, path, "/target", longest, len, 1000));
         CHECK_INT(ELECTION_BAD_VALUE, election_fenced_set(handle, path, "/target", longest, len, -1, 1000));
+        CHECK_INT(ELECTION_BAD_VALUE, election_set_value(handle, path, longest, len));
     }
+    CHECK_INT(ELECTION_BAD_VALUE, election_set_value(handle, path, NULL, 1));
     CHECK_INT(ELECTION_BAD_VALUE, election_fenced_create(handle, path, "/target", NULL, 1, 1000));
     CHECK_INT(ELECTION_BAD_VALUE, election_fenced_set(handle, path, "/target", NULL, 1, -1, 1000));
     CHECK_INT(ELECTION_NOT_THERE, election_resign(handle, path));
     CHECK_INT(ELECTION_OK, go_to_election(handle, path, longest, ELECTION_VALUE_MAX, NULL, NULL, NULL));
+    CHECK_INT(ELECTION_OK, election_set_value(handle, path, longest, ELECTION_VALUE_MAX));
+    CHECK_INT(ELECTION_OK, election_set_value(handle, path, NULL, 0));
     CHECK_INT(ELECTION_OK, election_resign(handle, path));
     free(longest);
 }
@@ -354,6 +390,7 @@ static void times_and_roles(election_t *handle)
         int time = bad_times[i];
         CHECK_INT(ELECTION_BAD_TIMEOUT, election_wait(handle, "/path", ELECTION_SLAVE, time));
         CHECK_INT(ELECTION_BAD_TIMEOUT, refused_members(handle, "/path", time));
+        CHECK_INT(ELECTION_BAD_TIMEOUT, refused_get_master(handle, "/path", time));
         CHECK_INT(ELECTION_BAD_TIMEOUT, election_fenced_create(handle, "/path", "/target", "", 0, time));
         CHECK_INT(ELECTION_BAD_TIMEOUT, election_fenced_set(handle, "/path", "/target", "", 0, -1, time));
         CHECK_INT(ELECTION_BAD_TIMEOUT, election_fenced_delete(handle, "/path", "/target", -1, time));
@@ -363,6 +400,10 @@ static void times_and_roles(election_t *handle)
     for (size_t i = 0; i < sizeof bad_roles / sizeof *bad_roles; i++)
         CHECK_INT(ELECTION_BAD_ROLE, election_wait(handle, "/path", bad_roles[i], 1000));
     CHECK_INT(ELECTION_BAD_CALLBACK, election_members(handle, "/path", NULL, NULL, 1000));
+    CHECK_INT(ELECTION_BAD_CALLBACK, election_get_master(handle, "/path", NULL, NULL, 1000));
+    CHECK_INT(ELECTION_BAD_COUNT, refused_watch_members(handle, "/path", -1));
+    CHECK_INT(ELECTION_BAD_COUNT, refused_watch_members(handle, "/path", INT_MIN));
+    CHECK_INT(ELECTION_NOT_THERE, election_unwatch_members(handle, "/path"));
     if (!is_manual) {
         CHECK_INT(ELECTION_NOT_MANUAL, election_fd(handle));
         CHECK_INT(ELECTION_NOT_MANUAL, election_dispatch(handle, 0));
@@ -404,11 +445,18 @@ static void tokens(void)
 
 /* --- twice, and not at all ---------------------------------------------------------------------------------- */
 
+/* A watcher of members that heard something. */
+static void hear_something(const election_members_t *members, void *ctx)
+{
+    record_add(ctx, (struct heard){.size = members->size}, members->path, "");
+}
+
 static void twice_and_not_at_all(election_t *handle, const char *path)
 {
-    struct record stands, watches;
+    struct record stands, watches, counts;
     record_init(&stands, handle);
     record_init(&watches, handle);
+    record_init(&counts, handle);
     CHECK_INT(ELECTION_NOT_THERE, election_resign(handle, path));
     CHECK_INT(ELECTION_NOT_THERE, election_unwatch_master(handle, path));
     CHECK_INT(ELECTION_BAD_CALLBACK, watch_master(handle, path, NULL, &watches, never_free));
@@ -431,15 +479,27 @@ static void twice_and_not_at_all(election_t *handle, const char *path)
     CHECK_INT(ELECTION_NOT_THERE, election_unwatch_master(handle, path));
     CHECK(record_wait(&watches, 1, 1));
 
+    CHECK_INT(ELECTION_BAD_CALLBACK, election_watch_members(handle, path, 1, NULL, &counts, never_free));
+    CHECK_INT(ELECTION_OK, election_watch_members(handle, path, INT_MAX, hear_something, &counts, hear_free));
+    CHECK_INT(ELECTION_ALREADY, refused_watch_members(handle, path, 0));
+    CHECK_INT(ELECTION_NOT_THERE, election_unwatch_master(handle, path));
+    CHECK(record_wait(&counts, 1, 0));
+    CHECK_INT(ELECTION_OK, election_unwatch_members(handle, path));
+    CHECK_INT(ELECTION_NOT_THERE, election_unwatch_members(handle, path));
+    CHECK(record_wait(&counts, 1, 1));
+
     CHECK_INT(ELECTION_OK, election_resign(handle, path));
     CHECK_INT(ELECTION_NOT_THERE, election_resign(handle, path));
+    CHECK_INT(ELECTION_NOT_THERE, election_set_value(handle, path, "v", 1));
     CHECK_INT(0, election_is_master(handle, path));
     CHECK(record_wait(&stands, 2, 1));
     CHECK_INT(2, record_count(&stands));
     CHECK_INT(1, record_freed(&stands));
     CHECK_INT(1, record_freed(&watches));
+    CHECK_INT(1, record_freed(&counts));
     record_done(&stands);
     record_done(&watches);
+    record_done(&counts);
 }
 
 /* --- numbers and their sentences ---------------------------------------------------------------------------- */
@@ -456,7 +516,7 @@ static void sentences(void)
         ELECTION_NOT_THERE, ELECTION_IN_CALLBACK, ELECTION_NOT_EPHEMERAL, ELECTION_RESIGNED, ELECTION_NO_RESOURCES,
         ELECTION_INTERNAL, ELECTION_LAPSED, ELECTION_GRACE, ELECTION_STRANGER, ELECTION_NOT_MASTER,
         ELECTION_STALE_TOKEN, ELECTION_BAD_GRADE, ELECTION_FORKED, ELECTION_NOT_MANUAL, ELECTION_BAD_ROLE,
-        ELECTION_BAD_DISPATCH, ELECTION_BAD_VERIFIER,
+        ELECTION_BAD_DISPATCH, ELECTION_BAD_VERIFIER, ELECTION_BAD_COUNT,
         /* ZooKeeper's own that the header does not name. */
         -1, -2, -3, -5, -9, -13, -14, -100, -113, -117, -118, -119, -120, -121, -122, -123, -124,
     };

@@ -75,6 +75,8 @@ static void after_the_end(struct record *record, const struct heard *heard)
         CHECK_INT(ELECTION_BAD_HANDLE, election_unwatch_master(record->handle, heard->path));
         CHECK_INT(ELECTION_BAD_HANDLE, election_wait(record->handle, heard->path, ELECTION_MASTER, 1000));
         CHECK_INT(ELECTION_BAD_HANDLE, election_fenced_delete(record->handle, heard->path, "/t", -1, 1000));
+        CHECK_INT(ELECTION_BAD_HANDLE, election_unwatch_members(record->handle, heard->path));
+        CHECK_INT(ELECTION_BAD_HANDLE, election_set_value(record->handle, heard->path, "", 0));
         CHECK_INT(ELECTION_BAD_HANDLE, election_members(record->handle, heard->path, no_member, NULL, 1000));
         CHECK_INT(ELECTION_BAD_HANDLE, election_fd(record->handle));
         CHECK_INT(ELECTION_BAD_HANDLE, election_dispatch(record->handle, 0));

@@ -40,6 +40,13 @@ static void never_master(const election_master_t *master, void *ctx)
     CHECK(!"a child is told who is master");
 }
 
+static void never_members(const election_members_t *members, void *ctx)
+{
+    (void)members;
+    (void)ctx;
+    CHECK(!"a child is told who is in");
+}
+
 static void never_member(const election_member_t *member, void *ctx)
 {
     (void)member;
@@ -72,6 +79,9 @@ static void try_everything(election_t *handle, const char *path)
     CHECK_INT(ELECTION_FORKED, election_resign(handle, path));
     CHECK_INT(ELECTION_FORKED, watch_master(handle, path, never_master, NULL, never_free));
     CHECK_INT(ELECTION_FORKED, election_unwatch_master(handle, path));
+    CHECK_INT(ELECTION_FORKED, election_watch_members(handle, path, 1, never_members, NULL, never_free));
+    CHECK_INT(ELECTION_FORKED, election_unwatch_members(handle, path));
+    CHECK_INT(ELECTION_FORKED, election_set_value(handle, path, "child", 5));
     CHECK_INT(ELECTION_FORKED, election_wait(handle, path, ELECTION_MASTER, PATIENCE_MS));
     CHECK_INT(ELECTION_FORKED, election_fd(handle));
     CHECK_INT(ELECTION_FORKED, election_dispatch(handle, PATIENCE_MS));
@@ -79,6 +89,7 @@ static void try_everything(election_t *handle, const char *path)
     CHECK_INT(ELECTION_FORKED, election_fenced_set(handle, path, path, "child", 5, -1, PATIENCE_MS));
     CHECK_INT(ELECTION_FORKED, election_fenced_delete(handle, path, path, -1, PATIENCE_MS));
     CHECK_INT(ELECTION_FORKED, election_members(handle, path, never_member, NULL, PATIENCE_MS));
+    CHECK_INT(ELECTION_FORKED, election_get_master(handle, path, never_master, NULL, PATIENCE_MS));
     CHECK_INT(ELECTION_FORKED, election_open(hosts, NULL, &opened));
     CHECK(opened == sentinel);
 

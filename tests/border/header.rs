@@ -39,16 +39,27 @@ impl Header {
             .collect()
     }
 
+    /// Those functions that return an int.
+    pub fn functions_returning_int(&self) -> Vec<String> {
+        let is_int = |name: &String| self.code.contains(&format!("\nint {name}("));
+        self.functions().into_iter().filter(is_int).collect()
+    }
+
     /// The names of all enums.
     pub fn enums(&self) -> Vec<String> {
         self.bodies("enum").map(|(name, _)| name).collect()
     }
 
+    /// The enums with the names of their constants.
+    pub fn enums_with_constants(&self) -> Vec<(String, Vec<String>)> {
+        let name = |constant: &str| constant.split('=').next().unwrap_or_default().trim().to_owned();
+        let constants = |body: &str| body.split(',').map(name).filter(|name| !name.is_empty()).collect();
+        self.bodies("enum").map(|(name, body)| (name, constants(body))).collect()
+    }
+
     /// The names of all enum constants.
     pub fn constants(&self) -> Vec<String> {
-        let name = |constant: &str| constant.split('=').next().unwrap_or_default().trim().to_owned();
-        let constants = self.bodies("enum").flat_map(|(_, body)| body.split(',').map(name).collect::<Vec<_>>());
-        constants.filter(|name| !name.is_empty()).collect()
+        self.enums_with_constants().into_iter().flat_map(|(_, constants)| constants).collect()
     }
 
     /// The names of the types that have a body, and what is in it. An opaque struct has none.
@@ -79,7 +90,7 @@ fn last_word(text: &str) -> String {
     text.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_owned()
 }
 
-fn without_comments(text: &str) -> String {
+pub fn without_comments(text: &str) -> String {
     let mut code = String::new();
     let mut rest = text;
     while let Some((before, comment)) = rest.split_once("/*") {
@@ -222,6 +233,19 @@ fn every_function_is_explained_in_words_that_exist() {
     }
 }
 
+#[test]
+fn python_uses_each_function() {
+    let python = std::fs::read_to_string(root().join("c_examples/election.py")).expect("election.py is there");
+    let (_, binding) = python.split_once("\ndef load(").expect("what comes after the list of functions");
+    for function in Header::read().functions() {
+        let is_used = match function.strip_prefix("election_options_set_") {
+            Some(option) => binding.contains(&format!("\"{option}\": {option},")),
+            None => binding.contains(&format!("\"{function}\"")) || binding.contains(&format!(".{function}(")),
+        };
+        assert!(is_used, "election.py does not use {function}");
+    }
+}
+
 /// What programs that cannot include it have written down of it.
 #[test]
 fn python_has_the_same_numbers_functions_and_structs() {
@@ -246,12 +270,12 @@ fn python_has_the_same_numbers_functions_and_structs() {
     // The binding that people copy: all of it, and nothing that is not there.
     let tell = "import election as e
 for kind, prefix in [(e.Role, ''), (e.Reason, 'REASON_'), (e.Rc, ''), (e.Recipe, 'RECIPE_'),
-                     (e.Lease, 'LEASE_'), (e.Dispatch, 'DISPATCH_')]:
+                     (e.Lease, 'LEASE_'), (e.Dispatch, 'DISPATCH_'), (e.Alarm, 'ALARM_')]:
     for number in kind:
         print('number', f'ELECTION_{prefix}{number.name}', int(number))
 for name, (_, arguments) in e._FUNCTIONS.items():
     print('function', name, len(arguments))
-for name in ['election_event_t', 'election_master_t', 'election_member_t']:
+for name in ['election_event_t', 'election_master_t', 'election_member_t', 'election_members_t']:
     print('struct', name, *[field for field, _ in getattr(e, name)._fields_])
 ";
     let mut command = Command::new("python3");

@@ -25,6 +25,12 @@ static void ignore_master(const election_master_t *master, void *ctx)
     (void)ctx;
 }
 
+static void ignore_members(const election_members_t *members, void *ctx)
+{
+    (void)members;
+    (void)ctx;
+}
+
 /* What belongs to no handle. */
 static void call_what_is_free(void)
 {
@@ -67,12 +73,17 @@ static void call_everything(enum kind kind, election_t *handle)
     CHECK_INT(ELECTION_OK, election_fenced_set(handle, inner.text, nobody.text, "w", 1, -1, PATIENCE_MS));
     CHECK_INT(ELECTION_OK, election_fenced_delete(handle, inner.text, nobody.text, -1, PATIENCE_MS));
     CHECK_INT(ELECTION_OK, election_members(handle, inner.text, ignore_member, NULL, PATIENCE_MS));
+    CHECK_INT(ELECTION_OK, election_get_master(handle, inner.text, ignore_master, NULL, PATIENCE_MS));
+    CHECK_INT(ELECTION_OK, election_set_value(handle, inner.text, "x", 1));
     CHECK_INT(ELECTION_OK, election_resign(handle, inner.text));
+    CHECK_INT(ELECTION_NOT_THERE, election_set_value(handle, inner.text, "x", 1));
     CHECK_INT(ELECTION_NOT_THERE, election_resign(handle, inner.text));
     CHECK_INT(0, election_is_master(handle, inner.text));
     CHECK_INT(ELECTION_OK, watch_master(handle, inner.text, ignore_master, NULL, NULL));
     CHECK_INT(ELECTION_OK, election_unwatch_master(handle, inner.text));
     CHECK_INT(ELECTION_NOT_THERE, election_unwatch_master(handle, inner.text));
+    CHECK_INT(ELECTION_OK, election_watch_members(handle, inner.text, 1, ignore_members, NULL, NULL));
+    CHECK_INT(ELECTION_OK, election_unwatch_members(handle, inner.text));
     if (is_manual)
         CHECK(election_fd(handle) >= 0);
     else

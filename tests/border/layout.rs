@@ -47,6 +47,7 @@ fn figures_of_rust() -> Figures {
     figures_of_struct!(figures, election_event_t, size, path, role, reason, rc, value, value_len, token);
     figures_of_struct!(figures, election_master_t, size, path, rc, value, value_len, token, session_id, since_ms);
     figures_of_struct!(figures, election_member_t, size, name, value, value_len, token, session_id, since_ms);
+    figures_of_struct!(figures, election_members_t, size, path, rc, members, count, alarm);
     figures_of_enum!(figures, election_role_t, ELECTION_UNKNOWN, ELECTION_SLAVE, ELECTION_MASTER);
     figures_of_enum!(
         figures,
@@ -111,7 +112,8 @@ fn figures_of_rust() -> Figures {
         ELECTION_NOT_MANUAL,
         ELECTION_BAD_ROLE,
         ELECTION_BAD_DISPATCH,
-        ELECTION_BAD_VERIFIER
+        ELECTION_BAD_VERIFIER,
+        ELECTION_BAD_COUNT
     );
     figures_of_enum!(
         figures,
@@ -124,6 +126,7 @@ fn figures_of_rust() -> Figures {
         ELECTION_RECIPE_QUEUE_W
     );
     figures_of_enum!(figures, election_lease_grade_t, ELECTION_LEASE_COMMITTED, ELECTION_LEASE_ANSWERED);
+    figures_of_enum!(figures, election_alarm_t, ELECTION_ALARM_NONE, ELECTION_ALARM_TOO_FEW, ELECTION_ALARM_ENOUGH);
     figures_of_enum!(figures, election_dispatch_t, ELECTION_DISPATCH_THREAD, ELECTION_DISPATCH_MANUAL);
     figures.insert("ELECTION_PATH_MAX".into(), ELECTION_PATH_MAX as i64);
     figures.insert("ELECTION_VALUE_MAX".into(), ELECTION_VALUE_MAX as i64);

@@ -70,18 +70,18 @@ impl Workshop {
     /// Compiles `sources` with all warnings as errors, links them with the library and returns the program.
     #[track_caller]
     pub fn build(&self, compiler: &str, standard: &str, sources: &[PathBuf], link: Link) -> PathBuf {
-        self.build_with(&[], compiler, standard, sources, link)
+        self.build_with(compiler, standard, sources, link, &[])
     }
 
-    /// As `build`, with more for the compiler.
+    /// The same, with more for the compiler.
     #[track_caller]
     pub fn build_with(
         &self,
-        more: &[&str],
         compiler: &str,
         standard: &str,
         sources: &[PathBuf],
         link: Link,
+        flags: &[&str],
     ) -> PathBuf {
         let stem = sources[0].file_stem().expect("a source file has a name").to_string_lossy();
         let how = match link {
@@ -91,8 +91,8 @@ impl Workshop {
         let program = self.path(&format!("{stem}-{compiler}-{standard}-{how}"));
         let mut command = Command::new(compiler);
         command.arg(format!("-std={standard}"));
-        command.args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-pthread", "-I"]);
-        command.arg(root().join("include")).args(more).args(sources).arg("-o").arg(&program);
+        command.args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-pthread"]).args(flags).arg("-I");
+        command.arg(root().join("include")).args(sources).arg("-o").arg(&program);
         match link {
             Link::Shared => {
                 let folder = self.folder.path().display();

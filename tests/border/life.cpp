@@ -2,81 +2,16 @@
 //
 //     life HOSTS ROOT SESSION_TIMEOUT_MS
 
+#include "check.hpp"
 #include "election.h"
 
-#include <chrono>
-#include <condition_variable>
-#include <cstdlib>
-#include <deque>
 #include <functional>
-#include <iostream>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
 
 namespace {
-
-constexpr auto patience = std::chrono::seconds(30);
-
-void check(bool holds, int line, const char *what)
-{
-    if (holds)
-        return;
-    std::cerr << "life.cpp:" << line << ": does not hold: " << what << std::endl;
-    std::_Exit(1);
-}
-
-#define CHECK(what) check((what), __LINE__, #what)
-
-// What the library orders, told to ThreadSanitizer, which does not see into the library: what was written before a ctx
-// was handed over is there in its callbacks, and what they wrote is there after election_close.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-extern "C" void __tsan_release(void *);
-extern "C" void __tsan_acquire(void *);
-char order;
-void release() { __tsan_release(&order); }
-void acquire() { __tsan_acquire(&order); }
-#define IS_TOLD
-#endif
-#endif
-#ifndef IS_TOLD
-void release() {}
-void acquire() {}
-#endif
-
-// A queue between the callback thread and the main thread.
-template <typename T> class Inbox {
-public:
-    void put(T item)
-    {
-        std::lock_guard<std::mutex> guard(mutex_);
-        items_.push_back(std::move(item));
-        news_.notify_all();
-    }
-
-    T take()
-    {
-        std::unique_lock<std::mutex> guard(mutex_);
-        CHECK(news_.wait_for(guard, patience, [this] { return !items_.empty(); }));
-        T item = std::move(items_.front());
-        items_.pop_front();
-        return item;
-    }
-
-    bool empty()
-    {
-        std::lock_guard<std::mutex> guard(mutex_);
-        return items_.empty();
-    }
-
-private:
-    std::mutex mutex_;
-    std::condition_variable news_;
-    std::deque<T> items_;
-};
 
 struct Role {
     election_role_t role;
@@ -104,19 +39,8 @@ public:
     Listener(const Listener &) = delete;
     Listener &operator=(const Listener &) = delete;
 
-    static void call(const Seen *seen, void *ctx)
-    {
-        acquire();
-        static_cast<Listener *>(ctx)->function_(*seen);
-        release();
-    }
-
-    static void free(void *ctx)
-    {
-        acquire();
-        delete static_cast<Listener *>(ctx);
-        release();
-    }
+    static void call(const Seen *seen, void *ctx) { static_cast<Listener *>(ctx)->function_(*seen); }
+    static void free(void *ctx) { delete static_cast<Listener *>(ctx); }
 
 private:
     Function function_;
@@ -145,14 +69,12 @@ public:
     {
         if (election_t *handle = std::exchange(handle_, nullptr))
             CHECK(election_close(handle) == ELECTION_OK);
-        acquire();
     }
 
     int stand(const std::string &path, std::string_view value, Listener<election_event_t>::Function function)
     {
         using L = Listener<election_event_t>;
         auto listener = std::make_unique<L>(std::move(function));
-        release();
         int rc = go_to_election(handle_, path.c_str(), value.data(), value.size(), L::call, listener.get(), L::free);
         // On failure the ctx is still ours.
         if (rc == ELECTION_OK)
@@ -164,7 +86,6 @@ public:
     {
         using L = Listener<election_master_t>;
         auto listener = std::make_unique<L>(std::move(function));
-        release();
         int rc = watch_master(handle_, path.c_str(), L::call, listener.get(), L::free);
         if (rc == ELECTION_OK)
             listener.release();

@@ -4,11 +4,14 @@
 //! What is tested is the release build, `target/release/libelection.{so,a}`: that is what is installed.
 
 mod abi;
+mod examples;
 #[path = "../fuzz/mod.rs"]
 mod fuzz;
 mod header;
+mod hpp;
 mod layout;
 mod library;
+mod page;
 mod programs;
 mod readme;
 #[path = "../sanitizers/mod.rs"]

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use scratch::{Ensemble, Program, Relay};
+use scratch::{Ensemble, Program, Relay, ScratchFolder};
 
 use crate::header::Header;
 use crate::library::{self, Link, Workshop};
@@ -34,7 +34,7 @@ pub fn zookeeper() -> Arc<Ensemble> {
 
 /// Runs a program that must succeed without a word.
 #[track_caller]
-fn succeed(command: Command) {
+pub fn succeed(command: Command) {
     let program = Program::spawn(command);
     let status = program.wait(LONGEST);
     let is_silent = program.lines().is_empty();
@@ -60,7 +60,7 @@ fn valgrind_with(options: &[&str], program: &Path) -> Command {
 
 /// The ways of `check.h` in which a program is run: who runs its callbacks, and whether it is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub enum Way {
     /// Callbacks on the library's thread.
     Thread,
     /// Callbacks in a loop of the program's own, with poll on election_fd.
@@ -83,8 +83,16 @@ impl Way {
         }
     }
 
+    pub fn session_timeout_ms(self) -> &'static str {
+        if self.is_instrumented() {
+            SLOW_SESSION_TIMEOUT_MS
+        } else {
+            SESSION_TIMEOUT_MS
+        }
+    }
+
     /// A program with the arguments that it is given, and a root of its own.
-    fn command(self, program: &Path, zookeeper: &Ensemble, more: &[&str]) -> Command {
+    pub fn command(self, program: &Path, zookeeper: &Ensemble, more: &[&str]) -> Command {
         let stem = program.file_stem().expect("a program has a name").to_string_lossy();
         let root = format!("/{stem}-{self:?}");
         let mut command = if self.is_instrumented() { valgrind(program) } else { Command::new(program) };
@@ -104,8 +112,7 @@ fn call(name: &str, way: Way) {
 #[track_caller]
 fn live(name: &str, way: Way, link: Link) {
     let (workshop, zookeeper) = (Workshop::new(), zookeeper());
-    let timeout = if way.is_instrumented() { SLOW_SESSION_TIMEOUT_MS } else { SESSION_TIMEOUT_MS };
-    succeed(way.command(&gcc(&workshop, name, link), &zookeeper, &[timeout]));
+    succeed(way.command(&gcc(&workshop, name, link), &zookeeper, &[way.session_timeout_ms()]));
 }
 
 /// Runs a Python program of this folder; a warning is a failure.
@@ -231,6 +238,7 @@ lives! {
     dispatch: "dispatch.c", itself: Thread, valgrind: ThreadUnderValgrind;
     wait: "wait.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     members: "members.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
+    watch_members: "watch_members.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     fence: "fence.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     recipe: "recipe.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     lease: "lease.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
@@ -254,6 +262,22 @@ fn life_in_cpp() {
 #[test]
 fn life_in_python() {
     python("life.py");
+}
+
+#[test]
+fn module_in_python() {
+    python("module.py");
+}
+
+#[test]
+fn types_of_python() {
+    tools::demand("mypy");
+    let cache = ScratchFolder::new("mypy");
+    let mut mypy = Command::new("mypy");
+    // The oldest Python that it is for.
+    mypy.args(["--strict", "--python-version=3.9", "--cache-dir"]).arg(cache.path());
+    mypy.arg(tools::root().join("c_examples/election.py"));
+    tools::run_command(mypy);
 }
 
 #[test]

@@ -126,6 +126,11 @@ static void on_member(const election_member_t *member, void *ctx)
     HOLDS(!"there is nobody");
 }
 
+static void on_members(const election_members_t *members, void *ctx)
+{
+    HOLDS(members->size == sizeof *members && ctx == &handle);
+}
+
 static void open_(void)
 {
     char *hosts = text();
@@ -163,6 +168,40 @@ static void watch(void)
     EXPECT(rc, ELECTION_OK, ELECTION_BAD_PATH);
     if (rc == ELECTION_OK)
         EXPECT(election_unwatch_master(handle, path), ELECTION_OK);
+    free(path);
+}
+
+static void watch_members(void)
+{
+    int enough = number();
+    char *path = text();
+    int rc = election_watch_members(handle, path, enough, on_members, &handle, NULL);
+    EXPECT(rc, ELECTION_OK, ELECTION_BAD_PATH, ELECTION_BAD_COUNT);
+    if (rc == ELECTION_OK)
+        EXPECT(election_unwatch_members(handle, path), ELECTION_OK);
+    free(path);
+}
+
+static void unwatch_members(void)
+{
+    char *path = text();
+    EXPECT(election_unwatch_members(handle, path), ELECTION_NOT_THERE, ELECTION_BAD_PATH);
+    free(path);
+}
+
+static void set_value(void)
+{
+    char *path = text();
+    EXPECT(election_set_value(handle, path, left, left_len), ELECTION_NOT_THERE, ELECTION_BAD_PATH, ELECTION_BAD_VALUE);
+    free(path);
+}
+
+static void get_master(void)
+{
+    int timeout_ms = number();
+    char *path = text();
+    EXPECT(election_get_master(handle, path, on_master, &handle, timeout_ms), ELECTION_CONNECTIONLOSS,
+           ELECTION_BAD_PATH, ELECTION_BAD_TIMEOUT, ELECTION_OPERATIONTIMEOUT);
     free(path);
 }
 
@@ -300,6 +339,10 @@ static const struct {
     {"election_open", open_},
     {"go_to_election", stand},
     {"watch_master", watch},
+    {"election_watch_members", watch_members},
+    {"election_unwatch_members", unwatch_members},
+    {"election_set_value", set_value},
+    {"election_get_master", get_master},
     {"election_resign", resign},
     {"election_unwatch_master", unwatch},
     {"election_is_master", is_master},

@@ -53,7 +53,7 @@ fn compile(workshop: &Workshop, file: PathBuf, sanitizer: Sanitizer) -> PathBuf 
         true => ("clang++", "c++17"),
         false => ("clang", "c99"),
     };
-    workshop.build_with(sanitizer.flags(), compiler, standard, &[file], Link::Shared)
+    workshop.build_with(compiler, standard, &[file], Link::Shared, sanitizer.flags())
 }
 
 /// A program that lives through elections must end without a word, of its own, of the library or of the sanitizer.

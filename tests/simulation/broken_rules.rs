@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use election::core::Rule;
 
 use crate::campaign::quietly;
+use crate::number;
 use crate::run::run;
-use crate::{number, KEPT};
 
 /// As many as `make test` plays.
 const SEEDS: u64 = 20_000;
@@ -21,12 +21,9 @@ fn line(rule: Rule, seed: u64, property: &str) -> String {
     format!("{:<24} {seed:>6}  {property}\n", format!("{rule:?}"))
 }
 
-/// The first seed that finds the broken rule; or, where a fault is so rare that none of them does, a seed that was
-/// kept because it found just that once.
+/// The first seed that finds the broken rule.
 fn catch(rule: Rule, seeds: u64) -> Option<(u64, &'static str)> {
-    (0..seeds)
-        .chain(KEPT)
-        .find_map(|seed| run(seed, Some(rule), false).violation.map(|violation| (seed, violation.property)))
+    (0..seeds).find_map(|seed| run(seed, Some(rule), false).violation.map(|violation| (seed, violation.property)))
 }
 
 #[test]

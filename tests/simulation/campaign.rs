@@ -24,6 +24,7 @@ struct Sums {
     masterships: u64,
     lapses: u64,
     foreign_deletes: u64,
+    fenced: u64,
     longest_vacancy: Ns,
     faults: BTreeMap<Fault, u64>,
 }
@@ -40,6 +41,7 @@ impl Sums {
         self.masterships += outcome.masterships;
         self.lapses += outcome.lapses;
         self.foreign_deletes += outcome.stats.foreign_deletes;
+        self.fenced += outcome.stats.fenced;
         self.longest_vacancy = self.longest_vacancy.max(outcome.longest_vacancy);
         for (fault, count) in &outcome.stats.faults {
             *self.faults.entry(*fault).or_default() += count;
@@ -52,6 +54,7 @@ impl Sums {
         println!("{} requests, {} transactions", self.requests, self.transactions);
         println!("{} leaders of ensembles, {} sessions expired", self.leaders, self.expiries);
         println!("{} masterships, {} of them ended by their lease", self.masterships, self.lapses);
+        println!("{} fenced writes", self.fenced);
         println!("longest time without a master: {:.1} s", self.longest_vacancy as f64 / 1e9);
         println!("{} znodes of others deleted after an operator's delete", self.foreign_deletes);
         for (fault, count) in &self.faults {

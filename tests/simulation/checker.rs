@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use election::core::{Event, Master, PartyId, Reason, Role, Time};
+use election::core::{Event, Master, PartyId, Reason, Recipe, Role, Time};
 
 use crate::clock::Ns;
 use crate::plan::Plan;
@@ -32,6 +32,8 @@ struct Heard {
     last_end: Option<Reason>,
     dismissed: bool,
     seen: Option<Master>,
+    /// The czxid of the last master that an observer was shown in this session.
+    shown: i64,
 }
 
 pub struct Checker {
@@ -91,11 +93,19 @@ impl Checker {
 
     pub fn stands(&mut self, id: PartyId, process: usize, path: usize) {
         let (master, last_end, seen) = (None, None, None);
-        self.parties.insert(id, Heard { path, process, master, last_token: 0, last_end, dismissed: false, seen });
+        self.parties
+            .insert(id, Heard { path, process, master, last_token: 0, last_end, dismissed: false, seen, shown: 0 });
     }
 
-    pub fn observes(&mut self, id: PartyId) {
-        self.stands(id, usize::MAX, 0);
+    pub fn observes(&mut self, id: PartyId, process: usize, path: usize) {
+        self.stands(id, process, path);
+    }
+
+    /// Another session may begin on a server that is behind the former one's.
+    pub fn begins_session(&mut self, process: usize) {
+        for heard in self.parties.values_mut().filter(|heard| heard.process == process) {
+            heard.shown = 0;
+        }
     }
 
     pub fn observed(&self, id: PartyId) -> Option<&Master> {
@@ -135,8 +145,13 @@ impl Checker {
     pub fn told_master(&mut self, id: PartyId, master: &Master) {
         let Some(heard) = self.parties.get_mut(&id) else { return };
         heard.seen = Some(master.clone());
+        let (czxid, shown) = (master.stat.czxid, heard.shown);
+        heard.shown = shown.max(czxid);
+        let back = czxid != 0 && czxid < shown;
         if heard.dismissed {
             self.violated("nothing after the end", format!("{id:?} heard {master:?}"));
+        } else if back {
+            self.violated("masters are seen in order", format!("{id:?} sees {master:?} after {shown:x}"));
         }
     }
 
@@ -229,6 +244,27 @@ impl World {
         }
         self.checker.deleted.insert(token);
         self.stats.foreign_deletes += 1;
+    }
+
+    /// A fenced write is being committed: its token is that of the master in the tree at this moment.
+    pub fn fenced(&mut self, server: usize, path: usize, token: i64) {
+        self.stats.fenced += 1;
+        let tree = &self.servers[server].tree;
+        let place = &self.plan.paths[path];
+        let one_name = self.plan.config.recipe == Recipe::Node || self.plan.names_run_out();
+        let master = match self.plan.config.recipe {
+            Recipe::Node => tree.nodes.get(place).map(|node| node.stat.czxid),
+            Recipe::Queue(_) => {
+                let stats = tree.children(place).map(|child| tree.nodes[child].stat);
+                stats.filter(|stat| stat.is_ephemeral()).map(|stat| stat.czxid).min()
+            }
+        };
+        // Where a znode of somebody else may have the same name, the check cannot tell.
+        let exempt = one_name && self.checker.deleted.contains(&token);
+        if master != Some(token) && !exempt {
+            self.checker
+                .violated("a fence holds", format!("{token:x} is written at {place}, master is {master:x?}"));
+        }
     }
 
     pub fn believes(&self, process: usize) -> bool {

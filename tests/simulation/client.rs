@@ -8,12 +8,16 @@ use std::sync::Arc;
 use election::core::{rc, Op, Reply, RequestId, SessionId};
 
 use crate::clock::{Ns, MS};
-use crate::messages::{ClientMsg, ConnId, Happening, ServerMsg, WatchKind};
+use crate::messages::{ClientMsg, ConnId, Fenced, Happening, ServerMsg, WatchKind};
 use crate::plan::Plan;
 use crate::process::Input;
 use crate::say;
 use crate::server::watch_of;
+use crate::tree::parent;
 use crate::world::World;
+
+/// The number of requests that are none of the core's: its own begin with 1.
+pub const OF_THE_PROGRAM: RequestId = RequestId(0);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
@@ -40,6 +44,14 @@ pub struct Client {
     order: Vec<usize>,
     rounds: u32,
     requests: VecDeque<(RequestId, Op)>,
+    /// Answers that are there and that nobody has looked at yet.
+    untold: VecDeque<(RequestId, Reply, bool)>,
+    /// Parents that are being made, one transaction for each.
+    making: BTreeMap<RequestId, Arc<str>>,
+    /// Writes of the program that wait for a connection.
+    writes: VecDeque<Fenced>,
+    /// A session that was given up and may live on.
+    leftover: i64,
     watches: BTreeMap<(WatchKind, Arc<str>), Vec<RequestId>>,
     /// The timer that is planned, and for when.
     timer: (u32, Ns),
@@ -59,6 +71,10 @@ impl Client {
             order: Vec::new(),
             rounds: 0,
             requests: VecDeque::new(),
+            untold: VecDeque::new(),
+            making: BTreeMap::new(),
+            writes: VecDeque::new(),
+            leftover: 0,
             watches: BTreeMap::new(),
             timer: (0, 0),
         }
@@ -85,10 +101,13 @@ impl World {
     pub fn client_restarts(&mut self, process: usize) {
         self.close_conn(process);
         let client = self.client(process);
-        client.session = 0;
+        client.leftover = std::mem::take(&mut client.session);
         client.last_zxid = 0;
         client.rounds = 0;
         client.requests.clear();
+        client.untold.clear();
+        client.making.clear();
+        client.writes.clear();
         client.watches.clear();
         self.begin_round(process);
     }
@@ -195,6 +214,9 @@ impl World {
         let Link::Up(conn) = client.link else { unreachable!("only while connected") };
         client.sent_at = now;
         client.requests.push_back((request, op.clone()));
+        if let Op::MakeParents { path } = &op {
+            client.making.entry(request).or_insert(path.clone());
+        }
         if matches!(op, Op::Read { sync: true, .. } | Op::List { sync: true, .. }) {
             self.send_up(conn, ClientMsg::Sync);
         }
@@ -205,7 +227,69 @@ impl World {
         }
     }
 
+    /// The program writes, in one transaction with the check that its znode stands. Without a connection the client keeps
+    /// that for later.
+    pub fn client_writes(&mut self, process: usize, write: Fenced) {
+        let now = self.local(process);
+        let client = self.client(process);
+        match client.link {
+            Link::Up(conn) => {
+                client.sent_at = now;
+                client.requests.push_back((OF_THE_PROGRAM, Op::Prove { paths: vec![write.own.clone()] }));
+                self.send_up(conn, ClientMsg::Fenced(write));
+            }
+            _ => client.writes.push_back(write),
+        }
+    }
+
+    /// The parent of a znode is made, or cannot be: what is to be made next, from the lowest that is missing down.
+    fn next_parent(&mut self, process: usize, request: RequestId, op: &Op, reply: &Reply) -> Option<Arc<str>> {
+        let Op::MakeParents { path: step } = op else { return None };
+        let whole = self.client(process).making.get(&request)?.clone();
+        let next: Option<Arc<str>> = match reply {
+            Reply::Done if *step != whole => {
+                let below = whole[step.len() + 1..].find('/').map_or(whole.len(), |at| step.len() + 1 + at);
+                Some(whole[..below].into())
+            }
+            Reply::Refused(rc::NO_NODE) => Some(parent(step).into()),
+            _ => None,
+        };
+        if next.is_none() {
+            self.client(process).making.remove(&request);
+        }
+        next
+    }
+
+    /// So many of the answers that are there, in their order.
+    pub fn tell_replies(&mut self, process: usize, count: usize) {
+        for _ in 0..count {
+            let Some((request, reply, proves)) = self.client(process).untold.pop_front() else { return };
+            self.drive(process, Input::Reply(request, reply));
+            if proves && self.believes(process) {
+                self.proved(process);
+            }
+        }
+    }
+
+    /// Closes a session that was given up, on a connection for that alone: nobody is to wait until it expires.
+    fn bury(&mut self, process: usize) {
+        let session = std::mem::take(&mut self.client(process).leftover);
+        if session != 0 {
+            let server = self.rng.below(self.plan.servers as u64) as usize;
+            let conn = self.connect(process, server);
+            self.conns[conn].buries = true;
+            let timeout = self.plan.timeout;
+            self.send_up(conn, ClientMsg::Connect { session, last_zxid: 0, timeout });
+        }
+    }
+
     pub fn client_hears(&mut self, conn: ConnId, message: ServerMsg) {
+        if self.conns[conn].buries {
+            if matches!(message, ServerMsg::Welcome { session: Some(_), .. }) {
+                self.send_up(conn, ClientMsg::CloseSession);
+            }
+            return;
+        }
         let process = self.conns[conn].process;
         let now = self.local(process);
         let client = self.client(process);
@@ -230,6 +314,12 @@ impl World {
                 if resumed && !watches.is_empty() {
                     self.send_up(conn, ClientMsg::SetWatches { last_zxid, watches });
                 }
+                for write in std::mem::take(&mut self.client(process).writes) {
+                    self.client_writes(process, write);
+                }
+                if !resumed {
+                    self.bury(process);
+                }
                 self.plan_client_timer(process);
                 say!(self, "process {process} is connected to server {}", self.conns[conn].server);
                 self.drive(process, Input::Connected { session: SessionId(session.0), timeout, asked_at });
@@ -246,17 +336,38 @@ impl World {
                 client.last_zxid = client.last_zxid.max(zxid);
                 let (expected, op) = client.requests.pop_front().expect("somebody asked");
                 assert_eq!(expected, request, "answers come in the order of the requests");
+                if request == OF_THE_PROGRAM {
+                    return;
+                }
+                if let Some(path) = self.next_parent(process, request, &op, &reply) {
+                    return self.client_sends(process, request, Op::MakeParents { path });
+                }
+                let client = self.client(process);
                 if let Some(watch) = watch_of(&op, &reply) {
                     client.watches.entry(watch).or_default().push(request);
                 }
-                self.drive(process, Input::Reply(request, reply));
-                if matches!(op, Op::Prove { .. }) && self.believes(process) {
-                    self.proved(process);
+                client.untold.push_back((request, reply, matches!(op, Op::Prove { .. })));
+                if self.rng.chance(self.plan.reorders) {
+                    let soon = self.rng.below(self.plan.latency);
+                    self.plan_in(soon, Happening::Tell(process));
+                } else {
+                    self.tell_replies(process, usize::MAX);
                 }
             }
             ServerMsg::Pong { zxid } => client.last_zxid = client.last_zxid.max(zxid),
+            // News may be heard before the answers to earlier requests, but not before that of the request which left
+            // the watch.
             ServerMsg::News { kind, path, news } => {
-                for request in client.watches.remove(&(kind, path)).unwrap_or_default() {
+                let watch = (kind, path);
+                let client = self.client(process);
+                let left_by = client.watches.get(&watch).cloned().unwrap_or_default();
+                let before = client.untold.iter().rposition(|(request, ..)| left_by.contains(request));
+                self.tell_replies(process, before.map_or(0, |at| at + 1));
+                let mut requests = self.client(process).watches.remove(&watch).unwrap_or_default();
+                if self.rng.chance(self.plan.reorders) {
+                    requests.reverse();
+                }
+                for request in requests {
                     self.drive(process, Input::News(request, news));
                 }
             }
@@ -276,8 +387,12 @@ impl World {
     /// Answers come first: who asked hears that nobody knows, and then of the break.
     pub fn connection_lost(&mut self, process: usize) {
         self.close_conn(process);
+        self.tell_replies(process, usize::MAX);
+        self.client(process).making.clear();
         for (request, _) in std::mem::take(&mut self.client(process).requests) {
-            self.drive(process, Input::Reply(request, Reply::Unknown));
+            if request != OF_THE_PROGRAM {
+                self.drive(process, Input::Reply(request, Reply::Unknown));
+            }
         }
         self.drive(process, Input::Suspended(rc::CONNECTION_LOSS));
         if self.client(process).session != 0 {
@@ -286,6 +401,7 @@ impl World {
     }
 
     fn session_over(&mut self, process: usize) {
+        self.tell_replies(process, usize::MAX);
         self.client_restarts(process);
         self.drive(process, Input::Expired);
     }

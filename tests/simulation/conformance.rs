@@ -113,6 +113,7 @@ impl Simulated {
     fn calm(mut world: World) -> Simulated {
         world.faults_on = false;
         world.plan.containers_go = false;
+        world.plan.reorders = 0;
         for process in &mut world.processes {
             process.life = 1; // it does not start
             process.heard = Some(Vec::new());
@@ -277,6 +278,8 @@ impl Play<'_> {
             "make-parents" => Op::MakeParents { path },
             "read" => Op::Read { path, sync },
             "exists" => Op::Exists { path },
+            "stat" => Op::Stat { path },
+            "set" => Op::SetValue { path, value: value(), version: words[3].parse().unwrap_or(-1) },
             "list" => Op::List { path, sync, watch },
             "delete" => Op::Delete { path, version: words[2].parse().unwrap_or(-1) },
             "prove" => Op::Prove { paths: words[1..].iter().map(|path| self.path(Some(path))).collect() },
@@ -300,6 +303,7 @@ impl Play<'_> {
             self.history.iter().filter_map(|line| match line {
                 Line::Heard(Answer::Reply(_, Reply::Created(stat) | Reply::CreatedAs(_, stat))) => Some(stat),
                 Line::Heard(Answer::Reply(_, Reply::Read(znode))) => Some(&znode.stat),
+                Line::Heard(Answer::Reply(_, Reply::Stat(stat))) => Some(stat),
                 _ => None,
             })
         };
@@ -342,6 +346,7 @@ impl Play<'_> {
                 format!("created {}, {}", path.strip_prefix(&self.root).unwrap_or(path), stat(it))
             }
             Reply::Read(it) => format!("{:?}, {}", String::from_utf8_lossy(&it.value), stat(&it.stat)),
+            Reply::Stat(it) => stat(it),
             Reply::Exists(true) => "there".into(),
             Reply::Exists(false) => "not there".into(),
             Reply::Listed(names) => {

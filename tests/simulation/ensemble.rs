@@ -5,8 +5,10 @@
 
 use std::rc::Rc;
 
+use election::core::{rc, Reply};
+
 use crate::clock::Ns;
-use crate::messages::{Apply, Ask, ConnId, Happening, PeerMsg, Txn, Verdict};
+use crate::messages::{Apply, Ask, ConnId, Fenced, Happening, PeerMsg, Txn, Verdict};
 use crate::say;
 use crate::server::Role;
 use crate::sessions::{Check, Tracker};
@@ -68,6 +70,16 @@ impl World {
                         }
                         (Verdict::Reply(reply), changes)
                     }
+                    Check::Moved | Check::Expired => (Verdict::Hangup, Vec::new()),
+                };
+                self.propose(leader, Some(conn), verdict, changes);
+            }
+            Ask::Fenced { conn, session, write: Fenced { own, path, token } } => {
+                let (verdict, changes) = match reign.tracker.check(session, from) {
+                    Check::Fine if reign.ahead.nodes.contains_key(&own) => {
+                        (Verdict::Reply(Reply::Done), vec![Change::Fenced { path, token }])
+                    }
+                    Check::Fine => (Verdict::Reply(Reply::Refused(rc::NO_NODE)), Vec::new()),
                     Check::Moved | Check::Expired => (Verdict::Hangup, Vec::new()),
                 };
                 self.propose(leader, Some(conn), verdict, changes);
@@ -168,10 +180,14 @@ impl World {
         for change in &txn.changes {
             let it = &mut self.servers[server];
             it.tree.apply(txn.zxid, txn.ctime_ms, change);
+            if let Role::Leading(reign) = &mut it.role {
+                reign.ahead.recount(&it.tree, change);
+            }
             match change {
                 Change::OpenSession { session, .. } if it.reign().is_none() => {
                     it.touches.insert(*session);
                 }
+                Change::Fenced { path, token } if first_anywhere => self.fenced(server, *path, *token),
                 Change::CloseSession { session } => self.session_closed(server, *session, txn.origin),
                 change => self.fire(server, change),
             }

@@ -1,6 +1,8 @@
 //! What goes wrong, one fault after the other and several at a time, and how it is mended. Faults like to meet
 //! masters and their servers.
 
+use std::sync::Arc;
+
 use crate::clock::Ns;
 use crate::messages::{Happening, Mend, Verdict};
 use crate::network::{DOWN, UP};
@@ -46,9 +48,11 @@ impl World {
         if !self.plan.ambush || !self.faults_on {
             return;
         }
-        // When answers have just come late and all at once, then is the time to count from the wrong moment.
-        let since_mended = self.now.saturating_sub(self.processes[process].mended_at);
-        let late = since_mended > self.plan.tick / 2 && since_mended < self.plan.timeout / 4;
+        // When answers, or requests, have just come late and all at once, then is the time to count from the wrong moment.
+        let it = &self.processes[process];
+        let since_mended = self.now.saturating_sub(it.mended_at);
+        let answers_late = since_mended > self.plan.tick / 2 && since_mended < self.plan.timeout / 4;
+        let late = answers_late || self.now.saturating_sub(it.released_at) < self.plan.tick / 2;
         let crate::client::Link::Up(conn) = self.processes[process].client.link else { return };
         if late && self.plan.faults.contains(&Fault::Isolation) && self.rng.chance(600) {
             let mends_at = self.now + self.plan.timeout + self.rng.below(self.plan.timeout);
@@ -133,6 +137,18 @@ impl World {
                 say!(self, "process {process} and server {server} are cut: {directions:?} ({UP} up, {DOWN} down)");
                 true
             }
+            Fault::HeldRequests => match self.processes[process].client.link {
+                crate::client::Link::Up(conn) => {
+                    let server = self.conns[conn].server;
+                    // Longer, and the client would give the connection up.
+                    let held_for = timeout / 8 + self.rng.below(timeout / 5 * 2 - timeout / 8);
+                    self.cut_client(process, server, [true, false]);
+                    let mend = Mend::ClientLink(process, server, [true, false]);
+                    self.plan_in(held_for, Happening::Mend(mend));
+                    true
+                }
+                _ => false,
+            },
             Fault::ServerCut => self.cut_server(server, mends_at),
             Fault::Isolation => self.isolate(process, server, mends_at),
             Fault::ServerCrash => self.crash(server, mends_at),
@@ -173,9 +189,17 @@ impl World {
                 }
                 !paused
             }
+            Fault::Watch if self.processes[process].alive && !self.processes[process].paused => {
+                match self.processes[process].observers[path] {
+                    Some(_) => self.drive(process, Input::Unobserve(path)),
+                    None => self.drive(process, Input::Observe(path)),
+                }
+                true
+            }
+            Fault::Stranger => self.visit(path, mends_at),
             Fault::Block => self.block(path, mends_at),
             Fault::Change | Fault::Delete => self.meddle(path, fault),
-            Fault::ProcessKill | Fault::Resign => false,
+            Fault::ProcessKill | Fault::Resign | Fault::Watch => false,
         };
         if done {
             say!(self, "fault: {fault:?}, process {process}, server {server}, for {} ms", duration / 1_000_000);
@@ -273,7 +297,7 @@ impl World {
     }
 
     /// The znode at the path, or one of the queue.
-    fn contender(&mut self, path: usize) -> Option<(std::sync::Arc<str>, i64)> {
+    fn contender(&mut self, path: usize) -> Option<(Arc<str>, i64)> {
         let path = self.plan.paths[path].clone();
         let leader = self.leader()?;
         let any = self.rng.next() as usize;
@@ -289,12 +313,23 @@ impl World {
     }
 
     pub fn meddle(&mut self, path: usize, fault: Fault) -> bool {
-        let Some((path, czxid)) = self.contender(path) else { return false };
+        let Some((path, czxid)) = self.contender(path) else {
+            return fault == Fault::Delete && self.delete_parent(path);
+        };
         if fault == Fault::Delete {
             self.checker.deleted.insert(czxid);
             return self.operate(vec![Change::Delete { path }]);
         }
         self.operate(vec![Change::Set { path, value: [7].into() }])
+    }
+
+    /// An operator deletes the znode under which a queue is about to stand, or the one above it, if it is empty.
+    fn delete_parent(&mut self, path: usize) -> bool {
+        let place = self.plan.paths[path].clone();
+        let Some(reign) = self.leader().and_then(|leader| self.servers[leader].reign()) else { return false };
+        let is_empty = |path: &str| reign.ahead.nodes.get(path).is_some_and(|node| node.children == 0);
+        let empty = [&*place, crate::tree::parent(&place)].into_iter().find(|path| *path != "/" && is_empty(path));
+        empty.map(Arc::from).is_some_and(|path| self.operate(vec![Change::Delete { path }]))
     }
 
     /// An operator deletes the znode with this token.
@@ -304,6 +339,23 @@ impl World {
         let Some(path) = found.map(|(path, _)| path.clone()) else { return false };
         self.checker.deleted.insert(token);
         self.operate(vec![Change::Delete { path }])
+    }
+
+    /// A child that no dialect of ours counts, with a number or without, for a while.
+    fn visit(&mut self, path: usize, mends_at: Ns) -> bool {
+        let Some(leader) = self.leader().filter(|leader| !self.servers[*leader].frozen) else { return false };
+        let place = self.plan.paths[path].clone();
+        let name: Arc<str> = match self.rng.chance(700) {
+            true => format!("{place}/stranger-{:010}", self.rng.below(100)).into(),
+            false => format!("{place}/config").into(),
+        };
+        let Some(reign) = self.servers[leader].reign() else { return false };
+        if !reign.ahead.nodes.contains_key(&place) || reign.ahead.nodes.contains_key(&name) {
+            return false;
+        }
+        self.plan_at(mends_at, Happening::Mend(Mend::Leaves(name.clone())));
+        let container = self.rng.chance(300);
+        self.operate(vec![Change::Create { path: name, value: [].into(), owner: 0, container }])
     }
 
     /// A persistent znode in the way: made when the former master's session has just ended.

@@ -31,7 +31,7 @@ use election::core::Rule;
 use run::run;
 
 /// Seeds that have found something before, here or in the core.
-const KEPT: [u64; 2] = [8132, 933_256];
+const KEPT: [u64; 2] = [529, 98_484];
 
 pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()

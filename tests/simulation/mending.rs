@@ -1,10 +1,12 @@
 //! The end of each fault, and of all of them.
 
+use std::sync::Arc;
+
 use crate::messages::{Happening, Mend};
 use crate::plan::Fault;
 use crate::say;
 use crate::server::Role;
-use crate::tree::Change;
+use crate::tree::{Change, Tree};
 use crate::world::World;
 
 impl World {
@@ -22,11 +24,34 @@ impl World {
         }
     }
 
+    /// Deletes it, and looks again: another leader may not know of that.
+    fn leaves(&mut self, visitor: Arc<str>) {
+        let stands = |tree: &Tree| tree.nodes.contains_key(&visitor);
+        let Some(leader) = self.leader() else { return self.leaves_later(visitor) };
+        let it = &mut self.servers[leader];
+        let committed = stands(&it.tree);
+        let ahead = it.reign().is_some_and(|reign| stands(&reign.ahead));
+        if ahead {
+            self.operate(vec![Change::Delete { path: visitor.clone() }]);
+        }
+        if ahead || committed || self.faults_on {
+            self.leaves_later(visitor);
+        }
+    }
+
+    fn leaves_later(&mut self, visitor: Arc<str>) {
+        self.plan_in(self.plan.tick, Happening::Mend(Mend::Leaves(visitor)));
+    }
+
     pub fn mend(&mut self, mend: Mend) {
         match mend {
             Mend::ClientLink(process, server, directions) => {
                 self.mend_client(process, server, directions);
-                self.processes[process].mended_at = self.now;
+                let it = &mut self.processes[process];
+                match directions {
+                    [true, false] => it.released_at = self.now,
+                    _ => it.mended_at = self.now,
+                }
             }
             Mend::ServerLink(from, to) => self.mend_servers(from, to),
             Mend::Thaw(server, outage) if self.servers[server].outage == outage => {
@@ -53,6 +78,7 @@ impl World {
                 }
             }
             Mend::Unblock(_) => {}
+            Mend::Leaves(visitor) => self.leaves(visitor),
         }
     }
 

@@ -20,6 +20,15 @@ pub enum WatchKind {
     Child,
 }
 
+/// A write of a program's that is to be carried out only while its znode stands.
+#[derive(Clone, Debug)]
+pub struct Fenced {
+    pub own: Arc<str>,
+    /// For which election, and with which token.
+    pub path: usize,
+    pub token: i64,
+}
+
 #[derive(Clone, Debug)]
 pub enum ClientMsg {
     Connect {
@@ -32,6 +41,7 @@ pub enum ClientMsg {
         watches: Vec<(WatchKind, Arc<str>)>,
     },
     Request(RequestId, Op),
+    Fenced(Fenced),
     Sync,
     Ping,
     CloseSession,
@@ -90,6 +100,7 @@ pub enum Verdict {
 pub enum Ask {
     Open { conn: ConnId, session: i64, timeout: Ns },
     Write { conn: ConnId, session: i64, op: Op },
+    Fenced { conn: ConnId, session: i64, write: Fenced },
     Close { conn: ConnId, session: i64 },
     Revalidate { conn: ConnId, session: i64 },
     Sync { conn: ConnId },
@@ -139,6 +150,10 @@ pub enum Happening {
     /// A process's client has something to do; with its life and the number of the timer.
     ClientTimer(usize, u32),
     CoreTimer(usize, u32),
+    /// A process looks at the answers that are there.
+    Tell(usize),
+    /// The program writes something where it believes to be master; with its life.
+    Write(usize, u32),
     Wake(usize, u32),
     Restart(usize, u32),
     /// A resigned candidate stands again.
@@ -158,4 +173,6 @@ pub enum Mend {
     Network,
     Lag(usize),
     Unblock(usize),
+    /// A visitor that stands at this path leaves.
+    Leaves(Arc<str>),
 }

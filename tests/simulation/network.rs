@@ -18,6 +18,8 @@ pub struct Conn {
     pub process: usize,
     pub server: usize,
     pub client_open: bool,
+    /// It closes a session that was given up, and that is all.
+    pub buries: bool,
     pub server_open: bool,
     /// The last moment at which something arrives, to keep the order: up and down.
     last: [Ns; 2],
@@ -75,6 +77,7 @@ impl World {
             process,
             server,
             client_open: true,
+            buries: false,
             server_open: true,
             last: [0; 2],
             session: 0,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use election::core::{Config, Dialect, Recipe, Rule};
+use election::core::{Config, Dialect, Grade, Recipe, Rule};
 
 use crate::clock::{Clock, Ns, MS};
 use crate::rng::Rng;
@@ -14,6 +14,8 @@ pub enum Fault {
     BrokenConnection,
     SlowNetwork,
     ClientCut,
+    /// What a process asks is held back for a while, and then comes to its server all at once.
+    HeldRequests,
     ServerCut,
     /// A master and its server are cut off from all others.
     Isolation,
@@ -24,17 +26,22 @@ pub enum Fault {
     ProcessKill,
     SessionExpiry,
     Resign,
+    /// Somebody begins or ceases to watch a master.
+    Watch,
+    /// Somebody stands in the queue whom its dialect does not count.
+    Stranger,
     Block,
     Change,
     Delete,
 }
 
 impl Fault {
-    pub const ALL: [Fault; 16] = [
+    pub const ALL: [Fault; 19] = [
         Fault::LostReply,
         Fault::BrokenConnection,
         Fault::SlowNetwork,
         Fault::ClientCut,
+        Fault::HeldRequests,
         Fault::ServerCut,
         Fault::Isolation,
         Fault::ServerCrash,
@@ -44,6 +51,8 @@ impl Fault {
         Fault::ProcessKill,
         Fault::SessionExpiry,
         Fault::Resign,
+        Fault::Watch,
+        Fault::Stranger,
         Fault::Block,
         Fault::Change,
         Fault::Delete,
@@ -67,6 +76,8 @@ pub struct Plan {
     pub jitter: Ns,
     /// The first number of each queue.
     pub first_number: i32,
+    /// A counter that is used up stays so; else it wraps.
+    pub counters_end: bool,
     pub containers_go: bool,
     pub length: Ns,
     pub faults: Vec<Fault>,
@@ -76,6 +87,10 @@ pub struct Plan {
     pub lost_replies: u64,
     /// Out of a thousand touches, how many a follower loses.
     pub lost_touches: u64,
+    /// Out of a thousand times, how often what comes at the same time is heard in another order.
+    pub reorders: u64,
+    /// The programs write, fenced.
+    pub writes: bool,
     /// Faults wait for a new master.
     pub ambush: bool,
     pub clocks_at_limits: bool,
@@ -114,20 +129,28 @@ impl Plan {
         if rng.chance(700) {
             faults.retain(|fault| !matches!(fault, Fault::Delete | Fault::SessionExpiry | Fault::Block));
         }
-        if recipe != Recipe::Node {
-            faults.retain(|fault| *fault != Fault::Block);
+        match recipe {
+            Recipe::Node => faults.retain(|fault| *fault != Fault::Stranger),
+            Recipe::Queue(_) => faults.retain(|fault| *fault != Fault::Block),
         }
         let ambush = tight || rng.chance(500);
         if tight || ambush && rng.chance(600) {
             // What the rules of the lease are there for.
-            faults.retain(|fault| !matches!(fault, Fault::Isolation | Fault::ProcessPause));
-            faults.extend([Fault::Isolation, Fault::ProcessPause]);
+            let there_for = [Fault::Isolation, Fault::ProcessPause, Fault::HeldRequests];
+            faults.retain(|fault| !there_for.contains(fault));
+            faults.extend(there_for);
+        }
+        // The weaker grade says nothing where servers do not hear each other.
+        let grade = if rng.chance(60) { Grade::Answered } else { Grade::Committed };
+        if grade == Grade::Answered {
+            let between = [Fault::ServerCut, Fault::Isolation, Fault::ServerFreeze];
+            faults.retain(|fault| !between.contains(fault));
         }
         Plan {
             servers,
             processes,
             paths,
-            config: Config { recipe, grace_ms, margin_ms, tick_ms, broken, ..Config::default() },
+            config: Config { recipe, grace_ms, margin_ms, tick_ms, grade, broken, ..Config::default() },
             tick,
             sync_limit: rng.pick(&[2, 3, 5, 10]),
             timeout,
@@ -135,6 +158,7 @@ impl Plan {
             lag: if rng.chance(300) { rng.magnitude(MS, tick / 2) } else { 0 },
             jitter: rng.pick(&[0, MS / 2, 2 * MS]),
             first_number: if rng.chance(300) { i32::MAX - rng.below(8) as i32 } else { 0 },
+            counters_end: rng.chance(700),
             containers_go: rng.chance(300),
             length: timeout * rng.between(6, if ticks > 5 { 8 } else { 16 }),
             fault_gap: timeout * rng.pick(&[1, 2, 4, 8, 16]) / 8,
@@ -143,10 +167,18 @@ impl Plan {
                 false => 0,
             },
             lost_touches: rng.pick(&[0, 20, 300, 300]),
+            reorders: rng.pick(&[0, 0, 100, 400]),
+            writes: rng.chance(400),
             ambush,
             clocks_at_limits: tight || rng.chance(500),
             faults,
         }
+    }
+
+    /// When the counter is used up, and there is no GUID in the names, all znodes would have the same name: one of them
+    /// stands, and the others cannot be made as long as it does.
+    pub fn names_run_out(&self) -> bool {
+        self.config.recipe == Recipe::Queue(Dialect::Seed) && self.counters_end && self.first_number != 0
     }
 
     /// A clock at most half a percent off true time.

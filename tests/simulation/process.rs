@@ -6,7 +6,7 @@ use election::core::{Action, Elections, News, PartyId, Reply, RequestId, Session
 
 use crate::client::Client;
 use crate::clock::{Clock, Ns};
-use crate::messages::Happening;
+use crate::messages::{Fenced, Happening};
 use crate::plan::Plan;
 use crate::say;
 use crate::world::World;
@@ -21,12 +21,16 @@ pub struct Process {
     pub pause: u32,
     /// When a link of its own was mended last, or it went on after a pause.
     pub mended_at: Ns,
+    /// When requests of its own that were held back went on to their server last.
+    pub released_at: Ns,
     pub parked: Vec<Happening>,
     /// Who stands, and who observes, at each path.
     pub candidates: Vec<Option<PartyId>>,
     pub observers: Vec<Option<PartyId>>,
     /// What would be told to the core, where somebody listens in its place.
     pub heard: Option<Vec<Input>>,
+    /// The session that the core was told of last.
+    session: Option<SessionId>,
     timer: (u32, Ns),
     /// Requests since the beginning of this second.
     requests: (u64, u64),
@@ -43,6 +47,7 @@ pub enum Input {
     Stand(usize),
     Resign(usize),
     Observe(usize),
+    Unobserve(usize),
     Close,
 }
 
@@ -57,10 +62,12 @@ impl Process {
             paused: false,
             pause: 0,
             mended_at: 0,
+            released_at: 0,
             parked: Vec::new(),
             candidates: vec![None; plan.paths.len()],
             observers: vec![None; plan.paths.len()],
             heard: None,
+            session: None,
             timer: (0, 0),
             requests: (0, 0),
         }
@@ -81,13 +88,18 @@ impl World {
         it.core = Elections::new(self.plan.config);
         say!(self, "process {process} starts");
         self.client_restarts(process);
+        if self.plan.writes {
+            self.plan_in(0, Happening::Write(process, life));
+        }
         let paths = self.plan.paths.len();
         let first = self.rng.below(paths as u64) as usize;
+        // Some only watch; not the first process, so that somebody stands.
+        let stands = process == 0 || self.rng.chance(900);
         for path in 0..paths {
-            if path == first || self.rng.chance(700) {
+            if stands && (path == first || self.rng.chance(700)) {
                 self.drive(process, Input::Stand(path));
             }
-            if self.rng.chance(200) {
+            if self.rng.chance(if stands { 200 } else { 700 }) {
                 self.drive(process, Input::Observe(path));
             }
         }
@@ -112,6 +124,23 @@ impl World {
         if self.faults_on && it.alive && it.life == life && it.candidates[path].is_none() {
             self.drive(process, Input::Stand(path));
         }
+    }
+
+    /// The program writes wherever it believes to be master.
+    pub fn write(&mut self, process: usize, life: u32) {
+        let it = &self.processes[process];
+        if !it.alive || it.life != life || !self.faults_on {
+            return;
+        }
+        let now = Time(self.local(process));
+        for path in (0..self.plan.paths.len()).filter(|_| !it.paused).collect::<Vec<_>>() {
+            let (core, name) = (&self.processes[process].core, &self.plan.paths[path]);
+            if let (Some(own), Some(token)) = (core.fence(now, name), core.master_token(now, name)) {
+                self.client_writes(process, Fenced { own, path, token });
+            }
+        }
+        let soon = self.rng.below(self.plan.timeout);
+        self.plan_in(soon, Happening::Write(process, life));
     }
 
     pub fn wake(&mut self, process: usize, pause: u32) {
@@ -168,6 +197,9 @@ impl World {
         let core = &mut it.core;
         match input {
             Input::Connected { session, timeout, asked_at } => {
+                if it.session.replace(session) != Some(session) {
+                    self.checker.begins_session(process);
+                }
                 core.handle_connected(now, session, timeout, Time(asked_at))
             }
             Input::Suspended(rc) => {
@@ -201,8 +233,13 @@ impl World {
             }
             Input::Observe(path) => {
                 it.observers[path] = Some(id);
-                self.checker.observes(id);
+                self.checker.observes(id, process, path);
                 core.observe(now, id, self.plan.paths[path].clone());
+            }
+            Input::Unobserve(path) => {
+                if let Some(id) = it.observers[path].take() {
+                    core.unobserve(now, id, &self.plan.paths[path]);
+                }
             }
             Input::Close => core.close(),
         }
@@ -234,6 +271,7 @@ impl World {
             Action::Unwatch(request) => self.processes[process].client.unwatch(request),
             Action::TellRole(id, event) => self.checker.told_role(id, &event),
             Action::TellMaster(id, master) => self.checker.told_master(id, &master),
+            Action::TellMembers(..) => unreachable!("nobody here watches the members"),
             Action::Dismiss(id) => self.checker.dismissed(id),
             Action::Renew => {
                 say!(self, "process {process} leaves its session for a new one");

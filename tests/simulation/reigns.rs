@@ -8,6 +8,7 @@ use crate::messages::{Apply, Happening, PeerMsg};
 use crate::say;
 use crate::server::Role;
 use crate::sessions::Tracker;
+use crate::tree::Tree;
 use crate::world::World;
 
 impl World {
@@ -98,7 +99,7 @@ impl World {
         let tracker = Tracker::new(self.plan.tick, clock, &it.tree.sessions);
         let first_expiry = it.clock.when(tracker.next_beat(clock));
         let followers = vec![None; self.plan.servers];
-        let ahead = it.tree.clone();
+        let ahead = Tree { counters_end: false, ..it.tree.clone() };
         let reign = Reign { number, epoch, proposed: 0, ahead, tracker, followers, syncs: Vec::new(), beats: 0 };
         it.role = Role::Leading(Box::new(reign));
         say!(self, "server {leader} leads {members:?} in epoch {epoch}");

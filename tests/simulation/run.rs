@@ -149,7 +149,7 @@ impl World {
             }
         }
         let bound = self.bound();
-        self.await_or("nothing is left behind", bound, |world| world.leftovers() == world.standing());
+        self.await_or("nothing is left behind", bound, World::nothing_is_left_over);
         for process in 0..self.plan.processes {
             if self.processes[process].alive {
                 self.drive(process, Input::Close);
@@ -158,6 +158,15 @@ impl World {
             }
         }
         self.await_or("nothing is left behind", bound, |world| world.leftovers() == 0);
+    }
+
+    fn nothing_is_left_over(&self) -> bool {
+        let leftovers = self.leftovers();
+        let places = (0..self.plan.paths.len()).filter(|path| self.candidates(*path) > 0).count();
+        match self.plan.names_run_out() {
+            true => leftovers >= places && leftovers <= self.standing(),
+            false => leftovers == self.standing(),
+        }
     }
 
     fn standing(&self) -> usize {

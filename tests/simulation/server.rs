@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use election::core::{News, Op, Reply, RequestId, SessionId};
 
+use crate::client::OF_THE_PROGRAM;
 use crate::clock::{Clock, Ns};
 use crate::ensemble::Reign;
 use crate::messages::{Ask, ClientMsg, ConnId, Happening, PeerMsg, ServerMsg, Txn, Verdict, WatchKind};
@@ -61,7 +62,7 @@ pub enum Item {
 
 impl Server {
     pub fn new(clock: Clock, plan: &Plan) -> Server {
-        let mut tree = Tree::new();
+        let mut tree = Tree { counters_end: plan.counters_end, ..Tree::new() };
         if plan.first_number != 0 {
             for path in plan.paths.iter().rev() {
                 for path in [parent(path), path] {
@@ -145,6 +146,10 @@ impl World {
             ClientMsg::Request(request, op) => {
                 self.conns[id].pending.push_back(Item::Read(request, op));
                 self.answer(id);
+            }
+            ClientMsg::Fenced(write) => {
+                self.conns[id].pending.push_back(Item::Write(OF_THE_PROGRAM, None));
+                self.forward(server, Ask::Fenced { conn: id, session, write });
             }
             ClientMsg::Sync => {
                 self.conns[id].pending.push_back(Item::Sync(false));
@@ -335,7 +340,11 @@ impl World {
         };
         for at in 0..self.servers[server].conns.len() {
             let id = self.servers[server].conns[at];
-            for (kind, path, news) in seen {
+            let mut seen = seen.to_vec();
+            if self.rng.chance(self.plan.reorders) {
+                seen.reverse();
+            }
+            for (kind, path, news) in &seen {
                 let watches = &mut self.conns[id].watches;
                 let watch = watches.iter().position(|(armed, watched)| armed == kind && &**watched == *path);
                 if let Some(watch) = watch {

@@ -22,12 +22,35 @@ pub struct Node {
 /// One step of a transaction.
 #[derive(Clone, Debug)]
 pub enum Change {
-    Create { path: Arc<str>, value: Value, owner: i64, container: bool },
-    Delete { path: Arc<str> },
-    Set { path: Arc<str>, value: Value },
-    Number { path: Arc<str>, counter: i32 },
-    OpenSession { session: i64, timeout: Ns },
-    CloseSession { session: i64 },
+    Create {
+        path: Arc<str>,
+        value: Value,
+        owner: i64,
+        container: bool,
+    },
+    Delete {
+        path: Arc<str>,
+    },
+    Set {
+        path: Arc<str>,
+        value: Value,
+    },
+    /// A fenced write of a program's, somewhere else.
+    Fenced {
+        path: usize,
+        token: i64,
+    },
+    Number {
+        path: Arc<str>,
+        counter: i32,
+    },
+    OpenSession {
+        session: i64,
+        timeout: Ns,
+    },
+    CloseSession {
+        session: i64,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -36,6 +59,8 @@ pub struct Tree {
     pub sessions: BTreeMap<i64, Ns>,
     /// The last transaction.
     pub zxid: i64,
+    /// Counters stay at their largest number, as those of servers since 3.6 do; else they wrap.
+    pub counters_end: bool,
 }
 
 pub fn parent(path: &str) -> &str {
@@ -55,7 +80,12 @@ impl Tree {
             children: 0,
             container: false,
         };
-        Tree { nodes: BTreeMap::from([("/".into(), root)]), sessions: BTreeMap::new(), zxid: 0 }
+        Tree {
+            nodes: BTreeMap::from([("/".into(), root)]),
+            sessions: BTreeMap::new(),
+            zxid: 0,
+            counters_end: false,
+        }
     }
 
     pub fn apply(&mut self, zxid: i64, ctime_ms: i64, change: &Change) {
@@ -68,7 +98,10 @@ impl Tree {
                 self.nodes.insert(path.clone(), node);
                 let above = self.nodes.get_mut(parent(path)).expect("checked by prepare");
                 above.pzxid = zxid;
-                above.counter = above.counter.wrapping_add(1);
+                above.counter = match self.counters_end {
+                    true => above.counter.saturating_add(1),
+                    false => above.counter.wrapping_add(1),
+                };
                 above.children += 1;
             }
             Change::Delete { path } => {
@@ -86,6 +119,7 @@ impl Tree {
             Change::Number { path, counter } => {
                 self.nodes.get_mut(path).expect("checked by prepare").counter = *counter;
             }
+            Change::Fenced { .. } => {}
             Change::OpenSession { session, timeout } => {
                 self.sessions.insert(*session, *timeout);
             }
@@ -118,20 +152,19 @@ impl Tree {
                 let path: Arc<str> = format!("{prefix}{counter:010}").into();
                 create(path.clone(), value).map(|(stat, changes)| (Reply::CreatedAs(path, stat), changes))
             }
-            Op::MakeParents { path } => {
-                let mut changes = Vec::new();
-                let mut at = parent(path);
-                while !self.nodes.contains_key(at) {
-                    let value = Value::from([]);
-                    changes.push(Change::Create { path: at.into(), value, owner: 0, container: true });
-                    at = parent(at);
-                }
-                changes.reverse();
-                match self.nodes[at].stat.is_ephemeral() && !changes.is_empty() {
-                    true => Err(-108),
-                    false => Ok((Reply::Done, changes)),
-                }
-            }
+            // One transaction of several: the parent of the path.
+            Op::MakeParents { path } => match self.nodes.get(parent(path)) {
+                Some(_) => Ok((Reply::Done, Vec::new())),
+                None => create(parent(path).into(), &Value::from([])).map(|_| {
+                    let (path, value) = (parent(path).into(), Value::from([]));
+                    (Reply::Done, vec![Change::Create { path, value, owner: 0, container: true }])
+                }),
+            },
+            Op::SetValue { path, value, version } => match self.nodes.get(path) {
+                None => Err(rc::NO_NODE),
+                Some(node) if *version != -1 && node.stat.version != *version => Err(rc::BAD_VERSION),
+                Some(_) => Ok((Reply::Done, vec![Change::Set { path: path.clone(), value: value.clone() }])),
+            },
             Op::Delete { path, version } => match self.nodes.get(path) {
                 None => Err(rc::NO_NODE),
                 Some(node) if *version != -1 && node.stat.version != *version => Err(rc::BAD_VERSION),
@@ -155,6 +188,10 @@ impl Tree {
                 None => Reply::Refused(rc::NO_NODE),
             },
             Op::Exists { path } => Reply::Exists(self.nodes.contains_key(path)),
+            Op::Stat { path } => match self.nodes.get(path) {
+                Some(node) => Reply::Stat(node.stat),
+                None => Reply::Refused(rc::NO_NODE),
+            },
             Op::List { path, .. } if self.nodes.contains_key(path) => {
                 let names = self.children(path).map(|child| child[path.len() + 1..].into());
                 Reply::Listed(names.collect())
@@ -172,6 +209,18 @@ impl Tree {
         let all = self.nodes.range(from..).map(|(child, _)| child);
         let under = all.take_while(move |child| child.starts_with(&*below));
         under.filter(move |child| !child[path.len() + 1..].contains('/'))
+    }
+
+    /// A transaction was committed: as long as nothing else is proposed for the parent of a znode that it made or
+    /// deleted, that parent's counter is what the committed tree says.
+    pub fn recount(&mut self, committed: &Tree, change: &Change) {
+        let (Change::Create { path, .. } | Change::Delete { path }) = change else { return };
+        let (above, counted) = (self.nodes.get_mut(parent(path)), committed.nodes.get(parent(path)));
+        if let (Some(above), Some(counted)) = (above, counted) {
+            if above.pzxid <= committed.zxid {
+                above.counter = counted.counter;
+            }
+        }
     }
 
     /// What the end of a session comes to.
@@ -193,5 +242,5 @@ impl Tree {
 }
 
 pub fn is_write(op: &Op) -> bool {
-    !matches!(op, Op::Read { .. } | Op::Exists { .. } | Op::List { .. } | Op::Touch { .. })
+    !matches!(op, Op::Read { .. } | Op::Exists { .. } | Op::List { .. } | Op::Stat { .. } | Op::Touch { .. })
 }

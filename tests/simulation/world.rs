@@ -50,6 +50,7 @@ pub struct Stats {
     pub elections: u64,
     pub expiries: u64,
     pub foreign_deletes: u64,
+    pub fenced: u64,
     pub faults: BTreeMap<Fault, u64>,
 }
 
@@ -179,7 +180,7 @@ impl World {
         let process = match &what {
             Happening::ToClient(conn, _) => Some(self.conns[*conn].process),
             Happening::ClientTimer(process, _) | Happening::CoreTimer(process, _) => Some(*process),
-            Happening::StandAgain(process, ..) => Some(*process),
+            Happening::StandAgain(process, ..) | Happening::Tell(process) => Some(*process),
             _ => None,
         };
         if let Some(process) = process {
@@ -199,6 +200,8 @@ impl World {
             Happening::Election => self.election(),
             Happening::ClientTimer(process, timer) => self.client_timer(process, timer),
             Happening::CoreTimer(process, timer) => self.core_timer(process, timer),
+            Happening::Tell(process) => self.tell_replies(process, usize::MAX),
+            Happening::Write(process, life) => self.write(process, life),
             Happening::Wake(process, pause) => self.wake(process, pause),
             Happening::Restart(process, life) => self.start_process(process, life),
             Happening::StandAgain(process, life, path) => self.stand_again(process, life, path),

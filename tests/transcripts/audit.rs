@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use election::core::{Action, Elections, Event, Master, Op, PartyId, Reply, RequestId, Role, Time};
+use election::core::{
+    rc, Action, Alarm, Elections, Event, Master, Members, Op, PartyId, Reply, RequestId, Role, Time,
+};
 
 use crate::notation::{Input, Parsed};
 
@@ -19,6 +21,7 @@ pub struct Audit {
     /// Those whose news are not over: where they stand, and what they were told last.
     pub candidates: BTreeMap<PartyId, (String, Option<Event>)>,
     pub observers: BTreeMap<PartyId, Option<Master>>,
+    pub watchers_of_members: BTreeMap<PartyId, Option<Members>>,
 }
 
 impl Audit {
@@ -83,9 +86,17 @@ impl Audit {
                 let told = self.observers.get_mut(id).ok_or("shown after its last news")?;
                 ensure(told.replace(master.clone()).as_ref() != Some(master), "shown twice")?;
             }
+            Action::TellMembers(id, members) => {
+                let told = self.watchers_of_members.get_mut(id).ok_or("shown after its last news")?;
+                ensure(told.replace(members.clone()).as_ref() != Some(members), "shown twice")?;
+                let nobody_can_tell = members.rc != rc::OK;
+                ensure(!nobody_can_tell || members.members.is_empty(), "members though nobody can tell")?;
+                ensure(!nobody_can_tell || members.alarm == Alarm::None, "an alarm though nobody can tell")?;
+            }
             Action::Dismiss(id) => {
-                let known = self.candidates.remove(id).is_some() || self.observers.remove(id).is_some();
-                ensure(known, "dismissed twice")?;
+                let candidate = self.candidates.remove(id).is_some();
+                let looks_on = self.observers.remove(id).is_some() || self.watchers_of_members.remove(id).is_some();
+                ensure(candidate || looks_on, "dismissed twice")?;
             }
             Action::Renew => self.session_is_over(),
         }
@@ -94,7 +105,7 @@ impl Audit {
 
     /// Between two steps.
     pub fn after(&self, elections: &Elections) -> Parsed<()> {
-        let parties = self.candidates.len() + self.observers.len();
+        let parties = self.parties();
         for path in self.watches.values() {
             let watches = self.watches.values().filter(|other| *other == path).count();
             // Whoever leaves is dismissed already, and may still watch.
@@ -108,8 +119,12 @@ impl Audit {
     /// Nothing of ZooKeeper's will wake those who are not dismissed: a timer must.
     pub fn waits_for_a_timer(&self) -> bool {
         let beat = |op: &Op| matches!(op, Op::Prove { .. } | Op::Touch { .. });
-        let parties = self.candidates.len() + self.observers.len();
+        let parties = self.parties();
         self.connected && parties > 0 && self.watches.is_empty() && self.open.values().all(beat)
+    }
+
+    fn parties(&self) -> usize {
+        self.candidates.len() + self.observers.len() + self.watchers_of_members.len()
     }
 
     fn session_is_over(&mut self) {
@@ -129,8 +144,10 @@ fn answers(op: &Op, reply: &Reply) -> bool {
         (_, Reply::Refused(_) | Reply::Unknown) => true,
         (Op::CreateSequential { prefix, .. }, Reply::CreatedAs(path, _)) => path.starts_with(&**prefix),
         (Op::Create { .. }, Reply::Created(_)) | (Op::Read { .. }, Reply::Read(_)) => true,
-        (Op::Exists { .. }, Reply::Exists(_)) | (Op::List { .. }, Reply::Listed(_)) => true,
-        (Op::MakeParents { .. } | Op::Delete { .. } | Op::Prove { .. } | Op::Touch { .. }, Reply::Done) => true,
+        (Op::Exists { .. }, Reply::Exists(_)) | (Op::Stat { .. }, Reply::Stat(_)) => true,
+        (Op::List { .. }, Reply::Listed(_)) => true,
+        (Op::MakeParents { .. } | Op::SetValue { .. } | Op::Delete { .. }, Reply::Done) => true,
+        (Op::Prove { .. } | Op::Touch { .. }, Reply::Done) => true,
         _ => false,
     }
 }
@@ -143,7 +160,8 @@ fn leaves_watch(op: &Op, reply: &Reply) -> bool {
 fn path_of(op: &Op) -> String {
     match op {
         Op::Create { path, .. } | Op::MakeParents { path } | Op::Read { path, .. } | Op::Exists { path } => path,
-        Op::List { path, .. } | Op::Delete { path, .. } | Op::Touch { path } => path,
+        Op::List { path, .. } | Op::Delete { path, .. } | Op::Stat { path } | Op::Touch { path } => path,
+        Op::SetValue { path, .. } => path,
         Op::CreateSequential { prefix, .. } => prefix,
         Op::Prove { .. } => return String::new(),
     }

@@ -31,8 +31,10 @@
 //! | `suspended CONNECTIONLOSS` | the connection is broken; the session may live on |
 //! | `expired` | the session is over |
 //! | `stand PATH VALUE [as=NAME]`, `resign NAME` | a candidate; its name is its path unless `as` says other |
+//! | `set-value NAME VALUE` | a candidate has another value from now on |
 //! | `observe PATH`, `unobserve PATH`, `close` | an observer (`watch_master`); the end of the handle |
-//! | `reply N created czxid=`, `created-as PATH czxid=`, `read VALUE czxid= owner=`, `exists yes`, `listed NAME...`, `done` | the answer to request N |
+//! | `watch-members PATH [enough=N]`, `unwatch-members PATH` | a watcher of the members |
+//! | `reply N created czxid=`, `created-as PATH czxid=`, `read VALUE czxid= owner=`, `exists yes`, `stat czxid=`, `listed NAME...`, `done` | the answer to request N |
 //! | `reply N refused NOAUTH`, `reply N unknown` | ZooKeeper said no; nobody knows whether it was carried out |
 //! | `watch N deleted` (`changed`, `created`) | the watch that request N left has fired |
 //! | `timeout` | the moment of `next` has come |
@@ -41,7 +43,8 @@
 //! | `ask PATH` | `election_is_master`: the token if there is a mastership to believe in, or no |
 //!
 //! With several processes, `a:` before a line says which one. `{01-70}` in a line stands for 70 lines.
-//! What comes out is `submit`, `unwatch`, `tell`, `show` (to an observer), `dismiss` (that was the last news),
+//! What comes out is `submit`, `unwatch`, `tell`, `show` (to an observer), `show-members` (to a watcher of the members: who
+//! is in, in order, with values), `dismiss` (that was the last news),
 //! `renew` (a new session, please), and what has changed of `lease`, `next` and `watches` (those that are armed);
 //! `nothing`, if nothing does. `only a timer will wake it` points at those who wait for nobody's answer.
 //!

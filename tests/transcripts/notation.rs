@@ -13,8 +13,11 @@ pub enum Input {
     Expired,
     Stand { path: Arc<str>, value: Value, name: String },
     Resign(String),
+    SetValue(String, Value),
     Observe(Arc<str>),
     Unobserve(Arc<str>),
+    WatchMembers { path: Arc<str>, enough: usize },
+    UnwatchMembers(Arc<str>),
     Close,
     Reply(RequestId, Reply),
     Watch(RequestId, News),
@@ -167,8 +170,14 @@ pub fn input(words: &mut Words) -> Parsed<Input> {
             Input::Stand { path, value, name }
         }
         "resign" => Input::Resign(words.next("a name")?),
+        "set-value" => Input::SetValue(words.next("a name")?, value(words)?),
         "observe" => Input::Observe(path(words)?),
         "unobserve" => Input::Unobserve(path(words)?),
+        "watch-members" => {
+            let enough = words.number("enough")?.map_or(0, |enough| enough as usize);
+            Input::WatchMembers { path: path(words)?, enough }
+        }
+        "unwatch-members" => Input::UnwatchMembers(path(words)?),
         "close" => Input::Close,
         "reply" => Input::Reply(request(words)?, reply(words)?),
         "watch" => Input::Watch(request(words)?, news(words)?),
@@ -198,6 +207,7 @@ fn reply(words: &mut Words) -> Parsed<Reply> {
         "created" => Reply::Created(stat(words)?),
         "created-as" => Reply::CreatedAs(path(words)?, stat(words)?),
         "read" => Reply::Read(Znode { value: value(words)?, stat: stat(words)? }),
+        "stat" => Reply::Stat(stat(words)?),
         "exists" => match words.next("yes or no")?.as_str() {
             "yes" => Reply::Exists(true),
             "no" => Reply::Exists(false),

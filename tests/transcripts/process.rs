@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use election::core::{Action, Config, Elections, Op, PartyId, Reply, RequestId, Time};
+use election::core::{Action, Alarm, Config, Elections, Member, Op, PartyId, Reply, RequestId, Time, Znode};
 
 use crate::audit::Audit;
 use crate::fold::fold;
@@ -56,6 +56,10 @@ impl Process {
                 let (id, path) = self.party(&name, |id| self.audit.candidates.contains_key(id))?;
                 self.elections.resign(now, id, &path);
             }
+            Input::SetValue(name, value) => {
+                let (id, path) = self.party(&name, |id| self.audit.candidates.contains_key(id))?;
+                self.elections.set_value(now, id, &path, value);
+            }
             Input::Observe(path) => {
                 let id = self.enter(path.to_string(), &path);
                 self.audit.observers.insert(id, None);
@@ -64,6 +68,15 @@ impl Process {
             Input::Unobserve(path) => {
                 let (id, path) = self.party(&path, |id| self.audit.observers.contains_key(id))?;
                 self.elections.unobserve(now, id, &path);
+            }
+            Input::WatchMembers { path, enough } => {
+                let id = self.enter(path.to_string(), &path);
+                self.audit.watchers_of_members.insert(id, None);
+                self.elections.watch_members(now, id, path, enough);
+            }
+            Input::UnwatchMembers(path) => {
+                let (id, path) = self.party(&path, |id| self.audit.watchers_of_members.contains_key(id))?;
+                self.elections.unwatch_members(now, id, &path);
             }
             Input::Close => self.elections.close(),
             Input::Reply(request, reply) => self.elections.handle_reply(now, request, reply),
@@ -167,6 +180,17 @@ impl Process {
             Action::TellMaster(id, master) => {
                 format!("show {} rc={}{}", name(id), name_of(master.rc), known(master.stat.czxid, &master.value))
             }
+            Action::TellMembers(id, members) => {
+                let alarm = match members.alarm {
+                    Alarm::None => "",
+                    Alarm::TooFew => " alarm=TOO_FEW",
+                    Alarm::Enough => " alarm=ENOUGH",
+                };
+                let each: Vec<_> =
+                    members.members.iter().map(|member| format!(" {}", member_text(member))).collect();
+                let each = fold(&each).join(",");
+                format!("show-members {} rc={}{alarm}{each}", name(id), name_of(members.rc))
+            }
             Action::Dismiss(id) => format!("dismiss {}", name(id)),
             Action::Renew => "renew".into(),
         }
@@ -178,6 +202,12 @@ fn known(token: i64, value: &[u8]) -> String {
         (0, []) => String::new(),
         _ => format!(" token={token} value={}", quoted(value)),
     }
+}
+
+fn member_text(member: &Member) -> String {
+    let Znode { value, stat } = &member.znode;
+    let owner = if stat.is_ephemeral() { "" } else { " (of no session)" };
+    format!("{}={}{owner}", member.name, quoted(value))
 }
 
 fn quoted(value: &[u8]) -> String {
@@ -192,9 +222,11 @@ fn request(op: &Op) -> String {
         Op::MakeParents { path } => format!("make-parents {path}"),
         Op::Read { path, sync } => format!("read {path}{}", flag(*sync, " sync")),
         Op::Exists { path } => format!("exists {path}"),
+        Op::Stat { path } => format!("stat {path}"),
         Op::List { path, sync, watch } => {
             format!("list {path}{}{}", flag(*sync, " sync"), flag(*watch, " watch"))
         }
+        Op::SetValue { path, value, version } => format!("set-value {path} {} version={version}", quoted(value)),
         Op::Delete { path, version } => format!("delete {path} version={version}"),
         Op::Prove { paths } => {
             let paths: Vec<_> = paths.iter().map(|path| path.to_string()).collect();

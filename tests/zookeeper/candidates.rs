@@ -2,7 +2,9 @@
 //! moment at which they heard it. What is heard next must be what the test says: an event too many fails it, too.
 
 use crate::ground::{LONG_MS, SOON};
-use election::{Dialect, Election, Error, Event, Master, Mastership, Options, Reason, Recipe, Role};
+use election::{
+    Alarm, Dialect, Election, Error, Event, Master, Mastership, Member, Members, Options, Reason, Recipe, Role,
+};
 use std::fmt::Debug;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -152,6 +154,15 @@ impl Handle {
             panic!("cannot watch {path}: {error}");
         }
         Observer { _handle: self.clone(), ear }
+    }
+
+    #[track_caller]
+    pub fn count(&self, path: &str, enough: usize) -> Roll {
+        let (ear, callback) = Ear::new();
+        if let Err(error) = self.watch_members(path, enough, callback) {
+            panic!("cannot watch the members of {path}: {error}");
+        }
+        Roll { _handle: self.clone(), ear }
     }
 }
 
@@ -406,6 +417,58 @@ impl Observer {
     fn check_nobody(&self, master: &Master, rc: i32) {
         assert_eq!(master.rc, rc, "{master:?}, after {}", self.ear.history());
         assert!(master.value.is_empty() && master.stat == election::core::Stat::default(), "{master:?}");
+    }
+}
+
+/// One call of `watch_members`.
+pub struct Roll {
+    /// Kept open.
+    _handle: Handle,
+    pub ear: Ear<Members>,
+}
+
+impl Roll {
+    /// It hears that these are in, in this order, next.
+    #[track_caller]
+    pub fn sees(&self, values: &[&str]) -> Arc<[Member]> {
+        self.check(self.ear.next().news, values, Alarm::None)
+    }
+
+    /// It hears that these are in, next, and that they are too few, or enough again.
+    #[track_caller]
+    pub fn rings(&self, alarm: Alarm, values: &[&str]) -> Arc<[Member]> {
+        self.check(self.ear.next().news, values, alarm)
+    }
+
+    #[track_caller]
+    fn check(&self, news: Members, values: &[&str], alarm: Alarm) -> Arc<[Member]> {
+        let said: Vec<_> = news.members.iter().map(|member| &*member.znode.value).collect();
+        let values: Vec<_> = values.iter().map(|value| value.as_bytes()).collect();
+        let history = || self.ear.history();
+        assert_eq!((news.rc, said, news.alarm), (0, values, alarm), "after {}", history());
+        news.members
+    }
+
+    /// It hears that nobody can tell, next.
+    #[track_caller]
+    pub fn cannot_tell(&self, rc: i32) {
+        let news = self.ear.next().news;
+        let history = || self.ear.history();
+        assert_eq!((news.rc, news.members.len(), news.alarm), (rc, 0, Alarm::None), "after {}", history());
+    }
+
+    /// The session expires: it hears so, how often that the connection is broken is a matter of luck.
+    #[track_caller]
+    pub fn expires(&self) {
+        loop {
+            let news = self.ear.next().news;
+            assert_eq!((news.members.len(), news.alarm), (0, Alarm::None), "after {}", self.ear.history());
+            match news.rc {
+                -4 => {}
+                -112 => return,
+                _ => panic!("{news:?}, after {}", self.ear.history()),
+            }
+        }
     }
 }
 

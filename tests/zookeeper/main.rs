@@ -4,7 +4,8 @@
 //!   [`node_resign`], [`node_session`]: what may go wrong with it, by where it goes wrong; all in the node recipe;
 //! - [`queue`]: the same in the queue recipe;
 //! - [`lease`]: until when a master believes, and what that costs the servers;
-//! - [`observer`], [`close`], [`servers`]: watching, the end of a handle, and the servers themselves;
+//! - [`observer`], [`members`], [`values`]: watching who is master and who is in, and values that change;
+//! - [`close`], [`servers`]: the end of a handle, and the servers themselves;
 //! - [`seeds`]: what the seeds' programs do in the same faults, and one election of theirs and ours;
 //! - the rest is what these stand on.
 
@@ -15,6 +16,7 @@ mod close;
 mod ground;
 mod hand_rolled;
 mod lease;
+mod members;
 mod node_blocked;
 mod node_create;
 mod node_election;
@@ -27,4 +29,5 @@ mod queue;
 mod relays;
 mod seeds;
 mod servers;
+mod values;
 mod witness;

@@ -1,0 +1,1050 @@
+/* election.hpp - master election on Apache ZooKeeper, for C++17 and later: election.h with values, functions and
+ * destructors. Nothing but this header; link -lelection as for C. The shortest program:
+ *
+ *     election::handle handle("127.0.0.1:2181");
+ *     handle.go_to_election("/master", "10.0.0.7", [](const election::event &event) {
+ *         std::cout << name(event.role) << std::endl;
+ *     });
+ *     ...
+ *     while (handle.is_master("/master"))
+ *         do_a_piece_of_work();
+ *
+ * Each name here is that of election.h without its prefix, and does what is written there: election_resign is
+ * handle::resign, ELECTION_REASON_LAPSED is reason::lapsed. What C++ adds:
+ *
+ * - Errors. Each function that can fail has two forms, as in std::filesystem: one takes a std::error_code & last and
+ *   sets or clears it; the other throws election::error, a std::system_error. Both carry a number of election::rc
+ *   and compare with it, and where that is natural with std::errc: `error.code() == election::rc::not_master`,
+ *   `ec == std::errc::timed_out`. With -fno-exceptions only the first form exists.
+ * - Times are std::chrono durations of whole milliseconds; one that no int holds is rc::bad_timeout.
+ * - Text is copied from a std::string_view. Text with a 0 byte in it is rc::bad_path or rc::bad_hosts, never cut
+ *   short; values are bytes, and may hold any.
+ * - Functions that are called back are std::function. What they are told owns its strings and may be kept. They and
+ *   what they captured are destroyed exactly once, after the last call, where they are called.
+ * - An exception that leaves such a function ends the program (std::terminate), as one that leaves a thread does: the
+ *   session ends with it, and another candidate is master. A function that may fail catches what it throws.
+ * - A handle is closed, a candidacy resigned and a watch ended by their destructors. No function of a handle is called
+ *   after its destructor, so what they refer to must outlive the handle, not the candidacy or the watch.
+ * - Objects are as safe as those of the standard library, and safer: any thread may call the member functions of one
+ *   object at the same time, save its constructors, destructor, assignments and swap.
+ */
+
+#ifndef ELECTION_HPP
+#define ELECTION_HPP
+
+#include "election.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <climits>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace election {
+
+// ---- Numbers ------------------------------------------------------------------------------------------------------
+
+/** election_role_t. */
+enum class role : int {
+    unknown = ELECTION_UNKNOWN,
+    slave = ELECTION_SLAVE,
+    master = ELECTION_MASTER,
+};
+
+/** election_reason_t. A later version of the library may have more. */
+enum class reason : int {
+    elected = ELECTION_REASON_ELECTED,
+    following = ELECTION_REASON_FOLLOWING,
+    suspended = ELECTION_REASON_SUSPENDED,
+    expired = ELECTION_REASON_EXPIRED,
+    deleted = ELECTION_REASON_DELETED,
+    refused = ELECTION_REASON_REFUSED,
+    blocked = ELECTION_REASON_BLOCKED,
+    resigned = ELECTION_REASON_RESIGNED,
+    closed = ELECTION_REASON_CLOSED,
+    failed = ELECTION_REASON_FAILED,
+    lapsed = ELECTION_REASON_LAPSED,
+    grace = ELECTION_REASON_GRACE,
+    stranger = ELECTION_REASON_STRANGER,
+};
+
+/** election_rc_t; converts to a std::error_code. An event may carry another number of ZooKeeper's. */
+enum class rc : int {
+    ok = ELECTION_OK,
+    connectionloss = ELECTION_CONNECTIONLOSS,
+    unimplemented = ELECTION_UNIMPLEMENTED,
+    operationtimeout = ELECTION_OPERATIONTIMEOUT,
+    badarguments = ELECTION_BADARGUMENTS,
+    nonode = ELECTION_NONODE,
+    noauth = ELECTION_NOAUTH,
+    badversion = ELECTION_BADVERSION,
+    nochildrenforephemerals = ELECTION_NOCHILDRENFOREPHEMERALS,
+    nodeexists = ELECTION_NODEEXISTS,
+    notempty = ELECTION_NOTEMPTY,
+    sessionexpired = ELECTION_SESSIONEXPIRED,
+    invalidacl = ELECTION_INVALIDACL,
+    authfailed = ELECTION_AUTHFAILED,
+    closing = ELECTION_CLOSING,
+    quotaexceeded = ELECTION_QUOTAEXCEEDED,
+    throttledop = ELECTION_THROTTLEDOP,
+    bad_handle = ELECTION_BAD_HANDLE,
+    bad_hosts = ELECTION_BAD_HOSTS,
+    bad_options = ELECTION_BAD_OPTIONS,
+    bad_timeout = ELECTION_BAD_TIMEOUT,
+    bad_path = ELECTION_BAD_PATH,
+    bad_value = ELECTION_BAD_VALUE,
+    bad_callback = ELECTION_BAD_CALLBACK,
+    bad_result = ELECTION_BAD_RESULT,
+    bad_recipe = ELECTION_BAD_RECIPE,
+    already = ELECTION_ALREADY,
+    not_there = ELECTION_NOT_THERE,
+    in_callback = ELECTION_IN_CALLBACK,
+    not_ephemeral = ELECTION_NOT_EPHEMERAL,
+    resigned = ELECTION_RESIGNED,
+    no_resources = ELECTION_NO_RESOURCES,
+    internal = ELECTION_INTERNAL,
+    lapsed = ELECTION_LAPSED,
+    grace = ELECTION_GRACE,
+    stranger = ELECTION_STRANGER,
+    not_master = ELECTION_NOT_MASTER,
+    stale_token = ELECTION_STALE_TOKEN,
+    bad_grade = ELECTION_BAD_GRADE,
+    forked = ELECTION_FORKED,
+    not_manual = ELECTION_NOT_MANUAL,
+    bad_role = ELECTION_BAD_ROLE,
+    bad_dispatch = ELECTION_BAD_DISPATCH,
+    bad_verifier = ELECTION_BAD_VERIFIER,
+    bad_count = ELECTION_BAD_COUNT,
+};
+
+/** election_recipe_t. */
+enum class recipe : int {
+    node = ELECTION_RECIPE_NODE,
+    queue = ELECTION_RECIPE_QUEUE,
+    queue_curator_lock = ELECTION_RECIPE_QUEUE_CURATOR_LOCK,
+    queue_kazoo = ELECTION_RECIPE_QUEUE_KAZOO,
+    queue_zookeeper = ELECTION_RECIPE_QUEUE_ZOOKEEPER,
+    queue_w = ELECTION_RECIPE_QUEUE_W,
+};
+
+/** election_lease_grade_t. */
+enum class lease_grade : int {
+    committed = ELECTION_LEASE_COMMITTED,
+    answered = ELECTION_LEASE_ANSWERED,
+};
+
+/** election_dispatch_t. */
+enum class dispatch : int {
+    thread = ELECTION_DISPATCH_THREAD,
+    manual = ELECTION_DISPATCH_MANUAL,
+};
+
+/** election_alarm_t. */
+enum class alarm : int {
+    none = ELECTION_ALARM_NONE,
+    too_few = ELECTION_ALARM_TOO_FEW,
+    enough = ELECTION_ALARM_ENOUGH,
+};
+
+/** The longest path in bytes: ELECTION_PATH_MAX. */
+inline constexpr std::size_t path_max = ELECTION_PATH_MAX;
+
+/** The longest value in bytes: ELECTION_VALUE_MAX. */
+inline constexpr std::size_t value_max = ELECTION_VALUE_MAX;
+
+/** For the `version` of a fenced write: whatever version the znode has. */
+inline constexpr int any_version = -1;
+
+/** The name of a role as election.h and Python have it: "MASTER". "?" for a number that this header does not know. */
+inline constexpr std::string_view name(role which) noexcept
+{
+    switch (which) {
+    case role::unknown: return "UNKNOWN";
+    case role::slave: return "SLAVE";
+    case role::master: return "MASTER";
+    }
+    return "?";
+}
+
+/** The name of a reason as election.h and Python have it: "ELECTED". "?" for a number that this header does not know. */
+inline constexpr std::string_view name(reason which) noexcept
+{
+    switch (which) {
+    case reason::elected: return "ELECTED";
+    case reason::following: return "FOLLOWING";
+    case reason::suspended: return "SUSPENDED";
+    case reason::expired: return "EXPIRED";
+    case reason::deleted: return "DELETED";
+    case reason::refused: return "REFUSED";
+    case reason::blocked: return "BLOCKED";
+    case reason::resigned: return "RESIGNED";
+    case reason::closed: return "CLOSED";
+    case reason::failed: return "FAILED";
+    case reason::lapsed: return "LAPSED";
+    case reason::grace: return "GRACE";
+    case reason::stranger: return "STRANGER";
+    }
+    return "?";
+}
+
+/** election_version: that of the library at hand. This header belongs to ELECTION_VERSION. */
+inline std::string_view version() noexcept
+{
+    return election_version();
+}
+
+// ---- Errors -------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+class category final : public std::error_category {
+public:
+    const char *name() const noexcept override { return "election"; }
+
+    std::string message(int number) const override { return election_strerror(number); }
+
+    std::error_condition default_error_condition(int number) const noexcept override
+    {
+        switch (static_cast<rc>(number)) {
+        case rc::connectionloss: return std::errc::not_connected;
+        case rc::operationtimeout: return std::errc::timed_out;
+        case rc::unimplemented: return std::errc::function_not_supported;
+        case rc::nonode: return std::errc::no_such_file_or_directory;
+        case rc::nodeexists: return std::errc::file_exists;
+        case rc::notempty: return std::errc::directory_not_empty;
+        case rc::noauth:
+        case rc::authfailed: return std::errc::permission_denied;
+        case rc::in_callback: return std::errc::resource_deadlock_would_occur;
+        case rc::no_resources: return std::errc::resource_unavailable_try_again;
+        case rc::badarguments:
+        case rc::invalidacl:
+        case rc::bad_handle:
+        case rc::bad_hosts:
+        case rc::bad_options:
+        case rc::bad_timeout:
+        case rc::bad_path:
+        case rc::bad_value:
+        case rc::bad_callback:
+        case rc::bad_result:
+        case rc::bad_recipe:
+        case rc::bad_grade:
+        case rc::bad_role:
+        case rc::bad_dispatch:
+        case rc::bad_count:
+        case rc::bad_verifier: return std::errc::invalid_argument;
+        default: return {number, *this};
+        }
+    }
+};
+
+} // namespace detail
+
+/** The category of the numbers of election::rc, with election_strerror for the messages. */
+inline const std::error_category &category() noexcept
+{
+    static const detail::category only;
+    return only;
+}
+
+inline std::error_code make_error_code(rc number) noexcept
+{
+    return {static_cast<int>(number), category()};
+}
+
+#ifdef __cpp_exceptions
+/** What is thrown: `code()` has the number, `what()` begins with the function of election.h that returned it. */
+class error : public std::system_error {
+public:
+    using std::system_error::system_error;
+};
+#endif
+
+// ---- What is told -------------------------------------------------------------------------------------------------
+
+/** What a candidate is told: election_event_t. */
+struct event {
+    std::string path;
+    election::role role;
+    election::reason reason;
+    election::rc rc;
+    std::string value;
+    std::int64_t token;
+};
+
+/** What an observer is told: election_master_t. */
+struct master {
+    std::string path;
+    election::rc rc;
+    std::string value;
+    std::int64_t token;
+    std::int64_t session_id;
+    /** On the clock of the ZooKeeper leader. */
+    std::chrono::system_clock::time_point since;
+};
+
+/** One who stands at a path: election_member_t. */
+struct member {
+    std::string name;
+    std::string value;
+    std::int64_t token;
+    std::int64_t session_id;
+    /** On the clock of the ZooKeeper leader. */
+    std::chrono::system_clock::time_point since;
+};
+
+/** What a watcher of the members is told: election_members_t. */
+struct members {
+    std::string path;
+    election::rc rc;
+    /** The master first, then the others in the order in which they will be master. */
+    std::vector<member> members;
+    election::alarm alarm;
+};
+
+/** What election_lease tells a master. */
+struct mastership {
+    std::int64_t token;
+    /** For how long from now the lease holds if nothing else is heard. */
+    std::chrono::nanoseconds left;
+};
+
+/** Hears the role of a candidate. */
+using role_function = std::function<void(const event &)>;
+
+/** Hears who is master. */
+using master_function = std::function<void(const master &)>;
+
+/** Hears who is in. */
+using members_function = std::function<void(const members &)>;
+
+// ---- Options ------------------------------------------------------------------------------------------------------
+
+/**
+ * What a handle is opened with; what is not set is as election_options_new says. Set by name, in C++20 where it is
+ * used: `handle(hosts, {.session_timeout = 5s, .grace = 2s})`. Later versions may add fields at the end.
+ */
+struct options {
+    std::optional<std::chrono::milliseconds> session_timeout = std::nullopt;
+    std::optional<std::chrono::milliseconds> connect_timeout = std::nullopt;
+    std::optional<election::recipe> recipe = std::nullopt;
+    std::optional<election::dispatch> dispatch = std::nullopt;
+    std::optional<std::chrono::milliseconds> grace = std::nullopt;
+    std::optional<election::lease_grade> lease_grade = std::nullopt;
+    std::optional<std::chrono::milliseconds> lease_margin = std::nullopt;
+    std::optional<std::chrono::milliseconds> tick = std::nullopt;
+};
+
+// ---- Between C++ and C --------------------------------------------------------------------------------------------
+
+namespace detail {
+
+inline void answer(int number, std::error_code &ec) noexcept
+{
+    ec = make_error_code(static_cast<rc>(number));
+}
+
+#ifdef __cpp_exceptions
+// Calls the form with an error_code, and throws what that says.
+template <typename Call> auto or_throw(const char *function, Call call)
+{
+    std::error_code ec;
+    if constexpr (std::is_void_v<decltype(call(ec))>) {
+        call(ec);
+        if (ec)
+            throw error(ec, function);
+    } else {
+        auto result = call(ec);
+        if (ec)
+            throw error(ec, function);
+        return result;
+    }
+}
+#endif
+
+// A path with a 0 byte after it; NULL, which C refuses in its turn, when it is none.
+class c_path {
+public:
+    explicit c_path(std::string_view path) noexcept
+        : fits_(path.size() <= path_max && path.find('\0') == std::string_view::npos)
+    {
+        if (fits_)
+            *std::copy(path.begin(), path.end(), text_) = '\0';
+    }
+
+    operator const char *() const noexcept { return fits_ ? text_ : nullptr; }
+
+private:
+    bool fits_;
+    char text_[path_max + 1];
+};
+
+// A time as C takes it; a negative one, which C refuses in its turn, when an int cannot hold it.
+inline constexpr int c_ms(std::chrono::milliseconds time) noexcept
+{
+    return time.count() >= 0 && time.count() <= INT_MAX ? static_cast<int>(time.count()) : -1;
+}
+
+inline std::chrono::system_clock::time_point time_since_1970(std::int64_t ms) noexcept
+{
+    return std::chrono::system_clock::time_point(std::chrono::milliseconds(ms));
+}
+
+inline event from_c(const election_event_t &c)
+{
+    return {c.path, static_cast<role>(c.role), static_cast<reason>(c.reason), static_cast<rc>(c.rc),
+            {c.value, c.value_len}, c.token};
+}
+
+inline master from_c(const election_master_t &c)
+{
+    return {c.path, static_cast<rc>(c.rc), {c.value, c.value_len}, c.token, c.session_id,
+            time_since_1970(c.since_ms)};
+}
+
+inline member from_c(const election_member_t &c)
+{
+    return {c.name, {c.value, c.value_len}, c.token, c.session_id, time_since_1970(c.since_ms)};
+}
+
+inline members from_c(const election_members_t &c)
+{
+    members all{c.path, static_cast<rc>(c.rc), {}, static_cast<alarm>(c.alarm)};
+    all.members.reserve(c.count);
+    std::for_each(c.members, c.members + c.count, [&](const election_member_t *one) {
+        all.members.push_back(from_c(*one));
+    });
+    return all;
+}
+
+// A function with the news that it hears. C has it as a ctx, and frees it.
+template <typename News> class listener {
+public:
+    using function = std::function<void(const News &)>;
+
+    listener(function hears, std::shared_ptr<const std::atomic<bool>> is_mute)
+        : hears_(std::move(hears)), is_mute_(std::move(is_mute))
+    {
+    }
+
+    template <typename C> static void tell(const C *news, void *ctx) noexcept
+    {
+        auto *self = static_cast<listener *>(ctx);
+        if (!*self->is_mute_)
+            self->hears_(from_c(*news));
+    }
+
+    static void free(void *ctx) noexcept { delete static_cast<listener *>(ctx); }
+
+private:
+    function hears_;
+    std::shared_ptr<const std::atomic<bool>> is_mute_;
+};
+
+// Calls a function of C that takes a listener, and leaves the listener to it unless it fails. An empty function is NULL
+// there.
+template <typename News, typename C, typename Call>
+void listen(std::function<void(const News &)> hears, const std::shared_ptr<std::atomic<bool>> &is_mute,
+            std::error_code &ec, Call call)
+{
+    using its = listener<News>;
+    void (*const nobody)(const C *, void *) = nullptr;
+    if (!hears)
+        return answer(call(nobody, nullptr, nullptr), ec);
+    auto ctx = std::make_unique<its>(std::move(hears), is_mute);
+    answer(call(&its::template tell<C>, ctx.get(), &its::free), ec);
+    if (!ec)
+        static_cast<void>(ctx.release());
+}
+
+inline int open(const std::string &hosts, const options &from, election_t **handle) noexcept
+{
+    std::unique_ptr<election_options_t, void (*)(election_options_t *)> options(election_options_new(),
+                                                                                election_options_free);
+    int number = options ? ELECTION_OK : ELECTION_NO_RESOURCES;
+    auto set = [&](int (*setter)(election_options_t *, int), auto value) {
+        if (number != ELECTION_OK || !value)
+            return;
+        if constexpr (std::is_enum_v<typename decltype(value)::value_type>)
+            number = setter(options.get(), static_cast<int>(*value));
+        else
+            number = setter(options.get(), c_ms(*value));
+    };
+    set(election_options_set_session_timeout_ms, from.session_timeout);
+    set(election_options_set_connect_timeout_ms, from.connect_timeout);
+    set(election_options_set_recipe, from.recipe);
+    set(election_options_set_dispatch, from.dispatch);
+    set(election_options_set_grace_ms, from.grace);
+    set(election_options_set_lease_grade, from.lease_grade);
+    set(election_options_set_lease_margin_ms, from.lease_margin);
+    set(election_options_set_tick_ms, from.tick);
+    if (number != ELECTION_OK)
+        return number;
+    const bool is_text = hosts.find('\0') == std::string::npos;
+    return election_open(is_text ? hosts.c_str() : nullptr, options.get(), handle);
+}
+
+inline std::optional<mastership> lease(const election_t *handle, std::string_view path) noexcept
+{
+    std::int64_t token, left_ns;
+    if (election_lease(handle, c_path(path), &token, &left_ns) != 1)
+        return std::nullopt;
+    return mastership{token, std::chrono::nanoseconds(left_ns)};
+}
+
+inline bool wait(election_t *handle, std::string_view path, role which, std::chrono::milliseconds timeout,
+                 std::error_code &ec) noexcept
+{
+    const int number = election_wait(handle, c_path(path), static_cast<int>(which), c_ms(timeout));
+    answer(number == ELECTION_OPERATIONTIMEOUT ? ELECTION_OK : number, ec);
+    return number == ELECTION_OK;
+}
+
+} // namespace detail
+
+// ---- The handle ---------------------------------------------------------------------------------------------------
+
+/**
+ * One session with ZooKeeper, and the elections on it: election_t. It can be moved. One that was made without hosts,
+ * moved from, or could not be opened is false and answers as election.h does for NULL.
+ *
+ * The destructor closes it as election_close does, and ignores what that returns; to hear of it, call close() before.
+ * Inside a callback of its own a handle cannot be closed. When its destructor runs there all the same (the callback
+ * held the last reference to its owner, say), none of its functions is called any more, and a thread that is made for
+ * it closes the handle as soon as the callback has returned, and destroys the functions that are left. Without such a
+ * thread to be had the program ends (std::terminate).
+ */
+class handle {
+public:
+    handle() noexcept = default;
+
+    /** election_open. */
+    handle(std::string_view hosts, const options &with, std::error_code &ec) { open(hosts, with, ec); }
+    handle(std::string_view hosts, std::error_code &ec) { open(hosts, {}, ec); }
+
+    handle(handle &&other) noexcept
+        : handle_(std::exchange(other.handle_, nullptr)), is_mute_(std::move(other.is_mute_))
+    {
+    }
+
+    handle &operator=(handle &&other) noexcept
+    {
+        handle(std::move(other)).swap(*this);
+        return *this;
+    }
+
+    ~handle()
+    {
+        if (handle_ == nullptr || election_close(handle_) != ELECTION_IN_CALLBACK)
+            return;
+        *is_mute_ = true;
+        std::thread([closed = handle_] { election_close(closed); }).detach();
+    }
+
+    void swap(handle &other) noexcept
+    {
+        std::swap(handle_, other.handle_);
+        std::swap(is_mute_, other.is_mute_);
+    }
+
+    explicit operator bool() const noexcept { return handle_ != nullptr; }
+
+    /** For the functions of election.h. It stays this object's to close. */
+    election_t *get() const noexcept { return handle_; }
+
+    /**
+     * election_close, for those who want to hear what it returns, or to close before the destructor does. The object
+     * keeps its handle, which answers rc::bad_handle from here on, so another thread may be using it meanwhile.
+     */
+    void close(std::error_code &ec) noexcept { detail::answer(election_close(handle_), ec); }
+
+    /** go_to_election. `on_role` may be empty. */
+    void go_to_election(std::string_view path, std::string_view value, role_function on_role, std::error_code &ec)
+    {
+        detail::listen<event, election_event_t>(
+            std::move(on_role), is_mute_, ec, [&](auto function, void *ctx, auto free_ctx) {
+                return ::go_to_election(handle_, detail::c_path(path), value.data(), value.size(), function, ctx,
+                                        free_ctx);
+            });
+    }
+
+    /** election_resign. */
+    void resign(std::string_view path, std::error_code &ec) noexcept
+    {
+        detail::answer(election_resign(handle_, detail::c_path(path)), ec);
+    }
+
+    /** election_set_value. */
+    void set_value(std::string_view path, std::string_view value, std::error_code &ec) noexcept
+    {
+        detail::answer(election_set_value(handle_, detail::c_path(path), value.data(), value.size()), ec);
+    }
+
+    /** election_is_master: decided by the clock at the time of the call; allocates nothing. */
+    bool is_master(std::string_view path) const noexcept
+    {
+        return election_is_master(handle_, detail::c_path(path)) == 1;
+    }
+
+    /** election_lease: nothing when this is not master. */
+    std::optional<mastership> lease(std::string_view path) const noexcept { return detail::lease(handle_, path); }
+
+    /** election_wait. False when the role did not come in time, which is no error here; also with an error. */
+    bool wait(std::string_view path, role which, std::chrono::milliseconds timeout, std::error_code &ec) noexcept
+    {
+        return detail::wait(handle_, path, which, timeout, ec);
+    }
+
+    /** election_fd; -1 with an error. */
+    int fd(std::error_code &ec) const noexcept { return result(election_fd(handle_), -1, ec); }
+
+    /** election_dispatch: how many events and ends of events were passed on; 0 with an error. */
+    int dispatch(std::chrono::milliseconds timeout, std::error_code &ec) noexcept
+    {
+        return result(election_dispatch(handle_, detail::c_ms(timeout)), 0, ec);
+    }
+
+    /** election_fenced_create. */
+    void fenced_create(std::string_view path, std::string_view target, std::string_view value,
+                       std::chrono::milliseconds timeout, std::error_code &ec) noexcept
+    {
+        detail::answer(election_fenced_create(handle_, detail::c_path(path), detail::c_path(target), value.data(),
+                                              value.size(), detail::c_ms(timeout)),
+                       ec);
+    }
+
+    /** election_fenced_set. */
+    void fenced_set(std::string_view path, std::string_view target, std::string_view value, int version,
+                    std::chrono::milliseconds timeout, std::error_code &ec) noexcept
+    {
+        detail::answer(election_fenced_set(handle_, detail::c_path(path), detail::c_path(target), value.data(),
+                                           value.size(), version, detail::c_ms(timeout)),
+                       ec);
+    }
+
+    /** election_fenced_delete. */
+    void fenced_delete(std::string_view path, std::string_view target, int version,
+                       std::chrono::milliseconds timeout, std::error_code &ec) noexcept
+    {
+        detail::answer(election_fenced_delete(handle_, detail::c_path(path), detail::c_path(target), version,
+                                              detail::c_ms(timeout)),
+                       ec);
+    }
+
+    /** election_members: who stands at `path`, the master first. Empty with an error. */
+    std::vector<member> members(std::string_view path, std::chrono::milliseconds timeout, std::error_code &ec) const
+    {
+        std::vector<member> found;
+        election_member_fn show = [](const election_member_t *one, void *ctx) noexcept {
+            static_cast<std::vector<member> *>(ctx)->push_back(detail::from_c(*one));
+        };
+        detail::answer(election_members(handle_, detail::c_path(path), show, &found, detail::c_ms(timeout)), ec);
+        return found;
+    }
+
+    /** election_get_master: who is master, asked once; `rc` says whether there is one, or what the error is. */
+    master get_master(std::string_view path, std::chrono::milliseconds timeout, std::error_code &ec) const
+    {
+        master found = {};
+        election_master_fn show = [](const election_master_t *one, void *ctx) noexcept {
+            *static_cast<master *>(ctx) = detail::from_c(*one);
+        };
+        detail::answer(election_get_master(handle_, detail::c_path(path), show, &found, detail::c_ms(timeout)), ec);
+        if (ec)
+            found.rc = static_cast<rc>(ec.value());
+        return found;
+    }
+
+    /** watch_master. */
+    void watch_master(std::string_view path, master_function on_master, std::error_code &ec)
+    {
+        detail::listen<master, election_master_t>(
+            std::move(on_master), is_mute_, ec, [&](auto function, void *ctx, auto free_ctx) {
+                return ::watch_master(handle_, detail::c_path(path), function, ctx, free_ctx);
+            });
+    }
+
+    /** election_unwatch_master. */
+    void unwatch_master(std::string_view path, std::error_code &ec) noexcept
+    {
+        detail::answer(election_unwatch_master(handle_, detail::c_path(path)), ec);
+    }
+
+    /** election_watch_members. */
+    void watch_members(std::string_view path, int enough, members_function on_members, std::error_code &ec)
+    {
+        detail::listen<election::members, election_members_t>(
+            std::move(on_members), is_mute_, ec, [&](auto function, void *ctx, auto free_ctx) {
+                return election_watch_members(handle_, detail::c_path(path), enough, function, ctx, free_ctx);
+            });
+    }
+
+    /** election_unwatch_members. */
+    void unwatch_members(std::string_view path, std::error_code &ec) noexcept
+    {
+        detail::answer(election_unwatch_members(handle_, detail::c_path(path)), ec);
+    }
+
+#ifdef __cpp_exceptions
+    // The same, throwing election::error.
+
+    explicit handle(std::string_view hosts, const options &with = {})
+    {
+        detail::or_throw("election_open", [&](std::error_code &ec) { open(hosts, with, ec); });
+    }
+
+    void close()
+    {
+        detail::or_throw("election_close", [&](std::error_code &ec) { close(ec); });
+    }
+
+    void go_to_election(std::string_view path, std::string_view value = {}, role_function on_role = nullptr)
+    {
+        detail::or_throw("go_to_election", [&](std::error_code &ec) {
+            go_to_election(path, value, std::move(on_role), ec);
+        });
+    }
+
+    void resign(std::string_view path)
+    {
+        detail::or_throw("election_resign", [&](std::error_code &ec) { resign(path, ec); });
+    }
+
+    void set_value(std::string_view path, std::string_view value)
+    {
+        detail::or_throw("election_set_value", [&](std::error_code &ec) { set_value(path, value, ec); });
+    }
+
+    bool wait(std::string_view path, role which, std::chrono::milliseconds timeout)
+    {
+        return detail::or_throw("election_wait", [&](std::error_code &ec) { return wait(path, which, timeout, ec); });
+    }
+
+    int fd() const
+    {
+        return detail::or_throw("election_fd", [&](std::error_code &ec) { return fd(ec); });
+    }
+
+    int dispatch(std::chrono::milliseconds timeout = std::chrono::milliseconds::zero())
+    {
+        return detail::or_throw("election_dispatch", [&](std::error_code &ec) { return dispatch(timeout, ec); });
+    }
+
+    void fenced_create(std::string_view path, std::string_view target, std::string_view value,
+                       std::chrono::milliseconds timeout)
+    {
+        detail::or_throw("election_fenced_create", [&](std::error_code &ec) {
+            fenced_create(path, target, value, timeout, ec);
+        });
+    }
+
+    void fenced_set(std::string_view path, std::string_view target, std::string_view value, int version,
+                    std::chrono::milliseconds timeout)
+    {
+        detail::or_throw("election_fenced_set", [&](std::error_code &ec) {
+            fenced_set(path, target, value, version, timeout, ec);
+        });
+    }
+
+    void fenced_delete(std::string_view path, std::string_view target, int version, std::chrono::milliseconds timeout)
+    {
+        detail::or_throw("election_fenced_delete", [&](std::error_code &ec) {
+            fenced_delete(path, target, version, timeout, ec);
+        });
+    }
+
+    std::vector<member> members(std::string_view path, std::chrono::milliseconds timeout) const
+    {
+        return detail::or_throw("election_members", [&](std::error_code &ec) { return members(path, timeout, ec); });
+    }
+
+    master get_master(std::string_view path, std::chrono::milliseconds timeout) const
+    {
+        return detail::or_throw("election_get_master", [&](std::error_code &ec) {
+            return get_master(path, timeout, ec);
+        });
+    }
+
+    void watch_master(std::string_view path, master_function on_master)
+    {
+        detail::or_throw("watch_master", [&](std::error_code &ec) { watch_master(path, std::move(on_master), ec); });
+    }
+
+    void unwatch_master(std::string_view path)
+    {
+        detail::or_throw("election_unwatch_master", [&](std::error_code &ec) { unwatch_master(path, ec); });
+    }
+
+    void watch_members(std::string_view path, int enough, members_function on_members)
+    {
+        detail::or_throw("election_watch_members", [&](std::error_code &ec) {
+            watch_members(path, enough, std::move(on_members), ec);
+        });
+    }
+
+    void unwatch_members(std::string_view path)
+    {
+        detail::or_throw("election_unwatch_members", [&](std::error_code &ec) { unwatch_members(path, ec); });
+    }
+#endif
+
+private:
+    void open(std::string_view hosts, const options &with, std::error_code &ec)
+    {
+        is_mute_ = std::make_shared<std::atomic<bool>>(false);
+        detail::answer(detail::open(std::string(hosts), with, &handle_), ec);
+    }
+
+    // A number that is a result unless it is negative.
+    static int result(int number, int otherwise, std::error_code &ec) noexcept
+    {
+        detail::answer(std::min(number, 0), ec);
+        return number < 0 ? otherwise : number;
+    }
+
+    election_t *handle_ = nullptr;
+    // Set when the handle is destroyed in a callback of its own: nobody is told anything any more.
+    std::shared_ptr<std::atomic<bool>> is_mute_;
+};
+
+inline void swap(handle &one, handle &other) noexcept
+{
+    one.swap(other);
+}
+
+// ---- What ends by itself ------------------------------------------------------------------------------------------
+
+/**
+ * Stands for master for as long as it lives: go_to_election, and election_resign in the destructor, which does not wait:
+ * `on_role` hears of the resignation a moment later. The handle may go first, or be moved.
+ */
+class [[nodiscard]] candidacy {
+public:
+    candidacy() noexcept = default;
+
+    candidacy(handle &on, std::string_view path, std::string_view value, role_function on_role, std::error_code &ec)
+        : path_(path)
+    {
+        on.go_to_election(path, value, std::move(on_role), ec);
+        if (!ec)
+            handle_ = on.get();
+    }
+
+    candidacy(candidacy &&other) noexcept
+        : handle_(std::exchange(other.handle_, nullptr)), path_(std::move(other.path_))
+    {
+    }
+
+    candidacy &operator=(candidacy &&other) noexcept
+    {
+        candidacy old(std::move(other));
+        std::swap(handle_, old.handle_);
+        std::swap(path_, old.path_);
+        return *this;
+    }
+
+    ~candidacy()
+    {
+        if (handle_ != nullptr)
+            election_resign(handle_, path_.c_str());
+    }
+
+    /** Whether it stands, and has not been resigned here. */
+    explicit operator bool() const noexcept { return handle_ != nullptr; }
+
+    const std::string &path() const noexcept { return path_; }
+
+    /** handle::is_master. */
+    bool is_master() const noexcept { return election_is_master(handle_, path_.c_str()) == 1; }
+
+    /** handle::lease. */
+    std::optional<mastership> lease() const noexcept { return detail::lease(handle_, path_); }
+
+    /** handle::wait. */
+    bool wait(role which, std::chrono::milliseconds timeout, std::error_code &ec) const noexcept
+    {
+        return detail::wait(handle_, path_, which, timeout, ec);
+    }
+
+    /** handle::set_value. */
+    void set_value(std::string_view value, std::error_code &ec) noexcept
+    {
+        detail::answer(election_set_value(handle_, path_.c_str(), value.data(), value.size()), ec);
+    }
+
+    /** election_resign, before the destructor does. Unlike other members, not while another thread uses the object. */
+    void resign(std::error_code &ec) noexcept
+    {
+        detail::answer(election_resign(std::exchange(handle_, nullptr), path_.c_str()), ec);
+    }
+
+#ifdef __cpp_exceptions
+    // The same, throwing election::error.
+
+    explicit candidacy(handle &on, std::string_view path, std::string_view value = {},
+                       role_function on_role = nullptr)
+        : path_(path)
+    {
+        on.go_to_election(path, value, std::move(on_role));
+        handle_ = on.get();
+    }
+
+    bool wait(role which, std::chrono::milliseconds timeout) const
+    {
+        return detail::or_throw("election_wait", [&](std::error_code &ec) { return wait(which, timeout, ec); });
+    }
+
+    void set_value(std::string_view value)
+    {
+        detail::or_throw("election_set_value", [&](std::error_code &ec) { set_value(value, ec); });
+    }
+
+    void resign()
+    {
+        detail::or_throw("election_resign", [&](std::error_code &ec) { resign(ec); });
+    }
+#endif
+
+private:
+    election_t *handle_ = nullptr; // a number, so a handle that was closed is told from all others
+    std::string path_;
+};
+
+/** Watches for as long as it lives. The handle may go first, or be moved. */
+class [[nodiscard]] watch {
+public:
+    watch() noexcept = default;
+
+    /** watch_master, and election_unwatch_master in the destructor. */
+    static watch master(handle &on, std::string_view path, master_function on_master, std::error_code &ec)
+    {
+        watch made(on, path, election_unwatch_master);
+        on.watch_master(path, std::move(on_master), ec);
+        return made.unless(ec);
+    }
+
+    /** election_watch_members, and election_unwatch_members in the destructor. */
+    static watch members(handle &on, std::string_view path, int enough, members_function on_members,
+                         std::error_code &ec)
+    {
+        watch made(on, path, election_unwatch_members);
+        on.watch_members(path, enough, std::move(on_members), ec);
+        return made.unless(ec);
+    }
+
+    watch(watch &&other) noexcept
+        : handle_(std::exchange(other.handle_, nullptr)), path_(std::move(other.path_)), unwatch_(other.unwatch_)
+    {
+    }
+
+    watch &operator=(watch &&other) noexcept
+    {
+        watch old(std::move(other));
+        std::swap(handle_, old.handle_);
+        std::swap(path_, old.path_);
+        std::swap(unwatch_, old.unwatch_);
+        return *this;
+    }
+
+    ~watch()
+    {
+        if (handle_ != nullptr)
+            unwatch_(handle_, path_.c_str());
+    }
+
+    /** Whether it watches. */
+    explicit operator bool() const noexcept { return handle_ != nullptr; }
+
+    const std::string &path() const noexcept { return path_; }
+
+#ifdef __cpp_exceptions
+    // The same, throwing election::error.
+
+    static watch master(handle &on, std::string_view path, master_function on_master)
+    {
+        return detail::or_throw("watch_master", [&](std::error_code &ec) {
+            return master(on, path, std::move(on_master), ec);
+        });
+    }
+
+    static watch members(handle &on, std::string_view path, int enough, members_function on_members)
+    {
+        return detail::or_throw("election_watch_members", [&](std::error_code &ec) {
+            return members(on, path, enough, std::move(on_members), ec);
+        });
+    }
+#endif
+
+private:
+    using unwatch_function = int (*)(election_t *, const char *);
+
+    watch(const handle &on, std::string_view path, unwatch_function unwatch)
+        : handle_(on.get()), path_(path), unwatch_(unwatch)
+    {
+    }
+
+    watch unless(const std::error_code &ec) noexcept
+    {
+        if (ec)
+            handle_ = nullptr;
+        return std::move(*this);
+    }
+
+    election_t *handle_ = nullptr;
+    std::string path_;
+    unwatch_function unwatch_ = nullptr;
+};
+
+// ---- The other side -----------------------------------------------------------------------------------------------
+
+/** Refuses the tokens of old masters, on the side that is written to: election_verifier_t. It can be moved. */
+class verifier {
+public:
+    /** election_verifier_new; std::errc::not_enough_memory. */
+    verifier(std::int64_t highest, std::error_code &ec) noexcept : verifier_(election_verifier_new(highest))
+    {
+        ec = verifier_ ? make_error_code(rc::ok) : std::make_error_code(std::errc::not_enough_memory);
+    }
+
+    /** election_verifier_admit: whether a write with this token may be taken. Never, when it was moved from. */
+    [[nodiscard]] bool admit(std::int64_t token) noexcept
+    {
+        return election_verifier_admit(verifier_.get(), token) == ELECTION_OK;
+    }
+
+    /** election_verifier_highest. */
+    std::int64_t highest() const noexcept { return election_verifier_highest(verifier_.get()); }
+
+#ifdef __cpp_exceptions
+    // The same, throwing election::error.
+
+    explicit verifier(std::int64_t highest = 0) : verifier_(election_verifier_new(highest))
+    {
+        if (!verifier_)
+            throw error(std::make_error_code(std::errc::not_enough_memory), "election_verifier_new");
+    }
+#endif
+
+private:
+    struct deleter {
+        void operator()(election_verifier_t *freed) const noexcept { election_verifier_free(freed); }
+    };
+
+    std::unique_ptr<election_verifier_t, deleter> verifier_;
+};
+
+} // namespace election
+
+template <> struct std::is_error_code_enum<election::rc> : std::true_type {};
+
+#endif // ELECTION_HPP

@@ -1,0 +1,135 @@
+//! Looking on without standing: watching who is master and who is in, and asking for either once.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::callbacks::Listener;
+use super::{Election, Error};
+use crate::core::{Master, Member, Members};
+use crate::driver::Command;
+
+impl Election {
+    /// Watches who is master at `path`, without standing. `on_master` hears at once, and then of each change,
+    /// on the handle's callback thread. Returns at once.
+    ///
+    /// # Errors
+    /// [`Error::BadPath`], [`Error::Already`] when this handle watches there. Nothing has happened then.
+    pub fn watch_master(&self, path: &str, on_master: impl FnMut(&Master) + Send + 'static) -> Result<(), Error> {
+        self.observe(path, || Box::new(on_master))
+    }
+
+    /// As `watch_master`; the listener is made when nothing can fail any more.
+    pub(crate) fn observe(
+        &self,
+        path: &str,
+        on_master: impl FnOnce() -> Box<dyn FnMut(&Master) + Send>,
+    ) -> Result<(), Error> {
+        let path = self.check_path(path)?;
+        let mut changes = self.changes()?;
+        self.check_session()?;
+        if changes.watches.contains_key(&path) {
+            return Err(Error::Already);
+        }
+        let id = self.new_party();
+        self.callbacks.add(id, || Listener::Master(on_master()));
+        changes.watches.insert(path.clone(), id);
+        self.command(Command::Observe { id, path });
+        Ok(())
+    }
+
+    /// Stops watching at `path`.
+    ///
+    /// # Errors
+    /// [`Error::BadPath`], [`Error::NotThere`].
+    pub fn unwatch_master(&self, path: &str) -> Result<(), Error> {
+        let path = self.check_path(path)?;
+        let mut changes = self.changes()?;
+        let id = changes.watches.remove(&path).ok_or(Error::NotThere)?;
+        self.command(Command::Unobserve { id, path });
+        Ok(())
+    }
+
+    /// Watches who is in at `path`, in order, with values, without standing. `on_members` hears at once, and then of each
+    /// change, on the handle's callback thread; with an alarm when fewer than `enough` are in, and when enough are
+    /// again (0 for none). Returns at once.
+    ///
+    /// # Errors
+    /// [`Error::BadPath`], [`Error::Already`] when this handle watches the members there. Nothing has happened then.
+    pub fn watch_members(
+        &self,
+        path: &str,
+        enough: usize,
+        on_members: impl FnMut(&Members) + Send + 'static,
+    ) -> Result<(), Error> {
+        self.observe_members(path, enough, || Box::new(on_members))
+    }
+
+    /// As `watch_members`; the listener is made when nothing can fail any more.
+    pub(crate) fn observe_members(
+        &self,
+        path: &str,
+        enough: usize,
+        on_members: impl FnOnce() -> Box<dyn FnMut(&Members) + Send>,
+    ) -> Result<(), Error> {
+        let path = self.check_path(path)?;
+        let mut changes = self.changes()?;
+        self.check_session()?;
+        if changes.watches_of_members.contains_key(&path) {
+            return Err(Error::Already);
+        }
+        let id = self.new_party();
+        self.callbacks.add(id, || Listener::Members(on_members()));
+        changes.watches_of_members.insert(path.clone(), id);
+        self.command(Command::WatchMembers { id, path, enough });
+        Ok(())
+    }
+
+    /// Stops watching who is in at `path`.
+    ///
+    /// # Errors
+    /// [`Error::BadPath`], [`Error::NotThere`].
+    pub fn unwatch_members(&self, path: &str) -> Result<(), Error> {
+        let path = self.check_path(path)?;
+        let mut changes = self.changes()?;
+        let id = changes.watches_of_members.remove(&path).ok_or(Error::NotThere)?;
+        self.command(Command::UnwatchMembers { id, path });
+        Ok(())
+    }
+
+    /// Who is master at `path` at this moment: asked of the server once. `rc` says whether there is one, as it does in
+    /// [`watch_master`](Election::watch_master).
+    ///
+    /// # Errors
+    /// As [`members`](Election::members).
+    pub fn master(&self, path: &str, timeout: Duration) -> Result<Master, Error> {
+        let path = self.check_path(path)?;
+        self.ask(timeout, |master| Command::Master { path, master })
+    }
+
+    /// Who stands at `path` at this moment, the master first, each with its value: asked of the server once.
+    ///
+    /// # Errors
+    /// [`Error::BadPath`]; [`Error::ConnectionLoss`] when there is no connection or it broke;
+    /// [`Error::Timeout`]; [`Error::ZooKeeper`] when the server refused.
+    pub fn members(&self, path: &str, timeout: Duration) -> Result<Vec<Member>, Error> {
+        let path = self.check_path(path)?;
+        self.ask(timeout, |members| Command::Members { path, members })
+    }
+
+    /// Asks, and waits for the answer.
+    fn ask<T>(
+        &self,
+        timeout: Duration,
+        question: impl FnOnce(mpsc::SyncSender<Result<T, i32>>) -> Command,
+    ) -> Result<T, Error> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        let changes = self.changes()?;
+        self.command(question(answer));
+        drop(changes);
+        match answered.recv_timeout(timeout) {
+            Ok(answer) => answer.map_err(Error::ZooKeeper),
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(Error::Timeout),
+            Err(mpsc::RecvTimeoutError::Disconnected) => Err(Error::ConnectionLoss),
+        }
+    }
+}

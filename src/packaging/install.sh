@@ -1,0 +1,212 @@
+#!/bin/sh
+# Puts the library, as `make` built it, where the system looks for libraries, and takes it away again:
+#
+#   install.sh install | install-strip | uninstall
+#
+# `make install` and its sisters run this, with the folders in the environment; DESTDIR is put in front of each.
+#
+# What was put where is noted in the documentation's folder, each folder that was not there before among it. So an
+# uninstall removes exactly that, whichever version it is called from, and an install removes what an earlier version
+# had put there and this one has not.
+set -eu
+cd "$(dirname "$0")/../.."
+here=src/packaging
+: "${TARGET:=target}" "${DESTDIR:=}"
+# shellcheck disable=SC2154 # the environment has them
+: "$prefix" "$exec_prefix" "$libdir" "$includedir" "$mandir" "$docdir" "$pythondir"
+
+for folder in "$prefix" "$exec_prefix" "$libdir" "$includedir" "$mandir" "$docdir" "$pythondir"; do
+    case $folder in
+    /*) ;;
+    *)
+        echo "install: $folder is no absolute path" >&2
+        exit 2
+        ;;
+    esac
+done
+
+release=$TARGET/release
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+soname=libelection.so.0
+library=libelection.so.$version
+
+manifest=$docdir/install_manifest.txt
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+noted=$scratch/noted
+: >"$noted"
+
+# Makes a folder and those above it, and notes the ones that were not there.
+folder() {
+    if [ ! -d "$DESTDIR$1" ]; then
+        if [ "$1" != / ] && [ -n "$1" ]; then
+            folder "$(dirname "$1")"
+            install -d -m 755 "$DESTDIR$1"
+            echo "$1/" >>"$noted"
+        else
+            install -d -m 755 "$DESTDIR/"
+        fi
+    fi
+}
+
+# put MODE SOURCE PATH
+put() {
+    folder "$(dirname "$3")"
+    install -m "$1" "$2" "$DESTDIR$3"
+    echo "$3" >>"$noted"
+}
+
+# put_link TARGET PATH
+put_link() {
+    folder "$(dirname "$2")"
+    ln -sfn "$1" "$DESTDIR$2"
+    echo "$2" >>"$noted"
+}
+
+# filled TEMPLATE KEY VALUE...: the template with @KEY@ replaced; prints where it is.
+filled() {
+    template=$1 result=$scratch/$(basename "$1" .in)
+    shift
+    cp "$template" "$result"
+    while [ $# -gt 0 ]; do
+        value=$(printf '%s' "$2" | sed 's/[\\&|]/\\&/g')
+        sed "s|@$1@|$value|g" "$result" >"$result.next"
+        mv "$result.next" "$result"
+        shift 2
+    done
+    echo "$result"
+}
+
+# A folder as a .pc file names it: below the variable $1 where it is below its folder $2.
+# shellcheck disable=SC2016 # pkg-config expands it
+below() {
+    case $3 in
+    "$2"/*) printf '${%s}%s' "$1" "${3#"$2"}" ;;
+    "$2") printf '${%s}' "$1" ;;
+    *) printf '%s' "$3" ;;
+    esac
+}
+
+from_to() { realpath -m -s --relative-to="$1" "$2"; }
+
+put_library() {
+    put 755 "$release/libelection.so" "$libdir/$library"
+    put_link "$library" "$libdir/$soname"
+    put_link "$soname" "$libdir/libelection.so"
+    put 644 "$release/libelection.a" "$libdir/libelection.a"
+    for header in include/*.h include/*.hpp; do
+        [ ! -e "$header" ] || put 644 "$header" "$includedir/$(basename "$header")"
+    done
+}
+
+put_build_files() {
+    native_libs=$(cat "$release/libelection.libs")
+    pc=$(filled $here/election.pc.in version "$version" native_libs "$native_libs" prefix "$prefix" \
+        exec_prefix "$(below prefix "$prefix" "$exec_prefix")" \
+        libdir "$(below exec_prefix "$exec_prefix" "$libdir")" \
+        includedir "$(below prefix "$prefix" "$includedir")")
+    put 644 "$pc" "$libdir/pkgconfig/election.pc"
+
+    cmakedir=$libdir/cmake/election
+    config=$(filled $here/electionConfig.cmake.in library "$library" soname "$soname" \
+        to_libdir "$(from_to "$cmakedir" "$libdir")" to_includedir "$(from_to "$cmakedir" "$includedir")" \
+        native_libs_list "$(printf '%s' "$native_libs" | tr ' ' ';')")
+    put 644 "$config" "$cmakedir/electionConfig.cmake"
+    # The fifth byte of an ELF file: 1 for 32 bits, 2 for 64.
+    class=$(od -An -tu1 -j4 -N1 "$release/libelection.so" | tr -d ' ')
+    put 644 "$(filled $here/electionConfigVersion.cmake.in version "$version" pointer_size $((class * 4)))" \
+        "$cmakedir/electionConfigVersion.cmake"
+}
+
+put_man_pages() {
+    mkdir "$scratch/man" "$scratch/man/man3" "$scratch/man/man7"
+    seconds=${SOURCE_DATE_EPOCH:-$(stat -c %Y include/election.h)}
+    awk -v out="$scratch/man" -v version="$version" -v date="$(date -u -d "@$seconds" +%F)" \
+        -f $here/man.awk include/election.h
+    for page in "$scratch"/man/man?/*; do
+        place=$mandir/${page#"$scratch/man/"}
+        if [ -h "$page" ]; then
+            put_link "$(readlink "$page")" "$place"
+        else
+            put 644 "$page" "$place"
+        fi
+    done
+}
+
+put_python() { put 644 c_examples/election.py "$pythondir/election.py"; }
+
+put_documents() {
+    for document in README.md CHANGELOG.md ARCHITECTURE.md LICENSE c_examples/Makefile \
+        c_examples/*.c c_examples/*.cpp c_examples/*.h c_examples/*.md; do
+        [ ! -e "$document" ] || put 644 "$document" "$docdir/$document"
+    done
+}
+
+# Writes the manifest, of one list or more.
+note() {
+    LC_ALL=C sort -u "$@" >"$scratch/manifest"
+    install -m 644 "$scratch/manifest" "$DESTDIR$manifest"
+}
+
+# Lines of $1 that $2 has not.
+lines_without() { grep -v -x -F -f "$2" "$1" || true; }
+
+# Removes what the lines on standard input name; folders last, the inner ones first, and only when they are empty.
+remove_named() {
+    LC_ALL=C sort -r -u | while IFS= read -r path; do
+        case $path in
+        */) [ ! -d "$DESTDIR$path" ] || [ -n "$(ls -A "$DESTDIR$path")" ] || rmdir "$DESTDIR$path" ;;
+        *) rm -f "$DESTDIR$path" ;;
+        esac
+    done
+}
+
+install_all() {
+    for built in libelection.so libelection.a libelection.libs; do
+        [ -e "$release/$built" ] || {
+            echo "install: $release/$built is missing: run \`make\` first" >&2
+            exit 1
+        }
+    done
+    earlier=$scratch/earlier
+    : >"$earlier"
+    [ ! -e "$DESTDIR$manifest" ] || cp "$DESTDIR$manifest" "$earlier"
+    folder "$docdir"
+    echo "$manifest" >>"$noted"
+    # An install that fails half-way has noted what it did.
+    trap 'note "$noted" "$earlier"; rm -rf "$scratch"' EXIT
+    put_library
+    put_build_files
+    put_man_pages
+    put_python
+    put_documents
+    # The folders that an earlier install made are still to be removed by an uninstall.
+    grep '/$' "$earlier" >>"$noted" || true
+    trap 'rm -rf "$scratch"' EXIT
+    note "$noted"
+    lines_without "$earlier" "$noted" | remove_named
+    echo "installed libelection $version in $DESTDIR$prefix"
+}
+
+case $1 in
+install)
+    install_all
+    ;;
+install-strip)
+    install_all
+    strip --strip-unneeded "$DESTDIR$libdir/$library"
+    strip --strip-debug "$DESTDIR$libdir/libelection.a"
+    ;;
+uninstall)
+    if [ ! -e "$DESTDIR$manifest" ]; then
+        echo "uninstall: nothing to remove: there is no $DESTDIR$manifest" >&2
+        exit 1
+    fi
+    cp "$DESTDIR$manifest" "$scratch/manifest"
+    remove_named <"$scratch/manifest"
+    ;;
+*)
+    echo "install.sh: what is $1?" >&2
+    exit 2
+    ;;
+esac

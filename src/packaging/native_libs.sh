@@ -1,0 +1,30 @@
+#!/bin/sh
+# Prints the libraries of the system that a program must be linked with when it holds libelection.a: `-lm -lpthread ...`.
+#
+#   native_libs.sh RELEASE_FOLDER
+#
+# rustc knows them, of the library and of every crate in it. libgcc and libc are left to the C compiler, which puts them
+# in by itself, and in the form that goes with -static or without.
+set -eu
+release=$1
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+echo 'extern crate election;' >"$scratch/all.rs"
+"${RUSTC:-rustc}" --crate-type staticlib --print native-static-libs --out-dir "$scratch" \
+    --extern election="$release/libelection.rlib" -L dependency="$release/deps" "$scratch/all.rs" 2>"$scratch/said" || {
+    cat "$scratch/said" >&2
+    exit 1
+}
+libs=$(sed -n 's/^note: native-static-libs: //p' "$scratch/said")
+if [ -z "$libs" ]; then
+    cat "$scratch/said" >&2
+    echo "native_libs: rustc names no libraries" >&2
+    exit 1
+fi
+for lib in $libs; do
+    case $lib in
+    -lgcc_s | -lgcc_eh | -lgcc | -lc) ;;
+    *) printf '%s\n' "$lib" ;;
+    esac
+done | awk '!seen[$0]++' | paste -s -d ' ' -

@@ -1,0 +1,258 @@
+//! What is put where, and that it goes again without a trace.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{symlink, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use scratch::ScratchFolder;
+
+use crate::tools::{self, make, output, root, run, version};
+
+/// Every file with what is in it, every link with where it leads, every folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Entry {
+    File { mode: u32, len: usize, text: Option<String> },
+    Link(PathBuf),
+    Folder,
+}
+
+type Tree = BTreeMap<PathBuf, Entry>;
+
+fn tree(folder: &Path) -> Tree {
+    let mut found = Tree::new();
+    walk(folder, folder, &mut found);
+    found
+}
+
+fn walk(top: &Path, folder: &Path, found: &mut Tree) {
+    for entry in fs::read_dir(folder).expect("the folder is there") {
+        let path = entry.expect("the folder can be read").path();
+        let metadata = fs::symlink_metadata(&path).expect("the entry is there");
+        let entry = if metadata.is_dir() {
+            walk(top, &path, found);
+            Entry::Folder
+        } else if metadata.is_symlink() {
+            Entry::Link(fs::read_link(&path).expect("a link leads somewhere"))
+        } else {
+            let bytes = fs::read(&path).expect("the file can be read");
+            let mode = metadata.permissions().mode() & 0o777;
+            Entry::File { mode, len: bytes.len(), text: String::from_utf8(bytes).ok() }
+        };
+        found.insert(path.strip_prefix(top).expect("below the top").to_owned(), entry);
+    }
+}
+
+fn link(target: &str) -> Option<Entry> {
+    Some(Entry::Link(target.into()))
+}
+
+#[track_caller]
+fn has_file(tree: &Tree, path: &str, mode: u32) {
+    match tree.get(Path::new(path)) {
+        Some(Entry::File { mode: is, len, .. }) if *is == mode && *len > 0 => {}
+        other => panic!("{path}: {other:?}"),
+    }
+}
+
+fn variable(name: &str, value: &Path) -> String {
+    format!("{name}={}", value.display())
+}
+
+#[test]
+fn everything_is_where_the_gnu_coding_standards_have_it() {
+    let folder = ScratchFolder::new("packaging");
+    let prefix = folder.path().join("prefix");
+    run(make(["install".into(), variable("PREFIX", &prefix)]));
+    let tree = tree(&prefix);
+
+    let library = format!("libelection.so.{}", version());
+    has_file(&tree, &format!("lib/{library}"), 0o755);
+    assert_eq!(tree.get(Path::new("lib/libelection.so.0")).cloned(), link(&library));
+    assert_eq!(tree.get(Path::new("lib/libelection.so")).cloned(), link("libelection.so.0"));
+    let headers = fs::read_dir(root().join("include")).expect("include is there");
+    for header in headers.map(|entry| entry.expect("include can be read").file_name().into_string()) {
+        let header = header.expect("a header has a plain name");
+        if header.ends_with(".h") || header.ends_with(".hpp") {
+            has_file(&tree, &format!("include/{header}"), 0o644);
+        }
+    }
+    for path in [
+        "lib/libelection.a",
+        "lib/pkgconfig/election.pc",
+        "lib/cmake/election/electionConfig.cmake",
+        "lib/cmake/election/electionConfigVersion.cmake",
+        "share/man/man3/go_to_election.3",
+        "share/man/man7/election.7",
+        "share/libelection/election.py",
+        "share/doc/libelection/README.md",
+        "share/doc/libelection/LICENSE",
+        "share/doc/libelection/c_examples/election.cpp",
+    ] {
+        has_file(&tree, path, 0o644);
+    }
+
+    let dynamic = tools::call("readelf", ["-d".as_ref(), prefix.join("lib").join(&library).as_os_str()]);
+    assert!(dynamic.contains("soname: [libelection.so.0]"), "{dynamic}");
+    assert!(!dynamic.contains("RUNPATH") && !dynamic.contains("RPATH"), "{dynamic}");
+
+    for (path, entry) in &tree {
+        let Entry::File { text: Some(text), .. } = entry else { continue };
+        let is_made = path.starts_with("lib");
+        let unfilled = text.match_indices('@').find(|(at, _)| {
+            let word: String = text[at + 1..].chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            !word.is_empty() && text[at + 1 + word.len()..].starts_with('@')
+        });
+        assert!(!is_made || unfilled.is_none(), "{path:?} has a place that nothing was put into:\n{text}");
+    }
+}
+
+/// Folders and names by either way of writing them.
+#[test]
+fn each_folder_can_be_told() {
+    let folder = ScratchFolder::new("packaging");
+    let at = |name: &str| folder.path().join(name);
+    run(make([
+        "install".into(),
+        variable("prefix", &at("p")),
+        variable("exec_prefix", &at("p/e")),
+        variable("INCLUDEDIR", &at("headers")),
+        variable("mandir", &at("pages")),
+        variable("DOCDIR", &at("documents")),
+        variable("pythondir", &at("python")),
+    ]));
+    for path in ["p/e/lib/libelection.so", "headers/election.h", "pages/man3/go_to_election.3"] {
+        assert!(at(path).exists(), "{path}");
+    }
+    assert!(at("documents/README.md").exists() && at("python/election.py").exists());
+    let pc = fs::read_to_string(at("p/e/lib/pkgconfig/election.pc")).expect("the .pc file is there");
+    for line in ["exec_prefix=${prefix}/e", "libdir=${exec_prefix}/lib", &variable("includedir", &at("headers"))] {
+        assert!(pc.lines().any(|is| is == line), "{line} in\n{pc}");
+    }
+}
+
+#[test]
+fn staged_below_destdir_nothing_names_the_stage() {
+    let folder = ScratchFolder::new("packaging");
+    // With a blank: it is in no file.
+    let stage = folder.path().join("stage of mine");
+    let before = tree(folder.path());
+    let arguments =
+        |target: &str| [target.into(), variable("DESTDIR", &stage), "prefix=/opt/for-nobody".to_owned()];
+    run(make(arguments("install")));
+    assert!(!Path::new("/opt/for-nobody").exists(), "installed past the stage");
+    let staged = tree(&stage);
+    has_file(&staged, "opt/for-nobody/include/election.h", 0o644);
+    let is_ours = |path: &&PathBuf| path.starts_with("opt/for-nobody") || **path == Path::new("opt");
+    assert_eq!(staged.keys().find(|path| !is_ours(path)), None);
+    for (path, entry) in &staged {
+        if let Entry::File { text: Some(text), .. } = entry {
+            assert!(!text.contains("stage of mine"), "{path:?} names the stage");
+        }
+    }
+    run(make(arguments("uninstall")));
+    assert_eq!(tree(&stage), Tree::new());
+    fs::remove_dir(&stage).expect("nothing is left in it");
+    assert_eq!(tree(folder.path()), before);
+}
+
+#[test]
+fn uninstalled_all_is_as_it_was() {
+    let folder = ScratchFolder::new("packaging");
+    let prefix = folder.path().join("prefix");
+    // What others have: files, links, and folders that are empty, in some that we use as well.
+    for path in ["lib/cmake/other", "share/man/man3", "include", "share/doc"] {
+        fs::create_dir_all(prefix.join(path)).expect("a folder of somebody else");
+    }
+    for path in ["lib/libother.so.1", "share/man/man3/election.3", "lib/cmake/other/otherConfig.cmake"] {
+        fs::write(prefix.join(path), path).expect("a file of somebody else");
+    }
+    symlink("libother.so.1", prefix.join("lib/libelection_other.so")).expect("a link of somebody else");
+    let before = tree(&prefix);
+
+    let install = || run(make(["install".into(), variable("PREFIX", &prefix)]));
+    let uninstall = || make(["uninstall".into(), variable("PREFIX", &prefix)]);
+    install();
+    let installed = tree(&prefix);
+    assert!(before.iter().all(|(path, entry)| installed.get(path) == Some(entry)), "others' files were touched");
+    run(uninstall());
+    assert_eq!(tree(&prefix), before);
+
+    // Again, twice over, the second time with the libraries elsewhere; and somebody puts a file among ours.
+    install();
+    run(make(["install".into(), variable("PREFIX", &prefix), variable("LIBDIR", &prefix.join("lib64"))]));
+    assert!(!prefix.join("lib/libelection.a").exists(), "the first one's files are gone");
+    let foreign = prefix.join("lib64/cmake/election/mine.cmake");
+    fs::write(&foreign, "# mine").expect("a file of somebody else");
+    run(uninstall());
+    assert_eq!(fs::read_to_string(&foreign).ok().as_deref(), Some("# mine"));
+    fs::remove_dir_all(prefix.join("lib64")).expect("the foreign file's folders stand");
+    assert_eq!(tree(&prefix), before);
+
+    // Nothing is there to remove.
+    let again = output(uninstall());
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert!(!again.status.success() && said.contains("nothing to remove"), "{said}");
+    assert_eq!(tree(&prefix), before);
+}
+
+/// An install that cannot be carried through can be taken back all the same.
+#[test]
+fn uninstalled_after_half_an_install_all_is_as_it_was() {
+    let folder = ScratchFolder::new("packaging");
+    let prefix = folder.path().join("prefix");
+    fs::create_dir_all(prefix.join("share")).expect("a scratch folder takes folders");
+    // Where a folder should be.
+    fs::write(prefix.join("share/man"), "a file").expect("a scratch folder takes files");
+    let before = tree(&prefix);
+    let install = output(make(["install".into(), variable("PREFIX", &prefix)]));
+    assert!(!install.status.success(), "a file stands where the man pages go");
+    assert!(prefix.join("lib/libelection.so.0").exists(), "it had begun");
+    run(make(["uninstall".into(), variable("PREFIX", &prefix)]));
+    assert_eq!(tree(&prefix), before);
+}
+
+/// As with `sudo make install`: root has no cargo, and what `make` has built is installed.
+#[test]
+fn without_cargo_what_is_built_is_installed() {
+    let folder = ScratchFolder::new("packaging");
+    let prefix = folder.path().join("prefix");
+    run(make(["build"]));
+    let install = |target: &Path| {
+        let mut install = make(["install".into(), variable("PREFIX", &prefix)]);
+        install.env("CARGO", "/nonexistent/cargo").env("CARGO_TARGET_DIR", target);
+        install
+    };
+    let nothing = output(install(folder.path()));
+    let said = String::from_utf8_lossy(&nothing.stderr);
+    assert!(!nothing.status.success() && said.contains("run `make` first"), "{said}");
+    assert!(!prefix.exists(), "nothing is half installed");
+    run(install(tools::target()));
+    assert!(prefix.join("lib/libelection.so").exists());
+}
+
+#[test]
+fn a_relative_prefix_is_refused() {
+    let refused = output(make(["install", "PREFIX=target/nowhere"]));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("target/nowhere is no absolute path"), "{said}");
+    assert!(!root().join("target/nowhere").exists());
+}
+
+#[test]
+fn stripped_it_has_the_same_symbols_and_no_debugging_information() {
+    let folder = ScratchFolder::new("packaging");
+    let prefix = folder.path().join("prefix");
+    run(make(["install-strip".into(), variable("PREFIX", &prefix)]));
+    let library = prefix.join("lib/libelection.so");
+    let exported = |library: &Path| {
+        let symbols = tools::call("nm", ["-D".as_ref(), "--defined-only".as_ref(), library.as_os_str()]);
+        let names = symbols.lines().filter_map(|line| line.split_whitespace().last().map(str::to_owned));
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(exported(&library), exported(&tools::target().join("release/libelection.so")));
+    for stripped in [&library, &prefix.join("lib/libelection.a")] {
+        let sections = tools::call("readelf", ["-S".as_ref(), "-W".as_ref(), stripped.as_os_str()]);
+        assert!(sections.contains(".text") && !sections.contains(".debug_info"), "{stripped:?}");
+    }
+}

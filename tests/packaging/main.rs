@@ -1,0 +1,9 @@
+//! The packaging: `make install` into folders of the test's own, C, C++, CMake and Python programs that find the library
+//! there as they would on a system and become master with it on a real ZooKeeper, the man pages, and the Debian packages.
+
+mod consumers;
+mod debian;
+mod install;
+mod man;
+mod readme;
+mod tools;
