@@ -108,7 +108,7 @@ lives! {
     wait: "wait.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
     members: "members.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
     fence: "fence.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
-    life_in_cpp: "life.cpp", address: AddressAndUndefined [], thread: Thread [];
+    life_in_cpp: "life.cpp", address: AddressAndUndefined [];
 }
 
 #[test]
