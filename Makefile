@@ -36,7 +36,7 @@ export CARGO_FUTURE_INCOMPAT_REPORT_FREQUENCY = never
 build: ## build target/release/libelection.so, .so.0 and .a
 	$(CARGO) build --release --locked
 	@ln -sf libelection.so "$(TARGET)/release/libelection.so.0"
-	@src/packaging/native_libs.sh "$(TARGET)/release" >"$(TARGET)/release/libelection.libs"
+	@src/packaging/native_libs.sh "$(TARGET)/release"
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

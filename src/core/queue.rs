@@ -301,7 +301,12 @@ impl Recipe for Queue {
 
             (_, Input::Reply(request, reply)) if self.own_watch == Some(request) => match reply {
                 Reply::Exists(true) => {}
-                Reply::Exists(false) => self.lost_own(now, desk),
+                Reply::Read(znode) if self.own.as_ref().is_some_and(|own| own.czxid == znode.stat.czxid) => {}
+                Reply::Exists(false) | Reply::Read(_) => self.lost_own(now, desk),
+                Reply::Refused(rc::NO_NODE) => {
+                    self.own_watch = None;
+                    self.lost_own(now, desk);
+                }
                 _ => self.own_watch = None, // asked for again with the next connection, or the next refresh
             },
             (_, Input::Reply(request, reply)) if self.setting_by() == Some(request) => {
@@ -584,7 +589,12 @@ impl Queue {
 
     fn watch_own(&mut self, desk: &mut Desk) {
         if let (None, Some(own)) = (self.own_watch, &self.own) {
-            self.own_watch = Some(desk.submit(Op::Exists { path: own.path.clone() }));
+            let path = own.path.clone();
+            self.own_watch = Some(desk.submit(match self.dialect.has_guid() {
+                true => Op::Exists { path },
+                // The path may be made anew and count from 0 again: whose znode has our name?
+                false => Op::Read { path, sync: false },
+            }));
         }
     }
 

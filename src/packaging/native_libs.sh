@@ -1,5 +1,6 @@
 #!/bin/sh
-# Prints the libraries of the system that a program must be linked with when it holds libelection.a: `-lm -lpthread ...`.
+# Writes RELEASE_FOLDER/libelection.libs: the libraries of the system that a program must be linked with when it holds
+# libelection.a, `-lm -lpthread ...`.
 #
 #   native_libs.sh RELEASE_FOLDER
 #
@@ -27,4 +28,6 @@ for lib in $libs; do
     -lgcc_s | -lgcc_eh | -lgcc | -lc) ;;
     *) printf '%s\n' "$lib" ;;
     esac
-done | awk '!seen[$0]++' | paste -s -d ' ' -
+done | awk '!seen[$0]++' | paste -s -d ' ' - >"$release/libelection.libs.$$"
+# At once, for an install that reads it at the same time.
+mv "$release/libelection.libs.$$" "$release/libelection.libs"

@@ -52,9 +52,10 @@ impl World {
         let it = &self.processes[process];
         let since_mended = self.now.saturating_sub(it.mended_at);
         let answers_late = since_mended > self.plan.tick / 2 && since_mended < self.plan.timeout / 4;
-        let late = answers_late || self.now.saturating_sub(it.released_at) < self.plan.tick / 2;
+        let requests_late = self.now.saturating_sub(it.released_at) < self.plan.tick / 2;
+        let isolates = if requests_late { 900 } else { 600 * u64::from(answers_late) };
         let crate::client::Link::Up(conn) = self.processes[process].client.link else { return };
-        if late && self.plan.faults.contains(&Fault::Isolation) && self.rng.chance(600) {
+        if self.plan.faults.contains(&Fault::Isolation) && self.rng.chance(isolates) {
             let mends_at = self.now + self.plan.timeout + self.rng.below(self.plan.timeout);
             self.isolate(process, self.conns[conn].server, mends_at);
             say!(self, "fault: Isolation, process {process}");
@@ -103,7 +104,12 @@ impl World {
 
     fn strike(&mut self, process: usize) {
         let isolates = self.plan.ambush && self.plan.faults.contains(&Fault::Isolation) && self.rng.chance(500);
-        let fault = if isolates { Fault::Isolation } else { self.rng.pick(&self.plan.faults.clone()) };
+        let holds = self.plan.ambush && self.plan.faults.contains(&Fault::HeldRequests) && self.rng.chance(250);
+        let fault = match (isolates, holds) {
+            (true, _) => Fault::Isolation,
+            (false, true) => Fault::HeldRequests,
+            (false, false) => self.rng.pick(&self.plan.faults.clone()),
+        };
         let server = match self.processes[process].client.link {
             crate::client::Link::Up(conn) if isolates => self.conns[conn].server,
             _ => self.likely_server(process),

@@ -598,7 +598,8 @@ fn an_observer_of_a_queue_watches_one_znode() {
             break;
         }
     }
-    join(&ensemble.hosts(), PATH, "at last").becomes_master();
+    let last = join(&ensemble.hosts(), PATH, "at last");
+    last.becomes_master();
     observer.sees("at last");
 }
 
