@@ -108,8 +108,7 @@ typedef enum election_reason_t {
      * UNKNOWN: ZooKeeper refused a request or the credentials and would do so again, `rc` says why: ELECTION_NOAUTH,
      * ELECTION_INVALIDACL, ELECTION_NOCHILDRENFOREPHEMERALS, ELECTION_BADARGUMENTS, ELECTION_UNIMPLEMENTED, and
      * for all of a handle ELECTION_AUTHFAILED. The last event of this candidate; what stands of it is deleted.
-     * Once somebody has changed something, go_to_election may be called for the path again. A master that is
-     * refused stays master for as long as its lease holds.
+     * Once somebody has changed something, go_to_election may be called for the path again.
      */
     ELECTION_REASON_DENIED = 13,
 } election_reason_t;

@@ -86,7 +86,7 @@ impl Candidate {
     pub fn resign(&mut self, now: Time, id: PartyId, outbox: &mut Outbox) {
         if self.teller.id() == id {
             if !self.teller.has_ended() {
-                self.handle(now, Input::Leave, None, outbox);
+                self.handle(now, Input::Leave(Reason::Resigned, rc::RESIGNED), None, outbox);
                 outbox.actions.push_back(Action::Dismiss(id));
             }
         } else if self.successor.as_ref().is_some_and(|successor| successor.id == id) {

@@ -388,11 +388,19 @@ impl Elections {
             return;
         }
         let checked = self.next_to_check();
+        assert!(!checked.is_empty(), "who is elected has a znode");
+        self.prove(checked);
+    }
+
+    /// Checks the znodes of these candidates, as far as they are elected.
+    fn prove(&mut self, mut checked: Vec<Arc<str>>) {
         let own_path = |path: &Arc<str>| self.candidates.get(path)?.elected_by();
+        checked.retain(|path| own_path(path).is_some());
         let paths: Vec<_> = checked.iter().filter_map(own_path).collect();
-        assert!(!paths.is_empty(), "who is elected has a znode");
-        let request = self.outbox.submit(Party::Lease, Op::Prove { paths });
-        self.proofs.insert(request, checked);
+        if !paths.is_empty() {
+            let request = self.outbox.submit(Party::Lease, Op::Prove { paths });
+            self.proofs.insert(request, checked);
+        }
     }
 
     /// The elected candidates whose turn it is, round and round.
@@ -410,6 +418,13 @@ impl Elections {
         let checked = self.proofs.remove(&request).unwrap_or_default();
         let found = match (reply, checked.len()) {
             (Reply::Refused(rc::NO_NODE), 1) => Input::Missing,
+            // Whoever cannot be proved can lead no longer, and must not take the others along.
+            (Reply::Refused(rc), 1) if rc::is_for_good(*rc) && self.elected.contains(&checked[0]) => {
+                Input::Leave(Reason::Denied, *rc)
+            }
+            (Reply::Refused(rc), 2..) if rc::is_for_good(*rc) => {
+                return checked.into_iter().for_each(|path| self.prove(vec![path]));
+            }
             (Reply::Refused(_), _) => Input::Doubt,
             _ => return,
         };

@@ -202,7 +202,7 @@ impl MembersWatcher {
             }
             (State::Pausing(until), Input::Tick) if now >= until => self.begin_round(now, outbox),
             (_, Input::Reply(..) | Input::Tick | Input::Lapsed | Input::Doubt) => {}
-            (_, Input::Missing | Input::SetValue(_) | Input::Leave) => {}
+            (_, Input::Missing | Input::SetValue(_) | Input::Leave(..)) => {}
         }
         self.check();
     }

@@ -12,8 +12,8 @@
 //!   maker is a slave like any other.
 //! - *A watch is armed by the read that succeeds*, never by one that finds nothing, so a znode that goes between
 //!   the create and the read leaves no one waiting: the read says NONODE and the create follows at once.
-//! - *What is refused for good* (`rc::is_for_good`) ends the candidate; only a master goes on for as long as its
-//!   lease holds. If its znode may stand and may not be read, `ephemeralOwner` is asked for without reading.
+//! - *What is refused for good* (`rc::is_for_good`) ends the candidate. If its znode may stand and may not be read,
+//!   `ephemeralOwner` is asked for without reading, so that it can be deleted.
 //! - *A watch that got lost would wait for ever*, so what is watched is read again every `REFRESH_MS`.
 
 use std::sync::Arc;
@@ -166,8 +166,8 @@ impl Recipe for Node {
                     }
                 } // else the next read of our znode, or the next create, sees to it
             }
-            (state, Input::Leave) => {
-                self.stand(Standing::Unknown { reason: Reason::Resigned, rc: rc::RESIGNED }, desk);
+            (state, Input::Leave(reason, rc)) => {
+                self.stand(Standing::Unknown { reason, rc }, desk);
                 self.leaving = true;
                 match state {
                     _ if !self.config.keeps(Rule::ResignFindsOut) => self.gone(desk),
@@ -431,9 +431,9 @@ impl Node {
     /// ZooKeeper said no. It is likely to say no again, so there is no second try at once, and none at all when it
     /// would say no for good.
     fn refused(&mut self, now: Time, rc: i32, desk: &mut Desk) {
+        let for_good = rc::is_for_good(rc);
         // What a master cannot do now it does later; its znode stands.
-        if !self.is_master() {
-            let for_good = rc::is_for_good(rc);
+        if for_good || !self.is_master() {
             let reason = if for_good { Reason::Denied } else { Reason::Refused };
             self.stand(Standing::Unknown { reason, rc }, desk);
             self.leaving |= for_good;

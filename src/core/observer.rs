@@ -195,7 +195,7 @@ impl Observer {
             (State::Watching { refresh_at }, Input::Tick) if now >= refresh_at => self.look(outbox),
             (State::Pausing(until), Input::Tick) if now >= until => self.look(outbox),
             (_, Input::Reply(..) | Input::News(..) | Input::Tick) => {}
-            (_, Input::Lapsed | Input::Doubt | Input::Missing | Input::SetValue(_) | Input::Leave) => {}
+            (_, Input::Lapsed | Input::Doubt | Input::Missing | Input::SetValue(_) | Input::Leave(..)) => {}
         }
         if matches!(self.state, State::Watching { .. }) {
             assert!(self.armed.is_some() && self.connected, "who watches has a watch");

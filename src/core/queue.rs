@@ -9,8 +9,7 @@
 //! - *The path itself may go*, containers do when they are empty: it is made again.
 //! - *Once the counter is used up*, numbers do not tell who came first; the transaction that made a znode does. Who
 //!   joins then asks once for the age of everybody in the queue.
-//! - *What is refused for good* (`rc::is_for_good`) ends the candidate; only a master goes on for as long as its
-//!   lease holds.
+//! - *What is refused for good* (`rc::is_for_good`) ends the candidate; only a master needs no list of the others.
 //! - *Contenders that the dialect does not count* would have a master of their own: nobody becomes master here
 //!   while one is in the queue, and the caller hears why.
 
@@ -200,8 +199,8 @@ impl Recipe for Queue {
                 self.value_due = true;
                 self.set_value(desk);
             }
-            (state, Input::Leave) => {
-                self.stand(Standing::Unknown { reason: Reason::Resigned, rc: rc::RESIGNED }, desk);
+            (state, Input::Leave(reason, rc)) => {
+                self.stand(Standing::Unknown { reason, rc }, desk);
                 self.leaving = true;
                 match state {
                     _ if !self.config.keeps(Rule::ResignFindsOut) => self.gone(desk),
