@@ -93,7 +93,7 @@ class Acl(Open):
     OPEN, CREATOR, CREATOR_WORLD_READ = range(3)
 
 
-class Perm(enum.IntFlag):
+class Perm(Open):
     READ, WRITE, CREATE, DELETE, ADMIN, ALL = 1, 2, 4, 8, 16, 31
 
 

@@ -196,6 +196,7 @@ lives! {
     watch_members: "watch_members.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     fence: "fence.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     recipe: "recipe.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
+    access: "access.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     lease: "lease.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
     fork: "fork.c", thread: Thread, manual: Manual;
 }
@@ -214,6 +215,11 @@ fn life_in_cpp() {
 #[test]
 fn life_in_python() {
     python("life.py");
+}
+
+#[test]
+fn access_in_python() {
+    python("access.py");
 }
 
 #[test]
