@@ -421,8 +421,8 @@ typedef struct election_members_t {
     /** The path, as election_watch_members was given it. */
     const char *path;
     /**
-     * ELECTION_OK: these are in. Else why nobody can tell, and then none is listed; ELECTION_CLOSING, or
-     * ELECTION_INTERNAL, is the last one.
+     * ELECTION_OK: these are in. Else why nobody can tell, and then none is listed. The last one is
+     * ELECTION_CLOSING, ELECTION_INTERNAL, or what ZooKeeper would say again, as for election_master_t.
      */
     int rc;
     /**

@@ -349,8 +349,8 @@ pub struct election_members_t {
     pub size: usize,
     /// The path, as election_watch_members was given it.
     pub path: *const c_char,
-    /// ELECTION_OK: these are in. Else why nobody can tell, and then none is listed; ELECTION_CLOSING, or
-    /// ELECTION_INTERNAL, is the last one.
+    /// ELECTION_OK: these are in. Else why nobody can tell, and then none is listed. The last one is
+    /// ELECTION_CLOSING, ELECTION_INTERNAL, or what ZooKeeper would say again, as for election_master_t.
     pub rc: c_int,
     /// Who is in: the master first, then the others in the order in which they will be master. Never NULL; a NULL that
     /// `count` does not count follows the last.

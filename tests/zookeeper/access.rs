@@ -1,7 +1,7 @@
 //! Credentials and access control lists: who is let in, what others may do with what we make, and what is heard of a refusal.
 
 use crate::candidates::{options, Candidate, Handle};
-use crate::ground::{one_server, AT_ONCE, A_MOMENT, LONG_MS, SHORT_MS, SOON};
+use crate::ground::{one_server, AT_ONCE, A_MOMENT, LONG_MS, SOON};
 use crate::relays::{count, expire, is, Relays};
 use crate::witness::{acl, Witness};
 use election::{Acl, Dialect, Election, Error, Options, Reason, Recipe, Role};
@@ -218,7 +218,7 @@ fn credentials_are_presented_in_a_new_session() {
     const PATH: &str = "/access-anew/master";
     let ensemble = one_server();
     let relay = Relay::start(ensemble.addr(0));
-    let options = with_auth(SHORT_MS, "alice:wonder", Acl::Creator);
+    let options = with_auth(LONG_MS, "alice:wonder", Acl::Creator);
     let candidate = Handle::open_with(&relay.host(), &options).stand(PATH, "mine");
     let token = candidate.becomes_master();
     expire(&ensemble, &relay);
@@ -452,6 +452,13 @@ fn a_queue_that_may_not_be_listed() {
     let handle = Handle::open_in_queue(&ensemble.hosts(), LONG_MS, Dialect::default());
     handle.stand(PATH, "mine").is_denied(NOAUTH);
     handle.observe(PATH).is_denied(NOAUTH);
+    for _ in 0..2 {
+        let roll = handle.count(PATH, 0);
+        roll.cannot_tell(NOAUTH);
+        roll.ear.hears_no_more();
+    }
+    assert_eq!(handle.unwatch_members(PATH), Err(Error::NotThere));
+    assert_eq!(handle.set_value(PATH, b"other"), Err(Error::NotThere));
     assert_eq!(handle.members(PATH, SOON).map(drop), Err(Error::ZooKeeper(NOAUTH)));
     witness.set_acl(PATH, &acl(Permission::ALL));
     eventually(SOON, "what stood of it is gone", || witness.children(PATH).is_empty());
