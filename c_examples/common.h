@@ -192,6 +192,7 @@ static inline const char *reason_name(election_reason_t reason)
     case ELECTION_REASON_EXPIRED: return "EXPIRED";
     case ELECTION_REASON_DELETED: return "DELETED";
     case ELECTION_REASON_REFUSED: return "REFUSED";
+    case ELECTION_REASON_DENIED: return "DENIED";
     case ELECTION_REASON_BLOCKED: return "BLOCKED";
     case ELECTION_REASON_RESIGNED: return "RESIGNED";
     case ELECTION_REASON_CLOSED: return "CLOSED";

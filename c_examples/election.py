@@ -43,7 +43,7 @@ import sys
 import threading
 from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_int64, c_size_t, c_void_p
 from pathlib import Path
-from typing import Any, Callable, Generic, NamedTuple, Optional, TypeVar
+from typing import Any, Callable, Generic, Iterable, NamedTuple, Optional, TypeVar
 
 # ---- election.h: numbers, structs and functions ----------------------------------------------------------------
 
@@ -64,7 +64,7 @@ class Role(Open):
 
 class Reason(Open):
     ELECTED, FOLLOWING, SUSPENDED, EXPIRED, DELETED, REFUSED, BLOCKED, RESIGNED, CLOSED, FAILED = range(10)
-    LAPSED, GRACE, STRANGER = range(10, 13)
+    LAPSED, GRACE, STRANGER, DENIED = range(10, 14)
 
 
 class Rc(Open):
@@ -78,6 +78,7 @@ class Rc(Open):
     INTERNAL, LAPSED, GRACE, STRANGER, NOT_MASTER = range(-1016, -1021, -1)
     STALE_TOKEN, BAD_GRADE, FORKED, NOT_MANUAL, BAD_ROLE, BAD_DISPATCH = range(-1021, -1027, -1)
     BAD_VERIFIER, BAD_COUNT = -1027, -1028
+    BAD_AUTH, BAD_ACL = -1036, -1037
 
 
 class Recipe(Open):
@@ -94,6 +95,14 @@ class Dispatch(Open):
 
 class Alarm(Open):
     NONE, TOO_FEW, ENOUGH = range(3)
+
+
+class Acl(Open):
+    OPEN, CREATOR, CREATOR_WORLD_READ = range(3)
+
+
+class Perm(Open):
+    READ, WRITE, CREATE, DELETE, ADMIN, ALL = 1, 2, 4, 8, 16, 31
 
 
 class election_t(ctypes.Structure):
@@ -149,6 +158,9 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "election_options_set_lease_grade": (c_int, [_options_p, c_int]),
     "election_options_set_lease_margin_ms": (c_int, [_options_p, c_int]),
     "election_options_set_tick_ms": (c_int, [_options_p, c_int]),
+    "election_options_add_auth": (c_int, [_options_p, c_char_p, c_char_p, c_size_t]),
+    "election_options_set_acl": (c_int, [_options_p, c_int]),
+    "election_options_add_acl": (c_int, [_options_p, c_int, c_char_p, c_char_p]),
     "election_open": (c_int, [c_char_p, _options_p, POINTER(_handle_p)]),
     "election_close": (c_int, [_handle_p]),
     "go_to_election": (c_int, [_handle_p, c_char_p, c_char_p, c_size_t, election_role_fn, c_void_p, election_free_fn]),
@@ -316,6 +328,9 @@ class _Session:
         lease_margin_ms: int = 0,
         tick_ms: int = 0,
         dispatch: int = Dispatch.THREAD,
+        auth: Iterable[tuple[str, bytes]] = (),
+        acl: int = Acl.OPEN,
+        more_acl: Iterable[tuple[int, str, str]] = (),
         library: Optional[ctypes.CDLL] = None,
     ) -> None:
         self._library = library or load()
@@ -331,8 +346,13 @@ class _Session:
                 "lease_margin_ms": lease_margin_ms,
                 "tick_ms": tick_ms,
                 "dispatch": dispatch,
+                "acl": acl,
             }.items():
                 self._call(f"election_options_set_{name}", options, _int(number))
+            for scheme, secret in auth:
+                self._call("election_options_add_auth", options, _text(scheme), secret, len(secret))
+            for permissions, scheme, id_ in more_acl:
+                self._call("election_options_add_acl", options, _int(permissions), _text(scheme), _text(id_))
             self._call("election_open", _text(hosts), options, ctypes.byref(self._handle))
         finally:
             self._library.election_options_free(options)

@@ -80,7 +80,10 @@ typedef enum election_reason_t {
     ELECTION_REASON_EXPIRED = 3,
     /** UNKNOWN: somebody deleted our znode. The place is contended for anew. */
     ELECTION_REASON_DELETED = 4,
-    /** UNKNOWN: ZooKeeper refused a request, `rc` says why. It is asked again every few seconds. */
+    /**
+     * UNKNOWN: ZooKeeper refused a request for now, `rc` says why: ELECTION_QUOTAEXCEEDED, ELECTION_THROTTLEDOP and
+     * the like. It is asked again every few seconds.
+     */
     ELECTION_REASON_REFUSED = 5,
     /** UNKNOWN: a znode that is not ephemeral stands at the path. It is watched until it goes. */
     ELECTION_REASON_BLOCKED = 6,
@@ -102,6 +105,13 @@ typedef enum election_reason_t {
      * here becomes master until it has gone.
      */
     ELECTION_REASON_STRANGER = 12,
+    /**
+     * UNKNOWN: ZooKeeper refused a request or the credentials and would do so again, `rc` says why: ELECTION_NOAUTH,
+     * ELECTION_INVALIDACL, ELECTION_NOCHILDRENFOREPHEMERALS, ELECTION_BADARGUMENTS, ELECTION_UNIMPLEMENTED, and
+     * for all of a handle ELECTION_AUTHFAILED. The last event of this candidate; what stands of it is deleted.
+     * Once somebody has changed something, go_to_election may be called for the path again.
+     */
+    ELECTION_REASON_DENIED = 13,
 } election_reason_t;
 
 /** Whether enough are in, as election_watch_members was told. It rings once each time. */
@@ -211,6 +221,10 @@ typedef enum election_rc_t {
     ELECTION_BAD_VERIFIER = -1027,
     /** The number of members is negative. */
     ELECTION_BAD_COUNT = -1028,
+    /** The credential is NULL where it may not be, not UTF-8 in its scheme, too long, or one too many. */
+    ELECTION_BAD_AUTH = -1036,
+    /** The access control list is none of election_acl_t, or the entry is malformed, too long, or one too many. */
+    ELECTION_BAD_ACL = -1037,
 } election_rc_t;
 
 /** How the candidates of an election find out who is master. All members of one election use the same. */
@@ -254,6 +268,35 @@ typedef enum election_dispatch_t {
     /** The program, when it calls election_dispatch: for one thread with poll, epoll, libuv, GLib, asyncio. */
     ELECTION_DISPATCH_MANUAL = 1,
 } election_dispatch_t;
+
+/** Who may do what with the znodes that we make. */
+typedef enum election_acl_t {
+    /** Everybody everything, as hand-rolled programs make theirs (ZOO_OPEN_ACL_UNSAFE). */
+    ELECTION_ACL_OPEN = 0,
+    /**
+     * Whoever has a credential of ours everything, nobody else anything (ZOO_CREATOR_ALL_ACL). Without
+     * credentials the servers refuse it: ELECTION_INVALIDACL.
+     */
+    ELECTION_ACL_CREATOR = 1,
+    /** The same, and everybody may read: others can watch the master, and not take part. */
+    ELECTION_ACL_CREATOR_WORLD_READ = 2,
+} election_acl_t;
+
+/** What an entry of an access control list allows; the numbers are ZooKeeper's (ZOO_PERM_READ and so on). */
+typedef enum election_perm_t {
+    /** Read the value, and list the children. */
+    ELECTION_PERM_READ = 1,
+    /** Change the value. */
+    ELECTION_PERM_WRITE = 2,
+    /** Make a child. */
+    ELECTION_PERM_CREATE = 4,
+    /** Delete a child. */
+    ELECTION_PERM_DELETE = 8,
+    /** Change the access control list. */
+    ELECTION_PERM_ADMIN = 16,
+    /** All of these. */
+    ELECTION_PERM_ALL = 31,
+} election_perm_t;
 
 /** What election_open is told beyond the hosts. Opaque; it belongs to one thread at a time. */
 typedef struct election_options_t election_options_t;
@@ -316,8 +359,9 @@ typedef struct election_master_t {
     const char *path;
     /**
      * ELECTION_OK: there is a master. ELECTION_NONODE: there is none. ELECTION_NOT_EPHEMERAL: a znode stands
-     * there that is no contender's. Else why nobody can tell; ELECTION_CLOSING, or ELECTION_INTERNAL, is the
-     * last one.
+     * there that is no contender's. Else why nobody can tell. The last one is ELECTION_CLOSING, ELECTION_INTERNAL, or
+     * what ZooKeeper would say again: ELECTION_AUTHFAILED, ELECTION_NOAUTH, ELECTION_BADARGUMENTS,
+     * ELECTION_UNIMPLEMENTED.
      */
     int rc;
     /**
@@ -378,8 +422,8 @@ typedef struct election_members_t {
     /** The path, as election_watch_members was given it. */
     const char *path;
     /**
-     * ELECTION_OK: these are in. Else why nobody can tell, and then none is listed; ELECTION_CLOSING, or
-     * ELECTION_INTERNAL, is the last one.
+     * ELECTION_OK: these are in. Else why nobody can tell, and then none is listed. The last one is
+     * ELECTION_CLOSING, ELECTION_INTERNAL, or what ZooKeeper would say again, as for election_master_t.
      */
     int rc;
     /**
@@ -426,7 +470,8 @@ const char *election_strerror(int rc);
  *
  * Returns ELECTION_OK, and `*handle` is to be closed with election_close. Else nothing was opened, and
  * `*handle` is untouched: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_OPERATIONTIMEOUT when the connect
- * timeout passed without a connection; ELECTION_NO_RESOURCES; ELECTION_FORKED in a child of a process that had
+ * timeout passed without a connection, and ELECTION_AUTHFAILED, at once, when the servers refused the credentials;
+ * ELECTION_NO_RESOURCES; ELECTION_FORKED in a child of a process that had
  * opened a handle before the fork. (A process that forks first and opens later is fine.)
  */
 int election_open(const char *hosts,
@@ -448,7 +493,7 @@ int election_close(election_t *handle);
 /**
  * Make options with the defaults: a session timeout of 10,000 ms, no wait for the first connection, the recipe
  * ELECTION_RECIPE_NODE, no grace delay, ELECTION_LEASE_COMMITTED, no extra margin, tick not known, a thread for
- * callbacks. Free them with election_options_free. NULL when there is no memory.
+ * callbacks, no credentials, ELECTION_ACL_OPEN. Free them with election_options_free. NULL when there is no memory.
  */
 election_options_t *election_options_new(void);
 
@@ -523,6 +568,57 @@ int election_options_set_tick_ms(election_options_t *options,
                                  int tick_ms);
 
 /**
+ * Present a credential to the servers. `scheme` says what the `auth_len` bytes at `auth` are: for "digest",
+ * "user:password". It is presented on every new connection, before anything else, for as long as the handle is
+ * open, and shows in no message of the library's; over the network it goes as it is. May be called again for
+ * more, up to 16; scheme and bytes together up to 65,536 bytes.
+ *
+ * A server that knows no such scheme, or requires a credential that was not presented, refuses the handle for good:
+ * election_open with a connect timeout returns ELECTION_AUTHFAILED; every candidate and observer hears
+ * ELECTION_AUTHFAILED as its last event, and what needs a session returns it from then on. A wrong password
+ * is no such case with "digest", where each password makes another user: what that one may not do is refused by
+ * ELECTION_NOAUTH.
+ *
+ * Returns ELECTION_OK, ELECTION_BAD_OPTIONS; ELECTION_BAD_AUTH when the scheme is NULL, empty or not UTF-8, `auth`
+ * is NULL though its length is not 0, it is too long or one too many.
+ */
+int election_options_add_auth(election_options_t *options,
+                              const char *scheme,
+                              const void *auth,
+                              size_t auth_len);
+
+/**
+ * Set who may do what with the znodes that we make, a number of election_acl_t: the candidates' own, missing
+ * parents and a missing chroot, and what election_fenced_create makes. Znodes that exist keep theirs. What
+ * election_options_add_acl had added is gone.
+ *
+ * What ZooKeeper asks for: of a candidate, on the znode above its own (in a queue that is `path`) CREATE, and
+ * DELETE to resign; READ on its own and the master's znode, in a queue on `path` and its own. Of an observer,
+ * and for election_members, READ on the master's znode, in a queue on `path` and the znodes in it. Whoever has
+ * DELETE on the znode above can depose a master: keep elections below a znode that is yours.
+ *
+ * Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_ACL.
+ */
+int election_options_set_acl(election_options_t *options,
+                             int acl);
+
+/**
+ * Add an entry to what election_options_set_acl set: those whom `scheme` and `id` name may do what `permissions`
+ * says, the sum of ELECTION_PERM_READ and so on. ("world", "anyone") is everybody, ("digest",
+ * "user:base64 of the SHA-1 of user:password") a user, ("ip", "10.0.0.0/8") a network, ("auth", "") each credential
+ * of this handle's. To ELECTION_ACL_OPEN nothing can be added: the entry takes its place. Up to 16 entries in all;
+ * `scheme` and `id` together up to 1,024 bytes.
+ *
+ * Returns ELECTION_OK, ELECTION_BAD_OPTIONS; ELECTION_BAD_ACL when `permissions` is 0 or has other bits than these,
+ * `scheme` or `id` is NULL or not UTF-8, `scheme` is empty, they are too long, or it is one too many. What the
+ * servers think of `scheme` and `id` the candidates hear: ELECTION_INVALIDACL.
+ */
+int election_options_add_acl(election_options_t *options,
+                             int permissions,
+                             const char *scheme,
+                             const char *id);
+
+/**
  * Stand as a candidate for master at `path`. The first to stand becomes master; when it resigns, closes, dies
  * or loses its session, another candidate does, by itself and for ever: call this once. On ZooKeeper it is
  * one ephemeral znode with `value`: at `path` itself, made as hand-rolled programs make it, so both can take part
@@ -534,7 +630,7 @@ int election_options_set_tick_ms(election_options_t *options,
  *
  * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
  * yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_VALUE, ELECTION_ALREADY when this handle stands
- * for `path`.
+ * for `path`, ELECTION_AUTHFAILED when the servers have refused the handle's credentials.
  */
 int go_to_election(election_t *handle,
                    const char *path,
@@ -603,7 +699,8 @@ int election_lease(const election_t *handle,
  * (1 to 3,600,000). For programs that want no callbacks; in a callback, too.
  *
  * Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT when the role did not come in time; ELECTION_NOT_THERE, also when
- * the candidate resigns, or the handle is closed, meanwhile. ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+ * the candidate resigns, or the handle is closed, meanwhile; the `rc` of its last event when that was
+ * ELECTION_REASON_DENIED, such as ELECTION_NOAUTH. ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
  * ELECTION_BAD_ROLE, ELECTION_BAD_TIMEOUT.
  */
 int election_wait(election_t *handle,

@@ -6,6 +6,7 @@
 
 mod border;
 
+mod access;
 mod candidate;
 mod dispatch;
 mod fence;
@@ -14,6 +15,7 @@ mod open;
 mod options;
 mod types;
 
+pub use access::*;
 pub use candidate::*;
 pub use dispatch::*;
 pub use fence::*;

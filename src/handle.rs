@@ -17,7 +17,8 @@ use std::time::Duration;
 use crate::core::{Event, PartyId, Role, Value};
 use crate::driver::fork::Process;
 use crate::driver::{
-    self, guid, hosts, Bell, Command, LeaseEnd, OnItsWay, Outlet, Seat, Session, Settings, Waited, Write, Written,
+    self, guid, hosts, Bell, Command, Denied, LeaseEnd, OnItsWay, Outlet, Seat, Session, Settings, Waited, Write,
+    Written,
 };
 
 pub(crate) use crate::driver::rehearsal;
@@ -25,7 +26,7 @@ pub use crate::driver::thread::quietly;
 pub use crate::driver::Mastership;
 use callbacks::{Callbacks, Listener};
 pub use error::{explain, Error};
-pub use options::{Dispatch, Options};
+pub use options::{Acl, Dispatch, Options};
 pub use verifier::Verifier;
 
 /// The longest path, in bytes, together with the chroot of the connect string.
@@ -40,6 +41,7 @@ pub struct Election {
     process: Process,
     session: Session,
     lease_end: Arc<LeaseEnd>,
+    denied: Arc<Denied>,
     chroot_len: usize,
     callbacks: Arc<Callbacks>,
     callback_thread: Mutex<Option<JoinHandle<()>>>,
@@ -65,7 +67,7 @@ impl Election {
     ///
     /// # Errors
     /// [`Error::BadHosts`]; [`Error::Timeout`] when the connect timeout passed without a connection;
-    /// [`Error::NoResources`] when no thread can be started.
+    /// [`Error::ZooKeeper`] when the servers refused the credentials before it had passed; [`Error::NoResources`] when no thread can be started.
     pub fn open(hosts: &str, options: &Options) -> Result<Election, Error> {
         let hosts = hosts::parse(hosts).ok_or(Error::BadHosts)?;
         if hosts.chroot.len() >= PATH_MAX {
@@ -80,8 +82,11 @@ impl Election {
         })?;
         let (notes, inbox) = mpsc::channel();
         let (connected, first_connection) = mpsc::sync_channel(1);
-        let settings = Settings { hosts, session_timeout: options.session_timeout, elections: options.elections };
+        let access = Arc::new(options.access.clone());
+        let (session_timeout, elections) = (options.session_timeout, options.elections);
+        let settings = Settings { hosts, access, session_timeout, elections };
         let lease_end = Arc::new(LeaseEnd::default());
+        let denied = Arc::new(Denied::default());
         let bell = match options.dispatch {
             Dispatch::Thread => None,
             Dispatch::Manual => Some(Arc::new(Bell::new().map_err(|_| Error::NoResources)?)),
@@ -95,12 +100,13 @@ impl Election {
                 Some(thread.map_err(|_| Error::NoResources)?)
             }
         };
-        let outlet = Outlet::new(notes, bell, lease_end.clone());
+        let outlet = Outlet::new(notes, bell, lease_end.clone(), denied.clone());
         let session = driver::open(settings, outlet, connected);
         let election = Election {
             process,
             session,
             lease_end,
+            denied,
             chroot_len,
             callbacks,
             callback_thread: Mutex::new(callback_thread),
@@ -110,8 +116,10 @@ impl Election {
         };
         match options.connect_timeout {
             Some(timeout) => match first_connection.recv_timeout(timeout) {
-                Ok(()) => Ok(election),
-                Err(_) => Err(Error::Timeout), // dropping the handle closes it
+                Ok(Ok(())) => Ok(election),
+                // Dropping the handle closes it.
+                Ok(Err(rc)) => Err(Error::ZooKeeper(rc)),
+                Err(_) => Err(Error::Timeout),
             },
             None => Ok(election),
         }
@@ -121,8 +129,8 @@ impl Election {
     /// change of the role, on the handle's callback thread. Returns at once.
     ///
     /// # Errors
-    /// [`Error::BadPath`], [`Error::BadValue`], [`Error::Already`] when this handle stands there. Nothing
-    /// has happened then.
+    /// [`Error::BadPath`], [`Error::BadValue`], [`Error::Already`] when this handle stands there,
+    /// [`Error::ZooKeeper`] when the servers have refused the handle's credentials. Nothing has happened then.
     pub fn go_to_election(
         &self,
         path: &str,
@@ -141,13 +149,12 @@ impl Election {
     ) -> Result<(), Error> {
         let path = self.check_path(path)?;
         let value = check_value(value)?;
-        let changes = self.changes()?;
-        self.check_session()?;
-        if self.seats.pin().contains_key(&path) {
+        let guid = guid::new().map_err(|_| Error::NoResources)?;
+        let changes = self.admitted()?;
+        if self.seats.pin().get(&path).is_some_and(|(former, _)| !self.denied.take(*former)) {
             return Err(Error::Already);
         }
         let id = self.new_party();
-        let guid = guid::new().map_err(|_| Error::NoResources)?;
         let seat = Arc::new(Seat::new(self.lease_end.clone()));
         self.callbacks.add(id, || Listener::Role(seat.clone(), on_role()));
         self.seats.pin().insert(path.clone(), (id, seat.clone()));
@@ -167,6 +174,9 @@ impl Election {
         let value = check_value(value)?;
         let _changes = self.changes()?;
         let Some((id, _)) = self.seats.pin().get(&path).cloned() else { return Err(Error::NotThere) };
+        if self.denied.has(id) {
+            return Err(Error::NotThere);
+        }
         self.command(Command::SetValue { id, path, value });
         Ok(())
     }
@@ -180,6 +190,9 @@ impl Election {
         let path = self.check_path(path)?;
         let _changes = self.changes()?;
         let Some((id, _)) = self.seats.pin().remove(&path).cloned() else { return Err(Error::NotThere) };
+        if self.denied.take(id) {
+            return Err(Error::NotThere);
+        }
         self.command(Command::Resign { id, path });
         Ok(())
     }
@@ -243,8 +256,8 @@ impl Election {
     /// Waits until the candidate at `path` has this role, as its listener would be told, whether or not it has been.
     ///
     /// # Errors
-    /// [`Error::BadPath`]; [`Error::NotThere`], also when the candidate leaves meanwhile; [`Error::Timeout`] when the
-    /// role did not come in time.
+    /// [`Error::BadPath`]; [`Error::NotThere`], also when the candidate leaves meanwhile; [`Error::ZooKeeper`] when
+    /// ZooKeeper has refused it for good; [`Error::Timeout`] when the role did not come in time.
     pub fn wait(&self, path: &str, role: Role, timeout: Duration) -> Result<(), Error> {
         let path = self.check_path(path)?;
         drop(self.changes()?);
@@ -252,6 +265,7 @@ impl Election {
         match seat.wait(role, timeout) {
             Waited::Came => Ok(()),
             Waited::Left => Err(Error::NotThere),
+            Waited::Denied(rc) => Err(Error::ZooKeeper(rc)),
             Waited::TooLong => Err(Error::Timeout),
         }
     }
@@ -282,7 +296,7 @@ impl Election {
     fn fenced(&self, election: &str, write: Write, timeout: Duration) -> Result<(), Error> {
         let election = self.check_path(election)?;
         let (written, outcome) = mpsc::sync_channel(1);
-        let changes = self.changes()?;
+        let changes = self.admitted()?;
         self.command(Command::Write { path: election, write, written });
         drop(changes);
         match outcome.recv_timeout(timeout) {
@@ -345,9 +359,15 @@ impl Election {
         Ok(changes)
     }
 
-    /// Nobody would hear of anything any more.
-    fn check_session(&self) -> Result<(), Error> {
-        (!self.session.is_over()).then_some(()).ok_or(Error::Internal)
+    /// As `changes`, for what needs a session.
+    fn admitted(&self) -> Result<std::sync::MutexGuard<'_, Changes>, Error> {
+        let changes = self.changes()?;
+        match self.denied.session() {
+            Some(rc) => Err(Error::ZooKeeper(rc)),
+            // Nobody would hear of anything any more.
+            None if self.session.is_over() => Err(Error::Internal),
+            None => Ok(changes),
+        }
     }
 
     fn new_party(&self) -> PartyId {

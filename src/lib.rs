@@ -19,7 +19,7 @@ pub mod ffi;
 pub mod handle;
 
 pub use crate::core::{Alarm, Dialect, Event, Grade, Master, Member, Members, Reason, Recipe, Role};
-pub use crate::handle::{Dispatch, Election, Error, Mastership, Options, Verifier};
+pub use crate::handle::{Acl, Dispatch, Election, Error, Mastership, Options, Verifier};
 
 /// For the project's own tests.
 #[doc(hidden)]

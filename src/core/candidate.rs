@@ -85,20 +85,22 @@ impl Candidate {
     /// The caller of `id` resigns.
     pub fn resign(&mut self, now: Time, id: PartyId, outbox: &mut Outbox) {
         if self.teller.id() == id {
-            self.handle(now, Input::Leave, None, outbox);
-            outbox.actions.push_back(Action::Dismiss(id));
+            if !self.teller.has_ended() {
+                self.handle(now, Input::Leave(Reason::Resigned, rc::RESIGNED), None, outbox);
+                outbox.actions.push_back(Action::Dismiss(id));
+            }
         } else if self.successor.as_ref().is_some_and(|successor| successor.id == id) {
             self.successor = None;
             dismiss(id, Reason::Resigned, rc::RESIGNED, outbox);
         }
     }
 
-    /// The handle is closed: say so to whoever still listens.
-    pub fn close(&mut self, outbox: &mut Outbox) {
-        let resigned = self.teller.told().is_some_and(|event| event.reason == Reason::Resigned);
+    /// There is no session any more, and no other comes: say so to whoever still listens.
+    pub fn end(&mut self, reason: Reason, rc: i32, outbox: &mut Outbox) {
+        let listens = (!self.teller.has_ended()).then_some(self.teller.id());
         let successor = self.successor.take().map(|successor| successor.id);
-        for id in (!resigned).then_some(self.teller.id()).into_iter().chain(successor) {
-            dismiss(id, Reason::Closed, rc::CLOSING, outbox);
+        for id in listens.into_iter().chain(successor) {
+            dismiss(id, reason, rc, outbox);
         }
     }
 
@@ -137,7 +139,8 @@ impl Candidate {
     }
 }
 
-fn dismiss(id: PartyId, reason: Reason, rc: i32, outbox: &mut Outbox) {
+/// The last news of a candidate.
+pub fn dismiss(id: PartyId, reason: Reason, rc: i32, outbox: &mut Outbox) {
     outbox.actions.push_back(Action::TellRole(id, unknown(reason, rc)));
     outbox.actions.push_back(Action::Dismiss(id));
 }

@@ -77,6 +77,11 @@ impl Teller {
         self.told.as_ref()
     }
 
+    /// Whether the caller has heard its last news.
+    pub fn has_ended(&self) -> bool {
+        self.told.as_ref().is_some_and(|event| event.reason.is_last())
+    }
+
     /// Whether the recipe is master, believed or not.
     pub fn is_elected(&self) -> bool {
         self.elected.is_some()
@@ -103,6 +108,9 @@ impl Teller {
             Standing::Unknown { reason, rc } => {
                 self.unseat();
                 self.tell(unknown(*reason, *rc), outbox);
+                if *reason == Reason::Denied {
+                    outbox.actions.push_back(Action::Dismiss(self.id));
+                }
             }
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::candidate::{Candidate, Entry};
+use super::candidate::{dismiss, Candidate, Entry};
 use super::config::{Config, Grade, Rule};
 use super::lease::Lease;
 use super::members::MembersWatcher;
@@ -40,6 +40,10 @@ enum Link {
     },
     /// No session.
     Down {
+        rc: i32,
+    },
+    /// The servers will have no session of ours.
+    Denied {
         rc: i32,
     },
 }
@@ -100,12 +104,15 @@ impl Elections {
     /// candidate anywhere has, nor the few that follow it.
     pub fn stand(&mut self, now: Time, id: PartyId, path: Arc<str>, value: Value, guid: u128) {
         self.begin(now);
+        if let Link::Denied { rc } = self.link {
+            return dismiss(id, Reason::Denied, rc, &mut self.outbox);
+        }
         let entry = Entry { id, value, guid };
         match self.candidates.get_mut(&path) {
             Some(leaving) => {
                 let rc = match self.link {
                     Link::Suspended { rc, .. } | Link::Down { rc } => Some(rc),
-                    Link::Fresh | Link::Up(_) => None,
+                    Link::Fresh | Link::Up(_) | Link::Denied { .. } => None,
                 };
                 leaving.succeed(entry, rc, &mut self.outbox);
             }
@@ -139,7 +146,11 @@ impl Elections {
     /// Report who is master at `path`, and every change. One observer for each path.
     pub fn observe(&mut self, now: Time, id: PartyId, path: Arc<str>) {
         self.begin(now);
-        self.observers.insert(path.clone(), Observer::new(id, path.clone(), self.config.recipe));
+        let mut observer = Observer::new(id, path.clone(), self.config.recipe);
+        if let Link::Denied { rc } = self.link {
+            return observer.end(rc, &mut self.outbox);
+        }
+        self.observers.insert(path.clone(), observer);
         self.catch_up(now, &Party::Observer(path));
     }
 
@@ -158,7 +169,10 @@ impl Elections {
     /// watcher for each path.
     pub fn watch_members(&mut self, now: Time, id: PartyId, path: Arc<str>, enough: usize) {
         self.begin(now);
-        let watcher = MembersWatcher::new(id, path.clone(), enough, self.config.recipe);
+        let mut watcher = MembersWatcher::new(id, path.clone(), enough, self.config.recipe);
+        if let Link::Denied { rc } = self.link {
+            return watcher.end(rc, &mut self.outbox);
+        }
         self.members.insert(path.clone(), watcher);
         self.catch_up(now, &Party::Members(path));
     }
@@ -177,14 +191,18 @@ impl Elections {
     /// The handle is closed, and the session with it: the last news to everybody. Nothing is deleted here, the
     /// end of the session does that.
     pub fn close(&mut self) {
+        self.end(Reason::Closed, rc::CLOSING);
+    }
+
+    fn end(&mut self, reason: Reason, rc: i32) {
         for (_, mut candidate) in std::mem::take(&mut self.candidates) {
-            candidate.close(&mut self.outbox);
+            candidate.end(reason, rc, &mut self.outbox);
         }
         for (_, mut observer) in std::mem::take(&mut self.observers) {
-            observer.close(&mut self.outbox);
+            observer.end(rc, &mut self.outbox);
         }
         for (_, mut watcher) in std::mem::take(&mut self.members) {
-            watcher.close(&mut self.outbox);
+            watcher.end(rc, &mut self.outbox);
         }
         self.deadlines.clear();
         self.timetable.clear();
@@ -214,6 +232,7 @@ impl Elections {
             Link::Up(_) => Link::Suspended { rc, renew_at: now.plus_ms(RENEW_AFTER_MS) },
             Link::Suspended { renew_at, .. } => Link::Suspended { rc, renew_at },
             Link::Fresh | Link::Down { .. } => Link::Down { rc },
+            Link::Denied { .. } => return,
         };
         self.handle_all(now, &Input::Down(rc));
         // What the end of a lease had just asked for, when there was no connection any more.
@@ -227,6 +246,16 @@ impl Elections {
         self.begin(now);
         let rc = rc::SESSION_EXPIRED;
         self.end_session(now, Link::Down { rc }, Reason::Expired, rc);
+    }
+
+    /// The servers refused our credentials, with this number of ZooKeeper's, and would refuse them again: the last
+    /// news to everybody, and to whoever comes later.
+    pub fn handle_denied(&mut self, now: Time, rc: i32) {
+        self.begin(now);
+        self.link = Link::Denied { rc };
+        self.lease.closed();
+        self.proofs.clear();
+        self.end(Reason::Denied, rc);
     }
 
     pub fn handle_reply(&mut self, now: Time, request: RequestId, reply: Reply) {
@@ -359,11 +388,19 @@ impl Elections {
             return;
         }
         let checked = self.next_to_check();
+        assert!(!checked.is_empty(), "who is elected has a znode");
+        self.prove(checked);
+    }
+
+    /// Checks the znodes of these candidates, as far as they are elected.
+    fn prove(&mut self, mut checked: Vec<Arc<str>>) {
         let own_path = |path: &Arc<str>| self.candidates.get(path)?.elected_by();
+        checked.retain(|path| own_path(path).is_some());
         let paths: Vec<_> = checked.iter().filter_map(own_path).collect();
-        assert!(!paths.is_empty(), "who is elected has a znode");
-        let request = self.outbox.submit(Party::Lease, Op::Prove { paths });
-        self.proofs.insert(request, checked);
+        if !paths.is_empty() {
+            let request = self.outbox.submit(Party::Lease, Op::Prove { paths });
+            self.proofs.insert(request, checked);
+        }
     }
 
     /// The elected candidates whose turn it is, round and round.
@@ -381,6 +418,13 @@ impl Elections {
         let checked = self.proofs.remove(&request).unwrap_or_default();
         let found = match (reply, checked.len()) {
             (Reply::Refused(rc::NO_NODE), 1) => Input::Missing,
+            // Whoever cannot be proved can lead no longer, and must not take the others along.
+            (Reply::Refused(rc), 1) if rc::is_for_good(*rc) && self.elected.contains(&checked[0]) => {
+                Input::Leave(Reason::Denied, *rc)
+            }
+            (Reply::Refused(rc), 2..) if rc::is_for_good(*rc) => {
+                return checked.into_iter().for_each(|path| self.prove(vec![path]));
+            }
             (Reply::Refused(_), _) => Input::Doubt,
             _ => return,
         };
@@ -428,7 +472,7 @@ impl Elections {
     /// Bring a new party to where the link is.
     fn catch_up(&mut self, now: Time, party: &Party) {
         match self.link {
-            Link::Fresh => {}
+            Link::Fresh | Link::Denied { .. } => {}
             Link::Up(session) => self.handle(now, party, Input::Up(session)),
             Link::Suspended { rc, .. } | Link::Down { rc } => self.handle(now, party, Input::Down(rc)),
         }
@@ -458,6 +502,16 @@ impl Elections {
 
     /// After a party has acted: its place in the timetable, and its successor if it has left.
     fn settle(&mut self, now: Time, party: &Party) {
+        if let Party::Observer(path) = party {
+            if self.observers.get(path).is_some_and(Observer::is_gone) {
+                self.observers.remove(path);
+            }
+        }
+        if let Party::Members(path) = party {
+            if self.members.get(path).is_some_and(MembersWatcher::is_gone) {
+                self.members.remove(path);
+            }
+        }
         if let Party::Candidate(path) = party {
             if self.candidates.get(path).is_some_and(Candidate::is_gone) {
                 let left = self.candidates.remove(path);

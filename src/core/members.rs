@@ -35,6 +35,8 @@ enum State {
         refresh_at: Time,
     },
     Pausing(Time),
+    /// It was refused for good.
+    Gone,
 }
 
 /// One who is in.
@@ -102,6 +104,11 @@ impl MembersWatcher {
         self.id
     }
 
+    /// Whether it has told its last news by itself.
+    pub fn is_gone(&self) -> bool {
+        self.state == State::Gone
+    }
+
     pub fn deadline(&self) -> Option<Time> {
         match self.state {
             State::Watching { refresh_at } => Some(refresh_at),
@@ -112,6 +119,7 @@ impl MembersWatcher {
 
     pub fn handle(&mut self, now: Time, input: Input, outbox: &mut Outbox) {
         match (self.state.clone(), input) {
+            (State::Gone, _) => {}
             (state, Input::Up(_)) => {
                 self.connected = true;
                 self.list_due = true;
@@ -194,7 +202,7 @@ impl MembersWatcher {
             }
             (State::Pausing(until), Input::Tick) if now >= until => self.begin_round(now, outbox),
             (_, Input::Reply(..) | Input::Tick | Input::Lapsed | Input::Doubt) => {}
-            (_, Input::Missing | Input::SetValue(_) | Input::Leave) => {}
+            (_, Input::Missing | Input::SetValue(_) | Input::Leave(..)) => {}
         }
         self.check();
     }
@@ -213,9 +221,9 @@ impl MembersWatcher {
         outbox.actions.push_back(Action::Dismiss(self.id));
     }
 
-    /// The handle is closed: the last thing that the caller hears.
-    pub fn close(&mut self, outbox: &mut Outbox) {
-        self.tell(nobody(rc::CLOSING), outbox);
+    /// There is no session any more, and no other comes: the last thing that the caller hears.
+    pub fn end(&mut self, rc: i32, outbox: &mut Outbox) {
+        self.tell(nobody(rc), outbox);
         outbox.actions.push_back(Action::Dismiss(self.id));
     }
 
@@ -350,6 +358,11 @@ impl MembersWatcher {
         } else if let Some(reply) = failure {
             self.backoff.failed();
             if let Reply::Refused(rc) = reply {
+                if rc::is_for_good(rc) {
+                    self.tell(nobody(rc), outbox);
+                    self.state = State::Gone;
+                    return self.stop(outbox);
+                }
                 self.backoff.failed();
                 self.tell(nobody(rc), outbox);
             }

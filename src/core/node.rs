@@ -12,6 +12,8 @@
 //!   maker is a slave like any other.
 //! - *A watch is armed by the read that succeeds*, never by one that finds nothing, so a znode that goes between
 //!   the create and the read leaves no one waiting: the read says NONODE and the create follows at once.
+//! - *What is refused for good* (`rc::is_for_good`) ends the candidate. If its znode may stand and may not be read,
+//!   `ephemeralOwner` is asked for without reading, so that it can be deleted.
 //! - *A watch that got lost would wait for ever*, so what is watched is read again every `REFRESH_MS`.
 
 use std::sync::Arc;
@@ -39,6 +41,8 @@ enum State {
     /// Something failed; it is asked again at this moment.
     Pausing(Time),
     Deleting(RequestId),
+    /// Whoever leaves may not read what stands there: asks whose it is.
+    Identifying(RequestId),
     /// The candidate has left, and nothing of it is left behind.
     Gone,
 }
@@ -141,8 +145,10 @@ impl Recipe for Node {
             (state, Input::Lapsed) => {
                 self.disowned = true;
                 self.stand(Standing::Unknown { reason: Reason::Lapsed, rc: rc::LAPSED }, desk);
-                if let State::Watching { version, .. } = state {
-                    self.delete(version, desk);
+                match state {
+                    State::Watching { version, .. } => self.delete(version, desk),
+                    State::Pausing(_) => self.ask(desk),
+                    _ => {} // the answer under way, or the next connection, will tell what there is to delete
                 }
             }
             (State::Watching { .. }, Input::Doubt) => self.read(desk),
@@ -160,8 +166,8 @@ impl Recipe for Node {
                     }
                 } // else the next read of our znode, or the next create, sees to it
             }
-            (state, Input::Leave) => {
-                self.stand(Standing::Unknown { reason: Reason::Resigned, rc: rc::RESIGNED }, desk);
+            (state, Input::Leave(reason, rc)) => {
+                self.stand(Standing::Unknown { reason, rc }, desk);
                 self.leaving = true;
                 match state {
                     _ if !self.config.keeps(Rule::ResignFindsOut) => self.gone(desk),
@@ -223,7 +229,22 @@ impl Recipe for Node {
                         self.state = State::Offline;
                     }
                 }
-                Reply::Refused(rc) => self.refused(now, rc, desk),
+                Reply::Refused(rc) => {
+                    self.refused(now, rc, desk);
+                    if rc == rc::NO_AUTH && self.leaving && self.may_own && self.session.is_some() {
+                        let op = Op::Stat { path: self.path.clone() };
+                        self.state = State::Identifying(desk.submit(op));
+                    }
+                }
+                _ => self.failed(now, desk),
+            },
+            (State::Identifying(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                Reply::Stat(stat) => match self.session {
+                    Some(session) if SessionId(stat.ephemeral_owner) == session => self.delete(stat.version, desk),
+                    Some(_) => self.gone(desk),
+                    None => self.state = State::Offline,
+                },
+                Reply::Refused(rc::NO_NODE) => self.gone(desk),
                 _ => self.failed(now, desk),
             },
             (State::Setting(asked, value), Input::Reply(request, reply)) if asked == request => match reply {
@@ -242,7 +263,11 @@ impl Recipe for Node {
                     self.disarm(desk);
                     self.vanished(now, desk);
                 }
-                Reply::Refused(rc) => self.refused(now, rc, desk),
+                // Whoever may not write its value leads all the same.
+                Reply::Refused(_) => {
+                    self.backoff.failed();
+                    self.failed(now, desk);
+                }
                 _ => self.failed(now, desk),
             },
             (State::Deleting(asked), Input::Reply(request, reply)) if asked == request => match reply {
@@ -403,11 +428,15 @@ impl Node {
         }
     }
 
-    /// ZooKeeper said no. It is likely to say no again, so there is no second try at once.
+    /// ZooKeeper said no. It is likely to say no again, so there is no second try at once, and none at all when it
+    /// would say no for good.
     fn refused(&mut self, now: Time, rc: i32, desk: &mut Desk) {
+        let for_good = rc::is_for_good(rc);
         // What a master cannot do now it does later; its znode stands.
-        if !self.is_master() {
-            self.stand(Standing::Unknown { reason: Reason::Refused, rc }, desk);
+        if for_good || !self.is_master() {
+            let reason = if for_good { Reason::Denied } else { Reason::Refused };
+            self.stand(Standing::Unknown { reason, rc }, desk);
+            self.leaving |= for_good;
         }
         self.backoff.failed();
         self.failed(now, desk);

@@ -31,6 +31,8 @@ enum State {
         refresh_at: Time,
     },
     Pausing(Time),
+    /// It was refused for good.
+    Gone,
 }
 
 #[derive(Debug)]
@@ -70,6 +72,11 @@ impl Observer {
         self.id
     }
 
+    /// Whether it has told its last news by itself.
+    pub fn is_gone(&self) -> bool {
+        self.state == State::Gone
+    }
+
     pub fn deadline(&self) -> Option<Time> {
         match self.state {
             State::Watching { refresh_at } => Some(refresh_at),
@@ -80,6 +87,7 @@ impl Observer {
 
     pub fn handle(&mut self, now: Time, input: Input, outbox: &mut Outbox) {
         match (self.state.clone(), input) {
+            (State::Gone, _) => {}
             (state, Input::Up(_)) => {
                 self.connected = true;
                 if state == State::Offline {
@@ -187,7 +195,7 @@ impl Observer {
             (State::Watching { refresh_at }, Input::Tick) if now >= refresh_at => self.look(outbox),
             (State::Pausing(until), Input::Tick) if now >= until => self.look(outbox),
             (_, Input::Reply(..) | Input::News(..) | Input::Tick) => {}
-            (_, Input::Lapsed | Input::Doubt | Input::Missing | Input::SetValue(_) | Input::Leave) => {}
+            (_, Input::Lapsed | Input::Doubt | Input::Missing | Input::SetValue(_) | Input::Leave(..)) => {}
         }
         if matches!(self.state, State::Watching { .. }) {
             assert!(self.armed.is_some() && self.connected, "who watches has a watch");
@@ -206,9 +214,9 @@ impl Observer {
         outbox.actions.push_back(Action::Dismiss(self.id));
     }
 
-    /// The handle is closed: the last thing that the caller hears.
-    pub fn close(&mut self, outbox: &mut Outbox) {
-        self.tell(nobody(rc::CLOSING), outbox);
+    /// There is no session any more, and no other comes: the last thing that the caller hears.
+    pub fn end(&mut self, rc: i32, outbox: &mut Outbox) {
+        self.tell(nobody(rc), outbox);
         outbox.actions.push_back(Action::Dismiss(self.id));
     }
 
@@ -280,6 +288,11 @@ impl Observer {
             self.backoff.failed();
         }
         if let Reply::Refused(rc) = reply {
+            if rc::is_for_good(rc) {
+                self.tell(nobody(rc), outbox);
+                self.state = State::Gone;
+                return self.stop(outbox);
+            }
             self.backoff.failed();
             if rc != rc::NO_NODE {
                 self.tell(nobody(rc), outbox);

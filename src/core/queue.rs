@@ -9,6 +9,7 @@
 //! - *The path itself may go*, containers do when they are empty: it is made again.
 //! - *Once the counter is used up*, numbers do not tell who came first; the transaction that made a znode does. Who
 //!   joins then asks once for the age of everybody in the queue.
+//! - *What is refused for good* (`rc::is_for_good`) ends the candidate; only a master needs no list of the others.
 //! - *Contenders that the dialect does not count* would have a master of their own: nobody becomes master here
 //!   while one is in the queue, and the caller hears why.
 
@@ -187,7 +188,7 @@ impl Recipe for Queue {
             (state, Input::Lapsed) => {
                 self.disowned = true;
                 self.stand(Standing::Unknown { reason: Reason::Lapsed, rc: rc::LAPSED }, desk);
-                if matches!(state, State::Waiting { .. }) {
+                if matches!(state, State::Waiting { .. } | State::Pausing(_)) {
                     self.ask(desk);
                 }
             }
@@ -198,8 +199,8 @@ impl Recipe for Queue {
                 self.value_due = true;
                 self.set_value(desk);
             }
-            (state, Input::Leave) => {
-                self.stand(Standing::Unknown { reason: Reason::Resigned, rc: rc::RESIGNED }, desk);
+            (state, Input::Leave(reason, rc)) => {
+                self.stand(Standing::Unknown { reason, rc }, desk);
                 self.leaving = true;
                 match state {
                     _ if !self.config.keeps(Rule::ResignFindsOut) => self.gone(desk),
@@ -249,6 +250,15 @@ impl Recipe for Queue {
                         self.confirm_next(desk);
                     }
                 }
+                // Whose it is is told to those who may not read it as well.
+                Reply::Refused(rc::NO_AUTH) if self.session.is_some() => {
+                    let op = Op::Stat { path: path.clone() };
+                    self.state = State::Confirming(desk.submit(op), path);
+                }
+                Reply::Stat(stat) if self.session == Some(SessionId(stat.ephemeral_owner)) => {
+                    self.joined(path, stat, desk);
+                }
+                Reply::Stat(_) => self.confirm_next(desk),
                 Reply::Refused(rc::NO_NODE) => self.confirm_next(desk),
                 Reply::Refused(rc) => self.refused(now, rc, desk),
                 _ => self.failed(now, desk),
@@ -289,13 +299,16 @@ impl Recipe for Queue {
                     self.forget_own();
                     self.rejoin(now, desk);
                 }
-                _ => {
+                reply => {
                     // Without a GUID the name may be another's by the time we ask again.
                     if !self.dialect.has_guid() {
                         self.own = None;
                         self.may_have_joined = true;
                     }
-                    self.failed(now, desk);
+                    match reply {
+                        Reply::Refused(rc) => self.refused(now, rc, desk),
+                        _ => self.failed(now, desk),
+                    }
                 }
             },
 
@@ -677,11 +690,19 @@ impl Queue {
         }
     }
 
-    /// ZooKeeper said no. It is likely to say no again, so there is no second try at once.
+    /// ZooKeeper said no. It is likely to say no again, so there is no second try at once, and none at all when it
+    /// would say no for good.
     fn refused(&mut self, now: Time, rc: i32, desk: &mut Desk) {
         // What a master cannot do now it does later; its znode stands.
         if !self.is_master() {
-            self.stand(Standing::Unknown { reason: Reason::Refused, rc }, desk);
+            let for_good = rc::is_for_good(rc);
+            let reason = if for_good { Reason::Denied } else { Reason::Refused };
+            self.stand(Standing::Unknown { reason, rc }, desk);
+            if for_good && !self.leaving && self.session.is_some() {
+                self.leaving = true;
+                return self.ask(desk);
+            }
+            self.leaving |= for_good;
         }
         self.backoff.failed();
         self.failed(now, desk);

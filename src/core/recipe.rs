@@ -48,6 +48,6 @@ pub enum Input {
     Missing,
     /// The caller has another value from now on.
     SetValue(Value),
-    /// The caller resigns.
-    Leave,
+    /// The candidate is to leave, with this as its last news.
+    Leave(Reason, i32),
 }

@@ -43,8 +43,8 @@ pub enum Op {
     Read { path: Arc<str>, sync: bool },
     /// Ask whether a znode is there and leave a watch on its birth, data and end. Answered by `Exists`.
     Exists { path: Arc<str> },
-    /// Ask what ZooKeeper says of a znode, and leave no watch. Answered by `Stat`; a znode that is missing is
-    /// `NONODE`.
+    /// Ask what ZooKeeper says of a znode, which it also tells those who may not read it, and leave no watch. Answered
+    /// by `Stat`; a znode that is missing is `NONODE`.
     Stat { path: Arc<str> },
     /// List the names of a znode's children, in any order, and with `watch` leave a watch on the list and on
     /// the end of the znode. Answered by `Listed`. With `sync`, the server first catches up with its leader.
@@ -163,8 +163,10 @@ pub enum Reason {
     Grace,
     /// Somebody stands at the path whom this recipe does not count, or who does not count us.
     Stranger,
-    /// ZooKeeper refused a request.
+    /// ZooKeeper refused a request for now.
     Refused,
+    /// ZooKeeper refused a request or the credentials, and would again: the candidate has ended.
+    Denied,
     /// A znode that is not ephemeral stands at the path: nobody can become master until it goes.
     Blocked,
     /// The candidate resigned.
@@ -173,6 +175,13 @@ pub enum Reason {
     Closed,
     /// The library failed; nothing more will be heard.
     Failed,
+}
+
+impl Reason {
+    /// Whether nothing more will be heard of this candidate.
+    pub fn is_last(self) -> bool {
+        matches!(self, Reason::Denied | Reason::Resigned | Reason::Closed | Reason::Failed)
+    }
 }
 
 /// The role of a candidate, whenever it changes.
@@ -231,17 +240,40 @@ pub enum Alarm {
 pub mod rc {
     pub const OK: i32 = 0;
     pub const CONNECTION_LOSS: i32 = -4;
+    pub const MARSHALLING_ERROR: i32 = -5;
+    pub const UNIMPLEMENTED: i32 = -6;
     pub const BAD_ARGUMENTS: i32 = -8;
     pub const NO_NODE: i32 = -101;
+    pub const NO_AUTH: i32 = -102;
     pub const BAD_VERSION: i32 = -103;
+    pub const NO_CHILDREN_FOR_EPHEMERALS: i32 = -108;
     pub const NODE_EXISTS: i32 = -110;
     pub const SESSION_EXPIRED: i32 = -112;
+    pub const INVALID_ACL: i32 = -114;
     pub const AUTH_FAILED: i32 = -115;
     pub const CLOSING: i32 = -116;
+    pub const EPHEMERAL_ON_LOCAL_SESSION: i32 = -120;
     pub const NOT_EPHEMERAL: i32 = -1013;
     pub const RESIGNED: i32 = -1014;
     pub const LAPSED: i32 = -1017;
     pub const GRACE: i32 = -1018;
     pub const STRANGER: i32 = -1019;
     pub const INTERNAL: i32 = -1016;
+
+    /// Whether ZooKeeper, asked the same again, would say the same until somebody has changed something: its access
+    /// control lists, its configuration, what we ask. A quota, a server that is overloaded, or one that may only be
+    /// read, passes.
+    pub fn is_for_good(rc: i32) -> bool {
+        matches!(
+            rc,
+            MARSHALLING_ERROR
+                | UNIMPLEMENTED
+                | BAD_ARGUMENTS
+                | NO_AUTH
+                | NO_CHILDREN_FOR_EPHEMERALS
+                | INVALID_ACL
+                | AUTH_FAILED
+                | EPHEMERAL_ON_LOCAL_SESSION
+        )
+    }
 }

@@ -8,6 +8,8 @@
 //! - It sends a request when the request's function is called, and holds one that comes while it is
 //!   disconnected back until it is connected: no order is lost, and every request is answered in the end.
 //! - Every error that is not a server's own answer means "nobody knows".
+//! - It presents its credentials on each new connection, before anything else; a server that refuses them is told by
+//!   `AuthFailed`, and then this client is of no more use.
 //! - One-shot watches survive a new connection (SetWatches); only those are used.
 
 use std::future::Future;
@@ -15,9 +17,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use zookeeper_client::{
-    Acls, CreateMode, Error, EventType, MultiWriteError, OneshotWatcher, SessionInfo, SessionState, StateWatcher,
+    Acl, Acls, AuthId, Connector, CreateMode, CreateOptions, Error, EventType, MultiWriteError, OneshotWatcher,
+    Permission, SessionInfo, SessionState, StateWatcher,
 };
 
+use super::access::{Access, Credential, Permit};
 use super::hosts::Hosts;
 use crate::core::{rc, Dialect, Master, Member, News, Op, Recipe, Reply, SessionId, Stat, Value, Znode};
 
@@ -30,6 +34,8 @@ pub struct Client {
     /// Rooted at the root, with the chroot that is to be put before paths: parents above it can be made.
     root: zookeeper_client::Client,
     chroot: String,
+    /// Of the znodes that are made.
+    acl: Arc<[Acl]>,
 }
 
 /// What the connection has come to.
@@ -39,6 +45,8 @@ pub enum State {
     Suspended,
     /// This client is of no more use; the session is over, or lost to us.
     Over,
+    /// This client is of no more use: the server refused the credentials.
+    Denied,
 }
 
 /// A write of the caller's that is to be carried out only while our znode stands.
@@ -71,12 +79,8 @@ pub struct Watch(OneshotWatcher);
 ///
 /// `session_timeout` is what is asked for; a server that does not answer is given up after a fifth of it, so
 /// that there is time for two silent servers in a row. Fails with ZooKeeper's number for why.
-pub async fn connect(hosts: &Hosts, session_timeout: Duration) -> Result<(Client, States), i32> {
-    let connector = zookeeper_client::Client::connector()
-        .with_session_timeout(session_timeout)
-        .with_connection_timeout(session_timeout / 5)
-        .with_fail_eagerly();
-    let root = connector.connect(&hosts.servers).await.map_err(|error| match error {
+pub async fn connect(hosts: &Hosts, access: &Access, session_timeout: Duration) -> Result<(Client, States), i32> {
+    let root = connector(access, session_timeout).connect(&hosts.servers).await.map_err(|error| match error {
         Error::AuthFailed => rc::AUTH_FAILED,
         _ => rc::CONNECTION_LOSS,
     })?;
@@ -84,9 +88,35 @@ pub async fn connect(hosts: &Hosts, session_timeout: Duration) -> Result<(Client
         "" => root.clone(),
         chroot => root.clone().chroot(chroot).map_err(|_| rc::BAD_ARGUMENTS)?,
     };
-    let client = Client { chrooted, root, chroot: hosts.chroot.clone() };
+    let client = Client { chrooted, root, chroot: hosts.chroot.clone(), acl: acl_of(access) };
     let states = client.states();
     Ok((client, states))
+}
+
+fn connector(access: &Access, session_timeout: Duration) -> Connector {
+    let connector = zookeeper_client::Client::connector()
+        .with_session_timeout(session_timeout)
+        .with_connection_timeout(session_timeout / 5)
+        .with_fail_eagerly();
+    let present =
+        |connector: Connector, credential: &Credential| connector.with_auth(&credential.scheme, &credential.auth);
+    access.credentials.iter().fold(connector, present)
+}
+
+fn acl_of(access: &Access) -> Arc<[Acl]> {
+    if access.acl.is_empty() {
+        return Arc::from(&*Acls::anyone_all());
+    }
+    let bits = [Permission::READ, Permission::WRITE, Permission::CREATE, Permission::DELETE, Permission::ADMIN];
+    let permission = |sum: i32| {
+        let granted = bits.into_iter().enumerate().filter(|(bit, _)| sum & (1 << bit) != 0);
+        granted.fold(Permission::NONE, |all, (_, permission)| all | permission)
+    };
+    let entry = |permit: &Permit| {
+        let Permit { permissions, scheme, id } = permit;
+        Acl::new(permission(*permissions), AuthId::new(scheme, id))
+    };
+    access.acl.iter().map(entry).collect()
 }
 
 /// A session that this client gave up, and that may live on at the servers, with all its znodes.
@@ -94,12 +124,8 @@ pub struct Leftover(SessionInfo);
 
 /// Closes a session that was given up, if it still lives: whoever waits for its znodes to go need not wait until it
 /// expires. It is resumed for that alone, so nothing can be mixed up.
-pub async fn bury(hosts: &Hosts, leftover: Leftover, session_timeout: Duration) {
-    let connector = zookeeper_client::Client::connector()
-        .with_session(leftover.0)
-        .with_session_timeout(session_timeout)
-        .with_connection_timeout(session_timeout / 5)
-        .with_fail_eagerly();
+pub async fn bury(hosts: &Hosts, access: &Access, leftover: Leftover, session_timeout: Duration) {
+    let connector = connector(access, session_timeout).with_session(leftover.0);
     // Dropping the client closes the session. On failure it has expired, or it will.
     drop(connector.connect(&hosts.servers).await);
 }
@@ -152,13 +178,13 @@ impl Client {
     }
 
     async fn create(&self, path: &str, value: &[u8]) -> Outcome {
-        let options = CreateMode::Ephemeral.with_acls(Acls::anyone_all());
+        let options = self.making(CreateMode::Ephemeral);
         let (stat, _) = self.chrooted.create(path, value, &options).await?;
         Ok((Reply::Created(stat_of(&stat)), None))
     }
 
     async fn create_sequential(&self, prefix: &str, value: &[u8]) -> Outcome {
-        let options = CreateMode::EphemeralSequential.with_acls(Acls::anyone_all());
+        let options = self.making(CreateMode::EphemeralSequential);
         let (stat, number) = self.chrooted.create(prefix, value, &options).await?;
         Ok((Reply::CreatedAs(format!("{prefix}{number}").into(), stat_of(&stat)), None))
     }
@@ -170,13 +196,15 @@ impl Client {
         if parent.is_empty() {
             return Ok((Reply::Done, None));
         }
-        let container = CreateMode::Container.with_acls(Acls::anyone_all());
-        let persistent = CreateMode::Persistent.with_acls(Acls::anyone_all());
-        match self.root.mkdir(parent, &container).await {
-            Err(Error::Unimplemented) => self.root.mkdir(parent, &persistent).await?,
+        match self.root.mkdir(parent, &self.making(CreateMode::Container)).await {
+            Err(Error::Unimplemented) => self.root.mkdir(parent, &self.making(CreateMode::Persistent)).await?,
             made => made?,
         }
         Ok((Reply::Done, None))
+    }
+
+    fn making(&self, mode: CreateMode) -> CreateOptions<'_> {
+        mode.with_acls(Acls::new(&self.acl))
     }
 
     async fn read(&self, path: &str, sync: bool) -> Outcome {
@@ -309,7 +337,7 @@ impl Client {
     /// Writes, in one transaction with the check that `own` stands.
     pub async fn write_fenced(self, own: Arc<str>, write: Write) -> Written {
         let mut transaction = self.chrooted.new_multi_writer();
-        let persistent = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        let persistent = self.making(CreateMode::Persistent);
         let added = transaction.add_check_version(&own, -1).and_then(|()| match &write {
             Write::Create { path, value } => transaction.add_create(path, value, &persistent),
             Write::Set { path, value, version } => transaction.add_set_data(path, value, *version),
@@ -358,8 +386,9 @@ impl States {
 
     /// Waits until the client is of no more use.
     pub async fn over(mut self) {
-        if state(self.0.state()) != State::Over {
-            while self.changed().await != State::Over {}
+        let is_over = |state| matches!(state, State::Over | State::Denied);
+        if !is_over(state(self.0.state())) {
+            while !is_over(self.changed().await) {}
         }
     }
 }
@@ -384,7 +413,8 @@ fn state(state: SessionState) -> State {
         SessionState::SyncConnected => State::Connected,
         // We never ask for a read-only session.
         SessionState::Disconnected | SessionState::ConnectedReadOnly => State::Suspended,
-        SessionState::Expired | SessionState::AuthFailed | SessionState::Closed => State::Over,
+        SessionState::Expired | SessionState::Closed => State::Over,
+        SessionState::AuthFailed => State::Denied,
     }
 }
 
@@ -412,14 +442,13 @@ fn reply_of(error: Error) -> Reply {
         Error::NoNode => rc::NO_NODE,
         Error::NodeExists => rc::NODE_EXISTS,
         Error::BadVersion => rc::BAD_VERSION,
-        Error::MarshallingError => -5,
-        Error::Unimplemented => -6,
+        Error::MarshallingError => rc::MARSHALLING_ERROR,
+        Error::Unimplemented => rc::UNIMPLEMENTED,
         Error::BadArguments(_) => rc::BAD_ARGUMENTS,
-        Error::NoAuth => -102,
-        Error::NoChildrenForEphemerals => -108,
+        Error::NoAuth => rc::NO_AUTH,
+        Error::NoChildrenForEphemerals => rc::NO_CHILDREN_FOR_EPHEMERALS,
         Error::NotEmpty => -111,
-        Error::InvalidAcl => -114,
-        Error::AuthFailed => rc::AUTH_FAILED,
+        Error::InvalidAcl => rc::INVALID_ACL,
         Error::NotReadOnly => -119,
         Error::QuotaExceeded => -125,
         Error::Throttled => -127,

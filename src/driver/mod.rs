@@ -5,6 +5,7 @@
 //! ([`session`]). What the ZooKeeper client library is asked, and how its answers are read, stands in
 //! [`client`] alone, so that another client could take its place there.
 
+mod access;
 mod bell;
 mod client;
 mod clock;
@@ -19,9 +20,12 @@ mod runtime;
 mod session;
 pub mod thread;
 
+pub use access::{Access, Credential, Permit};
 pub use bell::Bell;
 pub use client::{Write, Written};
-pub use outlet::{failed_master, failed_members, LeaseEnd, Mastership, Note, OnItsWay, Outlet, Seat, Waited};
+pub use outlet::{
+    failed_master, failed_members, Denied, LeaseEnd, Mastership, Note, OnItsWay, Outlet, Seat, Waited,
+};
 pub use probe::Probe;
 pub use requests::Answer;
 pub use runtime::start;

@@ -1,7 +1,7 @@
 //! Where a session's results come out: what `is_master` reads at any time, and the notes for the callbacks.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,8 +24,9 @@ pub struct Seat {
     /// The token of our mastership; 0 when we are not master. A czxid is never 0: the root has that one.
     token: AtomicI64,
     lease_end: Arc<LeaseEnd>,
-    /// The role, for those who wait for one, and whether it is the last. Locked for moments only.
-    role: Mutex<(Role, bool)>,
+    /// The role, for those who wait for one, and what came of the candidate when it is the last. Locked for moments
+    /// only.
+    role: Mutex<(Role, Option<Waited>)>,
     changed: Condvar,
 }
 
@@ -59,6 +60,8 @@ pub enum Waited {
     Came,
     /// The candidate has left.
     Left,
+    /// ZooKeeper refused it for good, with this number.
+    Denied(i32),
     TooLong,
 }
 
@@ -67,7 +70,7 @@ impl Seat {
         Seat {
             token: AtomicI64::new(0),
             lease_end,
-            role: Mutex::new((Role::Unknown, false)),
+            role: Mutex::new((Role::Unknown, None)),
             changed: Condvar::new(),
         }
     }
@@ -75,11 +78,11 @@ impl Seat {
     /// Waits until the role is this one, or the last.
     pub fn wait(&self, role: Role, timeout: Duration) -> Waited {
         let now = self.role.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(now, timeout, |(now, is_last)| *now != role && !*is_last);
+        let waited = self.changed.wait_timeout_while(now, timeout, |(now, end)| *now != role && end.is_none());
         match *waited.unwrap_or_else(PoisonError::into_inner).0 {
             (now, _) if now == role => Waited::Came,
-            (_, true) => Waited::Left,
-            (_, false) => Waited::TooLong,
+            (_, Some(end)) => end,
+            (_, None) => Waited::TooLong,
         }
     }
 
@@ -107,8 +110,11 @@ impl Seat {
     fn publish(&self, event: &Event) {
         let token = if event.role == Role::Master { event.token } else { 0 };
         self.token.store(token, Ordering::Release);
-        let is_last = matches!(event.reason, Reason::Resigned | Reason::Closed | Reason::Failed);
-        *self.role.lock().unwrap_or_else(PoisonError::into_inner) = (event.role, is_last);
+        let end = match event.reason {
+            Reason::Denied => Some(Waited::Denied(event.rc)),
+            reason => reason.is_last().then_some(Waited::Left),
+        };
+        *self.role.lock().unwrap_or_else(PoisonError::into_inner) = (event.role, end);
         self.changed.notify_all();
     }
 }
@@ -121,6 +127,35 @@ pub fn failed_master() -> Master {
 /// The last that a watcher of members hears whose session has failed.
 pub fn failed_members() -> Members {
     Members { rc: rc::INTERNAL, members: Arc::new([]), alarm: Alarm::None }
+}
+
+/// What ZooKeeper has refused for good. Whoever hears of it finds it here.
+#[derive(Debug, Default)]
+pub struct Denied {
+    /// ZooKeeper's number when it was the credentials of the whole handle; else 0.
+    session: AtomicI32,
+    /// Candidates and observers that have ended by it, until their places are taken anew.
+    parties: Mutex<BTreeSet<PartyId>>,
+}
+
+impl Denied {
+    pub fn session(&self) -> Option<i32> {
+        Some(self.session.load(Ordering::Acquire)).filter(|rc| *rc != 0)
+    }
+
+    /// Whether this party has ended.
+    pub fn has(&self, id: PartyId) -> bool {
+        self.parties.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
+    }
+
+    /// The same, and it is forgotten.
+    pub fn take(&self, id: PartyId) -> bool {
+        self.parties.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
+    }
+
+    fn add(&self, id: PartyId) {
+        self.parties.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    }
 }
 
 /// What the listeners are told.
@@ -142,6 +177,7 @@ pub struct Outlet {
     /// Rung for each note, when the program dispatches.
     bell: Option<Arc<Bell>>,
     lease_end: Arc<LeaseEnd>,
+    denied: Arc<Denied>,
     parties: BTreeMap<PartyId, Party>,
 }
 
@@ -154,8 +190,18 @@ enum Party {
 }
 
 impl Outlet {
-    pub fn new(notes: Sender<Note>, bell: Option<Arc<Bell>>, lease_end: Arc<LeaseEnd>) -> Outlet {
-        Outlet { notes, bell, lease_end, parties: BTreeMap::new() }
+    pub fn new(
+        notes: Sender<Note>,
+        bell: Option<Arc<Bell>>,
+        lease_end: Arc<LeaseEnd>,
+        denied: Arc<Denied>,
+    ) -> Outlet {
+        Outlet { notes, bell, lease_end, denied, parties: BTreeMap::new() }
+    }
+
+    /// The servers refused the credentials: no verb has a chance any more.
+    pub fn denied(&self, rc: i32) {
+        self.denied.session.store(rc, Ordering::Release);
     }
 
     /// Published before what follows from it is told.
@@ -182,14 +228,23 @@ impl Outlet {
         if let Some(Party::Candidate(seat)) = self.parties.get(&id) {
             seat.publish(&event);
         }
+        if event.reason == Reason::Denied {
+            self.denied.add(id);
+        }
         self.note(Note::Role(id, event));
     }
 
     pub fn master(&mut self, id: PartyId, master: Master) {
+        if rc::is_for_good(master.rc) {
+            self.denied.add(id);
+        }
         self.note(Note::Master(id, master));
     }
 
     pub fn members(&mut self, id: PartyId, members: Members) {
+        if rc::is_for_good(members.rc) {
+            self.denied.add(id);
+        }
         self.note(Note::Members(id, members));
     }
 

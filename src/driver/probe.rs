@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::channel::mpsc::{unbounded, UnboundedSender};
 use futures::{select_biased, FutureExt, StreamExt};
 
+use super::access::Access;
 use super::client::connect;
 use super::hosts;
 use super::requests::{Answer, Requests};
@@ -29,7 +30,7 @@ impl Probe {
         let (answered, answers) = mpsc::channel();
         runtime::start().ok()?;
         runtime::spawn(async move {
-            let Ok((client, _)) = connect(&hosts, session_timeout).await else { return };
+            let Ok((client, _)) = connect(&hosts, &Access::default(), session_timeout).await else { return };
             let _ = opened.send(client.session_id());
             let mut running = Requests::new();
             loop {

@@ -12,6 +12,7 @@ use async_io::Timer;
 use futures::channel::mpsc::{unbounded, UnboundedReceiver, UnboundedSender};
 use futures::{pin_mut, select_biased, FutureExt, StreamExt};
 
+use super::access::Access;
 use super::client::{bury, connect, Client, Leftover, State, States, Write, Written};
 use super::clock;
 use super::hosts::Hosts;
@@ -36,6 +37,7 @@ const SHORTEST_ASKED: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub hosts: Hosts,
+    pub access: Arc<Access>,
     pub session_timeout: Duration,
     pub elections: Config,
 }
@@ -120,9 +122,12 @@ impl Session {
     }
 }
 
+/// What came of the first attempt to get a session: a connection, or ZooKeeper's number for a refusal.
+type Connected = mpsc::SyncSender<Result<(), i32>>;
+
 /// Starts a session, on the I/O thread that was started before. `connected` is told once, when it is connected for
-/// the first time.
-pub fn open(settings: Settings, outlet: Outlet, connected: mpsc::SyncSender<()>) -> Session {
+/// the first time or refused for good.
+pub fn open(settings: Settings, outlet: Outlet, connected: Connected) -> Session {
     let (commands, receiver) = unbounded();
     let (closes, close) = unbounded();
     let task = Task {
@@ -154,6 +159,8 @@ struct Opened {
 enum Link {
     Connecting(Round),
     Open(Box<Connection>),
+    /// The servers refuse our credentials: there is nothing to wait for.
+    Denied,
 }
 
 struct Connection {
@@ -173,14 +180,14 @@ async fn round(settings: Settings, wait: Duration) -> Result<Opened, i32> {
     }
     let asked = settings.session_timeout.max(SHORTEST_ASKED);
     let asked_at = clock::now();
-    let (client, states) = connect(&settings.hosts, asked).await?;
+    let (client, states) = connect(&settings.hosts, &settings.access, asked).await?;
     // The time after which a silent server is given up was taken from what we asked for. Where the server has
     // decided on something very different, ask for that.
     let granted = client.session_timeout();
     if granted > asked * 2 || granted * 2 < asked {
         drop((client, states));
         let asked_at = clock::now();
-        let (client, states) = connect(&settings.hosts, granted).await?;
+        let (client, states) = connect(&settings.hosts, &settings.access, granted).await?;
         return Ok(Opened { client, states, asked_at });
     }
     Ok(Opened { client, states, asked_at })
@@ -188,7 +195,7 @@ async fn round(settings: Settings, wait: Duration) -> Result<Opened, i32> {
 
 enum Happening {
     Answer(Answer),
-    Connected(Opened),
+    Connected(Box<Opened>),
     NotConnected(i32),
     State(State),
     Command(Command),
@@ -210,7 +217,7 @@ struct Task {
     commands: UnboundedReceiver<Command>,
     outlet: Outlet,
     close: UnboundedReceiver<Close>,
-    connected: Option<mpsc::SyncSender<()>>,
+    connected: Option<Connected>,
 }
 
 impl Task {
@@ -230,7 +237,8 @@ impl Task {
                 }
                 Happening::Command(command) => self.command(command),
                 Happening::Answer(answer) => self.answer(answer),
-                Happening::Connected(opened) => self.up(opened),
+                Happening::Connected(opened) => self.up(*opened),
+                Happening::NotConnected(rc::AUTH_FAILED) => self.denied(),
                 Happening::NotConnected(rc) => {
                     self.reconnect();
                     self.elections.handle_suspended(clock::now(), rc);
@@ -254,10 +262,11 @@ impl Task {
         let link = async {
             match &mut self.link {
                 Link::Connecting(round) => match round.await {
-                    Ok(opened) => Happening::Connected(opened),
+                    Ok(opened) => Happening::Connected(Box::new(opened)),
                     Err(rc) => Happening::NotConnected(rc),
                 },
                 Link::Open(connection) => Happening::State(connection.states.changed().await),
+                Link::Denied => std::future::pending().await,
             }
         };
         let (link, time) = (link.fuse(), time.fuse());
@@ -327,7 +336,7 @@ impl Task {
         let own = self.elections.fence(clock::now(), path);
         let client = match &self.link {
             Link::Open(connection) => Some(connection.client.clone()),
-            Link::Connecting(_) => None,
+            Link::Connecting(_) | Link::Denied => None,
         };
         let (Some(own), Some(client)) = (own, client) else {
             let _ = written.send(Written::NotMaster);
@@ -364,10 +373,11 @@ impl Task {
         self.elections.handle_connected(clock::now(), session, timeout.as_nanos() as u64, asked_at);
         if let Some(leftover) = self.leftover.take() {
             let hosts = self.settings.hosts.clone();
-            runtime::spawn(async move { bury(&hosts, leftover, timeout).await });
+            let access = self.settings.access.clone();
+            runtime::spawn(async move { bury(&hosts, &access, leftover, timeout).await });
         }
         if let Some(connected) = self.connected.take() {
-            let _ = connected.send(());
+            let _ = connected.send(Ok(()));
         }
     }
 
@@ -392,6 +402,26 @@ impl Task {
                 self.end_session();
                 self.elections.handle_expired(now);
             }
+            State::Denied => {
+                self.leftover = Some(connection.client.leftover());
+                self.denied();
+            }
+        }
+    }
+
+    /// The servers refuse our credentials, and would again: what they keep of ours is all that is left to be done.
+    fn denied(&mut self) {
+        self.link = Link::Denied;
+        self.requests = Requests::new();
+        self.outlet.denied(rc::AUTH_FAILED);
+        self.elections.handle_denied(clock::now(), rc::AUTH_FAILED);
+        if let Some(leftover) = self.leftover.take() {
+            let (hosts, timeout) = (self.settings.hosts.clone(), self.settings.session_timeout);
+            // Without credentials there are none to be refused.
+            runtime::spawn(async move { bury(&hosts, &Access::default(), leftover, timeout).await });
+        }
+        if let Some(connected) = self.connected.take() {
+            let _ = connected.send(Err(rc::AUTH_FAILED));
         }
     }
 
@@ -452,7 +482,7 @@ impl Task {
         }
         match self.link {
             // There is no session, or none that anybody knows of.
-            Link::Connecting(_) => true,
+            Link::Connecting(_) | Link::Denied => true,
             Link::Open(connection) => {
                 let Connection { client, states, up, .. } = *connection;
                 // The session ends when no clone of the client is left.

@@ -10,12 +10,12 @@ use once_cell::sync::Lazy;
 use papaya::HashMap;
 
 use super::{
-    election_alarm_t, election_dispatch_t, election_event_t, election_free_fn, election_lease_grade_t,
-    election_master_t, election_member_t, election_members_t, election_reason_t, election_recipe_t,
-    election_role_t, election_t,
+    election_acl_t, election_alarm_t, election_dispatch_t, election_event_t, election_free_fn,
+    election_lease_grade_t, election_master_t, election_member_t, election_members_t, election_reason_t,
+    election_recipe_t, election_role_t, election_t,
 };
 use crate::core::{Alarm, Dialect, Event, Grade, Master, Member, Members, Reason, Recipe, Role};
-use crate::handle::{explain, quietly, rehearsal, Dispatch, Election, Error};
+use crate::handle::{explain, quietly, rehearsal, Acl, Dispatch, Election, Error};
 
 /// Runs a body; a panic in it becomes `otherwise`.
 pub fn guard<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
@@ -135,6 +135,16 @@ pub fn dispatch(number: c_int) -> Option<Dispatch> {
     ways.into_iter().find(|(c, _)| *c as c_int == number).map(|(_, dispatch)| dispatch)
 }
 
+/// A number of election_acl_t.
+pub fn acl(number: c_int) -> Option<Acl> {
+    let acls = [
+        (election_acl_t::ELECTION_ACL_OPEN, Acl::Open),
+        (election_acl_t::ELECTION_ACL_CREATOR, Acl::Creator),
+        (election_acl_t::ELECTION_ACL_CREATOR_WORLD_READ, Acl::CreatorWorldRead),
+    ];
+    acls.into_iter().find(|(c, _)| *c as c_int == number).map(|(_, acl)| acl)
+}
+
 /// A number of election_role_t.
 pub fn role(number: c_int) -> Option<Role> {
     [Role::Unknown, Role::Slave, Role::Master].into_iter().find(|role| c_role(*role) as c_int == number)
@@ -233,6 +243,7 @@ impl CEvent {
                 Reason::Expired => election_reason_t::ELECTION_REASON_EXPIRED,
                 Reason::Deleted => election_reason_t::ELECTION_REASON_DELETED,
                 Reason::Refused => election_reason_t::ELECTION_REASON_REFUSED,
+                Reason::Denied => election_reason_t::ELECTION_REASON_DENIED,
                 Reason::Blocked => election_reason_t::ELECTION_REASON_BLOCKED,
                 Reason::Resigned => election_reason_t::ELECTION_REASON_RESIGNED,
                 Reason::Closed => election_reason_t::ELECTION_REASON_CLOSED,

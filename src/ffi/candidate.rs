@@ -17,7 +17,7 @@ use crate::handle::Error;
 ///
 /// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
 /// yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_VALUE, ELECTION_ALREADY when this handle stands
-/// for `path`.
+/// for `path`, ELECTION_AUTHFAILED when the servers have refused the handle's credentials.
 #[no_mangle]
 pub unsafe extern "C" fn go_to_election(
     handle: *mut election_t,
@@ -122,7 +122,8 @@ pub unsafe extern "C" fn election_lease(
 /// (1 to 3,600,000). For programs that want no callbacks; in a callback, too.
 ///
 /// Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT when the role did not come in time; ELECTION_NOT_THERE, also when
-/// the candidate resigns, or the handle is closed, meanwhile. ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+/// the candidate resigns, or the handle is closed, meanwhile; the `rc` of its last event when that was
+/// ELECTION_REASON_DENIED, such as ELECTION_NOAUTH. ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
 /// ELECTION_BAD_ROLE, ELECTION_BAD_TIMEOUT.
 #[no_mangle]
 pub unsafe extern "C" fn election_wait(

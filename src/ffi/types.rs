@@ -119,6 +119,10 @@ pub enum election_rc_t {
     ELECTION_BAD_VERIFIER = -1027,
     /// The number of members is negative.
     ELECTION_BAD_COUNT = -1028,
+    /// The credential is NULL where it may not be, not UTF-8 in its scheme, too long, or one too many.
+    ELECTION_BAD_AUTH = -1036,
+    /// The access control list is none of election_acl_t, or the entry is malformed, too long, or one too many.
+    ELECTION_BAD_ACL = -1037,
 }
 
 /// What a candidate knows of itself. The numbers are those of the `status` that programs keep by hand.
@@ -148,7 +152,8 @@ pub enum election_reason_t {
     ELECTION_REASON_EXPIRED = 3,
     /// UNKNOWN: somebody deleted our znode. The place is contended for anew.
     ELECTION_REASON_DELETED = 4,
-    /// UNKNOWN: ZooKeeper refused a request, `rc` says why. It is asked again every few seconds.
+    /// UNKNOWN: ZooKeeper refused a request for now, `rc` says why: ELECTION_QUOTAEXCEEDED, ELECTION_THROTTLEDOP and
+    /// the like. It is asked again every few seconds.
     ELECTION_REASON_REFUSED = 5,
     /// UNKNOWN: a znode that is not ephemeral stands at the path. It is watched until it goes.
     ELECTION_REASON_BLOCKED = 6,
@@ -166,6 +171,11 @@ pub enum election_reason_t {
     /// UNKNOWN: in the queue stands a contender of another recipe, who would be master besides ours. Nobody
     /// here becomes master until it has gone.
     ELECTION_REASON_STRANGER = 12,
+    /// UNKNOWN: ZooKeeper refused a request or the credentials and would do so again, `rc` says why: ELECTION_NOAUTH,
+    /// ELECTION_INVALIDACL, ELECTION_NOCHILDRENFOREPHEMERALS, ELECTION_BADARGUMENTS, ELECTION_UNIMPLEMENTED, and
+    /// for all of a handle ELECTION_AUTHFAILED. The last event of this candidate; what stands of it is deleted.
+    /// Once somebody has changed something, go_to_election may be called for the path again.
+    ELECTION_REASON_DENIED = 13,
 }
 
 /// How the candidates of an election find out who is master. All members of one election use the same.
@@ -222,6 +232,37 @@ pub enum election_alarm_t {
     ELECTION_ALARM_ENOUGH = 2,
 }
 
+/// Who may do what with the znodes that we make.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum election_acl_t {
+    /// Everybody everything, as hand-rolled programs make theirs (ZOO_OPEN_ACL_UNSAFE).
+    ELECTION_ACL_OPEN = 0,
+    /// Whoever has a credential of ours everything, nobody else anything (ZOO_CREATOR_ALL_ACL). Without
+    /// credentials the servers refuse it: ELECTION_INVALIDACL.
+    ELECTION_ACL_CREATOR = 1,
+    /// The same, and everybody may read: others can watch the master, and not take part.
+    ELECTION_ACL_CREATOR_WORLD_READ = 2,
+}
+
+/// What an entry of an access control list allows; the numbers are ZooKeeper's (ZOO_PERM_READ and so on).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum election_perm_t {
+    /// Read the value, and list the children.
+    ELECTION_PERM_READ = 1,
+    /// Change the value.
+    ELECTION_PERM_WRITE = 2,
+    /// Make a child.
+    ELECTION_PERM_CREATE = 4,
+    /// Delete a child.
+    ELECTION_PERM_DELETE = 8,
+    /// Change the access control list.
+    ELECTION_PERM_ADMIN = 16,
+    /// All of these.
+    ELECTION_PERM_ALL = 31,
+}
+
 /// Refuses the tokens of old masters, on the side that is written to.
 pub struct election_verifier_t {
     pub(super) verifier: Verifier,
@@ -261,8 +302,9 @@ pub struct election_master_t {
     /// The path, as watch_master or election_get_master was given it.
     pub path: *const c_char,
     /// ELECTION_OK: there is a master. ELECTION_NONODE: there is none. ELECTION_NOT_EPHEMERAL: a znode stands
-    /// there that is no contender's. Else why nobody can tell; ELECTION_CLOSING, or ELECTION_INTERNAL, is the
-    /// last one.
+    /// there that is no contender's. Else why nobody can tell. The last one is ELECTION_CLOSING, ELECTION_INTERNAL, or
+    /// what ZooKeeper would say again: ELECTION_AUTHFAILED, ELECTION_NOAUTH, ELECTION_BADARGUMENTS,
+    /// ELECTION_UNIMPLEMENTED.
     pub rc: c_int,
     /// The value of the znode; empty, never NULL, when there is none. A 0 byte that `value_len` does not count
     /// follows it.
@@ -307,8 +349,8 @@ pub struct election_members_t {
     pub size: usize,
     /// The path, as election_watch_members was given it.
     pub path: *const c_char,
-    /// ELECTION_OK: these are in. Else why nobody can tell, and then none is listed; ELECTION_CLOSING, or
-    /// ELECTION_INTERNAL, is the last one.
+    /// ELECTION_OK: these are in. Else why nobody can tell, and then none is listed. The last one is
+    /// ELECTION_CLOSING, ELECTION_INTERNAL, or what ZooKeeper would say again, as for election_master_t.
     pub rc: c_int,
     /// Who is in: the master first, then the others in the order in which they will be master. Never NULL; a NULL that
     /// `count` does not count follows the last.

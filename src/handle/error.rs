@@ -56,6 +56,10 @@ pub enum Error {
     BadCount,
     /// There is no verifier where a verifier is needed.
     BadVerifier,
+    /// The credential is malformed, too long, or one too many.
+    BadAuth,
+    /// The access control list, or an entry of it, is malformed, too long, or one too many.
+    BadAcl,
     /// The library failed.
     Internal,
 }
@@ -88,6 +92,8 @@ impl Error {
             Error::BadDispatch => -1026,
             Error::BadVerifier => -1027,
             Error::BadCount => -1028,
+            Error::BadAuth => -1036,
+            Error::BadAcl => -1037,
             Error::NotMaster => -1020,
             Error::ZooKeeper(rc) => rc,
         }
@@ -167,6 +173,8 @@ pub fn explain(rc: i32) -> &'static str {
         -1026 => "there is no such way to dispatch\0",
         -1023 => "the handle, or the library's thread, belongs to the parent process\0",
         -1022 => "there is no such lease grade\0",
+        -1036 => "the credential is malformed, too long, or one too many\0",
+        -1037 => "the access control list is malformed, too long, or has one entry too many\0",
         _ => "unknown error\0",
     }
 }

@@ -13,7 +13,8 @@ impl Election {
     /// on the handle's callback thread. Returns at once.
     ///
     /// # Errors
-    /// [`Error::BadPath`], [`Error::Already`] when this handle watches there. Nothing has happened then.
+    /// [`Error::BadPath`], [`Error::Already`] when this handle watches there, [`Error::ZooKeeper`] when the servers
+    /// have refused the handle's credentials. Nothing has happened then.
     pub fn watch_master(&self, path: &str, on_master: impl FnMut(&Master) + Send + 'static) -> Result<(), Error> {
         self.observe(path, || Box::new(on_master))
     }
@@ -25,9 +26,8 @@ impl Election {
         on_master: impl FnOnce() -> Box<dyn FnMut(&Master) + Send>,
     ) -> Result<(), Error> {
         let path = self.check_path(path)?;
-        let mut changes = self.changes()?;
-        self.check_session()?;
-        if changes.watches.contains_key(&path) {
+        let mut changes = self.admitted()?;
+        if changes.watches.get(&path).is_some_and(|former| !self.denied.take(*former)) {
             return Err(Error::Already);
         }
         let id = self.new_party();
@@ -45,6 +45,9 @@ impl Election {
         let path = self.check_path(path)?;
         let mut changes = self.changes()?;
         let id = changes.watches.remove(&path).ok_or(Error::NotThere)?;
+        if self.denied.take(id) {
+            return Err(Error::NotThere);
+        }
         self.command(Command::Unobserve { id, path });
         Ok(())
     }
@@ -54,7 +57,8 @@ impl Election {
     /// again (0 for none). Returns at once.
     ///
     /// # Errors
-    /// [`Error::BadPath`], [`Error::Already`] when this handle watches the members there. Nothing has happened then.
+    /// [`Error::BadPath`], [`Error::Already`] when this handle watches the members there, [`Error::ZooKeeper`] when the
+    /// servers have refused the handle's credentials. Nothing has happened then.
     pub fn watch_members(
         &self,
         path: &str,
@@ -72,9 +76,8 @@ impl Election {
         on_members: impl FnOnce() -> Box<dyn FnMut(&Members) + Send>,
     ) -> Result<(), Error> {
         let path = self.check_path(path)?;
-        let mut changes = self.changes()?;
-        self.check_session()?;
-        if changes.watches_of_members.contains_key(&path) {
+        let mut changes = self.admitted()?;
+        if changes.watches_of_members.get(&path).is_some_and(|former| !self.denied.take(*former)) {
             return Err(Error::Already);
         }
         let id = self.new_party();
@@ -92,6 +95,9 @@ impl Election {
         let path = self.check_path(path)?;
         let mut changes = self.changes()?;
         let id = changes.watches_of_members.remove(&path).ok_or(Error::NotThere)?;
+        if self.denied.take(id) {
+            return Err(Error::NotThere);
+        }
         self.command(Command::UnwatchMembers { id, path });
         Ok(())
     }
@@ -123,7 +129,7 @@ impl Election {
         question: impl FnOnce(mpsc::SyncSender<Result<T, i32>>) -> Command,
     ) -> Result<T, Error> {
         let (answer, answered) = mpsc::sync_channel(1);
-        let changes = self.changes()?;
+        let changes = self.admitted()?;
         self.command(question(answer));
         drop(changes);
         match answered.recv_timeout(timeout) {

@@ -4,9 +4,22 @@ use std::time::Duration;
 
 use super::Error;
 use crate::core::{Config, Grade, Recipe};
+use crate::driver::{Access, Credential, Permit};
 
 const LONGEST_MS: i64 = 3_600_000;
 const SHORTEST_SESSION_MS: i64 = 100;
+
+/// How many credentials a handle may have, and how many entries an access control list.
+pub const AUTHS_MAX: usize = 16;
+pub const ACL_MAX: usize = 16;
+
+/// The longest credential, with its scheme, and the longest entry of an access control list, in bytes.
+pub const AUTH_MAX: usize = 65_536;
+pub const ACL_ENTRY_MAX: usize = 1_024;
+
+/// Read, write, create, delete and admin.
+const ALL_PERMISSIONS: i32 = 31;
+const READ: i32 = 1;
 
 /// Options of [`Election::open`](super::Election::open).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +28,7 @@ pub struct Options {
     pub(super) connect_timeout: Option<Duration>,
     pub(super) elections: Config,
     pub(super) dispatch: Dispatch,
+    pub(super) access: Access,
 }
 
 /// Who runs the callbacks.
@@ -27,15 +41,29 @@ pub enum Dispatch {
     Manual,
 }
 
+/// Who may do what with the znodes that we make: candidates' own, parents that are missing, and what fenced writes
+/// create.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Acl {
+    /// Everybody everything.
+    #[default]
+    Open,
+    /// Whoever has credentials of ours everything, nobody else anything.
+    Creator,
+    /// Whoever has credentials of ours everything, everybody else read.
+    CreatorWorldRead,
+}
+
 impl Default for Options {
-    /// A session timeout of 10,000 ms, no wait for the first connection, the node recipe, no grace delay, and a
-    /// lease that rests on committed transactions.
+    /// A session timeout of 10,000 ms, no wait for the first connection, the node recipe, no grace delay, a lease
+    /// that rests on committed transactions, no credentials, and znodes that are open to everybody.
     fn default() -> Self {
         Options {
             session_timeout: Duration::from_secs(10),
             connect_timeout: None,
             elections: Config::default(),
             dispatch: Dispatch::Thread,
+            access: Access::default(),
         }
     }
 }
@@ -69,6 +97,49 @@ impl Options {
     /// Who runs the callbacks.
     pub fn set_dispatch(&mut self, dispatch: Dispatch) {
         self.dispatch = dispatch;
+    }
+
+    /// Presents a credential to the servers, on every new connection: `scheme` says what `auth` is, such as
+    /// `digest` and `user:password`. Up to [`AUTHS_MAX`] may be added.
+    ///
+    /// # Errors
+    /// [`Error::BadAuth`] when the scheme is empty, both together are longer than [`AUTH_MAX`], or there are too many.
+    pub fn add_auth(&mut self, scheme: &str, auth: &[u8]) -> Result<(), Error> {
+        let credentials = &mut self.access.credentials;
+        if scheme.is_empty() || scheme.len() + auth.len() > AUTH_MAX || credentials.len() == AUTHS_MAX {
+            return Err(Error::BadAuth);
+        }
+        credentials.push(Credential { scheme: scheme.to_string(), auth: auth.to_vec() });
+        Ok(())
+    }
+
+    /// Who may do what with the znodes that we make. What [`add_acl`](Options::add_acl) had added is gone.
+    pub fn set_acl(&mut self, acl: Acl) {
+        let permit =
+            |permissions, scheme: &str, id: &str| Permit { permissions, scheme: scheme.into(), id: id.into() };
+        let creator = permit(ALL_PERMISSIONS, "auth", "");
+        self.access.acl = match acl {
+            Acl::Open => Vec::new(),
+            Acl::Creator => vec![creator],
+            Acl::CreatorWorldRead => vec![creator, permit(READ, "world", "anyone")],
+        };
+    }
+
+    /// Adds an entry: those whom `scheme` and `id` name may do what `permissions` says, the sum of ZooKeeper's bits
+    /// (read 1, write 2, create 4, delete 8, admin 16). To [`Acl::Open`] nothing can be added: the entry takes its
+    /// place. Up to [`ACL_MAX`] entries in all.
+    ///
+    /// # Errors
+    /// [`Error::BadAcl`] when the permissions are none or not ZooKeeper's, the scheme is empty, both together are
+    /// longer than [`ACL_ENTRY_MAX`], or there are too many.
+    pub fn add_acl(&mut self, permissions: i32, scheme: &str, id: &str) -> Result<(), Error> {
+        let is_known = (1..=ALL_PERMISSIONS).contains(&permissions);
+        let fits = scheme.len() + id.len() <= ACL_ENTRY_MAX && self.access.acl.len() < ACL_MAX;
+        if !is_known || scheme.is_empty() || !fits {
+            return Err(Error::BadAcl);
+        }
+        self.access.acl.push(Permit { permissions, scheme: scheme.to_string(), id: id.to_string() });
+        Ok(())
     }
 
     /// What the lease rests on.

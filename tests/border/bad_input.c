@@ -194,6 +194,7 @@ static void options(void)
         {election_options_set_tick_ms, 0, 3600000, ELECTION_BAD_TIMEOUT},
         {election_options_set_recipe, ELECTION_RECIPE_NODE, ELECTION_RECIPE_QUEUE_W, ELECTION_BAD_RECIPE},
         {election_options_set_lease_grade, ELECTION_LEASE_COMMITTED, ELECTION_LEASE_ANSWERED, ELECTION_BAD_GRADE},
+        {election_options_set_acl, ELECTION_ACL_OPEN, ELECTION_ACL_CREATOR_WORLD_READ, ELECTION_BAD_ACL},
         {election_options_set_dispatch, ELECTION_DISPATCH_THREAD, ELECTION_DISPATCH_MANUAL, ELECTION_BAD_DISPATCH},
     };
     election_options_t *options = election_options_new();
@@ -211,6 +212,61 @@ static void options(void)
     }
     election_options_free(options);
     election_options_free(NULL);
+}
+
+/* --- credentials and access control lists -------------------------------------------------------------------- */
+
+static void credentials(void)
+{
+    static char longest[65536 + 1];
+    election_options_t *options = election_options_new();
+    CHECK(options != NULL);
+    memset(longest, 'x', sizeof longest - 1);
+    CHECK_INT(ELECTION_BAD_OPTIONS, election_options_add_auth(NULL, "digest", "a:b", 3));
+    CHECK_INT(ELECTION_BAD_AUTH, election_options_add_auth(options, NULL, "a:b", 3));
+    CHECK_INT(ELECTION_BAD_AUTH, election_options_add_auth(options, "", "a:b", 3));
+    CHECK_INT(ELECTION_BAD_AUTH, election_options_add_auth(options, "dig\xffst", "a:b", 3));
+    CHECK_INT(ELECTION_BAD_AUTH, election_options_add_auth(options, "digest", NULL, 1));
+    CHECK_INT(ELECTION_BAD_AUTH, election_options_add_auth(options, "digest", NULL, SIZE_MAX));
+    CHECK_INT(ELECTION_BAD_AUTH, election_options_add_auth(options, "digest", "a:b", SIZE_MAX));
+    CHECK_INT(ELECTION_BAD_AUTH, election_options_add_auth(options, "x", longest, 65536));
+    CHECK_INT(ELECTION_BAD_AUTH, election_options_add_auth(options, longest, NULL, 1));
+    CHECK_INT(ELECTION_BAD_AUTH, election_options_add_auth(options, longest, "a", 1));
+    CHECK_INT(ELECTION_OK, election_options_add_auth(options, "x", longest, 65535));
+    CHECK_INT(ELECTION_OK, election_options_add_auth(options, "digest", NULL, 0));
+    for (int i = 2; i < 16; i++)
+        CHECK_INT(ELECTION_OK, election_options_add_auth(options, "digest", "\0\xff:", 3));
+    CHECK_INT(ELECTION_BAD_AUTH, election_options_add_auth(options, "digest", "a:b", 3));
+    election_options_free(options);
+}
+
+static void lists(void)
+{
+    static const int bad[] = {0, -1, 32, 33, 64, INT_MAX, INT_MIN};
+    static char longest[1024 + 1];
+    election_options_t *options = election_options_new();
+    CHECK(options != NULL);
+    memset(longest, 'x', sizeof longest - 1);
+    CHECK_INT(ELECTION_BAD_OPTIONS, election_options_add_acl(NULL, ELECTION_PERM_ALL, "world", "anyone"));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK_INT(ELECTION_BAD_ACL, election_options_add_acl(options, bad[i], "world", "anyone"));
+    CHECK_INT(ELECTION_BAD_ACL, election_options_add_acl(options, ELECTION_PERM_ALL, NULL, "anyone"));
+    CHECK_INT(ELECTION_BAD_ACL, election_options_add_acl(options, ELECTION_PERM_ALL, "", "anyone"));
+    CHECK_INT(ELECTION_BAD_ACL, election_options_add_acl(options, ELECTION_PERM_ALL, "w\xff", "anyone"));
+    CHECK_INT(ELECTION_BAD_ACL, election_options_add_acl(options, ELECTION_PERM_ALL, "world", NULL));
+    CHECK_INT(ELECTION_BAD_ACL, election_options_add_acl(options, ELECTION_PERM_ALL, "world", "\xff"));
+    CHECK_INT(ELECTION_BAD_ACL, election_options_add_acl(options, ELECTION_PERM_ALL, "x", longest));
+    CHECK_INT(ELECTION_OK, election_options_add_acl(options, ELECTION_PERM_ALL, "x", longest + 1));
+    CHECK_INT(ELECTION_OK, election_options_add_acl(options, ELECTION_PERM_READ, "auth", ""));
+    for (int i = 2; i < 16; i++)
+        CHECK_INT(ELECTION_OK, election_options_add_acl(options, i, "world", "anyone"));
+    CHECK_INT(ELECTION_BAD_ACL, election_options_add_acl(options, ELECTION_PERM_ALL, "world", "anyone"));
+    /* A list of the library's has two entries at most, and leaves room for the rest. */
+    CHECK_INT(ELECTION_OK, election_options_set_acl(options, ELECTION_ACL_CREATOR_WORLD_READ));
+    for (int i = 2; i < 16; i++)
+        CHECK_INT(ELECTION_OK, election_options_add_acl(options, i, "world", "anyone"));
+    CHECK_INT(ELECTION_BAD_ACL, election_options_add_acl(options, ELECTION_PERM_ALL, "world", "anyone"));
+    election_options_free(options);
 }
 
 /* --- hosts -------------------------------------------------------------------------------------------------- */
@@ -516,7 +572,8 @@ static void sentences(void)
         ELECTION_NOT_THERE, ELECTION_IN_CALLBACK, ELECTION_NOT_EPHEMERAL, ELECTION_RESIGNED, ELECTION_NO_RESOURCES,
         ELECTION_INTERNAL, ELECTION_LAPSED, ELECTION_GRACE, ELECTION_STRANGER, ELECTION_NOT_MASTER,
         ELECTION_STALE_TOKEN, ELECTION_BAD_GRADE, ELECTION_FORKED, ELECTION_NOT_MANUAL, ELECTION_BAD_ROLE,
-        ELECTION_BAD_DISPATCH, ELECTION_BAD_VERIFIER, ELECTION_BAD_COUNT,
+        ELECTION_BAD_DISPATCH, ELECTION_BAD_VERIFIER, ELECTION_BAD_COUNT, ELECTION_BAD_AUTH,
+        ELECTION_BAD_ACL,
         /* ZooKeeper's own that the header does not name. */
         -1, -2, -3, -5, -9, -13, -14, -100, -113, -117, -118, -119, -120, -121, -122, -123, -124,
     };
@@ -558,6 +615,8 @@ int main(int argc, char **argv)
     CHECK_INT(ELECTION_OK, close_handle(handle));
     sentences();
     options();
+    credentials();
+    lists();
     tokens();
     hosts_and_result();
     closed_handles();

@@ -270,7 +270,8 @@ fn python_has_the_same_numbers_functions_and_structs() {
     // The binding that people copy: all of it, and nothing that is not there.
     let tell = "import election as e
 for kind, prefix in [(e.Role, ''), (e.Reason, 'REASON_'), (e.Rc, ''), (e.Recipe, 'RECIPE_'),
-                     (e.Lease, 'LEASE_'), (e.Dispatch, 'DISPATCH_'), (e.Alarm, 'ALARM_')]:
+                     (e.Lease, 'LEASE_'), (e.Dispatch, 'DISPATCH_'), (e.Alarm, 'ALARM_'),
+                     (e.Acl, 'ACL_'), (e.Perm, 'PERM_')]:
     for number in kind:
         print('number', f'ELECTION_{prefix}{number.name}', int(number))
 for name, (_, arguments) in e._FUNCTIONS.items():

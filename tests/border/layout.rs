@@ -64,7 +64,8 @@ fn figures_of_rust() -> Figures {
         ELECTION_REASON_FAILED,
         ELECTION_REASON_LAPSED,
         ELECTION_REASON_GRACE,
-        ELECTION_REASON_STRANGER
+        ELECTION_REASON_STRANGER,
+        ELECTION_REASON_DENIED
     );
     figures_of_enum!(
         figures,
@@ -113,7 +114,9 @@ fn figures_of_rust() -> Figures {
         ELECTION_BAD_ROLE,
         ELECTION_BAD_DISPATCH,
         ELECTION_BAD_VERIFIER,
-        ELECTION_BAD_COUNT
+        ELECTION_BAD_COUNT,
+        ELECTION_BAD_AUTH,
+        ELECTION_BAD_ACL
     );
     figures_of_enum!(
         figures,
@@ -128,6 +131,23 @@ fn figures_of_rust() -> Figures {
     figures_of_enum!(figures, election_lease_grade_t, ELECTION_LEASE_COMMITTED, ELECTION_LEASE_ANSWERED);
     figures_of_enum!(figures, election_alarm_t, ELECTION_ALARM_NONE, ELECTION_ALARM_TOO_FEW, ELECTION_ALARM_ENOUGH);
     figures_of_enum!(figures, election_dispatch_t, ELECTION_DISPATCH_THREAD, ELECTION_DISPATCH_MANUAL);
+    figures_of_enum!(
+        figures,
+        election_acl_t,
+        ELECTION_ACL_OPEN,
+        ELECTION_ACL_CREATOR,
+        ELECTION_ACL_CREATOR_WORLD_READ
+    );
+    figures_of_enum!(
+        figures,
+        election_perm_t,
+        ELECTION_PERM_READ,
+        ELECTION_PERM_WRITE,
+        ELECTION_PERM_CREATE,
+        ELECTION_PERM_DELETE,
+        ELECTION_PERM_ADMIN,
+        ELECTION_PERM_ALL
+    );
     figures.insert("ELECTION_PATH_MAX".into(), ELECTION_PATH_MAX as i64);
     figures.insert("ELECTION_VALUE_MAX".into(), ELECTION_VALUE_MAX as i64);
     figures

@@ -241,6 +241,7 @@ lives! {
     watch_members: "watch_members.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     fence: "fence.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     recipe: "recipe.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
+    access: "access.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     lease: "lease.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
     fork: "fork.c", thread: Thread, manual: Manual;
     failing_system: "failing_system.c", thread: Thread, manual: Manual;
@@ -278,6 +279,11 @@ fn types_of_python() {
     mypy.args(["--strict", "--python-version=3.9", "--cache-dir"]).arg(cache.path());
     mypy.arg(tools::root().join("c_examples/election.py"));
     tools::run_command(mypy);
+}
+
+#[test]
+fn access_in_python() {
+    python("access.py");
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn snippets(language: &str) -> Vec<String> {
 /// The snippet with the scratch server, and an election of its own by a chroot.
 fn at_scratch_server(snippet: &str, hosts: &str, name: &str) -> String {
     assert!(snippet.contains(HOST), "a snippet that connects to {HOST}:\n{snippet}");
-    snippet.replace(HOST, &format!("{hosts}/readme/{name}"))
+    snippet.replace(HOST, &format!("{hosts}/readme-{name}"))
 }
 
 /// A snippet becomes master, says so and ends by itself, without a word of complaint.

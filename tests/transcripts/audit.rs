@@ -30,7 +30,7 @@ impl Audit {
         match input {
             Input::Connected { .. } => ensure(!self.connected, "it is connected already")?,
             Input::Suspended(_) => self.lost.extend(self.open.keys()),
-            Input::Expired => self.session_is_over(),
+            Input::Expired | Input::Denied(_) => self.session_is_over(),
             Input::Reply(request, reply) => {
                 let op = self.open.remove(request).ok_or(format!("no request {} is open", request.0))?;
                 ensure(answers(&op, reply), "that does not answer this request")?;
@@ -47,7 +47,7 @@ impl Audit {
         }
         self.connected = match input {
             Input::Connected { .. } => true,
-            Input::Suspended(_) | Input::Expired | Input::Close => false,
+            Input::Suspended(_) | Input::Expired | Input::Denied(_) | Input::Close => false,
             _ => self.connected,
         };
         Ok(())

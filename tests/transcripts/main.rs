@@ -30,6 +30,7 @@
 //! | `connected session= timeout= [asked=]` | a session is opened (asked for at `asked`), or the same is resumed |
 //! | `suspended CONNECTIONLOSS` | the connection is broken; the session may live on |
 //! | `expired` | the session is over |
+//! | `denied AUTHFAILED` | the servers refuse our credentials |
 //! | `stand PATH VALUE [as=NAME]`, `resign NAME` | a candidate; its name is its path unless `as` says other |
 //! | `set-value NAME VALUE` | a candidate has another value from now on |
 //! | `observe PATH`, `unobserve PATH`, `close` | an observer (`watch_master`); the end of the handle |

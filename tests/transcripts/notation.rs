@@ -11,6 +11,7 @@ pub enum Input {
     Connected { session: SessionId, timeout_ms: u64, asked_ms: Option<u64> },
     Suspended(i32),
     Expired,
+    Denied(i32),
     Stand { path: Arc<str>, value: Value, name: String },
     Resign(String),
     SetValue(String, Value),
@@ -104,17 +105,21 @@ fn path(words: &mut Words) -> Parsed<Arc<str>> {
 }
 
 /// ZooKeeper's errors, and ours.
-const RCS: [(&str, i32); 16] = [
+const RCS: [(&str, i32); 20] = [
     ("OK", 0),
     ("CONNECTIONLOSS", -4),
     ("BADARGUMENTS", -8),
     ("NONODE", -101),
     ("NOAUTH", -102),
     ("BADVERSION", -103),
+    ("NOCHILDRENFOREPHEMERALS", -108),
     ("NODEEXISTS", -110),
     ("SESSIONEXPIRED", -112),
+    ("INVALIDACL", -114),
     ("AUTHFAILED", -115),
     ("CLOSING", -116),
+    ("QUOTAEXCEEDED", -125),
+    ("THROTTLEDOP", -127),
     ("NOTEPHEMERAL", -1013),
     ("RESIGNED", -1014),
     ("INTERNAL", -1016),
@@ -164,6 +169,7 @@ pub fn input(words: &mut Words) -> Parsed<Input> {
         }
         "suspended" => Input::Suspended(rc(words)?),
         "expired" => Input::Expired,
+        "denied" => Input::Denied(rc(words)?),
         "stand" => {
             let (path, value) = (path(words)?, value(words)?);
             let name = words.key("as").unwrap_or(path.to_string());

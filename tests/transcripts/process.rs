@@ -46,6 +46,7 @@ impl Process {
                 self.elections.handle_connected(now, session, timeout_ms * 1_000_000, asked_at);
             }
             Input::Suspended(rc) => self.elections.handle_suspended(now, rc),
+            Input::Denied(rc) => self.elections.handle_denied(now, rc),
             Input::Expired => self.elections.handle_expired(now),
             Input::Stand { path, value, name } => {
                 let id = self.enter(name, &path);

@@ -321,6 +321,14 @@ impl Candidate {
         }
     }
 
+    /// It hears that ZooKeeper refused it for good, and nothing more, ever; when it heard so.
+    #[track_caller]
+    pub fn is_denied(&self, rc: i32) -> Instant {
+        let heard_at = self.becomes_unknown(Reason::Denied, rc);
+        self.ear.hears_no_more();
+        heard_at
+    }
+
     /// It hears that it has resigned, and nothing more, ever.
     #[track_caller]
     pub fn has_resigned(&self) {
@@ -378,6 +386,13 @@ impl Observer {
     pub fn sees_nobody(&self, rc: i32) {
         let master = self.ear.next().news;
         self.check_nobody(&master, rc);
+    }
+
+    /// It hears that ZooKeeper refused it for good, and nothing more, ever.
+    #[track_caller]
+    pub fn is_denied(&self, rc: i32) {
+        self.sees_nobody(rc);
+        self.ear.hears_no_more();
     }
 
     /// As `sees`, where the moment without a master, which may be too short to be seen, comes first.

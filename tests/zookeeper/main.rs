@@ -4,11 +4,13 @@
 //!   [`node_resign`], [`node_session`]: what may go wrong with it, by where it goes wrong; all in the node recipe;
 //! - [`queue`]: the same in the queue recipe;
 //! - [`lease`]: until when a master believes, and what that costs the servers;
+//! - [`access`]: credentials and access control lists;
 //! - [`observer`], [`members`], [`values`]: watching who is master and who is in, and values that change;
 //! - [`close`], [`servers`]: the end of a handle, and the servers themselves;
 //! - [`seeds`]: what the seeds' programs do in the same faults, and one election of theirs and ours;
 //! - the rest is what these stand on.
 
+mod access;
 mod amnesia;
 mod candidates;
 mod child;

@@ -4,7 +4,7 @@ use crate::candidates::{Candidate, Handle, Observer};
 use crate::ground::{one_server, A_MOMENT, LONG_MS, SHORT_MS, SOON};
 use crate::relays::{count, is, wait_held};
 use crate::witness::{acl, Witness};
-use election::{ffi, Reason};
+use election::{ffi, Error};
 use scratch::{eventually, opcode, Relay, Verdict};
 use std::ffi::{c_void, CStr, CString};
 use std::sync::mpsc::{channel, Sender};
@@ -91,23 +91,22 @@ fn parents_are_deleted_while_it_stands() {
 }
 
 #[test]
-fn a_parent_that_is_ephemeral_is_reported_until_it_goes() {
+fn a_parent_that_is_ephemeral_ends_a_candidate() {
     const PARENT: &str = "/ephemeral-parent";
     const PATH: &str = "/ephemeral-parent/deep/master";
     let ensemble = one_server();
     let witness = Witness::new(&ensemble.host(0));
     witness.create(PARENT, b"", CreateMode::Ephemeral);
-    let candidate = Candidate::stand(&ensemble.hosts(), PATH, "mine");
-    candidate.becomes_unknown(Reason::Refused, -108);
-    let direct = Candidate::stand(&ensemble.hosts(), "/ephemeral-parent/master", "mine");
-    direct.becomes_unknown(Reason::Refused, -108);
+    let handle = Handle::open(&ensemble.hosts());
+    handle.stand(PATH, "mine").is_denied(-108);
+    handle.stand("/ephemeral-parent/master", "mine").is_denied(-108);
     witness.delete(PARENT);
-    candidate.becomes_master();
-    direct.becomes_master();
+    handle.stand(PATH, "mine").becomes_master();
+    handle.stand("/ephemeral-parent/master", "mine").becomes_master();
 }
 
 #[test]
-fn a_parent_that_may_not_be_written_is_reported_and_not_hammered() {
+fn a_parent_that_may_not_be_written_ends_a_candidate() {
     const PARENT: &str = "/forbidden";
     const PATH: &str = "/forbidden/master";
     let ensemble = one_server();
@@ -115,19 +114,13 @@ fn a_parent_that_may_not_be_written_is_reported_and_not_hammered() {
     let relay = Relay::start(ensemble.addr(0));
     witness.create_with(PARENT, b"", CreateMode::Persistent, &acl(Permission::READ | Permission::ADMIN));
     let candidate = Candidate::stand(&relay.host(), PATH, "mine");
-    candidate.becomes_unknown(Reason::Refused, -102);
-    let resigns = candidate.handle.stand("/forbidden/resigns", "mine");
-    resigns.becomes_unknown(Reason::Refused, -102);
-    resigns.resign();
-    resigns.has_resigned();
-    // The number that counts is the one after three seconds; there is nothing to wait for but the time. Nor is there
-    // news in being refused again.
-    candidate.ear.hears_nothing_for(Duration::from_secs(3));
-    let creates = count(&relay, opcode::CREATE, PATH);
-    assert!((2..=5).contains(&creates), "{creates} creates in three seconds");
+    candidate.is_denied(-102);
+    assert_eq!(candidate.handle.resign(PATH), Err(Error::NotThere));
+    // The number that counts is the one after a while; there is nothing to wait for but the time.
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(count(&relay, opcode::CREATE, PATH), 1, "it is asked once");
     witness.set_acl(PARENT, &acl(Permission::ALL));
-    candidate.becomes_master();
-    assert_eq!(witness.read(&resigns.path), None);
+    candidate.handle.stand(PATH, "mine").becomes_master();
 }
 
 /// Not even the master's znode can be read: it is there, and that is all that can be known.
@@ -138,11 +131,14 @@ fn a_master_that_may_not_be_read_is_reported() {
     let witness = Witness::new(&ensemble.host(0));
     witness.create_with(PATH, b"secret", CreateMode::Ephemeral, &acl(Permission::ADMIN));
     let candidate = Candidate::stand(&ensemble.hosts(), PATH, "mine");
-    candidate.becomes_unknown(Reason::Refused, -102);
-    let observer = Observer::watch(&ensemble.hosts(), PATH);
-    observer.sees_nobody(-102);
+    candidate.is_denied(-102);
+    let handle = Handle::open(&ensemble.hosts());
+    handle.observe(PATH).is_denied(-102);
+    assert_eq!(handle.unwatch_master(PATH), Err(Error::NotThere));
     witness.set_acl(PATH, &acl(Permission::ALL));
+    let candidate = candidate.handle.stand(PATH, "mine");
     candidate.becomes_slave_of("secret");
+    let observer = handle.observe(PATH);
     observer.sees("secret");
     witness.delete(PATH);
     candidate.becomes_master();
@@ -227,10 +223,9 @@ fn a_chroot_that_may_not_be_made_is_reported() {
     let witness = Witness::new(&ensemble.host(0));
     witness.create_with(ROOT, b"", CreateMode::Persistent, &acl(Permission::READ | Permission::ADMIN));
     let candidate = Candidate::stand_for(&format!("{}{ROOT}/x/y", ensemble.hosts()), LONG_MS, "/master", "mine");
-    candidate.becomes_unknown(Reason::Refused, -102);
-    candidate.ear.hears_nothing_for(A_MOMENT);
+    candidate.is_denied(-102);
     witness.set_acl(ROOT, &acl(Permission::ALL));
-    candidate.becomes_master();
+    candidate.handle.stand("/master", "mine").becomes_master();
 }
 
 /// The connection breaks while the parents are made.
