@@ -45,7 +45,7 @@ const PREFACE: &str = "\
  */";
 
 /// The files of `src/ffi` that make the header, in the order of a reader.
-const CHAPTERS: [&str; 7] = ["types", "open", "options", "candidate", "observe", "dispatch", "fence"];
+const CHAPTERS: [&str; 8] = ["types", "open", "options", "candidate", "observe", "dispatch", "fence", "inside"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -81,7 +81,15 @@ fn write_header() {
         cpp_compat: true,
         export: cbindgen::ExportConfig {
             // Functions take and return these as an int, so nothing else would bring them in.
-            include: ["election_rc_t", "election_recipe_t", "election_lease_grade_t", "election_dispatch_t"].map(String::from).to_vec(),
+            include: [
+                "election_rc_t",
+                "election_recipe_t",
+                "election_lease_grade_t",
+                "election_dispatch_t",
+                "election_dump_format_t",
+            ]
+            .map(String::from)
+            .to_vec(),
             ..Default::default()
         },
         usize_is_size_t: true,

@@ -2,6 +2,7 @@
 
 mod callbacks;
 mod error;
+mod inside;
 mod observe;
 mod options;
 mod verifier;
@@ -14,16 +15,20 @@ use std::sync::{mpsc, Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::core::{Event, PartyId, Role, Value};
+use crate::core::{Event, PartyId, Role, Time, Value};
 use crate::driver::fork::Process;
+use crate::driver::log::{self, Place};
 use crate::driver::{
-    self, guid, hosts, Bell, Command, LeaseEnd, Outlet, Seat, Session, Settings, Waited, Write, Written,
+    self, guid, hosts, Bell, Command, Inside, LeaseEnd, Outlet, Seat, Session, Settings, Waited, Write, Written,
 };
 
+pub use crate::driver::log::{LogLevel, LogRecord};
 pub use crate::driver::thread::quietly;
-pub use crate::driver::Mastership;
+pub use crate::driver::{Connection, ConnectionState, Counters, Mastership};
 use callbacks::{Callbacks, Listener};
 pub use error::{explain, Error};
+pub(crate) use inside::listen_to_log;
+pub use inside::{set_log, Format};
 pub use options::{Dispatch, Options};
 pub use verifier::Verifier;
 
@@ -38,6 +43,9 @@ pub const VALUE_MAX: usize = 1_000_000;
 pub struct Election {
     process: Process,
     session: Session,
+    inside: Arc<Inside>,
+    /// What it was opened with; for those who look inside.
+    opened_with: OpenedWith,
     lease_end: Arc<LeaseEnd>,
     chroot_len: usize,
     callbacks: Arc<Callbacks>,
@@ -53,7 +61,15 @@ pub struct Election {
 struct Changes {
     watches: BTreeMap<Arc<str>, PartyId>,
     watches_of_members: BTreeMap<Arc<str>, PartyId>,
+    connection_watch: Option<PartyId>,
     closed: bool,
+}
+
+#[derive(Debug)]
+struct OpenedWith {
+    hosts: String,
+    options: Options,
+    at: Time,
 }
 
 impl Election {
@@ -66,6 +82,7 @@ impl Election {
     /// [`Error::BadHosts`]; [`Error::Timeout`] when the connect timeout passed without a connection;
     /// [`Error::NoResources`] when no thread can be started.
     pub fn open(hosts: &str, options: &Options) -> Result<Election, Error> {
+        let opened_with = OpenedWith { hosts: hosts.to_string(), options: options.clone(), at: driver::now() };
         let hosts = hosts::parse(hosts).ok_or(Error::BadHosts)?;
         if hosts.chroot.len() >= PATH_MAX {
             return Err(Error::BadHosts);
@@ -76,6 +93,8 @@ impl Election {
             ErrorKind::Unsupported => Error::Forked,
             _ => Error::NoResources,
         })?;
+        static HANDLES: AtomicU64 = AtomicU64::new(1);
+        let inside = Arc::new(Inside::new(Place::new(HANDLES.fetch_add(1, Ordering::Relaxed))));
         let (notes, inbox) = mpsc::channel();
         let (connected, first_connection) = mpsc::sync_channel(1);
         let settings = Settings { hosts, session_timeout: options.session_timeout, elections: options.elections };
@@ -84,7 +103,7 @@ impl Election {
             Dispatch::Thread => None,
             Dispatch::Manual => Some(Arc::new(Bell::new().map_err(|_| Error::NoResources)?)),
         };
-        let callbacks = Arc::new(Callbacks::new(inbox, bell.clone()));
+        let callbacks = Arc::new(Callbacks::new(inbox, bell.clone(), inside.clone()));
         let callback_thread = match options.dispatch {
             Dispatch::Manual => None,
             Dispatch::Thread => {
@@ -94,10 +113,13 @@ impl Election {
             }
         };
         let outlet = Outlet::new(notes, bell, lease_end.clone());
-        let session = driver::open(settings, outlet, connected);
+        log::say(LogLevel::Info, &inside.place, None, format_args!("opened for {}", opened_with.hosts));
+        let session = driver::open(settings, outlet, connected, inside.clone());
         let election = Election {
             process,
             session,
+            inside,
+            opened_with,
             lease_end,
             chroot_len,
             callbacks,
@@ -304,7 +326,7 @@ impl Election {
         if !self.process.is_this() {
             return Err(Error::Forked);
         }
-        if self.callbacks.is_current_thread() {
+        if self.callbacks.is_current_thread() || log::is_listening() {
             return Err(Error::InCallback);
         }
         self.changes()?.closed = true;

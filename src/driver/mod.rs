@@ -7,10 +7,15 @@
 
 mod bell;
 mod client;
+mod client_log;
 mod clock;
+mod counters;
+mod diary;
 pub mod fork;
 pub mod guid;
 pub mod hosts;
+mod inside;
+pub mod log;
 mod outlet;
 mod probe;
 mod requests;
@@ -20,6 +25,9 @@ pub mod thread;
 
 pub use bell::Bell;
 pub use client::{Write, Written};
+pub use clock::now;
+pub use counters::{Count, Counters};
+pub use inside::{Connection, ConnectionState, Inside};
 pub use outlet::{LeaseEnd, Mastership, Note, Outlet, Seat, Waited};
 pub use probe::Probe;
 pub use requests::Answer;

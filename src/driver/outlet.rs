@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::bell::Bell;
 use super::clock;
+use super::inside::{Connection, ConnectionState};
 use crate::core::{rc, Alarm, Event, Master, Members, PartyId, Reason, Role, Stat, Time, Value};
 
 /// Until when the masters of a handle's present session may believe: nanoseconds on the driver's clock.
@@ -94,6 +95,7 @@ pub enum Note {
     Role(PartyId, Event),
     Master(PartyId, Master),
     Members(PartyId, Members),
+    Connection(PartyId, Connection),
     /// Nothing more will be told to this party.
     Dismiss(PartyId),
     /// Nothing more will be told to anybody.
@@ -108,6 +110,8 @@ pub struct Outlet {
     bell: Option<Arc<Bell>>,
     lease_end: Arc<LeaseEnd>,
     parties: BTreeMap<PartyId, Party>,
+    /// Who is told of the connection.
+    watcher: Option<PartyId>,
 }
 
 /// Who is there to be told.
@@ -120,7 +124,7 @@ enum Party {
 
 impl Outlet {
     pub fn new(notes: Sender<Note>, bell: Option<Arc<Bell>>, lease_end: Arc<LeaseEnd>) -> Outlet {
-        Outlet { notes, bell, lease_end, parties: BTreeMap::new() }
+        Outlet { notes, bell, lease_end, parties: BTreeMap::new(), watcher: None }
     }
 
     /// Published before what follows from it is told.
@@ -154,6 +158,30 @@ impl Outlet {
 
     pub fn members(&mut self, id: PartyId, members: Members) {
         self.note(Note::Members(id, members));
+    }
+
+    /// From now on this party is told of the connection, and at once how it stands.
+    pub fn watch_connection(&mut self, id: PartyId, connection: Connection) {
+        self.watcher = Some(id);
+        self.connection(connection);
+    }
+
+    pub fn unwatch_connection(&mut self, id: PartyId) {
+        if self.watcher == Some(id) {
+            self.watcher = None;
+            self.note(Note::Dismiss(id));
+        }
+    }
+
+    pub fn connection(&mut self, connection: Connection) {
+        if let Some(id) = self.watcher {
+            self.note(Note::Connection(id, connection));
+        }
+        if connection.state == ConnectionState::Closed {
+            if let Some(id) = self.watcher.take() {
+                self.note(Note::Dismiss(id));
+            }
+        }
     }
 
     pub fn dismiss(&mut self, id: PartyId) {
@@ -192,6 +220,7 @@ impl Drop for Outlet {
             }
             self.note(Note::Dismiss(id));
         }
+        self.connection(Connection::without_session(ConnectionState::Closed, rc::INTERNAL));
         self.note(Note::End);
     }
 }

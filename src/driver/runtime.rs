@@ -1,15 +1,17 @@
 //! The I/O thread: one for the process, started by the first handle, never ended. It runs the reactor that the
 //! ZooKeeper client is built on and every task of every session, first woken, first run.
 
-use std::future::Future;
+use std::future::{poll_fn, Future};
 use std::io;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use async_executor::Executor;
-use futures::FutureExt;
+use futures::{pin_mut, FutureExt};
 use once_cell::sync::{Lazy, OnceCell};
 
 use super::fork::Process;
+use super::log::{self, Place};
 use super::thread;
 
 static TASKS: Lazy<Executor<'static>> = Lazy::new(Executor::new);
@@ -28,9 +30,14 @@ pub fn start() -> io::Result<()> {
     }
 }
 
-/// Runs `task` on the I/O thread, as soon as that has been started.
+/// Runs `task` on the I/O thread, as soon as that has been started; for the handle of the task that asks for it.
 pub fn spawn(task: impl Future<Output = ()> + Send + 'static) {
-    detach(task);
+    detach(log::here(), task);
+}
+
+/// The same for this handle.
+pub fn spawn_for(place: Arc<Place>, task: impl Future<Output = ()> + Send + 'static) {
+    detach(Some(place), task);
 }
 
 fn serve() {
@@ -39,8 +46,12 @@ fn serve() {
 }
 
 /// A task that panics ends alone; the thread goes on for the others.
-fn detach(task: impl Future<Output = ()> + Send + 'static) {
-    TASKS.spawn(AssertUnwindSafe(task).catch_unwind()).detach();
+fn detach(place: Option<Arc<Place>>, task: impl Future<Output = ()> + Send + 'static) {
+    let placed = async move {
+        pin_mut!(task);
+        poll_fn(|context| log::at(&place, || task.as_mut().poll(context))).await;
+    };
+    TASKS.spawn(AssertUnwindSafe(placed).catch_unwind()).detach();
 }
 
 /// Where the ZooKeeper client starts the task that serves its connection.
@@ -48,6 +59,6 @@ struct Spawner;
 
 impl spawns_core::Spawn for Spawner {
     fn spawn(&self, task: spawns_core::Task) {
-        detach(Box::into_pin(task.future));
+        spawn(Box::into_pin(task.future));
     }
 }
