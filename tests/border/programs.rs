@@ -205,6 +205,7 @@ lives! {
     recipe: "recipe.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     lease: "lease.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
     fork: "fork.c", thread: Thread, manual: Manual;
+    inside: "inside.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
 }
 
 #[test]
@@ -242,6 +243,11 @@ fn types_of_python() {
 #[test]
 fn asyncio() {
     python("aio.py");
+}
+
+#[test]
+fn inside_in_python() {
+    python("inside.py");
 }
 
 #[test]
