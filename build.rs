@@ -46,7 +46,8 @@ const PREFACE: &str = "\
  */";
 
 /// The files of `src/ffi` that make the header, in the order of a reader.
-const CHAPTERS: [&str; 8] = ["types", "open", "options", "access", "candidate", "observe", "dispatch", "fence"];
+const CHAPTERS: [&str; 9] =
+    ["types", "open", "options", "access", "candidate", "observe", "dispatch", "fence", "inside"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -89,6 +90,7 @@ fn write_header() {
                 "election_dispatch_t",
                 "election_acl_t",
                 "election_perm_t",
+                "election_dump_format_t",
             ]
             .map(String::from)
             .to_vec(),

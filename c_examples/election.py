@@ -36,12 +36,14 @@ import atexit
 import ctypes
 import enum
 import itertools
+import json
+import logging
 import os
 import select
 import signal
 import sys
 import threading
-from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_int64, c_size_t, c_void_p
+from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_int64, c_size_t, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any, Callable, Generic, Iterable, NamedTuple, Optional, TypeVar
 
@@ -78,6 +80,7 @@ class Rc(Open):
     INTERNAL, LAPSED, GRACE, STRANGER, NOT_MASTER = range(-1016, -1021, -1)
     STALE_TOKEN, BAD_GRADE, FORKED, NOT_MANUAL, BAD_ROLE, BAD_DISPATCH = range(-1021, -1027, -1)
     BAD_VERIFIER, BAD_COUNT = -1027, -1028
+    BAD_SIZE, BAD_FORMAT, BAD_LEVEL = range(-1032, -1035, -1)
     BAD_AUTH, BAD_ACL = -1036, -1037
 
 
@@ -103,6 +106,18 @@ class Acl(Open):
 
 class Perm(Open):
     READ, WRITE, CREATE, DELETE, ADMIN, ALL = 1, 2, 4, 8, 16, 31
+
+
+class LogLevel(Open):
+    OFF, ERROR, WARN, INFO, DEBUG = range(5)
+
+
+class ConnectionState(Open):
+    CONNECTING, CONNECTED, SUSPENDED, EXPIRED, CLOSED = range(5)
+
+
+class DumpFormat(Open):
+    TEXT, JSON = range(2)
 
 
 class election_t(ctypes.Structure):
@@ -137,10 +152,34 @@ class election_members_t(ctypes.Structure):
                 ("count", c_size_t), ("alarm", c_int)]  # fmt: skip
 
 
+class election_log_t(ctypes.Structure):
+    _fields_ = [("size", c_size_t), ("level", c_int), ("message", c_char_p), ("origin", c_char_p), ("path", c_char_p),
+                ("handle", c_void_p), ("session_id", c_int64), ("at_ms", c_int64)]  # fmt: skip
+
+
+class election_connection_t(ctypes.Structure):
+    _fields_ = [("size", c_size_t), ("state", c_int), ("rc", c_int), ("session_id", c_int64),
+                ("session_timeout_ms", c_int64)]  # fmt: skip
+
+
+_COUNTERS = (
+    "connections connect_failures suspensions sessions_opened sessions_expired sessions_renewed "
+    "requests_sent requests_answered requests_unknown creates deletes sets reads touches proofs_sent "
+    "proofs_committed proof_last_us proof_longest_us fenced_writes watches_fired masterships_begun "
+    "masterships_ended leases_lapsed callbacks_run callback_longest_us"
+).split()
+
+
+class election_counters_t(ctypes.Structure):
+    _fields_ = [("size", c_size_t)] + [(name, c_uint64) for name in _COUNTERS]
+
+
 election_role_fn = CFUNCTYPE(None, POINTER(election_event_t), c_void_p)
 election_master_fn = CFUNCTYPE(None, POINTER(election_master_t), c_void_p)
 election_member_fn = CFUNCTYPE(None, POINTER(election_member_t), c_void_p)
 election_members_fn = CFUNCTYPE(None, POINTER(election_members_t), c_void_p)
+election_log_fn = CFUNCTYPE(None, POINTER(election_log_t), c_void_p)
+election_connection_fn = CFUNCTYPE(None, POINTER(election_connection_t), c_void_p)
 election_free_fn = CFUNCTYPE(None, c_void_p)
 
 _handle_p, _options_p, _verifier_p = POINTER(election_t), POINTER(election_options_t), POINTER(election_verifier_t)
@@ -184,6 +223,12 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "election_unwatch_master": (c_int, [_handle_p, c_char_p]),
     "election_watch_members": (c_int, [_handle_p, c_char_p, c_int, election_members_fn, c_void_p, election_free_fn]),
     "election_unwatch_members": (c_int, [_handle_p, c_char_p]),
+    "election_set_log": (c_int, [c_int, election_log_fn, c_void_p, election_free_fn]),
+    "election_watch_connection": (c_int, [_handle_p, election_connection_fn, c_void_p, election_free_fn]),
+    "election_unwatch_connection": (c_int, [_handle_p]),
+    "election_counters": (c_int, [_handle_p, POINTER(election_counters_t)]),
+    "election_dump": (c_int, [_handle_p, c_int, POINTER(c_void_p)]),
+    "election_dump_free": (None, [c_void_p]),
 }
 
 
@@ -249,6 +294,27 @@ class Members(NamedTuple):
     alarm: Alarm
 
 
+class Connection(NamedTuple):
+    """How the connection stands: election_connection_t."""
+
+    state: ConnectionState
+    rc: Rc
+    session_id: int
+    session_timeout_ms: int
+
+
+class LogRecord(NamedTuple):
+    """One record of the log: election_log_t. `handle` is that of Election.handle; None for none."""
+
+    level: LogLevel
+    message: str
+    origin: str
+    path: Optional[str]
+    handle: Optional[int]
+    session_id: int
+    at_ms: int
+
+
 class Mastership(NamedTuple):
     """What election_lease tells a master: the token, to be sent along with each write, and how long it lasts."""
 
@@ -291,6 +357,18 @@ def _on_members(members: Any, ctx: int) -> None:
     _listeners[ctx].hear(Members(m.path.decode(), Rc(m.rc), each, Alarm(m.alarm)))
 
 
+def _on_connection(connection: Any, ctx: int) -> None:
+    c = connection.contents
+    _listeners[ctx].hear(Connection(ConnectionState(c.state), Rc(c.rc), c.session_id, c.session_timeout_ms))
+
+
+def _on_record(record: Any, ctx: int) -> None:
+    r = record.contents
+    path = None if r.path is None else r.path.decode()
+    message, origin = r.message.decode(), r.origin.decode()
+    _listeners[ctx].hear(LogRecord(LogLevel(r.level), message, origin, path, r.handle, r.session_id, r.at_ms))
+
+
 def _free_ctx(ctx: int) -> None:
     _listeners.pop(ctx).end()
 
@@ -298,6 +376,7 @@ def _free_ctx(ctx: int) -> None:
 # For as long as the library may call them.
 _role_fn, _master_fn = election_role_fn(_on_role), election_master_fn(_on_master)
 _member_fn, _members_fn = election_member_fn(_on_member), election_members_fn(_on_members)
+_connection_fn, _log_fn = election_connection_fn(_on_connection), election_log_fn(_on_record)
 _free_fn = election_free_fn(_free_ctx)
 
 
@@ -381,6 +460,37 @@ class _Session:
     def unwatch_members(self, path: str) -> None:
         self._call("election_unwatch_members", self._handle, _text(path))
 
+    @property
+    def handle(self) -> Optional[int]:
+        """The number of this handle, as records of the log have it."""
+        return ctypes.cast(self._handle, c_void_p).value
+
+    def unwatch_connection(self) -> None:
+        self._call("election_unwatch_connection", self._handle)
+
+    def counters(self) -> dict[str, int]:
+        """What this handle has done so far: election_counters_t by name."""
+        counters = election_counters_t(size=ctypes.sizeof(election_counters_t))
+        self._call("election_counters", self._handle, ctypes.byref(counters))
+        return {name: getattr(counters, name) for name in _COUNTERS}
+
+    def dump(self) -> dict[str, Any]:
+        """What this handle is, believes and did last."""
+        described: dict[str, Any] = json.loads(self._dump(DumpFormat.JSON))
+        return described
+
+    def dump_text(self) -> str:
+        """The same for people."""
+        return self._dump(DumpFormat.TEXT)
+
+    def _dump(self, format: int) -> str:
+        dump = c_void_p()
+        self._call("election_dump", self._handle, format, ctypes.byref(dump))
+        try:
+            return ctypes.string_at(dump.value or 0).decode()
+        finally:
+            self._library.election_dump_free(dump)
+
     def strerror(self, rc: int) -> str:
         return str(self._library.election_strerror(rc).decode())
 
@@ -392,6 +502,9 @@ class _Session:
 
     def _watch_members(self, path: str, enough: int, listener: _Listener) -> None:
         self._listen(listener, "election_watch_members", _text(path), _int(enough), _members_fn)
+
+    def _watch_connection(self, listener: _Listener) -> None:
+        self._listen(listener, "election_watch_connection", _connection_fn)
 
     def _fenced_create(self, path: str, target: str, value: bytes, timeout_ms: int) -> None:
         where = (self._handle, _text(path), _text(target))
@@ -508,6 +621,11 @@ class Election(_Session):
         self._watch_members(path, enough, _Listener(on_members))
         return Watch(lambda: self.unwatch_members(path))
 
+    def watch_connection(self, on_connection: Callable[[Connection], object]) -> Watch:
+        """Watch the connection. As watch_master, until unwatch_connection()."""
+        self._watch_connection(_Listener(on_connection))
+        return Watch(self.unwatch_connection)
+
     def close(self) -> bool:
         """Close; a second time does nothing. Returns whether a server confirmed the end of the session."""
         return self._close()
@@ -560,6 +678,49 @@ class Candidacy(Watch):
 
     def wait(self, role: int, timeout_ms: int = 3_600_000) -> None:
         self.election.wait(self.path, role, timeout_ms)
+
+
+# ---- The log of the process ------------------------------------------------------------------------------------
+
+_LEVELS = {
+    LogLevel.ERROR: logging.ERROR,
+    LogLevel.WARN: logging.WARNING,
+    LogLevel.INFO: logging.INFO,
+    LogLevel.DEBUG: logging.DEBUG,
+}
+
+
+def set_log(
+    level: int, on_record: Optional[Callable[[LogRecord], None]] = None, library: Optional[ctypes.CDLL] = None
+) -> None:
+    """Have `on_record` hear the log of this process, on a thread of the library's, until another takes its place."""
+    library, number = library or load(), next(_numbers)
+    _listeners[number] = _Listener(on_record or (lambda _: None))
+    rc = library.election_set_log(_int(level), _log_fn if on_record else election_log_fn(), number, _free_fn)
+    if rc != Rc.OK:
+        del _listeners[number]
+        raise ElectionError("election_set_log", rc, library.election_strerror(rc).decode())
+    atexit.unregister(_log_off)
+    if level != LogLevel.OFF:
+        atexit.register(_log_off, library)  # nobody can be called when the interpreter is gone
+
+
+def _log_off(library: ctypes.CDLL) -> None:
+    set_log(LogLevel.OFF, None, library)
+
+
+def log_to(logger: Optional[logging.Logger] = None, library: Optional[ctypes.CDLL] = None) -> None:
+    """Have the log go where the program's own does: to `logger`, by default the one named "election".
+
+    The level is the logger's at this moment. A record has `election`, the LogRecord, as an attribute.
+    """
+    target = logger or logging.getLogger("election")
+    wanted = [level for level, number in _LEVELS.items() if target.isEnabledFor(number)]
+
+    def pass_on(record: LogRecord) -> None:
+        target.log(_LEVELS.get(record.level, logging.DEBUG), "%s", record.message, extra={"election": record})
+
+    set_log(max(wanted, default=LogLevel.OFF), pass_on, library)
 
 
 # ---- asyncio ---------------------------------------------------------------------------------------------------
@@ -642,6 +803,12 @@ class AsyncElection(_Session):
         memberships: Feed[Members] = Feed(lambda: self.unwatch_members(path))
         self._watch_members(path, enough, self._in_loop(memberships._listener))
         return memberships
+
+    def connections(self) -> Feed[Connection]:
+        """Watch the connection, at once. The news end with unwatch_connection, or when it was closed."""
+        connections: Feed[Connection] = Feed(self.unwatch_connection)
+        self._watch_connection(self._in_loop(connections._listener))
+        return connections
 
     def go_to_election(
         self, path: str, value: bytes = b"", on_role: Callable[[Event], object] = lambda _: None

@@ -124,6 +124,40 @@ typedef enum election_alarm_t {
     ELECTION_ALARM_ENOUGH = 2,
 } election_alarm_t;
 
+/** How much a record of the log matters. Each level includes those before it. */
+typedef enum election_log_level_t {
+    /** Nothing is told. */
+    ELECTION_LOG_OFF = 0,
+    /** The library failed. */
+    ELECTION_LOG_ERROR = 1,
+    /**
+     * Something keeps candidates from what they are there for: a broken connection, a lease that ran out (with its
+     * arithmetic), a refusal.
+     */
+    ELECTION_LOG_WARN = 2,
+    /** What happens in the ordinary course: connections, roles. */
+    ELECTION_LOG_INFO = 3,
+    /** Each request and each answer, and what the ZooKeeper client underneath says. */
+    ELECTION_LOG_DEBUG = 4,
+} election_log_level_t;
+
+/** How the connection of a handle stands. */
+typedef enum election_connection_state_t {
+    /** There is no session; a server is being looked for. `rc` says what went wrong, if anything has. */
+    ELECTION_CONNECTING = 0,
+    /** There is a session, and a connection to a server. */
+    ELECTION_CONNECTED = 1,
+    /** The connection broke; the session may live on, and masters stay masters while their lease holds. */
+    ELECTION_SUSPENDED = 2,
+    /** The session is over, and every znode of it. ELECTION_CONNECTING follows at once. */
+    ELECTION_EXPIRED = 3,
+    /**
+     * The handle is closed (ELECTION_CLOSING), its credentials were refused (ELECTION_AUTHFAILED), or the library failed
+     * (ELECTION_INTERNAL). The last state.
+     */
+    ELECTION_CLOSED = 4,
+} election_connection_state_t;
+
 /**
  * What functions return and events carry. 0 is success, everything else is negative. Where an error is
  * ZooKeeper's own its number is ZooKeeper's (ELECTION_NODEEXISTS is ZNODEEXISTS), so that a `switch (rc)`
@@ -221,6 +255,12 @@ typedef enum election_rc_t {
     ELECTION_BAD_VERIFIER = -1027,
     /** The number of members is negative. */
     ELECTION_BAD_COUNT = -1028,
+    /** The size of the struct is not set, or none that it can have. */
+    ELECTION_BAD_SIZE = -1032,
+    /** The format is none of election_dump_format_t. */
+    ELECTION_BAD_FORMAT = -1033,
+    /** The level is none of election_log_level_t. */
+    ELECTION_BAD_LEVEL = -1034,
     /** The credential is NULL where it may not be, not UTF-8 in its scheme, too long, or one too many. */
     ELECTION_BAD_AUTH = -1036,
     /** The access control list is none of election_acl_t, or the entry is malformed, too long, or one too many. */
@@ -297,6 +337,14 @@ typedef enum election_perm_t {
     /** All of these. */
     ELECTION_PERM_ALL = 31,
 } election_perm_t;
+
+/** How election_dump writes. */
+typedef enum election_dump_format_t {
+    /** For people: indented lines, which may change with every version. */
+    ELECTION_DUMP_TEXT = 0,
+    /** For programs: one JSON object. Later versions may add names; those that there are keep their meaning. */
+    ELECTION_DUMP_JSON = 1,
+} election_dump_format_t;
 
 /** What election_open is told beyond the hosts. Opaque; it belongs to one thread at a time. */
 typedef struct election_options_t election_options_t;
@@ -445,6 +493,111 @@ typedef void (*election_members_fn)(const election_members_t *members, void *ctx
 
 /** Is shown a member. Runs on the thread that asked. */
 typedef void (*election_member_fn)(const election_member_t *member, void *ctx);
+
+/**
+ * One record of the log. It and what it points to live until the callback returns. Later versions may add fields at
+ * the end; `size` says how much is there.
+ */
+typedef struct election_log_t {
+    /** The size of this struct in bytes, as the library knows it. */
+    size_t size;
+    /** How much it matters. */
+    election_log_level_t level;
+    /**
+     * One line without its end: UTF-8, control characters escaped. It never holds credentials, nor what is in a
+     * znode; paths and host names it does.
+     */
+    const char *message;
+    /** Who says it: "election", or "zookeeper-client". */
+    const char *origin;
+    /** The path of the election that it is about; NULL for none. */
+    const char *path;
+    /** The handle that it is about, which may be closed by now; NULL for none. */
+    election_t *handle;
+    /** The session of that handle when it was said; 0 for none. */
+    int64_t session_id;
+    /** When it was said: milliseconds since 1970 on the system's clock. */
+    int64_t at_ms;
+} election_log_t;
+
+/** Hears a record of the log. Runs on the log's own thread. */
+typedef void (*election_log_fn)(const election_log_t *record, void *ctx);
+
+/**
+ * What a watcher of the connection is told, whenever its state changes. It lives until the callback returns. Later
+ * versions may add fields at the end; `size` says how much is there.
+ */
+typedef struct election_connection_t {
+    /** The size of this struct in bytes, as the library knows it. */
+    size_t size;
+    /** How the connection stands. */
+    election_connection_state_t state;
+    /** Why: ELECTION_OK when nothing is wrong, else what is. */
+    int rc;
+    /** The session; 0 while there is none. With ELECTION_EXPIRED, the one that is over. */
+    int64_t session_id;
+    /** The session timeout as the server granted it, in milliseconds; 0 while there is no session. */
+    int64_t session_timeout_ms;
+} election_connection_t;
+
+/** Hears how the connection stands. Runs on the handle's callback thread, or inside election_dispatch. */
+typedef void (*election_connection_fn)(const election_connection_t *connection, void *ctx);
+
+/** What a handle has done since it was opened. Later versions may add fields at the end. */
+typedef struct election_counters_t {
+    /** To be set to `sizeof(election_counters_t)` before the call. */
+    size_t size;
+    /** Connections that were made: a session was opened or resumed on them. */
+    uint64_t connections;
+    /** Rounds through all servers in which none let us open a session. */
+    uint64_t connect_failures;
+    /** Connections that broke while the session lived. */
+    uint64_t suspensions;
+    /** Sessions that were opened. */
+    uint64_t sessions_opened;
+    /** Sessions that were over before the handle was closed. */
+    uint64_t sessions_expired;
+    /** Sessions that held nothing and were given up, after a second without connection, for a fresh one. */
+    uint64_t sessions_renewed;
+    /** Requests of every kind: answered, unknown, or still under way. */
+    uint64_t requests_sent;
+    /** Requests that a server answered, be it with an error. */
+    uint64_t requests_answered;
+    /** Requests whose answer never came, or was not waited for any more. */
+    uint64_t requests_unknown;
+    /** Requests that create znodes, parents included. */
+    uint64_t creates;
+    /** Requests that delete znodes. */
+    uint64_t deletes;
+    /** Requests that set the value of our znode. */
+    uint64_t sets;
+    /** Reads, questions and lists. */
+    uint64_t reads;
+    /** Reads that only give the lease something to count from. */
+    uint64_t touches;
+    /** Proofs of the lease that were sent. */
+    uint64_t proofs_sent;
+    /** Proofs of the lease that a quorum committed. */
+    uint64_t proofs_committed;
+    /** From the sending of the last proof that was answered to its answer, in microseconds. */
+    uint64_t proof_last_us;
+    /** The longest such time. */
+    uint64_t proof_longest_us;
+    /** Writes under the fence of a mastership. */
+    uint64_t fenced_writes;
+    /** Watches that saw something. */
+    uint64_t watches_fired;
+    /** Masterships that were told. */
+    uint64_t masterships_begun;
+    /** Masterships whose end was told. */
+    uint64_t masterships_ended;
+    /** Of these, those whose lease ran out. */
+    uint64_t leases_lapsed;
+    /** Callbacks that were run. */
+    uint64_t callbacks_run;
+    /** How long the longest callback took, in microseconds. */
+    uint64_t callback_longest_us;
+} election_counters_t;
 
 #ifdef __cplusplus
 extern "C" {
@@ -885,6 +1038,80 @@ int election_verifier_admit(const election_verifier_t *verifier,
 
 /** Get the highest token that a verifier has seen, to be stored with what was written; 0 when `verifier` is NULL. */
 int64_t election_verifier_highest(const election_verifier_t *verifier);
+
+/**
+ * Set the log of this process, as zoo_set_debug_level and zoo_set_log_callback do: `log_fn` hears each record of
+ * `level`, a number of election_log_level_t, and those before it, of all handles. It is off until then, and off again
+ * with ELECTION_LOG_OFF, when `log_fn` may be NULL. `ctx` is handed to `log_fn`; `free_ctx` may be NULL.
+ *
+ * `log_fn` runs on a thread of the log's own that has all signals blocked, one record at a time, in order. It may
+ * block: that delays nothing but the log; a record that finds 1,000 others waiting is dropped, and the next one says
+ * how many were. It may call everything but election_close (ELECTION_IN_CALLBACK).
+ *
+ * A new call takes the place of the former one: that `log_fn` first hears what was said until then, then its free_ctx
+ * runs, then this returns (inside `log_fn` it returns at once, and free_ctx runs after `log_fn` has returned). So set
+ * ELECTION_LOG_OFF before what `log_fn` uses goes away, at the latest at the end of main. A child of this process has
+ * no log until it sets its own, and its parent's free_ctx does not run there.
+ *
+ * Returns ELECTION_OK. Else nothing happened, and `ctx` is still yours: ELECTION_BAD_LEVEL, ELECTION_BAD_CALLBACK when
+ * `log_fn` is NULL though the level is not ELECTION_LOG_OFF, ELECTION_NO_RESOURCES.
+ */
+int election_set_log(int level,
+                     election_log_fn log_fn,
+                     void *ctx,
+                     election_free_fn free_ctx);
+
+/**
+ * Watch the connection of a handle to ZooKeeper. `on_connection` hears at once how it stands, and then of each change,
+ * in order with the other callbacks of the handle. Elections need none of this: their events say what follows for
+ * them. `ctx` is handed to `on_connection`; `free_ctx` may be NULL.
+ *
+ * Returns ELECTION_OK, at once. Else nothing happened, and `ctx` is still yours: ELECTION_BAD_HANDLE,
+ * ELECTION_BAD_CALLBACK when `on_connection` is NULL, ELECTION_ALREADY when the handle's connection is watched.
+ */
+int election_watch_connection(election_t *handle,
+                              election_connection_fn on_connection,
+                              void *ctx,
+                              election_free_fn free_ctx);
+
+/**
+ * Stop watching the connection. A callback that is running or waiting to run may still come; free_ctx runs after it.
+ *
+ * Returns ELECTION_OK, at once. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_NOT_THERE.
+ */
+int election_unwatch_connection(election_t *handle);
+
+/**
+ * Get the counters of a handle: each only rises, but the last and the longest times. Never waits.
+ *
+ * `counters->size` says how large the caller's struct is. A program that was built with an older header gets the
+ * fields that it knows; one that was built with a newer header than the library gets 0 in the fields that the library
+ * does not know, and `size` says how much is known.
+ *
+ * Returns ELECTION_OK. Else nothing is written: ELECTION_BAD_HANDLE, ELECTION_BAD_RESULT, ELECTION_BAD_SIZE when `size`
+ * is less than that of the first version of the struct, or more than 4,096.
+ */
+int election_counters(election_t *handle,
+                      election_counters_t *counters);
+
+/**
+ * Describe a handle: what it is, believes and did last; its options, connection and session, each candidate and
+ * observer with the state of its machine, the lease with its arithmetic, the requests under way, the counters, and the
+ * last 64 transitions with their times, tokens (zxids) and reasons. `format` is a number of election_dump_format_t. It
+ * holds no credentials; of values of znodes it shows the first 256 bytes.
+ *
+ * Waits for the handle's own task, which knows most of it, for a second at most; whatever that is at, there is an
+ * answer. May be called inside a callback.
+ *
+ * Returns ELECTION_OK, and `*dump` is a string that is to be freed with election_dump_free. Else `*dump` is untouched:
+ * ELECTION_BAD_HANDLE, ELECTION_BAD_FORMAT, ELECTION_BAD_RESULT.
+ */
+int election_dump(election_t *handle,
+                  int format,
+                  char **dump);
+
+/** Free what election_dump has written. NULL is allowed. */
+void election_dump_free(char *dump);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -126,6 +126,9 @@ enum class rc : int {
     bad_dispatch = ELECTION_BAD_DISPATCH,
     bad_verifier = ELECTION_BAD_VERIFIER,
     bad_count = ELECTION_BAD_COUNT,
+    bad_size = ELECTION_BAD_SIZE,
+    bad_format = ELECTION_BAD_FORMAT,
+    bad_level = ELECTION_BAD_LEVEL,
 };
 
 /** election_recipe_t. */
@@ -155,6 +158,30 @@ enum class alarm : int {
     none = ELECTION_ALARM_NONE,
     too_few = ELECTION_ALARM_TOO_FEW,
     enough = ELECTION_ALARM_ENOUGH,
+};
+
+/** election_log_level_t. */
+enum class log_level : int {
+    off = ELECTION_LOG_OFF,
+    error = ELECTION_LOG_ERROR,
+    warn = ELECTION_LOG_WARN,
+    info = ELECTION_LOG_INFO,
+    debug = ELECTION_LOG_DEBUG,
+};
+
+/** election_connection_state_t. */
+enum class connection_state : int {
+    connecting = ELECTION_CONNECTING,
+    connected = ELECTION_CONNECTED,
+    suspended = ELECTION_SUSPENDED,
+    expired = ELECTION_EXPIRED,
+    closed = ELECTION_CLOSED,
+};
+
+/** election_dump_format_t. */
+enum class dump_format : int {
+    text = ELECTION_DUMP_TEXT,
+    json = ELECTION_DUMP_JSON,
 };
 
 /** The longest path in bytes: ELECTION_PATH_MAX. */
@@ -319,6 +346,62 @@ struct mastership {
     std::chrono::nanoseconds left;
 };
 
+/** How the connection of a handle stands: election_connection_t. */
+struct connection {
+    connection_state state;
+    election::rc rc;
+    std::int64_t session_id;
+    std::chrono::milliseconds session_timeout;
+};
+
+/** One record of the log: election_log_t. */
+struct log_record {
+    log_level level;
+    std::string message;
+    std::string origin;
+    /** Empty for none. */
+    std::string path;
+    /** What handle::get() is; nullptr for none. It may be closed by now. */
+    election_t *handle;
+    std::int64_t session_id;
+    std::chrono::system_clock::time_point at;
+};
+
+/** What a handle has done since it was opened: election_counters_t. */
+struct counters {
+    std::uint64_t connections;
+    std::uint64_t connect_failures;
+    std::uint64_t suspensions;
+    std::uint64_t sessions_opened;
+    std::uint64_t sessions_expired;
+    std::uint64_t sessions_renewed;
+    std::uint64_t requests_sent;
+    std::uint64_t requests_answered;
+    std::uint64_t requests_unknown;
+    std::uint64_t creates;
+    std::uint64_t deletes;
+    std::uint64_t sets;
+    std::uint64_t reads;
+    std::uint64_t touches;
+    std::uint64_t proofs_sent;
+    std::uint64_t proofs_committed;
+    std::uint64_t proof_last_us;
+    std::uint64_t proof_longest_us;
+    std::uint64_t fenced_writes;
+    std::uint64_t watches_fired;
+    std::uint64_t masterships_begun;
+    std::uint64_t masterships_ended;
+    std::uint64_t leases_lapsed;
+    std::uint64_t callbacks_run;
+    std::uint64_t callback_longest_us;
+};
+
+/** Hears the log. */
+using log_function = std::function<void(const log_record &)>;
+
+/** Hears how the connection stands. */
+using connection_function = std::function<void(const connection &)>;
+
 /** Hears the role of a candidate. */
 using role_function = std::function<void(const event &)>;
 
@@ -427,6 +510,27 @@ inline members from_c(const election_members_t &c)
     return all;
 }
 
+inline connection from_c(const election_connection_t &c)
+{
+    return {static_cast<connection_state>(c.state), static_cast<rc>(c.rc), c.session_id,
+            std::chrono::milliseconds(c.session_timeout_ms)};
+}
+
+inline log_record from_c(const election_log_t &c)
+{
+    return {static_cast<log_level>(c.level), c.message, c.origin, c.path == nullptr ? "" : c.path, c.handle,
+            c.session_id, time_since_1970(c.at_ms)};
+}
+
+inline counters from_c(const election_counters_t &c)
+{
+    return {c.connections, c.connect_failures, c.suspensions, c.sessions_opened, c.sessions_expired,
+        c.sessions_renewed, c.requests_sent, c.requests_answered, c.requests_unknown, c.creates, c.deletes,
+        c.sets, c.reads, c.touches, c.proofs_sent, c.proofs_committed, c.proof_last_us, c.proof_longest_us,
+        c.fenced_writes, c.watches_fired, c.masterships_begun, c.masterships_ended, c.leases_lapsed,
+        c.callbacks_run, c.callback_longest_us};
+}
+
 // A function with the news that it hears. C has it as a ctx, and frees it.
 template <typename News> class listener {
 public:
@@ -511,6 +615,25 @@ inline bool wait(election_t *handle, std::string_view path, role which, std::chr
 }
 
 } // namespace detail
+
+// ---- The log of the process ---------------------------------------------------------------------------------------
+
+/** election_set_log; with log_level::off the function may be empty. */
+inline void set_log(log_level level, log_function on_record, std::error_code &ec)
+{
+    detail::listen<log_record, election_log_t>(
+        std::move(on_record), std::make_shared<std::atomic<bool>>(false), ec,
+        [&](auto function, void *ctx, auto free_ctx) {
+            return election_set_log(static_cast<int>(level), function, ctx, free_ctx);
+        });
+}
+
+#ifdef __cpp_exceptions
+inline void set_log(log_level level, log_function on_record = nullptr)
+{
+    detail::or_throw("election_set_log", [&](std::error_code &ec) { set_log(level, std::move(on_record), ec); });
+}
+#endif
 
 // ---- The handle ---------------------------------------------------------------------------------------------------
 
@@ -695,6 +818,39 @@ public:
         detail::answer(election_unwatch_members(handle_, detail::c_path(path)), ec);
     }
 
+    /** election_watch_connection. */
+    void watch_connection(connection_function on_connection, std::error_code &ec)
+    {
+        detail::listen<connection, election_connection_t>(
+            std::move(on_connection), is_mute_, ec, [&](auto function, void *ctx, auto free_ctx) {
+                return election_watch_connection(handle_, function, ctx, free_ctx);
+            });
+    }
+
+    /** election_unwatch_connection. */
+    void unwatch_connection(std::error_code &ec) noexcept
+    {
+        detail::answer(election_unwatch_connection(handle_), ec);
+    }
+
+    /** election_counters. */
+    election::counters counters(std::error_code &ec) const noexcept
+    {
+        election_counters_t c{};
+        c.size = sizeof c;
+        detail::answer(election_counters(handle_, &c), ec);
+        return ec ? election::counters{} : detail::from_c(c);
+    }
+
+    /** election_dump. Empty when it fails. */
+    std::string dump(dump_format format, std::error_code &ec) const
+    {
+        char *text = nullptr;
+        detail::answer(election_dump(handle_, static_cast<int>(format), &text), ec);
+        const std::unique_ptr<char, void (*)(char *)> owner(text, election_dump_free);
+        return text == nullptr ? std::string() : std::string(text);
+    }
+
 #ifdef __cpp_exceptions
     // The same, throwing election::error.
 
@@ -795,6 +951,28 @@ public:
     void unwatch_members(std::string_view path)
     {
         detail::or_throw("election_unwatch_members", [&](std::error_code &ec) { unwatch_members(path, ec); });
+    }
+
+    void watch_connection(connection_function on_connection)
+    {
+        detail::or_throw("election_watch_connection", [&](std::error_code &ec) {
+            watch_connection(std::move(on_connection), ec);
+        });
+    }
+
+    void unwatch_connection()
+    {
+        detail::or_throw("election_unwatch_connection", [&](std::error_code &ec) { unwatch_connection(ec); });
+    }
+
+    election::counters counters() const
+    {
+        return detail::or_throw("election_counters", [&](std::error_code &ec) { return counters(ec); });
+    }
+
+    std::string dump(dump_format format) const
+    {
+        return detail::or_throw("election_dump", [&](std::error_code &ec) { return dump(format, ec); });
     }
 #endif
 

@@ -2,6 +2,7 @@
 
 mod callbacks;
 mod error;
+mod inside;
 mod observe;
 mod options;
 mod verifier;
@@ -14,18 +15,22 @@ use std::sync::{mpsc, Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::core::{Event, PartyId, Role, Value};
+use crate::core::{Event, PartyId, Role, Time, Value};
 use crate::driver::fork::Process;
+use crate::driver::log::{self, Place};
 use crate::driver::{
-    self, guid, hosts, Bell, Command, Denied, LeaseEnd, OnItsWay, Outlet, Seat, Session, Settings, Waited, Write,
-    Written,
+    self, guid, hosts, Bell, Command, Denied, Inside, LeaseEnd, OnItsWay, Outlet, Seat, Session, Settings, Waited,
+    Write, Written,
 };
 
+pub use crate::driver::log::{LogLevel, LogRecord};
 pub(crate) use crate::driver::rehearsal;
 pub use crate::driver::thread::quietly;
-pub use crate::driver::Mastership;
+pub use crate::driver::{Connection, ConnectionState, Counters, Mastership};
 use callbacks::{Callbacks, Listener};
 pub use error::{explain, Error};
+pub(crate) use inside::listen_to_log;
+pub use inside::{set_log, Format};
 pub use options::{Acl, Dispatch, Options};
 pub use verifier::Verifier;
 
@@ -40,6 +45,9 @@ pub const VALUE_MAX: usize = 1_000_000;
 pub struct Election {
     process: Process,
     session: Session,
+    inside: Arc<Inside>,
+    /// What it was opened with; for those who look inside.
+    opened_with: OpenedWith,
     lease_end: Arc<LeaseEnd>,
     denied: Arc<Denied>,
     chroot_len: usize,
@@ -56,7 +64,15 @@ pub struct Election {
 struct Changes {
     watches: BTreeMap<Arc<str>, PartyId>,
     watches_of_members: BTreeMap<Arc<str>, PartyId>,
+    connection_watch: Option<PartyId>,
     closed: bool,
+}
+
+#[derive(Debug)]
+struct OpenedWith {
+    hosts: String,
+    options: Options,
+    at: Time,
 }
 
 impl Election {
@@ -69,6 +85,7 @@ impl Election {
     /// [`Error::BadHosts`]; [`Error::Timeout`] when the connect timeout passed without a connection;
     /// [`Error::ZooKeeper`] when the servers refused the credentials before it had passed; [`Error::NoResources`] when no thread can be started.
     pub fn open(hosts: &str, options: &Options) -> Result<Election, Error> {
+        let opened_with = OpenedWith { hosts: hosts.to_string(), options: options.clone(), at: driver::now() };
         let hosts = hosts::parse(hosts).ok_or(Error::BadHosts)?;
         if hosts.chroot.len() >= PATH_MAX {
             return Err(Error::BadHosts);
@@ -80,6 +97,8 @@ impl Election {
             ErrorKind::BrokenPipe => Error::Internal,
             _ => Error::NoResources,
         })?;
+        static HANDLES: AtomicU64 = AtomicU64::new(1);
+        let inside = Arc::new(Inside::new(Place::new(HANDLES.fetch_add(1, Ordering::Relaxed))));
         let (notes, inbox) = mpsc::channel();
         let (connected, first_connection) = mpsc::sync_channel(1);
         let access = Arc::new(options.access.clone());
@@ -91,7 +110,7 @@ impl Election {
             Dispatch::Thread => None,
             Dispatch::Manual => Some(Arc::new(Bell::new().map_err(|_| Error::NoResources)?)),
         };
-        let callbacks = Arc::new(Callbacks::new(inbox, bell.clone()));
+        let callbacks = Arc::new(Callbacks::new(inbox, bell.clone(), inside.clone()));
         let callback_thread = match options.dispatch {
             Dispatch::Manual => None,
             Dispatch::Thread => {
@@ -101,10 +120,13 @@ impl Election {
             }
         };
         let outlet = Outlet::new(notes, bell, lease_end.clone(), denied.clone());
-        let session = driver::open(settings, outlet, connected);
+        log::say(LogLevel::Info, &inside.place, None, format_args!("opened for {}", opened_with.hosts));
+        let session = driver::open(settings, outlet, connected, inside.clone());
         let election = Election {
             process,
             session,
+            inside,
+            opened_with,
             lease_end,
             denied,
             chroot_len,
@@ -321,7 +343,7 @@ impl Election {
         if !self.process.is_this() {
             return Err(Error::Forked);
         }
-        if self.callbacks.is_current_thread() {
+        if self.callbacks.is_current_thread() || log::is_listening() {
             return Err(Error::InCallback);
         }
         self.changes()?.closed = true;

@@ -19,6 +19,7 @@ pub mod ffi;
 pub mod handle;
 
 pub use crate::core::{Alarm, Dialect, Event, Grade, Master, Member, Members, Reason, Recipe, Role};
+pub use crate::handle::{set_log, Connection, ConnectionState, Counters, Format, LogLevel, LogRecord};
 pub use crate::handle::{Acl, Dispatch, Election, Error, Mastership, Options, Verifier};
 
 /// For the project's own tests.

@@ -20,6 +20,10 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
     }
 
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// The moment before which not to ask again, if there is one.
     pub fn pause(&self, now: Time) -> Option<Time> {
         let doublings = self.failures.checked_sub(2)?.min(16);

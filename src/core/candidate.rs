@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::config::{Config, Recipe as Kind};
 use super::desk::{unknown, Desk, Teller};
+use super::fact::Fact;
 use super::node::Node;
 use super::outbox::Outbox;
 use super::queue::Queue;
@@ -112,6 +113,19 @@ impl Candidate {
     pub fn into_successor(self) -> Option<Candidate> {
         let (path, config) = (self.path, self.config);
         self.successor.map(|entry| Candidate::new(path, entry, config))
+    }
+
+    pub fn describe(&self, now: Time) -> Fact {
+        let of_teller = match self.teller.describe(now) {
+            Fact::Named(facts) => facts,
+            _ => Vec::new(),
+        };
+        let facts = Fact::from([("path", (&self.path).into()), ("recipe", self.config.recipe.name().into())]);
+        of_teller
+            .into_iter()
+            .fold(facts, |facts, (name, fact)| facts.with(name, fact))
+            .with("stands_again", self.successor.is_some())
+            .with("machine", self.recipe.describe(now))
     }
 
     /// When the recipe or the grace delay wants to be looked at.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::fact::Fact;
 use super::outbox::{Outbox, Party};
 use super::vocabulary::{rc, Action, Event, Op, PartyId, Reason, RequestId, Role, Time, Value};
 
@@ -145,6 +146,22 @@ impl Teller {
     pub fn deadline(&self) -> Option<Time> {
         let in_grace = self.told.as_ref().is_some_and(|event| event.reason == Reason::Grace);
         self.elected.filter(|_| in_grace).map(|(_, since)| since.plus_ms(self.grace_ms))
+    }
+
+    pub fn describe(&self, now: Time) -> Fact {
+        let told = self.told.as_ref();
+        let value = told.map_or(&[][..], |event| &event.value);
+        let facts = Fact::from([
+            ("role", told.map(|event| event.role.name()).into()),
+            ("reason", told.map(|event| event.reason.name()).into()),
+            ("rc", told.map(|event| event.rc).into()),
+            ("token", told.map(|event| event.token).into()),
+            ("elected", self.elected.is_some().into()),
+            ("elected_for_ms", self.elected.map(|(_, since)| Fact::ms_between(since.0, now.0)).into()),
+            ("led", self.led.into()),
+            ("grace_left_ms", self.deadline().map(|at| Fact::ms_between(now.0, at.0)).into()),
+        ]);
+        Fact::value(value).into_iter().fold(facts, |facts, (name, fact)| facts.with(name, fact))
     }
 
     /// Tell the caller, unless that is what the caller was told last.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::candidate::{dismiss, Candidate, Entry};
 use super::config::{Config, Grade, Rule};
+use super::fact::Fact;
 use super::lease::Lease;
 use super::members::MembersWatcher;
 use super::observer::Observer;
@@ -324,6 +325,48 @@ impl Elections {
     pub fn master_token(&self, now: Time, path: &str) -> Option<i64> {
         let candidate = self.candidates.get(path)?;
         candidate.master_token().filter(|_| self.lease.holds(now))
+    }
+
+    /// The arithmetic of the lease.
+    pub fn describe_lease(&self, now: Time) -> Fact {
+        self.lease.describe(now)
+    }
+
+    /// What all of this is, and believes.
+    pub fn describe(&self, now: Time) -> Fact {
+        let (state, session, rc) = match self.link {
+            Link::Fresh => ("fresh", 0, rc::OK),
+            Link::Up(SessionId(session)) => ("up", session, rc::OK),
+            Link::Suspended { rc, .. } => ("suspended", 0, rc),
+            Link::Down { rc } => ("down", 0, rc),
+            Link::Denied { rc } => ("denied", 0, rc),
+        };
+        let renewed_in = match self.link {
+            Link::Suspended { renew_at, .. } => Some(Fact::ms_between(now.0, renew_at.0)),
+            _ => None,
+        };
+        let link = Fact::from([
+            ("state", state.into()),
+            ("session_id", Fact::session(session)),
+            ("rc", rc.into()),
+            ("renewed_in_ms", renewed_in.into()),
+        ]);
+        let lease = self
+            .lease
+            .describe(now)
+            .with("proofs_under_way", self.proofs.len())
+            .with("next_beat_in_ms", self.next_beat().map(|beat| Fact::ms_between(now.0, beat.0)));
+        let candidates: Vec<_> = self.candidates.values().map(|candidate| candidate.describe(now)).collect();
+        let observers: Vec<_> = self.observers.values().map(|observer| observer.describe(now)).collect();
+        let watchers: Vec<_> = self.members.values().map(|watcher| watcher.describe(now)).collect();
+        Fact::from([
+            ("link", link),
+            ("lease", lease),
+            ("candidates", candidates.into()),
+            ("observers", observers.into()),
+            ("watchers_of_members", watchers.into()),
+            ("requests_under_way", self.outbox.under_way(now)),
+        ])
     }
 
     pub fn poll_action(&mut self) -> Option<Action> {

@@ -19,12 +19,22 @@
 use std::collections::VecDeque;
 
 use super::config::{Config, Grade, Rule};
+use super::fact::Fact;
 use super::vocabulary::Time;
 
 #[derive(Clone, Copy, Debug)]
 struct Answered {
     sent_at: Time,
     heard_at: Time,
+}
+
+/// What the present end was counted from; for those who look inside.
+#[derive(Clone, Copy, Debug)]
+struct Basis {
+    proof: Answered,
+    anchor: Time,
+    /// The anchor is the opening or resumption of the session, not a request.
+    is_opening: bool,
 }
 
 #[derive(Debug)]
@@ -39,11 +49,13 @@ pub struct Lease {
     /// The answered requests of this connection in order; older ones than can matter are dropped.
     answered: VecDeque<Answered>,
     end: Option<Time>,
+    basis: Option<Basis>,
 }
 
 impl Lease {
     pub fn new(config: Config) -> Lease {
-        Lease { config, timeout: 0, connected_at: Time(0), opened: None, answered: VecDeque::new(), end: None }
+        let answered = VecDeque::new();
+        Lease { config, timeout: 0, connected_at: Time(0), opened: None, answered, end: None, basis: None }
     }
 
     /// T, in nanoseconds; 0 while there was no session.
@@ -63,6 +75,7 @@ impl Lease {
     /// A new session was opened by a request sent at `asked_at` or later.
     pub fn opened(&mut self, now: Time, timeout_ns: u64, asked_at: Time) {
         self.end = None;
+        self.basis = None;
         self.timeout = timeout_ns;
         self.connected_at = now;
         self.opened = Some(asked_at);
@@ -83,6 +96,7 @@ impl Lease {
     /// The session is over.
     pub fn closed(&mut self) {
         self.end = None;
+        self.basis = None;
         self.opened = None;
         self.answered.clear();
     }
@@ -99,14 +113,14 @@ impl Lease {
         self.answered.drain(..useless);
         let any_answer_proves = self.config.grade == Grade::Answered || !self.config.keeps(Rule::CommittedProof);
         if committed || any_answer_proves {
-            self.proved(counted);
+            self.proved(Answered { sent_at: counted, heard_at: now });
         }
         self.answered.push_back(Answered { sent_at: counted, heard_at: now });
     }
 
-    /// The answer to a request that was sent at `proof` proves the lease.
-    fn proved(&mut self, proof: Time) {
-        let before = proof.0.saturating_sub(self.distance());
+    /// The answer to this request proves the lease.
+    fn proved(&mut self, proof: Answered) {
+        let before = proof.sent_at.0.saturating_sub(self.distance());
         let arrived = |earlier: &Answered| match self.config.keeps(Rule::HeardBefore) {
             true => earlier.heard_at.0 <= before,
             false => earlier.sent_at.0 <= before,
@@ -117,10 +131,47 @@ impl Lease {
         let Some(anchor) = self.opened.max(renewal) else { return };
         // What lies before the second newest will never be the second newest.
         self.answered.drain(..renewed.saturating_sub(2));
-        let clock_rate = if self.config.keeps(Rule::ClockRate) { self.timeout / 100 } else { 0 };
         let margin = self.config.margin_ms.saturating_mul(1_000_000);
-        let end = (anchor.0 + self.timeout - clock_rate).saturating_sub(margin);
-        self.end = self.end.max(Some(Time(end)));
+        let end = (anchor.0 + self.timeout - self.clock_rate()).saturating_sub(margin);
+        if self.end < Some(Time(end)) {
+            self.end = Some(Time(end));
+            self.basis = Some(Basis { proof, anchor, is_opening: Some(anchor) != renewal });
+        }
+    }
+
+    /// By how much two clocks may differ in a session timeout, in nanoseconds.
+    fn clock_rate(&self) -> u64 {
+        if self.config.keeps(Rule::ClockRate) {
+            self.timeout / 100
+        } else {
+            0
+        }
+    }
+
+    /// The arithmetic of the end: anchor + T - clock rate - margin, and why the lease does not hold if it does not.
+    pub fn describe(&self, now: Time) -> Fact {
+        let ago = |then: Time| Fact::ms_between(then.0, now.0);
+        let why_not = match (self.end, self.opened) {
+            (Some(end), _) if now < end => None,
+            (Some(_), _) => Some("it ran out"),
+            (None, None) => Some("no session"),
+            (None, Some(_)) => Some("no proof was committed in this session"),
+        };
+        let basis = self.basis.as_ref();
+        Fact::from([
+            ("holds", self.holds(now).into()),
+            ("why_not", why_not.into()),
+            ("left_ms", self.end.map(|end| Fact::ms_between(now.0, end.0)).into()),
+            ("session_timeout_ms", (self.timeout / 1_000_000).into()),
+            ("clock_rate_ms", (self.clock_rate() / 1_000_000).into()),
+            ("margin_ms", self.config.margin_ms.into()),
+            ("distance_ms", (self.distance() / 1_000_000).into()),
+            ("anchor", basis.map(|b| if b.is_opening { "session opened or resumed" } else { "request" }).into()),
+            ("anchor_ago_ms", basis.map(|b| ago(b.anchor)).into()),
+            ("proof_sent_ago_ms", basis.map(|b| ago(b.proof.sent_at)).into()),
+            ("proof_answered_ago_ms", basis.map(|b| ago(b.proof.heard_at)).into()),
+            ("last_answer_ago_ms", self.answered.back().map(|last| ago(last.heard_at)).into()),
+        ])
     }
 
     /// D, in nanoseconds: more than the time between two PINGs, which is half a tick. T is at least two ticks, so a

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use super::backoff::Backoff;
 use super::config::Recipe;
+use super::fact::Fact;
 use super::outbox::{Outbox, Party};
 use super::recipe::{Input, REFRESH_MS};
 use super::vocabulary::{rc, Action, Alarm, Member, Members, News, Op, PartyId, Reply, RequestId, Time, Znode};
@@ -107,6 +108,35 @@ impl MembersWatcher {
     /// Whether it has told its last news by itself.
     pub fn is_gone(&self) -> bool {
         self.state == State::Gone
+    }
+
+    pub fn describe(&self, now: Time) -> Fact {
+        let (state, request) = match self.state {
+            State::Offline => ("offline", None),
+            State::Listing(request) => ("listing", Some(request)),
+            State::Checking(request) => ("checking", Some(request)),
+            // Several are under way; the oldest.
+            State::Reading => ("reading", self.reading.keys().next().copied()),
+            State::Watching { .. } => ("watching", None),
+            State::Pausing(_) => ("pausing", None),
+            State::Gone => ("gone", None),
+        };
+        let machine = Fact::from([
+            ("state", state.into()),
+            ("request", request.map(|request| request.0).into()),
+            ("next_in_ms", self.deadline().map(|at| Fact::ms_between(now.0, at.0)).into()),
+            ("watched_znode", self.list_watch.map(|_| &self.path).into()),
+            ("watched_members", self.watches.len().into()),
+            ("failures_in_a_row", self.backoff.failures().into()),
+        ]);
+        Fact::from([
+            ("path", (&self.path).into()),
+            ("rc", self.told.as_ref().map(|told| told.rc).into()),
+            ("members", self.told.as_ref().map(|told| told.members.len()).into()),
+            ("enough", self.enough.into()),
+            ("too_few", self.too_few.into()),
+            ("machine", machine),
+        ])
     }
 
     pub fn deadline(&self) -> Option<Time> {

@@ -17,8 +17,10 @@ mod config;
 mod desk;
 mod dialect;
 mod elections;
+mod fact;
 mod lease;
 mod members;
+mod names;
 mod node;
 mod observer;
 mod outbox;
@@ -29,6 +31,7 @@ mod vocabulary;
 pub use config::{Config, Grade, Recipe, Rule};
 pub use dialect::{Dialect, Name};
 pub use elections::Elections;
+pub use fact::Fact;
 pub use vocabulary::{
     rc, Action, Alarm, Event, Master, Member, Members, News, Op, PartyId, Reason, Reply, RequestId, Role,
     SessionId, Stat, Time, Value, Znode,

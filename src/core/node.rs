@@ -21,6 +21,7 @@ use std::sync::Arc;
 use super::backoff::Backoff;
 use super::config::{Config, Rule};
 use super::desk::{Desk, Standing};
+use super::fact::Fact;
 use super::recipe::{Input, Recipe, REFRESH_MS};
 use super::vocabulary::{rc, News, Op, Reason, Reply, RequestId, SessionId, Time, Value, Znode};
 
@@ -110,6 +111,31 @@ impl Recipe for Node {
             State::Pausing(until) => Some(until),
             _ => None,
         }
+    }
+
+    fn describe(&self, now: Time) -> Fact {
+        let (state, request) = match self.state {
+            State::Offline => ("offline", None),
+            State::Creating(request) => ("creating", Some(request)),
+            State::MakingParents(request) => ("making_parents", Some(request)),
+            State::Reading(request) => ("reading", Some(request)),
+            State::Identifying(request) => ("identifying", Some(request)),
+            State::Watching { .. } => ("watching", None),
+            State::Pausing(_) => ("pausing", None),
+            State::Setting(request, _) => ("setting", Some(request)),
+            State::Deleting(request) => ("deleting", Some(request)),
+            State::Gone => ("gone", None),
+        };
+        Fact::from([
+            ("state", state.into()),
+            ("request", request.map(|request| request.0).into()),
+            ("next_in_ms", self.deadline().map(|at| Fact::ms_between(now.0, at.0)).into()),
+            ("own_znode", self.own_path().as_ref().into()),
+            ("watched_znode", self.armed.map(|_| &self.path).into()),
+            ("disowned", self.disowned.into()),
+            ("leaving", self.leaving.into()),
+            ("failures_in_a_row", self.backoff.failures().into()),
+        ])
     }
 
     fn handle(&mut self, now: Time, input: Input, desk: &mut Desk) {

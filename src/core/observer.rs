@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::backoff::Backoff;
 use super::config::Recipe;
+use super::fact::Fact;
 use super::outbox::{Outbox, Party};
 use super::recipe::{Input, REFRESH_MS};
 use super::vocabulary::{rc, Action, Master, Op, PartyId, Reply, RequestId, Stat, Time, Value};
@@ -75,6 +76,37 @@ impl Observer {
     /// Whether it has told its last news by itself.
     pub fn is_gone(&self) -> bool {
         self.state == State::Gone
+    }
+
+    pub fn describe(&self, now: Time) -> Fact {
+        let (state, request) = match &self.state {
+            State::Offline => ("offline", None),
+            State::Listing { asked, .. } => ("listing", Some(*asked)),
+            // Several are under way; the oldest.
+            State::Ranking { asked, .. } => ("ranking", asked.keys().next().copied()),
+            State::Reading(asked) => ("reading", Some(*asked)),
+            State::Checking(asked) => ("checking", Some(*asked)),
+            State::Watching { .. } => ("watching", None),
+            State::Pausing(_) => ("pausing", None),
+            State::Gone => ("gone", None),
+        };
+        let told = self.told.as_ref();
+        let value = told.map_or(&[][..], |master| &master.value);
+        let facts = Fact::from([
+            ("path", (&self.path).into()),
+            ("rc", told.map(|master| master.rc).into()),
+            ("token", told.map(|master| master.stat.czxid).into()),
+            ("session_id", told.map(|master| Fact::session(master.stat.ephemeral_owner)).into()),
+        ]);
+        let facts = Fact::value(value).into_iter().fold(facts, |facts, (name, fact)| facts.with(name, fact));
+        let machine = Fact::from([
+            ("state", state.into()),
+            ("request", request.map(|request| request.0).into()),
+            ("next_in_ms", self.deadline().map(|at| Fact::ms_between(now.0, at.0)).into()),
+            ("watched_znode", self.armed.map(|_| &self.master).into()),
+            ("failures_in_a_row", self.backoff.failures().into()),
+        ]);
+        facts.with("machine", machine)
     }
 
     pub fn deadline(&self) -> Option<Time> {

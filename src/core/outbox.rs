@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::fact::Fact;
 use super::vocabulary::{Action, Op, RequestId, Time};
 
 /// Who asked: each open request, and each armed watch, belongs to a candidate, an observer, a watcher of
@@ -73,6 +74,26 @@ impl Outbox {
     /// The request has its answer.
     pub fn answered(&mut self, request: RequestId) -> Option<Sent> {
         self.sent.remove(&request)
+    }
+
+    /// The requests that have no answer yet, the oldest first.
+    pub fn under_way(&self, now: Time) -> Fact {
+        let describe = |(request, sent): (&RequestId, &Sent)| {
+            let (party, path) = match self.routes.get(request) {
+                Some(Party::Candidate(path)) => ("candidate", Some(path)),
+                Some(Party::Observer(path)) => ("observer", Some(path)),
+                Some(Party::Members(path)) => ("members", Some(path)),
+                Some(Party::Lease) => ("lease", None),
+                None => ("nobody", None),
+            };
+            Fact::from([
+                ("request", request.0.into()),
+                ("of", party.into()),
+                ("path", path.into()),
+                ("sent_ago_ms", Fact::ms_between(sent.at.0, now.0)),
+            ])
+        };
+        Fact::List(self.sent.iter().map(describe).collect())
     }
 
     /// The session is over: no answer is to come, and what was not sent yet is not wanted.

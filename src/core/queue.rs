@@ -20,6 +20,7 @@ use super::backoff::Backoff;
 use super::config::{Config, Rule};
 use super::desk::{Desk, Standing};
 use super::dialect::{is_used_up, Dialect, Name};
+use super::fact::Fact;
 use super::recipe::{Input, Recipe, REFRESH_MS};
 use super::vocabulary::{rc, News, Op, Reason, Reply, RequestId, SessionId, Stat, Time, Value};
 
@@ -156,6 +157,34 @@ impl Recipe for Queue {
             State::Pausing(until) => Some(until),
             _ => None,
         }
+    }
+
+    fn describe(&self, now: Time) -> Fact {
+        let (state, request) = match self.state {
+            State::Offline => ("offline", None),
+            State::Joining(request) => ("joining", Some(request)),
+            State::MakingParents(request) => ("making_parents", Some(request)),
+            State::Finding(request) => ("finding", Some(request)),
+            State::Confirming(request, _) => ("confirming", Some(request)),
+            State::Listing(request) => ("listing", Some(request)),
+            // Several are under way; the oldest.
+            State::Ranking => ("ranking", self.to_rank.keys().next().copied()),
+            State::Following(request) => ("following", Some(request)),
+            State::Waiting { .. } => ("waiting", None),
+            State::Pausing(_) => ("pausing", None),
+            State::Deleting(request) => ("deleting", Some(request)),
+            State::Gone => ("gone", None),
+        };
+        Fact::from([
+            ("state", state.into()),
+            ("request", request.map(|request| request.0).into()),
+            ("next_in_ms", self.deadline().map(|at| Fact::ms_between(now.0, at.0)).into()),
+            ("own_znode", self.own_path().as_ref().into()),
+            ("watched_znode", self.watch.and(self.predecessor.as_ref()).into()),
+            ("disowned", self.disowned.into()),
+            ("leaving", self.leaving.into()),
+            ("failures_in_a_row", self.backoff.failures().into()),
+        ])
     }
 
     fn handle(&mut self, now: Time, input: Input, desk: &mut Desk) {

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::desk::Desk;
+use super::fact::Fact;
 use super::vocabulary::{News, Reason, Reply, RequestId, SessionId, Time, Value};
 
 /// How long a watch is trusted before what it watches is read again, in milliseconds.
@@ -24,6 +25,9 @@ pub trait Recipe: Debug + Send {
 
     /// Our znode, while we know that we have one.
     fn own_path(&self) -> Option<Arc<str>>;
+
+    /// What this machine is at.
+    fn describe(&self, now: Time) -> Fact;
 }
 
 /// What happens to a recipe.

@@ -8,10 +8,15 @@
 mod access;
 mod bell;
 mod client;
+mod client_log;
 mod clock;
+mod counters;
+mod diary;
 pub mod fork;
 pub mod guid;
 pub mod hosts;
+mod inside;
+pub mod log;
 mod outlet;
 mod probe;
 pub mod rehearsal;
@@ -23,8 +28,12 @@ pub mod thread;
 pub use access::{Access, Credential, Permit};
 pub use bell::Bell;
 pub use client::{Write, Written};
+pub use clock::now;
+pub use counters::{Count, Counters};
+pub use inside::{Connection, ConnectionState, Inside};
 pub use outlet::{
-    failed_master, failed_members, Denied, LeaseEnd, Mastership, Note, OnItsWay, Outlet, Seat, Waited,
+    failed_connection, failed_master, failed_members, Denied, LeaseEnd, Mastership, Note, OnItsWay, Outlet, Seat,
+    Waited,
 };
 pub use probe::Probe;
 pub use requests::Answer;

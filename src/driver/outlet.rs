@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::bell::Bell;
 use super::clock;
+use super::inside::{Connection, ConnectionState};
 use crate::core::{rc, Alarm, Event, Master, Members, PartyId, Reason, Role, Stat, Time, Value};
 
 /// Until when the masters of a handle's present session may believe: nanoseconds on the driver's clock.
@@ -129,6 +130,11 @@ pub fn failed_members() -> Members {
     Members { rc: rc::INTERNAL, members: Arc::new([]), alarm: Alarm::None }
 }
 
+/// The last that a watcher of the connection hears whose session has failed.
+pub fn failed_connection() -> Connection {
+    Connection::without_session(ConnectionState::Closed, rc::INTERNAL)
+}
+
 /// What ZooKeeper has refused for good. Whoever hears of it finds it here.
 #[derive(Debug, Default)]
 pub struct Denied {
@@ -164,6 +170,7 @@ pub enum Note {
     Role(PartyId, Event),
     Master(PartyId, Master),
     Members(PartyId, Members),
+    Connection(PartyId, Connection),
     /// Nothing more will be told to this party.
     Dismiss(PartyId),
     /// Nothing more will be told to anybody.
@@ -179,6 +186,8 @@ pub struct Outlet {
     lease_end: Arc<LeaseEnd>,
     denied: Arc<Denied>,
     parties: BTreeMap<PartyId, Party>,
+    /// Who is told of the connection.
+    watcher: Option<PartyId>,
 }
 
 /// Who is there to be told.
@@ -196,7 +205,7 @@ impl Outlet {
         lease_end: Arc<LeaseEnd>,
         denied: Arc<Denied>,
     ) -> Outlet {
-        Outlet { notes, bell, lease_end, denied, parties: BTreeMap::new() }
+        Outlet { notes, bell, lease_end, denied, parties: BTreeMap::new(), watcher: None }
     }
 
     /// The servers refused the credentials: no verb has a chance any more.
@@ -248,6 +257,30 @@ impl Outlet {
         self.note(Note::Members(id, members));
     }
 
+    /// From now on this party is told of the connection, and at once how it stands.
+    pub fn watch_connection(&mut self, id: PartyId, connection: Connection) {
+        self.watcher = Some(id);
+        self.connection(connection);
+    }
+
+    pub fn unwatch_connection(&mut self, id: PartyId) {
+        if self.watcher == Some(id) {
+            self.watcher = None;
+            self.note(Note::Dismiss(id));
+        }
+    }
+
+    pub fn connection(&mut self, connection: Connection) {
+        if let Some(id) = self.watcher {
+            self.note(Note::Connection(id, connection));
+        }
+        if connection.state == ConnectionState::Closed {
+            if let Some(id) = self.watcher.take() {
+                self.note(Note::Dismiss(id));
+            }
+        }
+    }
+
     pub fn dismiss(&mut self, id: PartyId) {
         self.parties.remove(&id);
         self.note(Note::Dismiss(id));
@@ -272,6 +305,7 @@ impl Drop for Outlet {
             });
             self.note(Note::Dismiss(id));
         }
+        self.connection(failed_connection());
         self.note(Note::End);
     }
 }

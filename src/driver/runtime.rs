@@ -1,11 +1,11 @@
 //! The I/O thread: one for the process, started by the first handle, never ended. It runs the reactor that the
 //! ZooKeeper client is built on and every task of every session, first woken, first run.
 
-use std::future::Future;
+use std::future::{poll_fn, Future};
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{mpsc, Mutex, PoisonError};
+use std::sync::{mpsc, Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -13,10 +13,11 @@ use async_executor::Executor;
 use async_io::Timer;
 use futures::channel::oneshot;
 use futures::future::{select, Shared};
-use futures::FutureExt;
+use futures::{pin_mut, FutureExt};
 use once_cell::sync::{Lazy, OnceCell};
 
 use super::fork::Process;
+use super::log::{self, Place};
 use super::thread;
 
 static TASKS: Lazy<Executor<'static>> = Lazy::new(Executor::new);
@@ -60,9 +61,14 @@ pub fn start() -> io::Result<()> {
     failure.as_ref().map(drop).ok_or(io::ErrorKind::BrokenPipe.into())
 }
 
-/// Runs `task` on the I/O thread, as soon as that has been started.
+/// Runs `task` on the I/O thread, as soon as that has been started; for the handle of the task that asks for it.
 pub fn spawn(task: impl Future<Output = ()> + Send + 'static) {
-    detach(task);
+    detach(log::here(), task);
+}
+
+/// The same for this handle.
+pub fn spawn_for(place: Arc<Place>, task: impl Future<Output = ()> + Send + 'static) {
+    detach(Some(place), task);
 }
 
 /// Panics when the system has no thread or descriptor left for the reactor. On a thread with all signals blocked, as the
@@ -83,9 +89,13 @@ fn serve() {
 }
 
 /// A task that panics ends alone; the thread goes on for the others.
-fn detach(task: impl Future<Output = ()> + Send + 'static) {
+fn detach(place: Option<Arc<Place>>, task: impl Future<Output = ()> + Send + 'static) {
     let failure = FAILURE.came.clone();
-    let task = AssertUnwindSafe(task).catch_unwind();
+    let placed = async move {
+        pin_mut!(task);
+        poll_fn(|context| log::at(&place, || task.as_mut().poll(context))).await;
+    };
+    let task = AssertUnwindSafe(placed).catch_unwind();
     TASKS.spawn(async { drop(select(failure, std::pin::pin!(task)).await) }).detach();
 }
 
@@ -94,6 +104,6 @@ struct Spawner;
 
 impl spawns_core::Spawn for Spawner {
     fn spawn(&self, task: spawns_core::Task) {
-        detach(Box::into_pin(task.future));
+        spawn(Box::into_pin(task.future));
     }
 }

@@ -15,13 +15,17 @@ use futures::{pin_mut, select_biased, FutureExt, StreamExt};
 use super::access::Access;
 use super::client::{bury, connect, Client, Leftover, State, States, Write, Written};
 use super::clock;
+use super::counters::Count;
+use super::diary::{Asked, Diary};
 use super::hosts::Hosts;
+use super::inside::{self, Inside};
+use super::log::{self, LogLevel};
 use super::outlet::{OnItsWay, Outlet};
 use super::rehearsal;
 use super::requests::{Answer, Requests};
 use super::runtime;
 use crate::core::{
-    rc, Action, Config, Elections, Master, Member, Op, PartyId, Recipe, Reply, RequestId, Time, Value,
+    rc, Action, Config, Elections, Fact, Master, Member, Op, PartyId, Recipe, Reply, RequestId, Time, Value,
 };
 
 /// How long a close waits for the server's word that the session is over.
@@ -83,6 +87,17 @@ pub enum Command {
         write: Write,
         written: mpsc::SyncSender<Written>,
     },
+    /// Tell of the connection, and how it stands.
+    WatchConnection {
+        id: PartyId,
+    },
+    UnwatchConnection {
+        id: PartyId,
+    },
+    /// What are you at, and what do you believe?
+    Describe {
+        description: mpsc::SyncSender<Fact>,
+    },
     /// Who stands at `path`? Answered with ZooKeeper's number when nobody can tell.
     Members {
         path: Arc<str>,
@@ -127,7 +142,7 @@ type Connected = mpsc::SyncSender<Result<(), i32>>;
 
 /// Starts a session, on the I/O thread that was started before. `connected` is told once, when it is connected for
 /// the first time or refused for good.
-pub fn open(settings: Settings, outlet: Outlet, connected: Connected) -> Session {
+pub fn open(settings: Settings, outlet: Outlet, connected: Connected, inside: Arc<Inside>) -> Session {
     let (commands, receiver) = unbounded();
     let (closes, close) = unbounded();
     let task = Task {
@@ -141,8 +156,9 @@ pub fn open(settings: Settings, outlet: Outlet, connected: Connected) -> Session
         close,
         outlet,
         connected: Some(connected),
+        diary: Diary::new(inside.clone()),
     };
-    runtime::spawn(task.run());
+    runtime::spawn_for(inside.place.clone(), task.run());
     Session { commands, closes }
 }
 
@@ -218,6 +234,7 @@ struct Task {
     outlet: Outlet,
     close: UnboundedReceiver<Close>,
     connected: Option<Connected>,
+    diary: Diary,
 }
 
 impl Task {
@@ -229,7 +246,14 @@ impl Task {
             }
             match self.next().await {
                 Happening::Close(closed) => {
+                    let inside = self.diary.inside().clone();
                     let confirmed = self.close().await;
+                    let how = if confirmed {
+                        "its session is over"
+                    } else {
+                        "no server confirmed the end of its session"
+                    };
+                    log::say(LogLevel::Info, &inside.place, None, format_args!("closed; {how}"));
                     if let Some(closed) = closed {
                         let _ = closed.send(confirmed);
                     }
@@ -241,6 +265,8 @@ impl Task {
                 Happening::NotConnected(rc::AUTH_FAILED) => self.denied(),
                 Happening::NotConnected(rc) => {
                     self.reconnect();
+                    let changed = self.diary.not_connected(rc);
+                    self.connection(changed);
                     self.elections.handle_suspended(clock::now(), rc);
                 }
                 Happening::State(state) => self.state(state),
@@ -285,48 +311,87 @@ impl Task {
         let now = clock::now();
         match command {
             Command::Stand { id, path, value, guid, seat } => {
+                self.diary.party(id, &path, "stands at");
                 self.outlet.add_candidate(id, seat);
                 self.elections.stand(now, id, path, value, guid);
             }
             Command::SetValue { id, path, value } => self.elections.set_value(now, id, &path, value),
             Command::Resign { id, path } => self.elections.resign(now, id, &path),
             Command::Observe { id, path } => {
+                self.diary.party(id, &path, "observes");
                 self.outlet.add_observer(id);
                 self.elections.observe(now, id, path);
             }
             Command::Unobserve { id, path } => self.elections.unobserve(now, id, &path),
             Command::WatchMembers { id, path, enough } => {
+                self.diary.party(id, &path, "watches the members of");
                 self.outlet.add_watcher_of_members(id);
                 self.elections.watch_members(now, id, path, enough);
             }
             Command::UnwatchMembers { id, path } => self.elections.unwatch_members(now, id, &path),
             Command::Write { path, write, written } => self.write(&path, write, written),
-            Command::Members { path, members } => self.ask(members, |client, recipe| client.members(path, recipe)),
-            Command::Master { path, master } => self.ask(master, |client, recipe| client.master(path, recipe)),
+            Command::Members { path, members } => {
+                let asked = self.diary.asks(Count::Reads, "members of", &path);
+                self.ask(members, asked, |client, recipe| client.members(path, recipe));
+            }
+            Command::Master { path, master } => {
+                let asked = self.diary.asks(Count::Reads, "master of", &path);
+                self.ask(master, asked, |client, recipe| client.master(path, recipe));
+            }
+            Command::WatchConnection { id } => {
+                self.outlet.watch_connection(id, self.diary.inside().connection());
+            }
+            Command::UnwatchConnection { id } => self.outlet.unwatch_connection(id),
+            Command::Describe { description } => {
+                let _ = description.send(self.describe(now));
+            }
+        }
+    }
+
+    fn describe(&self, now: Time) -> Fact {
+        let client = match &self.link {
+            Link::Connecting(_) => "connecting",
+            Link::Open(connection) if connection.client.is_connected() => "connected",
+            Link::Open(_) => "not_connected",
+            Link::Denied => "denied",
+        };
+        let facts = self.elections.describe(now).with("client", client);
+        facts.with("next_round_wait_ms", self.round_wait.as_millis())
+    }
+
+    fn connection(&mut self, changed: Option<inside::Connection>) {
+        if let Some(connection) = changed {
+            self.outlet.connection(connection);
         }
     }
 
     /// Asks ZooKeeper on the caller's behalf, beside all else. A question is not kept for the next connection.
-    fn ask<T, A>(&mut self, answer: mpsc::SyncSender<Result<T, i32>>, ask: impl FnOnce(Client, Recipe) -> A)
-    where
+    fn ask<T, A>(
+        &mut self,
+        answer: mpsc::SyncSender<Result<T, i32>>,
+        asked: Asked,
+        ask: impl FnOnce(Client, Recipe) -> A,
+    ) where
         T: Send + 'static,
         A: Future<Output = Result<T, i32>> + Send + 'static,
     {
         match &self.link {
             Link::Open(connection) if connection.up => {
                 let broken = connection.client.states().broken();
-                let asked = ask(connection.client.clone(), self.settings.elections.recipe);
+                let told = ask(connection.client.clone(), self.settings.elections.recipe);
                 runtime::spawn(async move {
-                    let (asked, broken) = (asked.fuse(), broken.fuse());
-                    pin_mut!(asked, broken);
+                    let (told, broken) = (told.fuse(), broken.fuse());
+                    pin_mut!(told, broken);
                     let told = select_biased! {
-                        told = asked => told,
+                        told = told => told,
                         () = broken => Err(rc::CONNECTION_LOSS),
                     };
+                    asked.ended(!matches!(told, Err(rc::CONNECTION_LOSS)));
                     let _ = answer.send(told);
                 });
             }
             _ => {
+                asked.ended(false);
                 let _ = answer.send(Err(rc::CONNECTION_LOSS));
             }
         }
@@ -342,21 +407,25 @@ impl Task {
             let _ = written.send(Written::NotMaster);
             return;
         };
+        let asked = self.diary.asks(Count::FencedWrites, "write fenced by", &own);
         let outcome = AssertUnwindSafe(client.write_fenced(own, write)).catch_unwind();
         let mut outcome = Box::pin(outcome.map(|outcome| outcome.unwrap_or(Written::Unknown)));
         // The first poll sends it: now, and not after what the core may ask for next, such as to delete our znode. In
         // the node recipe another's may stand at its path by then.
         let refused = outcome.as_mut().now_or_never();
         runtime::spawn(async move {
-            let _ = written.send(match refused {
+            let outcome = match refused {
                 Some(refused) => refused,
                 None => outcome.await,
-            });
+            };
+            asked.ended(outcome != Written::Unknown);
+            let _ = written.send(outcome);
         });
     }
 
     fn answer(&mut self, answer: Answer) {
         let now = clock::now();
+        self.diary.answer(&answer);
         match answer {
             Answer::Reply(request, reply) => self.elections.handle_reply(now, request, reply),
             Answer::News(request, news) => self.elections.handle_news(now, request, news),
@@ -370,6 +439,8 @@ impl Task {
         self.settings.session_timeout = timeout;
         self.round_wait = Duration::ZERO;
         self.link = Link::Open(Box::new(Connection { client, states, up: true, timeout, asked_at }));
+        let changed = self.diary.connected(session.0, timeout);
+        self.connection(changed);
         self.elections.handle_connected(clock::now(), session, timeout.as_nanos() as u64, asked_at);
         if let Some(leftover) = self.leftover.take() {
             let hosts = self.settings.hosts.clone();
@@ -387,19 +458,27 @@ impl Task {
         match state {
             State::Connected => {
                 // The break between two connections may have been too short to be told of.
-                if std::mem::replace(&mut connection.up, true) {
-                    self.elections.handle_suspended(now, rc::CONNECTION_LOSS);
+                let was_up = std::mem::replace(&mut connection.up, true);
+                let (session, timeout) = (connection.client.session_id(), connection.timeout);
+                let asked_at = connection.asked_at;
+                if was_up {
+                    self.suspended(now);
                 }
-                let (session, timeout) = (connection.client.session_id(), connection.timeout.as_nanos() as u64);
-                self.elections.handle_connected(now, session, timeout, connection.asked_at);
+                let changed = self.diary.connected(session.0, timeout);
+                self.connection(changed);
+                self.elections.handle_connected(now, session, timeout.as_nanos() as u64, asked_at);
             }
             State::Suspended => {
                 connection.up = false;
-                self.elections.handle_suspended(now, rc::CONNECTION_LOSS);
+                self.suspended(now);
             }
             State::Over => {
                 self.leftover = Some(connection.client.leftover());
+                let changed = self.diary.expired();
+                self.connection(changed);
                 self.end_session();
+                let changed = self.diary.connecting(rc::SESSION_EXPIRED);
+                self.connection(changed);
                 self.elections.handle_expired(now);
             }
             State::Denied => {
@@ -414,6 +493,8 @@ impl Task {
         self.link = Link::Denied;
         self.requests = Requests::new();
         self.outlet.denied(rc::AUTH_FAILED);
+        let changed = self.diary.closed(rc::AUTH_FAILED);
+        self.connection(changed);
         self.elections.handle_denied(clock::now(), rc::AUTH_FAILED);
         if let Some(leftover) = self.leftover.take() {
             let (hosts, timeout) = (self.settings.hosts.clone(), self.settings.session_timeout);
@@ -423,6 +504,12 @@ impl Task {
         if let Some(connected) = self.connected.take() {
             let _ = connected.send(Err(rc::AUTH_FAILED));
         }
+    }
+
+    fn suspended(&mut self, now: Time) {
+        let changed = self.diary.suspended(rc::CONNECTION_LOSS);
+        self.connection(changed);
+        self.elections.handle_suspended(now, rc::CONNECTION_LOSS);
     }
 
     /// Leave this session for a new one.
@@ -440,12 +527,38 @@ impl Task {
     fn carry_out(&mut self, action: Action) {
         match action {
             Action::Submit(request, op) => self.submit(request, op),
-            Action::Unwatch(request) => self.requests.unwatch(request),
-            Action::TellRole(id, event) => self.outlet.role(id, event),
-            Action::TellMaster(id, master) => self.outlet.master(id, master),
-            Action::TellMembers(id, members) => self.outlet.members(id, members),
-            Action::Dismiss(id) => self.outlet.dismiss(id),
-            Action::Renew => self.end_session(),
+            Action::Unwatch(request) => {
+                self.diary.unwatched(request);
+                self.requests.unwatch(request);
+            }
+            Action::Renew => {
+                let changed = self.diary.renewed();
+                self.end_session();
+                self.connection(changed);
+            }
+            told => self.tell(told),
+        }
+    }
+
+    fn tell(&mut self, action: Action) {
+        match action {
+            Action::TellRole(id, event) => {
+                self.diary.role(id, &event, || self.elections.describe_lease(clock::now()));
+                self.outlet.role(id, event);
+            }
+            Action::TellMaster(id, master) => {
+                self.diary.master(id, &master);
+                self.outlet.master(id, master);
+            }
+            Action::TellMembers(id, members) => {
+                self.diary.members(id, &members);
+                self.outlet.members(id, members);
+            }
+            Action::Dismiss(id) => {
+                self.diary.dismiss(id);
+                self.outlet.dismiss(id);
+            }
+            Action::Submit(..) | Action::Unwatch(_) | Action::Renew => {}
         }
     }
 
@@ -454,6 +567,7 @@ impl Task {
     fn submit(&mut self, request: RequestId, op: Op) {
         match &self.link {
             Link::Open(connection) if connection.client.is_connected() => {
+                self.diary.sent(request, &op);
                 self.requests.submit(connection.client.clone(), request, op);
             }
             _ => {
@@ -472,14 +586,10 @@ impl Task {
         }
         self.elections.close();
         while let Some(action) = self.elections.poll_action() {
-            match action {
-                Action::TellRole(id, event) => self.outlet.role(id, event),
-                Action::TellMaster(id, master) => self.outlet.master(id, master),
-                Action::TellMembers(id, members) => self.outlet.members(id, members),
-                Action::Dismiss(id) => self.outlet.dismiss(id),
-                Action::Submit(..) | Action::Unwatch(_) | Action::Renew => {}
-            }
+            self.tell(action);
         }
+        let changed = self.diary.closed(rc::CLOSING);
+        self.connection(changed);
         match self.link {
             // There is no session, or none that anybody knows of.
             Link::Connecting(_) | Link::Denied => true,

@@ -2,7 +2,6 @@
 //! the events as C sees them.
 
 use std::ffi::{c_char, c_int, c_void, CStr, CString};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,14 +37,19 @@ pub fn strerror(rc: c_int) -> &'static CStr {
 /// The open handles by number.
 static HANDLES: Lazy<HashMap<usize, Arc<Election>>> = Lazy::new(HashMap::new);
 
-/// Numbers are not used again. They are odd, as no pointer to anything is, and not small, as the numbers are that
-/// a program may have in a pointer by mistake.
-static LAST: AtomicUsize = AtomicUsize::new(0x5eed_0001);
+/// What C knows a handle of this process by; NULL for none. Numbers are not used again. They are odd, as no pointer to
+/// anything is, and not small, as the numbers are that a program may have in a pointer by mistake.
+pub fn handle_of(id: u64) -> *mut election_t {
+    match id as usize {
+        0 => std::ptr::null_mut(),
+        id => 0x5eed_0001usize.wrapping_add(id.wrapping_mul(2)) as *mut election_t,
+    }
+}
 
 pub fn register(election: Election) -> *mut election_t {
-    let number = LAST.fetch_add(2, Ordering::Relaxed);
-    HANDLES.pin().insert(number, Arc::new(election));
-    number as *mut election_t
+    let handle = handle_of(election.id());
+    HANDLES.pin().insert(handle as usize, Arc::new(election));
+    handle
 }
 
 pub fn find(handle: *const election_t) -> Result<Arc<Election>, Error> {

@@ -119,6 +119,12 @@ pub enum election_rc_t {
     ELECTION_BAD_VERIFIER = -1027,
     /// The number of members is negative.
     ELECTION_BAD_COUNT = -1028,
+    /// The size of the struct is not set, or none that it can have.
+    ELECTION_BAD_SIZE = -1032,
+    /// The format is none of election_dump_format_t.
+    ELECTION_BAD_FORMAT = -1033,
+    /// The level is none of election_log_level_t.
+    ELECTION_BAD_LEVEL = -1034,
     /// The credential is NULL where it may not be, not UTF-8 in its scheme, too long, or one too many.
     ELECTION_BAD_AUTH = -1036,
     /// The access control list is none of election_acl_t, or the entry is malformed, too long, or one too many.

@@ -9,12 +9,15 @@ use std::time::{Duration, Instant};
 
 use crate::core::{Event, Master, Members, PartyId};
 use crate::driver::thread::quietly;
-use crate::driver::{failed_master, failed_members, rehearsal, Bell, Note, Seat};
+use crate::driver::{
+    failed_connection, failed_master, failed_members, rehearsal, Bell, Connection, Count, Inside, Note, Seat,
+};
 
 pub enum Listener {
     Role(Arc<Seat>, Box<dyn FnMut(&Event) + Send>),
     Master(Box<dyn FnMut(&Master) + Send>),
     Members(Box<dyn FnMut(&Members) + Send>),
+    Connection(Box<dyn FnMut(&Connection) + Send>),
 }
 
 pub struct Callbacks {
@@ -26,16 +29,18 @@ pub struct Callbacks {
     teller: Mutex<Option<ThreadId>>,
     /// Rung for each note, when the program dispatches.
     bell: Option<Arc<Bell>>,
+    inside: Arc<Inside>,
 }
 
 impl Callbacks {
-    pub fn new(inbox: Receiver<Note>, bell: Option<Arc<Bell>>) -> Callbacks {
+    pub fn new(inbox: Receiver<Note>, bell: Option<Arc<Bell>>, inside: Arc<Inside>) -> Callbacks {
         Callbacks {
             listeners: Mutex::default(),
             inbox: Mutex::new(Some(inbox)),
             put_back: Condvar::new(),
             teller: Mutex::default(),
             bell,
+            inside,
         }
     }
 
@@ -139,6 +144,11 @@ impl Callbacks {
                     on_members(&members);
                 }
             }),
+            Note::Connection(id, connection) => self.tell(id, |listener| {
+                if let Listener::Connection(on_connection) = listener {
+                    on_connection(&connection);
+                }
+            }),
             Note::Dismiss(id) => drop(self.take(id)),
             Note::End => return false,
         }
@@ -152,6 +162,7 @@ impl Callbacks {
                 Listener::Role(seat, on_role) => on_role(&seat.fail()),
                 Listener::Master(on_master) => on_master(&failed_master()),
                 Listener::Members(on_members) => on_members(&failed_members()),
+                Listener::Connection(on_connection) => on_connection(&failed_connection()),
             });
             let _ = quietly(|| drop(listener));
         }
@@ -160,7 +171,10 @@ impl Callbacks {
     fn tell(&self, id: PartyId, call: impl FnOnce(&mut Listener)) {
         if let Some(mut listener) = self.take(id) {
             // A panic in a listener of a Rust program is its own affair; the others are told all the same.
+            let began = Instant::now();
             let _ = quietly(|| call(&mut listener));
+            self.inside.tally.one(Count::CallbacksRun);
+            self.inside.tally.longest(Count::CallbackLongestUs, began.elapsed());
             self.put(id, listener);
         }
     }
@@ -202,12 +216,14 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::driver::log::Place;
 
     #[test]
     fn a_bell_that_rings_for_nothing_ends_no_wait() {
         let (_notes, inbox) = mpsc::channel();
         let bell = Arc::new(Bell::new().expect("a descriptor"));
-        let callbacks = Callbacks::new(inbox, Some(bell.clone()));
+        let inside = Arc::new(Inside::new(Place::new(1)));
+        let callbacks = Callbacks::new(inbox, Some(bell.clone()), inside);
         let ringer = thread::spawn(move || {
             thread::sleep(Duration::from_millis(10));
             bell.ring();

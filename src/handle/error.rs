@@ -56,6 +56,12 @@ pub enum Error {
     BadCount,
     /// There is no verifier where a verifier is needed.
     BadVerifier,
+    /// The size of a struct is none that it ever had.
+    BadSize,
+    /// The format is none of those that there are.
+    BadFormat,
+    /// The level is none of those that there are.
+    BadLevel,
     /// The credential is malformed, too long, or one too many.
     BadAuth,
     /// The access control list, or an entry of it, is malformed, too long, or one too many.
@@ -92,6 +98,9 @@ impl Error {
             Error::BadDispatch => -1026,
             Error::BadVerifier => -1027,
             Error::BadCount => -1028,
+            Error::BadSize => -1032,
+            Error::BadFormat => -1033,
+            Error::BadLevel => -1034,
             Error::BadAuth => -1036,
             Error::BadAcl => -1037,
             Error::NotMaster => -1020,
@@ -173,6 +182,9 @@ pub fn explain(rc: i32) -> &'static str {
         -1026 => "there is no such way to dispatch\0",
         -1023 => "the handle, or the library's thread, belongs to the parent process\0",
         -1022 => "there is no such lease grade\0",
+        -1032 => "the size of the struct is not set, or none that it can have\0",
+        -1033 => "there is no such format\0",
+        -1034 => "there is no such level of the log\0",
         -1036 => "the credential is malformed, too long, or one too many\0",
         -1037 => "the access control list is malformed, too long, or has one entry too many\0",
         _ => "unknown error\0",

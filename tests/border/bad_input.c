@@ -41,6 +41,20 @@ static void never_member(const election_member_t *member, void *ctx)
     CHECK(!"a refused question is answered");
 }
 
+static void never_connection(const election_connection_t *connection, void *ctx)
+{
+    (void)connection;
+    (void)ctx;
+    CHECK(!"a refused watcher is told something");
+}
+
+static void never_log(const election_log_t *record, void *ctx)
+{
+    (void)record;
+    (void)ctx;
+    CHECK(!"a refused log is written to");
+}
+
 static void never_free(void *ctx)
 {
     (void)ctx;
@@ -73,6 +87,33 @@ static int refused_get_master(election_t *handle, const char *path, int timeout_
 static int refused_members(election_t *handle, const char *path, int timeout_ms)
 {
     return election_members(handle, path, never_member, NULL, timeout_ms);
+}
+
+static int refused_connection(election_t *handle)
+{
+    int ctx;
+    return election_watch_connection(handle, never_connection, &ctx, never_free);
+}
+
+static int refused_dump(election_t *handle, int format)
+{
+    char *const sentinel = (char *)(uintptr_t)0x5a5a;
+    char *dump = sentinel;
+    int rc = election_dump(handle, format, &dump);
+    CHECK(dump == sentinel);
+    return rc;
+}
+
+static int refused_counters(election_t *handle, size_t size)
+{
+    election_counters_t counters;
+    int rc;
+    memset(&counters, 0x5a, sizeof counters);
+    counters.size = size;
+    rc = election_counters(handle, &counters);
+    CHECK_INT(size, counters.size);
+    CHECK_INT(UINT64_C(0x5a5a5a5a5a5a5a5a), counters.connections);
+    return rc;
 }
 
 /* No master, and so nothing is written to the places for what a master would be told. */
@@ -119,6 +160,10 @@ static void refuse_handle(election_t *handle)
     CHECK_INT(ELECTION_BAD_HANDLE, refused_watch_members(handle, "/path", 3));
     CHECK_INT(ELECTION_BAD_HANDLE, election_unwatch_members(handle, "/path"));
     CHECK_INT(ELECTION_BAD_HANDLE, election_set_value(handle, "/path", "", 0));
+    CHECK_INT(ELECTION_BAD_HANDLE, refused_connection(handle));
+    CHECK_INT(ELECTION_BAD_HANDLE, election_unwatch_connection(handle));
+    CHECK_INT(ELECTION_BAD_HANDLE, refused_counters(handle, sizeof(election_counters_t)));
+    CHECK_INT(ELECTION_BAD_HANDLE, refused_dump(handle, ELECTION_DUMP_TEXT));
     CHECK_INT(ELECTION_BAD_HANDLE, election_close(handle));
 
     /* All wrong at once. */
@@ -137,6 +182,10 @@ static void refuse_handle(election_t *handle)
     CHECK(refused_watch_members(handle, NULL, -1) < 0);
     CHECK(election_unwatch_members(handle, NULL) < 0);
     CHECK(election_set_value(handle, NULL, NULL, 1) < 0);
+    CHECK(election_watch_connection(handle, NULL, NULL, never_free) < 0);
+    CHECK(election_counters(handle, NULL) < 0);
+    CHECK(refused_counters(handle, 0) < 0);
+    CHECK(election_dump(handle, 7, NULL) < 0);
 }
 
 #define refuse_handle(...) FROM_HERE((refuse_handle)(__VA_ARGS__))
@@ -499,6 +548,30 @@ static void tokens(void)
     CHECK_INT(0, election_verifier_highest(NULL));
 }
 
+/* --- to look inside ------------------------------------------------------------------------------------------ */
+
+static void inside(election_t *handle)
+{
+    static const int bad_levels[] = {-1, 5, 100, INT_MAX, INT_MIN};
+    static const int bad_formats[] = {-1, 2, 100, INT_MAX, INT_MIN};
+    static const size_t bad_sizes[] = {0, 1, sizeof(size_t), sizeof(election_counters_t) - 1, 4097, SIZE_MAX};
+    for (size_t i = 0; i < sizeof bad_levels / sizeof *bad_levels; i++)
+        CHECK_INT(ELECTION_BAD_LEVEL, election_set_log(bad_levels[i], never_log, NULL, never_free));
+    for (int level = ELECTION_LOG_ERROR; level <= ELECTION_LOG_DEBUG; level++)
+        CHECK_INT(ELECTION_BAD_CALLBACK, election_set_log(level, NULL, NULL, never_free));
+    CHECK_INT(ELECTION_OK, election_set_log(ELECTION_LOG_OFF, NULL, NULL, NULL));
+    CHECK_INT(ELECTION_OK, election_set_log(ELECTION_LOG_OFF, never_log, NULL, NULL));
+    for (size_t i = 0; i < sizeof bad_formats / sizeof *bad_formats; i++)
+        CHECK_INT(ELECTION_BAD_FORMAT, refused_dump(handle, bad_formats[i]));
+    CHECK_INT(ELECTION_BAD_RESULT, election_dump(handle, ELECTION_DUMP_TEXT, NULL));
+    for (size_t i = 0; i < sizeof bad_sizes / sizeof *bad_sizes; i++)
+        CHECK_INT(ELECTION_BAD_SIZE, refused_counters(handle, bad_sizes[i]));
+    CHECK_INT(ELECTION_BAD_RESULT, election_counters(handle, NULL));
+    CHECK_INT(ELECTION_BAD_CALLBACK, election_watch_connection(handle, NULL, NULL, never_free));
+    CHECK_INT(ELECTION_NOT_THERE, election_unwatch_connection(handle));
+    election_dump_free(NULL);
+}
+
 /* --- twice, and not at all ---------------------------------------------------------------------------------- */
 
 /* A watcher of members that heard something. */
@@ -572,8 +645,8 @@ static void sentences(void)
         ELECTION_NOT_THERE, ELECTION_IN_CALLBACK, ELECTION_NOT_EPHEMERAL, ELECTION_RESIGNED, ELECTION_NO_RESOURCES,
         ELECTION_INTERNAL, ELECTION_LAPSED, ELECTION_GRACE, ELECTION_STRANGER, ELECTION_NOT_MASTER,
         ELECTION_STALE_TOKEN, ELECTION_BAD_GRADE, ELECTION_FORKED, ELECTION_NOT_MANUAL, ELECTION_BAD_ROLE,
-        ELECTION_BAD_DISPATCH, ELECTION_BAD_VERIFIER, ELECTION_BAD_COUNT, ELECTION_BAD_AUTH,
-        ELECTION_BAD_ACL,
+        ELECTION_BAD_DISPATCH, ELECTION_BAD_VERIFIER, ELECTION_BAD_COUNT, ELECTION_BAD_SIZE, ELECTION_BAD_FORMAT,
+        ELECTION_BAD_LEVEL, ELECTION_BAD_AUTH, ELECTION_BAD_ACL,
         /* ZooKeeper's own that the header does not name. */
         -1, -2, -3, -5, -9, -13, -14, -100, -113, -117, -118, -119, -120, -121, -122, -123, -124,
     };
@@ -624,6 +697,7 @@ int main(int argc, char **argv)
     CHECK_INT(ELECTION_OK, open_handle(hosts, NULL, &handle));
     paths(handle);
     times_and_roles(handle);
+    inside(handle);
     snprintf(path, sizeof path, "%s/value", root);
     values(handle, path);
     snprintf(path, sizeof path, "%s/twice", root);

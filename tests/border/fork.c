@@ -54,6 +54,13 @@ static void never_member(const election_member_t *member, void *ctx)
     CHECK(!"a child is shown a member");
 }
 
+static void never_connection(const election_connection_t *connection, void *ctx)
+{
+    (void)connection;
+    (void)ctx;
+    CHECK(!"a child is told of the connection");
+}
+
 static void never_free(void *ctx)
 {
     (void)ctx;
@@ -69,6 +76,8 @@ static void try_everything(election_t *handle, const char *path)
     election_t *opened = sentinel;
     election_options_t *options;
     election_verifier_t *verifier;
+    election_counters_t counters = {.size = sizeof counters};
+    char *dump = NULL;
     give_up_after(60);
     CHECK_INT(0, election_is_master(handle, path));
     CHECK_INT(0, election_lease(handle, path, &token, &left_ns));
@@ -90,6 +99,11 @@ static void try_everything(election_t *handle, const char *path)
     CHECK_INT(ELECTION_FORKED, election_fenced_delete(handle, path, path, -1, PATIENCE_MS));
     CHECK_INT(ELECTION_FORKED, election_members(handle, path, never_member, NULL, PATIENCE_MS));
     CHECK_INT(ELECTION_FORKED, election_get_master(handle, path, never_master, NULL, PATIENCE_MS));
+    CHECK_INT(ELECTION_FORKED, election_watch_connection(handle, never_connection, NULL, never_free));
+    CHECK_INT(ELECTION_FORKED, election_unwatch_connection(handle));
+    CHECK_INT(ELECTION_FORKED, election_counters(handle, &counters));
+    CHECK_INT(ELECTION_FORKED, election_dump(handle, ELECTION_DUMP_TEXT, &dump));
+    CHECK(dump == NULL);
     CHECK_INT(ELECTION_FORKED, election_open(hosts, NULL, &opened));
     CHECK(opened == sentinel);
 

@@ -46,6 +46,10 @@ def child(election, library, hosts, path):
     check_forked(election.fenced_delete, path, path)
     check_forked(election.fileno)
     check_forked(election.dispatch)
+    check_forked(election.watch_connection, print)
+    check_forked(election.unwatch_connection)
+    check_forked(election.counters)
+    check_forked(election.dump)
     check_forked(lambda: Election(hosts, library=library))
     check(not election.close())
 

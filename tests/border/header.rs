@@ -270,13 +270,14 @@ fn python_has_the_same_numbers_functions_and_structs() {
     // The binding that people copy: all of it, and nothing that is not there.
     let tell = "import election as e
 for kind, prefix in [(e.Role, ''), (e.Reason, 'REASON_'), (e.Rc, ''), (e.Recipe, 'RECIPE_'),
-                     (e.Lease, 'LEASE_'), (e.Dispatch, 'DISPATCH_'), (e.Alarm, 'ALARM_'),
-                     (e.Acl, 'ACL_'), (e.Perm, 'PERM_')]:
+                     (e.Lease, 'LEASE_'), (e.Dispatch, 'DISPATCH_'), (e.Alarm, 'ALARM_'), (e.LogLevel, 'LOG_'),
+                     (e.ConnectionState, ''), (e.DumpFormat, 'DUMP_'), (e.Acl, 'ACL_'), (e.Perm, 'PERM_')]:
     for number in kind:
         print('number', f'ELECTION_{prefix}{number.name}', int(number))
 for name, (_, arguments) in e._FUNCTIONS.items():
     print('function', name, len(arguments))
-for name in ['election_event_t', 'election_master_t', 'election_member_t', 'election_members_t']:
+for name in ['election_event_t', 'election_master_t', 'election_member_t', 'election_members_t', 'election_log_t',
+             'election_connection_t', 'election_counters_t']:
     print('struct', name, *[field for field, _ in getattr(e, name)._fields_])
 ";
     let mut command = Command::new("python3");

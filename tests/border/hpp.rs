@@ -32,7 +32,9 @@ fn cpp_name(of_enum: &str, constant: &str) -> String {
     let name =
         of_enum.strip_prefix("election_").and_then(|name| name.strip_suffix("_t")).expect("the enums' names");
     let prefix = match name {
-        "role" | "rc" => "ELECTION_".to_owned(),
+        "role" | "rc" | "connection_state" => "ELECTION_".to_owned(),
+        "log_level" => "ELECTION_LOG_".to_owned(),
+        "dump_format" => "ELECTION_DUMP_".to_owned(),
         "lease_grade" => "ELECTION_LEASE_".to_owned(),
         _ => format!("ELECTION_{}_", name.to_uppercase()),
     };

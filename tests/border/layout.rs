@@ -48,6 +48,57 @@ fn figures_of_rust() -> Figures {
     figures_of_struct!(figures, election_master_t, size, path, rc, value, value_len, token, session_id, since_ms);
     figures_of_struct!(figures, election_member_t, size, name, value, value_len, token, session_id, since_ms);
     figures_of_struct!(figures, election_members_t, size, path, rc, members, count, alarm);
+    figures_of_struct!(figures, election_log_t, size, level, message, origin, path, handle, session_id, at_ms);
+    figures_of_struct!(figures, election_connection_t, size, state, rc, session_id, session_timeout_ms);
+    figures_of_struct!(
+        figures,
+        election_counters_t,
+        size,
+        connections,
+        connect_failures,
+        suspensions,
+        sessions_opened,
+        sessions_expired,
+        sessions_renewed,
+        requests_sent,
+        requests_answered,
+        requests_unknown,
+        creates,
+        deletes,
+        sets,
+        reads,
+        touches,
+        proofs_sent,
+        proofs_committed,
+        proof_last_us,
+        proof_longest_us,
+        fenced_writes,
+        watches_fired,
+        masterships_begun,
+        masterships_ended,
+        leases_lapsed,
+        callbacks_run,
+        callback_longest_us
+    );
+    figures_of_enum!(
+        figures,
+        election_log_level_t,
+        ELECTION_LOG_OFF,
+        ELECTION_LOG_ERROR,
+        ELECTION_LOG_WARN,
+        ELECTION_LOG_INFO,
+        ELECTION_LOG_DEBUG
+    );
+    figures_of_enum!(
+        figures,
+        election_connection_state_t,
+        ELECTION_CONNECTING,
+        ELECTION_CONNECTED,
+        ELECTION_SUSPENDED,
+        ELECTION_EXPIRED,
+        ELECTION_CLOSED
+    );
+    figures_of_enum!(figures, election_dump_format_t, ELECTION_DUMP_TEXT, ELECTION_DUMP_JSON);
     figures_of_enum!(figures, election_role_t, ELECTION_UNKNOWN, ELECTION_SLAVE, ELECTION_MASTER);
     figures_of_enum!(
         figures,
@@ -115,6 +166,9 @@ fn figures_of_rust() -> Figures {
         ELECTION_BAD_DISPATCH,
         ELECTION_BAD_VERIFIER,
         ELECTION_BAD_COUNT,
+        ELECTION_BAD_SIZE,
+        ELECTION_BAD_FORMAT,
+        ELECTION_BAD_LEVEL,
         ELECTION_BAD_AUTH,
         ELECTION_BAD_ACL
     );

@@ -184,7 +184,7 @@ fn frozen() {
 /// A function that is new is called with bad input, and inside callbacks. (Panics and fuzzing ask for it themselves.)
 #[test]
 fn each_function_is_in_each_sweep() {
-    for program in ["bad_input.c", "inside.c"] {
+    for program in ["bad_input.c", "in_callbacks.c"] {
         let text = std::fs::read_to_string(source(program)).expect("the program is there");
         for function in Header::read().functions() {
             let is_word = |word: &str| word == function;
@@ -246,7 +246,8 @@ lives! {
     fork: "fork.c", thread: Thread, manual: Manual;
     failing_system: "failing_system.c", thread: Thread, manual: Manual;
     environment: "environment.c", thread: Thread, manual: Manual;
-    inside: "inside.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    in_callbacks: "in_callbacks.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    inside: "inside.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
 }
 
 #[test]
@@ -289,6 +290,11 @@ fn access_in_python() {
 #[test]
 fn asyncio() {
     python("aio.py");
+}
+
+#[test]
+fn inside_in_python() {
+    python("inside.py");
 }
 
 #[test]

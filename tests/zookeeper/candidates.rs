@@ -27,7 +27,7 @@ pub struct Heard<T> {
 
 impl<T: Clone + Debug + Send + 'static> Ear<T> {
     /// An ear, and the callback that it listens to.
-    fn new() -> (Ear<T>, impl FnMut(&T) + Send + 'static) {
+    pub fn new() -> (Ear<T>, impl FnMut(&T) + Send + 'static) {
         let (tell, news) = channel();
         let callback = move |news: &T| {
             let _ = tell.send(Heard { at: Instant::now(), news: news.clone() });

@@ -7,6 +7,7 @@
 //! - [`access`]: credentials and access control lists;
 //! - [`observer`], [`members`], [`values`]: watching who is master and who is in, and values that change;
 //! - [`close`], [`servers`]: the end of a handle, and the servers themselves;
+//! - [`inside`]: what the log, the connection and the counters tell of all that;
 //! - [`seeds`]: what the seeds' programs do in the same faults, and one election of theirs and ours;
 //! - the rest is what these stand on.
 
@@ -17,6 +18,7 @@ mod child;
 mod close;
 mod ground;
 mod hand_rolled;
+mod inside;
 mod lease;
 mod members;
 mod node_blocked;

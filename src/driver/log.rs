@@ -1,0 +1,301 @@
+//! The log: one for the process, as `zoo_set_log_callback` has it, and off until it is set.
+//!
+//! Whoever has something to say leaves it in a queue; a thread of the log's own, `election-log`, hands it to the
+//! listener. So a listener that blocks delays neither a session nor a callback: what finds the queue full is dropped
+//! and counted. While the log is off, saying something costs one relaxed load.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64, AtomicU8, Ordering};
+use std::sync::mpsc::{sync_channel, Receiver, SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::client_log;
+use super::fork::Process;
+use super::thread::{quietly, spawn};
+
+/// How many records wait for the listener at most.
+const QUEUE: usize = 1_000;
+
+/// How much a record matters; each level includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum LogLevel {
+    /// Nothing is told.
+    Off,
+    /// The library failed.
+    Error,
+    /// Something keeps candidates from what they are there for: a broken connection, a lease that ran out, a refusal.
+    Warn,
+    /// What happens in the ordinary course: connections, roles.
+    Info,
+    /// Each request and each answer, and what the ZooKeeper client says.
+    Debug,
+}
+
+/// One thing that was said.
+#[derive(Clone, Debug)]
+pub struct LogRecord {
+    pub level: LogLevel,
+    /// One line.
+    pub message: String,
+    /// Who says it: `election`, or `zookeeper-client`.
+    pub origin: &'static str,
+    /// The handle's number in this process; 0 for none.
+    pub handle: u64,
+    /// The handle's session at that moment; 0 for none.
+    pub session_id: i64,
+    /// The election that it is about.
+    pub path: Option<Arc<str>>,
+    /// When it was said: milliseconds since 1970 on the system's clock.
+    pub at_ms: i64,
+}
+
+/// Whose affairs something is said of: a handle, and its session at the moment.
+#[derive(Debug)]
+pub struct Place {
+    handle: u64,
+    session: AtomicI64,
+}
+
+impl Place {
+    pub fn new(handle: u64) -> Place {
+        Place { handle, session: AtomicI64::new(0) }
+    }
+
+    pub fn handle(&self) -> u64 {
+        self.handle
+    }
+
+    pub fn set_session(&self, session: i64) {
+        self.session.store(session, Ordering::Relaxed);
+    }
+}
+
+pub type Listener = Box<dyn FnMut(&LogRecord) + Send>;
+
+static LEVEL: AtomicU8 = AtomicU8::new(LogLevel::Off as u8);
+
+/// Of this process, or of the one that it was forked from, whose locks may be held for ever: then it gets its own.
+static STATE: AtomicPtr<State> = AtomicPtr::new(null_mut());
+
+struct State {
+    process: Process,
+    logger: Mutex<Option<Logger>>,
+}
+
+struct Logger {
+    level: LogLevel,
+    queue: SyncSender<LogRecord>,
+    dropped: Arc<AtomicU64>,
+    /// Nothing more is handed to the listener.
+    muted: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+thread_local! {
+    static PLACE: RefCell<Option<Arc<Place>>> = const { RefCell::new(None) };
+    static IS_LISTENING: RefCell<bool> = const { RefCell::new(false) };
+}
+
+/// Sets the level, and who listens: `listen` makes the listener when nothing can fail any more. What was said before is
+/// handed to the former listener first; when this returns, that one is never called again, and has been dropped, unless
+/// it is called this very moment because it is its call that we are in.
+pub fn set(level: LogLevel, listen: impl FnOnce() -> Listener) -> io::Result<()> {
+    let state = state()?;
+    let logger = match level {
+        LogLevel::Off => {
+            drop(listen());
+            None
+        }
+        level => Some(Logger::start(level, listen)?),
+    };
+    let former = {
+        let mut current = lock(&state.logger);
+        LEVEL.store(level as u8, Ordering::Relaxed);
+        std::mem::replace(&mut *current, logger)
+    };
+    if let Some(former) = former {
+        former.end();
+    }
+    Ok(())
+}
+
+/// Whether anybody wants to hear of this level.
+#[inline]
+pub fn is_on(level: LogLevel) -> bool {
+    level as u8 <= LEVEL.load(Ordering::Relaxed)
+}
+
+/// Whether this thread is inside the listener.
+pub fn is_listening() -> bool {
+    IS_LISTENING.with_borrow(|is_listening| *is_listening)
+}
+
+/// Says something of a handle.
+#[inline]
+pub fn say(level: LogLevel, place: &Place, path: Option<&Arc<str>>, message: fmt::Arguments) {
+    if is_on(level) {
+        pass_on(level, "election", Some(place), path, message);
+    }
+}
+
+/// Says what the ZooKeeper client has said, of the handle whose task runs.
+pub fn repeat(level: LogLevel, message: fmt::Arguments) {
+    PLACE.with_borrow(|place| pass_on(level, "zookeeper-client", place.as_deref(), None, message));
+}
+
+/// The handle whose task runs on this thread.
+pub fn here() -> Option<Arc<Place>> {
+    PLACE.with_borrow(Clone::clone)
+}
+
+/// Runs a piece of a handle's task: what the client says in it is said of that handle. The program's own listener to the
+/// client's tracing, if it has one, is in its place again afterwards, and is never replaced while the log is off.
+pub fn at<T>(place: &Option<Arc<Place>>, run: impl FnOnce() -> T) -> T {
+    let _overheard = is_on(LogLevel::Error).then(client_log::overhear);
+    let former = PLACE.replace(place.clone());
+    let result = run();
+    PLACE.set(former);
+    result
+}
+
+#[cold]
+fn pass_on(
+    level: LogLevel,
+    origin: &'static str,
+    place: Option<&Place>,
+    path: Option<&Arc<str>>,
+    message: fmt::Arguments,
+) {
+    // SAFETY: what STATE points to is never freed.
+    let Some(state) = (unsafe { STATE.load(Ordering::Acquire).as_ref() }) else { return };
+    if !state.process.is_this() {
+        return;
+    }
+    let record = LogRecord {
+        level,
+        message: one_line(message),
+        origin,
+        handle: place.map_or(0, Place::handle),
+        session_id: place.map_or(0, |place| place.session.load(Ordering::Relaxed)),
+        path: path.cloned(),
+        at_ms: wall_clock_ms(),
+    };
+    let logger = lock(&state.logger);
+    if let Some(logger) = logger.as_ref().filter(|logger| level <= logger.level) {
+        if let Err(TrySendError::Full(_)) = logger.queue.try_send(record) {
+            logger.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Logger {
+    fn start(level: LogLevel, listen: impl FnOnce() -> Listener) -> io::Result<Logger> {
+        let (queue, records) = sync_channel(QUEUE);
+        let (hand_over, listener) = sync_channel::<Listener>(1);
+        let (dropped, muted) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let serve = {
+            let (dropped, muted) = (dropped.clone(), muted.clone());
+            move || {
+                if let Ok(listener) = listener.recv() {
+                    serve(&records, listener, &dropped, &muted);
+                }
+            }
+        };
+        let thread = spawn("election-log", serve)?;
+        // The thread waits for it.
+        let _ = hand_over.send(listen());
+        Ok(Logger { level, queue, dropped, muted, thread })
+    }
+
+    /// The last records are handed over, and the listener is dropped.
+    fn end(self) {
+        let Logger { queue, muted, thread, .. } = self;
+        let is_this = thread.thread().id() == thread::current().id();
+        if is_this {
+            muted.store(true, Ordering::Relaxed);
+        }
+        drop(queue);
+        if !is_this {
+            // It does not panic: see `thread::spawn`.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(records: &Receiver<LogRecord>, mut listener: Listener, dropped: &AtomicU64, muted: &AtomicBool) {
+    IS_LISTENING.set(true);
+    let mut tell = |record: &LogRecord| {
+        if !muted.load(Ordering::Relaxed) {
+            // A panic in a listener of a Rust program is its own affair.
+            let _ = quietly(|| listener(record));
+        }
+    };
+    for record in records {
+        let lost = dropped.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let message = format!("{lost} records of the log were dropped, because nobody took them");
+            let (level, at_ms) = (LogLevel::Warn, wall_clock_ms());
+            tell(&LogRecord { level, message, origin: "election", handle: 0, session_id: 0, path: None, at_ms });
+        }
+        tell(&record);
+    }
+}
+
+fn state() -> io::Result<&'static State> {
+    let process = Process::current()?;
+    let former = STATE.load(Ordering::Acquire);
+    // SAFETY: what STATE points to is never freed.
+    if let Some(state) = unsafe { former.as_ref() }.filter(|state| state.process.is_this()) {
+        return Ok(state);
+    }
+    let state = Box::into_raw(Box::new(State { process, logger: Mutex::new(None) }));
+    let now = match STATE.compare_exchange(former, state, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => state,
+        Err(others) => {
+            // SAFETY: it was made above, and nobody else has seen it.
+            drop(unsafe { Box::from_raw(state) });
+            others
+        }
+    };
+    // SAFETY: what STATE points to is never freed, and is of this process by now.
+    Ok(unsafe { &*now })
+}
+
+fn one_line(message: fmt::Arguments) -> String {
+    let message = message.to_string();
+    match message.chars().any(char::is_control) {
+        true => message.chars().flat_map(escape_control).collect(),
+        false => message,
+    }
+}
+
+fn escape_control(c: char) -> impl Iterator<Item = char> {
+    let (plain, escaped) = if c.is_control() { (None, Some(c.escape_default())) } else { (Some(c), None) };
+    plain.into_iter().chain(escaped.into_iter().flatten())
+}
+
+/// Milliseconds since 1970 on the system's clock.
+pub fn wall_clock_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_one_line() {
+        assert_eq!(one_line(format_args!("a\nb\u{0}\u{4e3b} \"c\"")), "a\\nb\\u{0}\u{4e3b} \"c\"");
+    }
+}
