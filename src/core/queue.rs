@@ -13,19 +13,19 @@
 //! - *Contenders that the dialect does not count* would have a master of their own: nobody becomes master here
 //!   while one is in the queue, and the caller hears why.
 
+mod place;
+mod value;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::backoff::Backoff;
 use super::config::{Config, Rule};
 use super::desk::{Desk, Standing};
-use super::dialect::{is_used_up, Dialect, Name};
+use super::dialect::{Dialect, Name};
 use super::fact::Fact;
-use super::recipe::{Input, Recipe, REFRESH_MS};
+use super::recipe::{Input, Recipe};
 use super::vocabulary::{rc, News, Op, Reason, Reply, RequestId, SessionId, Stat, Time, Value};
-
-/// While strangers are in the queue, how often to look again, in milliseconds.
-const STRANGER_MS: u64 = 2_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
@@ -489,146 +489,6 @@ impl Queue {
         }
     }
 
-    /// The queue as it is: are we first, and if not, who is before us?
-    fn look(&mut self, now: Time, names: &[Arc<str>], desk: &mut Desk) {
-        if self.leaving || self.disowned {
-            return self.ask(desk);
-        }
-        let Some(own) = self.own.clone() else { return self.ask(desk) };
-        let mut own_is_there = false;
-        let mut stranger = false;
-        let mut tied = is_used_up(own.number);
-        let mut others = Vec::new();
-        for name in names {
-            let number = match self.dialect.read(name) {
-                Name::Contender(number) => number,
-                Name::Stranger => {
-                    stranger = true;
-                    continue;
-                }
-                Name::Other => continue,
-            };
-            if own.path.rsplit('/').next() == Some(name) {
-                own_is_there = true;
-            } else {
-                tied |= number == own.number;
-                others.push((number, name));
-            }
-        }
-        if !own_is_there {
-            return self.lost_own(now, desk);
-        }
-        if stranger {
-            self.stand(Standing::Unknown { reason: Reason::Stranger, rc: rc::STRANGER }, desk);
-            self.predecessor = None;
-            self.state = State::Waiting { refresh_at: now.plus_ms(STRANGER_MS) };
-            return;
-        }
-        if tied && self.older.is_none() && self.config.keeps(Rule::OldestLeads) {
-            if !others.is_empty() {
-                return self.rank(others.into_iter().map(|(_, name)| name), desk);
-            }
-            self.older = Some(BTreeMap::new());
-        }
-        let before = others.iter().filter_map(|(number, name)| Some((self.ahead_of(&own, *number, name)?, *name)));
-        match before.max() {
-            Some((_, name)) if self.config.keeps(Rule::LowestLeads) => {
-                self.stand(Standing::Slave { master: Value::from([]), token: 0 }, desk);
-                self.follow(format!("{}/{name}", self.path).into(), desk);
-            }
-            _ => {
-                self.predecessor = None;
-                if let Some(watch) = self.watch.take() {
-                    desk.unwatch(watch);
-                }
-                self.stand(Standing::Master { token: own.czxid }, desk);
-                self.state = State::Waiting { refresh_at: now.plus_ms(REFRESH_MS) };
-            }
-        }
-    }
-
-    /// Asks how old these are.
-    fn rank<'a>(&mut self, names: impl Iterator<Item = &'a Arc<str>>, desk: &mut Desk) {
-        self.state = State::Ranking;
-        self.ranked.clear();
-        let path = |name: &Arc<str>| format!("{}/{name}", self.path).into();
-        self.to_rank = names.map(|name| (desk.submit(Op::Stat { path: path(name) }), name.clone())).collect();
-    }
-
-    /// One has told its age, or is gone.
-    fn ranked(&mut self, request: RequestId, czxid: Option<i64>, desk: &mut Desk) {
-        let name = self.to_rank.remove(&request);
-        let own = self.own.as_ref().map_or(0, |own| own.czxid);
-        if let (Some(name), Some(czxid)) = (name, czxid.filter(|czxid| *czxid < own)) {
-            self.ranked.insert(name, czxid);
-        }
-        if !self.to_rank.is_empty() {
-            return;
-        }
-        self.backoff.succeeded();
-        self.older = Some(std::mem::take(&mut self.ranked));
-        match self.session {
-            Some(_) => self.ask(desk),
-            None => self.state = State::Offline,
-        }
-    }
-
-    /// If this contender is before us: where it stands, larger the nearer it is to us.
-    fn ahead_of(&self, own: &Own, number: i32, name: &Arc<str>) -> Option<i64> {
-        if let Some(older) = &self.older {
-            return older.get(name).copied();
-        }
-        let ahead = match self.config.keeps(Rule::SerialOrder) {
-            true => i64::from(number.wrapping_sub(own.number)),
-            false => i64::from(number) - i64::from(own.number),
-        };
-        (ahead < 0).then_some(ahead)
-    }
-
-    /// Whether the one before us is the one that we took for older. If not, that one is gone.
-    fn is_older(&mut self, czxid: i64) -> bool {
-        let (Some(older), Some(path)) = (&mut self.older, &self.predecessor) else { return false };
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let same = match self.config.keeps(Rule::SameZnode) {
-            true => older.get(name) == Some(&czxid),
-            false => czxid != 0,
-        };
-        if !same {
-            older.remove(name);
-        }
-        same
-    }
-
-    fn follow(&mut self, predecessor: Arc<str>, desk: &mut Desk) {
-        let path = predecessor.clone();
-        let op = match self.older {
-            Some(_) => Op::Read { path, sync: false },
-            None => Op::Exists { path },
-        };
-        self.state = State::Following(desk.submit(op));
-        self.predecessor = Some(predecessor);
-    }
-
-    /// The one before us is watched, or gone.
-    fn followed(&mut self, now: Time, request: RequestId, there: bool, desk: &mut Desk) {
-        self.backoff.succeeded();
-        // What is left on a name that is gone sees nothing any more.
-        let spent = if there { self.watch.replace(request) } else { Some(request) };
-        if let Some(spent) = spent {
-            desk.unwatch(spent);
-        }
-        if self.session.is_none() {
-            self.state = State::Offline;
-        } else if there || !self.config.keeps(Rule::PredecessorGone) {
-            self.state = State::Waiting { refresh_at: now.plus_ms(REFRESH_MS) };
-            if self.leaving || self.disowned {
-                self.ask(desk);
-            }
-        } else {
-            self.ask(desk);
-        }
-    }
-
     fn watch_own(&mut self, desk: &mut Desk) {
         if let (None, Some(own)) = (self.own_watch, &self.own) {
             let path = own.path.clone();
@@ -637,51 +497,6 @@ impl Queue {
                 // The path may be made anew and count from 0 again: whose znode has our name?
                 false => Op::Read { path, sync: false },
             }));
-        }
-    }
-
-    /// Gives our znode the value that the caller has set.
-    fn set_value(&mut self, desk: &mut Desk) {
-        let stays = self.session.is_some() && !self.leaving && !self.disowned;
-        if let (Some(own), None, true) = (&self.own, &self.setting, self.value_due && stays) {
-            let value = self.value.clone();
-            let op = Op::SetValue { path: own.path.clone(), value: value.clone(), version: own.version };
-            self.setting = Some(Setting::Writing(desk.submit(op), value));
-        }
-    }
-
-    fn setting_by(&self) -> Option<RequestId> {
-        match self.setting {
-            Some(Setting::Writing(request, _) | Setting::Reading(request)) => Some(request),
-            None => None,
-        }
-    }
-
-    fn value_answered(&mut self, now: Time, request: RequestId, reply: Reply, desk: &mut Desk) {
-        let setting = self.setting.take();
-        let Some(own) = &mut self.own else { return };
-        match (setting, reply) {
-            (Some(Setting::Writing(_, value)), Reply::Done) => {
-                own.version = own.version.wrapping_add(1);
-                self.value_due = value != self.value;
-                self.set_value(desk);
-            }
-            (_, Reply::Refused(rc::BAD_VERSION)) => {
-                let op = Op::Read { path: own.path.clone(), sync: false };
-                self.setting = Some(Setting::Reading(desk.submit(op)));
-            }
-            (_, Reply::Read(znode)) => {
-                desk.unwatch(request);
-                if self.session == Some(SessionId(znode.stat.ephemeral_owner)) {
-                    own.version = znode.stat.version;
-                    self.value_due &= znode.value != self.value;
-                    self.set_value(desk);
-                } else {
-                    self.lost_own(now, desk);
-                }
-            }
-            (_, Reply::Refused(rc::NO_NODE)) if !self.leaving && !self.disowned => self.lost_own(now, desk),
-            _ => {} // done again with the next connection, or the next refresh
         }
     }
 
