@@ -104,6 +104,8 @@ pub struct Network {
 const TO_CLIENTS: u8 = 0;
 const TO_PEERS: u8 = 1;
 const CLIENTS_HOST: u8 = 100;
+/// An address of hardware that no machine has.
+const NOBODY: &str = "02:00:00:00:00:01";
 
 impl Network {
     pub fn new(servers: usize) -> Network {
@@ -166,5 +168,19 @@ impl Network {
     /// Puts that cable in again. What was sent meanwhile arrives when TCP sends it again.
     pub fn join(&self, i: usize) {
         self.switch.ip(&["link", "set", &format!("p{i}"), "master", "peers"]);
+    }
+
+    /// Loses what one server sends to another, and nothing of what comes back: it takes a machine that does not exist for the
+    /// other one.
+    pub fn block(&self, from: usize, to: usize) {
+        let ip = self.peer_ip(to).to_string();
+        self.servers[from]
+            .ip(&["neigh", "replace", &ip, "lladdr", NOBODY, "nud", "permanent", "dev", "peers"]);
+    }
+
+    /// Ends that.
+    pub fn unblock(&self, from: usize, to: usize) {
+        let ip = self.peer_ip(to).to_string();
+        self.servers[from].ip(&["neigh", "del", &ip, "dev", "peers"]);
     }
 }

@@ -1,0 +1,143 @@
+//! The fault campaign: the real library in real processes, in C and in Python, on three real servers, under real faults; and a
+//! checker that judges by what the processes wrote down.
+//!
+//!     campaign run [--seconds N] [--seed N] [--folder FOLDER]
+//!     campaign check HISTORY
+//!     campaign draw HISTORY PICTURE
+//!
+//! `run` leaves `history.txt` ([`history`] says what is in it) and `timeline.svg` in the folder, by default in the target
+//! folder, and fails when the checker finds anything; `check` and `draw` do the same again from a history.
+
+mod arena;
+mod cast;
+mod checker;
+mod clock;
+mod history;
+mod link;
+mod nemesis;
+mod register;
+#[path = "../simulation/rng.rs"]
+mod rng;
+mod transactions;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::AtomicI64;
+use std::time::{Duration, Instant};
+
+use arena::{Arena, SESSION_TIMEOUT_MS, TICK_MS};
+use history::History;
+use nemesis::Nemesis;
+use rng::Rng;
+
+const USAGE: &str = "campaign run [--seconds N] [--seed N] [--folder FOLDER] | check HISTORY | draw HISTORY PICTURE";
+/// After the last fault all is quiet for this long; the bound for the next master lies within.
+const CALM: Duration = Duration::from_millis(6 * SESSION_TIMEOUT_MS);
+const CLOSING: Duration = Duration::from_secs(30);
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["run", ref options @ ..] => run(options),
+        ["check", history] => check(Path::new(history)),
+        _ => usage(),
+    }
+}
+
+fn usage() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(2)
+}
+
+fn run(options: &[&str]) -> ExitCode {
+    let (mut seconds, mut seed, mut folder) = (60, clock::time_of_day() as u64 / 1_000_000_000, None);
+    for pair in options.chunks(2) {
+        match pair {
+            ["--seconds", value] => seconds = value.parse().unwrap_or(seconds),
+            ["--seed", value] => seed = value.parse().unwrap_or(seed),
+            ["--folder", value] => folder = Some(PathBuf::from(value)),
+            _ => return usage(),
+        }
+    }
+    let folder = folder.unwrap_or_else(|| default_folder(seed));
+    own_mounts();
+    let history = play(seed, Duration::from_secs(seconds), &folder);
+    check(&history)
+}
+
+fn default_folder(seed: u64) -> PathBuf {
+    let program = std::env::current_exe().expect("a program has a path");
+    let target = program.ancestors().nth(3).expect("it is in the target folder").to_owned();
+    target.join(format!("campaign/seed-{seed}"))
+}
+
+/// What is mounted from now on goes with this process and its children.
+fn own_mounts() {
+    // SAFETY: unshare takes a number, and mount strings that end with a 0 byte; this process has one thread yet.
+    let done = unsafe {
+        libc::unshare(libc::CLONE_NEWNS) == 0
+            && libc::mount(
+                std::ptr::null(),
+                c"/".as_ptr(),
+                std::ptr::null(),
+                libc::MS_REC | libc::MS_PRIVATE,
+                std::ptr::null(),
+            ) == 0
+    };
+    assert!(done, "no mount namespace ({}): a campaign runs as root", std::io::Error::last_os_error());
+}
+
+fn play(seed: u64, length: Duration, folder: &Path) -> PathBuf {
+    let mut rng = Rng::new(seed);
+    let parts = cast::draw(&mut rng);
+    println!("seed {seed}: {} processes, {} s of faults", parts.len(), length.as_secs());
+    let arena = Arena::new(seed, parts, folder);
+    let count = arena.parts.len();
+    (0..count).for_each(|part| arena.start(part));
+    std::thread::sleep(Duration::from_secs(2));
+
+    let at_work = AtomicI64::new(0);
+    let nemesis_seed = rng.next();
+    std::thread::scope(|scope| Nemesis::new(&arena, nemesis_seed, &at_work).rage(scope, length));
+    arena.note(&format!("calm {}", clock::now()));
+    let until = Instant::now() + CALM;
+    while Instant::now() < until {
+        arena.sample();
+        std::thread::sleep(Duration::from_secs(1));
+    }
+
+    arena.note(&format!("closing {}", clock::now()));
+    (0..count).for_each(|part| arena.tell(part, "close"));
+    scratch::wait_until(CLOSING, || (0..count).all(|part| arena.has_ended(part)));
+    // Those that were killed before have left a session each, which ends by itself.
+    std::thread::sleep(Duration::from_millis(SESSION_TIMEOUT_MS + 4 * u64::from(TICK_MS)));
+    arena.note_what_is_left();
+    // One that did not end is what the history shows.
+    (0..count).for_each(|part| arena.kill(part));
+    arena.ensemble.stop_all();
+    let truth = transactions::committed(&arena.data_folders(), &[cast::ROOT, cast::REGISTER]);
+    fs::write(folder.join(history::ZOOKEEPER), truth).expect("the history can be written");
+    let path = folder.join("history.txt");
+    fs::write(&path, history::gather(folder, &arena.names())).expect("the history can be written");
+    path
+}
+
+fn check(path: &Path) -> ExitCode {
+    let history = match History::read(path) {
+        Ok(history) => history,
+        Err(why) => {
+            eprintln!("{why}");
+            return ExitCode::from(2);
+        }
+    };
+    let verdict = checker::check(&history);
+    print!("{verdict}");
+    println!("history: {}", path.display());
+    if verdict.violations.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

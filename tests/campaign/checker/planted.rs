@@ -1,0 +1,1 @@
+//! Each violation, planted in a history, is found.

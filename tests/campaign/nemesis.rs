@@ -1,0 +1,523 @@
+//! The nemesis: draws one fault after another from the seed, several at a time, never two on the same thing, and ends each
+//! when its time has come. What it does it writes down as `begin` and `end`.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+
+use scratch::expire_session;
+
+use crate::arena::{Arena, SERVERS, SESSION_TIMEOUT_MS};
+use crate::cast::NODE;
+use crate::clock;
+use crate::link::{Direction, Trouble};
+use crate::rng::Rng;
+
+const T: u64 = SESSION_TIMEOUT_MS;
+const BETWEEN_SAMPLES: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    Kill,
+    ShortStop,
+    LongStop,
+    Exit,
+    Resign,
+    ServerKill,
+    ServerStop,
+    ServerRestart,
+    TwoServersKill,
+    AllServersKill,
+    AllServersStop,
+    Rolling,
+    LinkDrop,
+    LinkDropOneWay,
+    LinkReset,
+    LinkRefuse,
+    LinkSlow,
+    LinkLossy,
+    ServerUnreachable,
+    PeersCut,
+    PeersOneWay,
+    DiskFull,
+    DiskSlow,
+    OperatorDeletes,
+    OperatorChanges,
+    Expire,
+}
+
+impl Fault {
+    /// With its name in the history, and how often it is drawn beside the others.
+    pub const ALL: [(Fault, &'static str, u64); 26] = [
+        (Fault::Kill, "kill", 10),
+        (Fault::ShortStop, "stop-short", 8),
+        (Fault::LongStop, "stop-long", 10),
+        (Fault::Exit, "exit", 6),
+        (Fault::Resign, "resign", 8),
+        (Fault::ServerKill, "server-kill", 5),
+        (Fault::ServerStop, "server-stop", 6),
+        (Fault::ServerRestart, "server-restart", 4),
+        (Fault::TwoServersKill, "two-servers-kill", 1),
+        (Fault::AllServersKill, "all-servers-kill", 1),
+        (Fault::AllServersStop, "all-servers-stop", 2),
+        (Fault::Rolling, "rolling-restart", 1),
+        (Fault::LinkDrop, "link-drop", 7),
+        (Fault::LinkDropOneWay, "link-drop-one-way", 6),
+        (Fault::LinkReset, "link-reset", 6),
+        (Fault::LinkRefuse, "link-refuse", 3),
+        (Fault::LinkSlow, "link-slow", 5),
+        (Fault::LinkLossy, "link-lossy", 5),
+        (Fault::ServerUnreachable, "server-unreachable", 3),
+        (Fault::PeersCut, "peers-cut", 5),
+        (Fault::PeersOneWay, "peers-one-way", 5),
+        (Fault::DiskFull, "disk-full", 2),
+        (Fault::DiskSlow, "disk-slow", 4),
+        (Fault::OperatorDeletes, "operator-deletes", 5),
+        (Fault::OperatorChanges, "operator-changes", 4),
+        (Fault::Expire, "expire", 5),
+    ];
+
+    fn name(self) -> &'static str {
+        Fault::ALL.iter().find(|(fault, ..)| *fault == self).expect("all are in the list").1
+    }
+}
+
+/// What a fault keeps busy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Thing {
+    Process(usize),
+    Links(usize),
+    Server(usize),
+    Peers,
+    Disk(usize),
+}
+
+/// What ends a fault.
+#[derive(Clone, Debug)]
+enum Mend {
+    Start(usize),
+    Thaw(usize),
+    StartWhenEnded(usize),
+    Stand(usize, String),
+    StartServers(Vec<usize>),
+    ThawServers(Vec<usize>),
+    /// The next of a rolling restart, or its end.
+    Roll(usize),
+    HealLinks(usize),
+    HealServerLinks(usize),
+    Join(usize),
+    Unblock(usize, usize),
+    EmptyDisk(usize),
+    FastDisk(usize),
+    Nothing,
+}
+
+struct Active {
+    number: i64,
+    due: Instant,
+    things: Vec<Thing>,
+    mend: Mend,
+}
+
+pub struct Nemesis<'a> {
+    arena: &'a Arena,
+    rng: Rng,
+    active: Vec<Active>,
+    busy: BTreeSet<Thing>,
+    count: i64,
+    /// Work in the background that still needs the servers.
+    at_work: &'a AtomicI64,
+}
+
+impl<'a> Nemesis<'a> {
+    pub fn new(arena: &'a Arena, seed: u64, at_work: &'a AtomicI64) -> Nemesis<'a> {
+        Nemesis { arena, rng: Rng::new(seed), active: Vec::new(), busy: BTreeSet::new(), count: 0, at_work }
+    }
+
+    /// Does harm for this long, and then ends all faults: when it returns, all processes and servers run and nothing is in
+    /// the way.
+    pub fn rage<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, length: Duration)
+    where
+        'a: 'scope,
+    {
+        let until = Instant::now() + length;
+        let mut next = Instant::now();
+        let mut next_sample = Instant::now();
+        while Instant::now() < until {
+            if Instant::now() >= next {
+                self.strike(scope);
+                // At times many at once, at times nothing for a while.
+                let pause = if self.rng.chance(300) { self.rng.between(0, 150) } else { self.rng.between(400, 2_000) };
+                next = Instant::now() + Duration::from_millis(pause);
+            }
+            self.mend_what_is_due(Instant::now());
+            if Instant::now() >= next_sample {
+                self.arena.sample();
+                next_sample = Instant::now() + BETWEEN_SAMPLES;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        while !self.active.is_empty() || self.at_work.load(Ordering::SeqCst) > 0 {
+            let far = Instant::now() + Duration::from_secs(3_600);
+            self.mend_what_is_due(far);
+            std::thread::sleep(LOOK_EVERY);
+        }
+        for part in 0..self.arena.parts.len() {
+            if self.arena.has_ended(part) {
+                self.arena.start(part);
+            }
+        }
+        self.arena.wait_servers();
+    }
+
+    fn strike<'scope>(&mut self, scope: &'scope Scope<'scope, '_>)
+    where
+        'a: 'scope,
+    {
+        let total: u64 = Fault::ALL.iter().map(|(.., weight)| weight).sum();
+        let mut drawn = self.rng.below(total);
+        let fault = Fault::ALL.iter().find(|(.., weight)| {
+            let is_it = drawn < *weight;
+            drawn = drawn.saturating_sub(*weight);
+            is_it
+        });
+        let fault = fault.expect("less than the total").0;
+        let part = self.rng.below(self.arena.parts.len() as u64) as usize;
+        let server = self.rng.below(SERVERS as u64) as usize;
+        let other = (server + self.rng.between(1, SERVERS as u64 - 1) as usize) % SERVERS;
+        let all: Vec<usize> = (0..SERVERS).collect();
+        let lane = self.arena.parts[part].lane.clone();
+        let things = match fault {
+            Fault::Kill | Fault::ShortStop | Fault::LongStop | Fault::Exit | Fault::Resign => {
+                vec![Thing::Process(part)]
+            }
+            Fault::ServerKill | Fault::ServerStop | Fault::ServerRestart => vec![Thing::Server(server)],
+            Fault::TwoServersKill => vec![Thing::Server(server), Thing::Server(other)],
+            Fault::AllServersKill | Fault::AllServersStop | Fault::Rolling => {
+                all.iter().map(|&i| Thing::Server(i)).collect()
+            }
+            Fault::LinkDrop
+            | Fault::LinkDropOneWay
+            | Fault::LinkReset
+            | Fault::LinkRefuse
+            | Fault::LinkSlow
+            | Fault::LinkLossy => vec![Thing::Links(part)],
+            Fault::ServerUnreachable => (0..self.arena.parts.len()).map(Thing::Links).collect(),
+            Fault::PeersCut | Fault::PeersOneWay => vec![Thing::Peers],
+            Fault::DiskFull => vec![Thing::Disk(server), Thing::Server(server)],
+            Fault::DiskSlow => vec![Thing::Disk(server)],
+            Fault::OperatorDeletes | Fault::OperatorChanges | Fault::Expire => vec![],
+        };
+        if things.iter().any(|thing| self.busy.contains(thing)) {
+            return;
+        }
+        let arena = self.arena;
+        let number = self.count;
+        self.count += 1;
+        let begin = |target: &str| {
+            arena.note(&format!("begin {} {number} {} {target}", clock::now(), fault.name()));
+        };
+        let mut ms = self.rng.between(200, 2 * T);
+        let mend = match fault {
+            Fault::Kill => {
+                begin(&lane);
+                arena.kill(part);
+                ms = self.rng.between(50, T);
+                Mend::Start(part)
+            }
+            Fault::ShortStop | Fault::LongStop => {
+                ms = match fault {
+                    Fault::ShortStop => self.rng.between(20, T / 3),
+                    _ => self.rng.between(T * 11 / 10, 2 * T),
+                };
+                begin(&lane);
+                self.freeze(part, true);
+                Mend::Thaw(part)
+            }
+            Fault::Exit => {
+                begin(&lane);
+                arena.tell(part, "close");
+                ms = self.rng.between(100, T);
+                Mend::StartWhenEnded(part)
+            }
+            Fault::Resign => {
+                let stands = &arena.parts[part].stands;
+                if stands.is_empty() {
+                    return;
+                }
+                let path = stands[self.rng.below(stands.len() as u64) as usize].1.clone();
+                begin(&format!("{lane} {path}"));
+                arena.tell(part, &format!("resign {path}"));
+                ms = self.rng.between(1, 1_000);
+                Mend::Stand(part, path)
+            }
+            Fault::ServerKill | Fault::TwoServersKill | Fault::AllServersKill => {
+                let servers: Vec<usize> = match fault {
+                    Fault::ServerKill => vec![server],
+                    Fault::TwoServersKill => vec![server, other],
+                    _ => all,
+                };
+                begin(&list(&servers));
+                servers.iter().for_each(|&i| arena.ensemble.kill9(i));
+                ms = self.rng.between(100, T);
+                Mend::StartServers(servers)
+            }
+            Fault::ServerStop | Fault::AllServersStop => {
+                let servers = if fault == Fault::ServerStop { vec![server] } else { all };
+                begin(&list(&servers));
+                servers.iter().for_each(|&i| arena.ensemble.freeze(i));
+                Mend::ThawServers(servers)
+            }
+            Fault::ServerRestart => {
+                begin(&list(&[server]));
+                arena.ensemble.stop(server);
+                ms = 0;
+                Mend::StartServers(vec![server])
+            }
+            Fault::Rolling => {
+                begin(&list(&all));
+                arena.ensemble.stop(0);
+                arena.ensemble.start_server(0);
+                ms = T;
+                Mend::Roll(1)
+            }
+            Fault::LinkDrop | Fault::LinkDropOneWay => {
+                let stops = match (fault, self.rng.chance(500)) {
+                    (Fault::LinkDrop, _) => [true, true],
+                    (_, true) => [true, false],
+                    (_, false) => [false, true],
+                };
+                let servers = if self.rng.chance(600) { all } else { vec![server] };
+                let way = match stops {
+                    [true, true] => "both-ways",
+                    [true, false] => "to-server",
+                    _ => "to-client",
+                };
+                begin(&format!("{lane} {} {way}", list(&servers)));
+                self.trouble(part, &servers, Trouble { stops, ..Trouble::default() });
+                Mend::HealLinks(part)
+            }
+            Fault::LinkReset => {
+                begin(&lane);
+                arena.links[part].iter().for_each(|link| link.reset());
+                ms = 0;
+                Mend::Nothing
+            }
+            Fault::LinkRefuse => {
+                begin(&lane);
+                self.trouble(part, &all, Trouble { refuses: true, ..Trouble::default() });
+                arena.links[part].iter().for_each(|link| link.reset());
+                Mend::HealLinks(part)
+            }
+            Fault::LinkSlow => {
+                let delay_ms = self.rng.between(10, T / 10);
+                begin(&format!("{lane} {delay_ms} ms"));
+                self.trouble(part, &all, Trouble { delay_ms, ..Trouble::default() });
+                Mend::HealLinks(part)
+            }
+            Fault::LinkLossy => {
+                let lost_of_thousand = self.rng.between(10, 150);
+                begin(&format!("{lane} {lost_of_thousand} of 1000"));
+                self.trouble(part, &all, Trouble { lost_of_thousand, ..Trouble::default() });
+                Mend::HealLinks(part)
+            }
+            Fault::ServerUnreachable => {
+                begin(&list(&[server]));
+                let stops = if self.rng.chance(500) { [true, true] } else { [false, true] };
+                for part in 0..arena.parts.len() {
+                    self.trouble(part, &[server], Trouble { stops, ..Trouble::default() });
+                }
+                Mend::HealServerLinks(server)
+            }
+            Fault::PeersCut => {
+                begin(&list(&[server]));
+                arena.ensemble.network().cut_off(server);
+                Mend::Join(server)
+            }
+            Fault::PeersOneWay => {
+                begin(&format!("{} to {}", server + 1, other + 1));
+                arena.ensemble.network().block(server, other);
+                Mend::Unblock(server, other)
+            }
+            Fault::DiskFull => {
+                begin(&list(&[server]));
+                fill(arena, server);
+                ms = self.rng.between(T / 2, 2 * T);
+                Mend::EmptyDisk(server)
+            }
+            Fault::DiskSlow => {
+                let each_ms = self.rng.between(20, T / 10);
+                begin(&format!("{} {each_ms} ms", server + 1));
+                let file = arena.ensemble.server_folder(server).join("slow-disk");
+                fs::write(file, each_ms.to_string()).expect("a file in a scratch folder");
+                Mend::FastDisk(server)
+            }
+            Fault::OperatorDeletes | Fault::OperatorChanges => {
+                let elections = crate::cast::elections();
+                let (recipe, path) = elections[self.rng.below(elections.len().min(4) as u64) as usize].clone();
+                begin(&path);
+                self.background(scope, number, move |arena| meddle(arena, fault, recipe, &path));
+                return;
+            }
+            Fault::Expire => {
+                begin(&lane);
+                self.background(scope, number, move |arena| expire(arena, part));
+                return;
+            }
+        };
+        self.busy.extend(things.iter().cloned());
+        let due = Instant::now() + Duration::from_millis(ms);
+        self.active.push(Active { number, due, things, mend });
+    }
+
+    fn background<'scope>(
+        &self,
+        scope: &'scope Scope<'scope, '_>,
+        number: i64,
+        act: impl FnOnce(&Arena) + Send + 'scope,
+    ) where
+        'a: 'scope,
+    {
+        let (arena, at_work) = (self.arena, self.at_work);
+        at_work.fetch_add(1, Ordering::SeqCst);
+        scope.spawn(move || {
+            act(arena);
+            arena.note(&format!("end {} {number}", clock::now()));
+            at_work.fetch_sub(1, Ordering::SeqCst);
+        });
+    }
+
+    fn mend_what_is_due(&mut self, now: Instant) {
+        let mut i = 0;
+        while i < self.active.len() {
+            if self.active[i].due > now {
+                i += 1;
+                continue;
+            }
+            let next = self.mend(self.active[i].mend.clone());
+            match next {
+                Some((due, mend)) => {
+                    self.active[i].due = due;
+                    self.active[i].mend = mend;
+                    i += 1;
+                }
+                None => {
+                    let over = self.active.remove(i);
+                    self.arena.note(&format!("end {} {}", clock::now(), over.number));
+                    for thing in &over.things {
+                        self.busy.remove(thing);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends a fault; or says what is to be done next about it, and when.
+    fn mend(&mut self, mend: Mend) -> Option<(Instant, Mend)> {
+        let arena = self.arena;
+        match mend {
+            Mend::Start(part) => {
+                if arena.has_ended(part) {
+                    arena.start(part);
+                }
+            }
+            Mend::Thaw(part) => self.freeze(part, false),
+            Mend::StartWhenEnded(part) if arena.has_ended(part) => arena.start(part),
+            Mend::StartWhenEnded(_) => return Some((Instant::now() + LOOK_EVERY, mend)),
+            Mend::Stand(part, path) => arena.tell(part, &format!("stand {path}")),
+            Mend::StartServers(servers) => servers.iter().for_each(|&i| arena.ensemble.start_server(i)),
+            Mend::ThawServers(servers) => servers.iter().for_each(|&i| arena.ensemble.thaw(i)),
+            Mend::Roll(server) if server < SERVERS => {
+                arena.ensemble.stop(server);
+                arena.ensemble.start_server(server);
+                return Some((Instant::now() + Duration::from_millis(T), Mend::Roll(server + 1)));
+            }
+            Mend::HealLinks(part) => {
+                arena.links[part].iter().for_each(|link| link.set_trouble(Trouble::default()));
+            }
+            Mend::HealServerLinks(server) => {
+                arena.links.iter().for_each(|links| links[server].set_trouble(Trouble::default()));
+            }
+            Mend::Join(server) => arena.ensemble.network().join(server),
+            Mend::Unblock(from, to) => arena.ensemble.network().unblock(from, to),
+            Mend::EmptyDisk(server) => {
+                let _ = fs::remove_file(arena.ensemble.data_folder(server).join("filler"));
+                // One that could not write has ended, or goes on; either way it is started on what it has.
+                arena.ensemble.kill9(server);
+                arena.ensemble.start_server(server);
+            }
+            Mend::FastDisk(server) => {
+                let _ = fs::remove_file(arena.ensemble.server_folder(server).join("slow-disk"));
+            }
+            Mend::Roll(_) | Mend::Nothing => {}
+        }
+        None
+    }
+
+    fn freeze(&self, part: usize, is_to_stop: bool) {
+        if let Some(program) = &self.arena.seat(part).program {
+            match is_to_stop {
+                true => program.freeze(),
+                false => program.thaw(),
+            }
+        }
+    }
+
+    fn trouble(&self, part: usize, servers: &[usize], trouble: Trouble) {
+        debug_assert_eq!(Direction::ToServer as usize, 0);
+        for &server in servers {
+            self.arena.links[part][server].set_trouble(trouble);
+        }
+    }
+}
+
+/// Counted from 1, as ZooKeeper does.
+fn list(servers: &[usize]) -> String {
+    let numbers: Vec<String> = servers.iter().map(|i| (i + 1).to_string()).collect();
+    numbers.join("+")
+}
+
+fn fill(arena: &Arena, server: usize) {
+    let Ok(mut filler) = File::create(arena.ensemble.data_folder(server).join("filler")) else { return };
+    let piece = vec![0; 65_536];
+    while filler.write_all(&piece).is_ok() {}
+}
+
+/// Deletes or changes the znode of the master at a path.
+fn meddle(arena: &Arena, fault: Fault, recipe: i32, path: &str) {
+    let Some(mut operator) = arena.operator() else { return };
+    let mut act = || {
+        let znode = match recipe {
+            NODE => path.to_owned(),
+            _ => {
+                let mut names = operator.children(path)?;
+                names.sort_by_key(|name| name[name.len().saturating_sub(10)..].to_owned());
+                match names.first() {
+                    Some(first) => format!("{path}/{first}"),
+                    None => return Ok(()),
+                }
+            }
+        };
+        match fault {
+            Fault::OperatorDeletes => operator.delete(&znode)?,
+            _ => operator.set(&znode, b"changed")?,
+        };
+        std::io::Result::Ok(())
+    };
+    // Under fire, too, an operator may get no answer.
+    let _ = act();
+    let _ = operator.close_session();
+}
+
+fn expire(arena: &Arena, part: usize) {
+    let Some(session) = arena.links[part].iter().find_map(|link| link.session()) else { return };
+    let clients = arena.ensemble.network().clients();
+    let Some(server) = (0..SERVERS).find(|&i| arena.ensemble.is_serving(i)) else { return };
+    let before = clock::now();
+    clients.run(|| expire_session(&arena.ensemble.host(server), session.id, &session.password));
+    arena.note(&format!("expire {before} {} {}", clock::now(), session.id));
+}
