@@ -49,8 +49,8 @@ pub struct Seat {
 }
 
 impl Arena {
-    /// Starts the servers, and nobody yet. The history goes to `folder`, which is made anew.
-    pub fn new(seed: u64, parts: Vec<Part>, folder: &Path) -> Arena {
+    /// Starts the servers, and nobody yet, for these elections. The history goes to `folder`, which is made anew.
+    pub fn new(seed: u64, parts: Vec<Part>, of: &[(i32, String)], folder: &Path) -> Arena {
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder).unwrap_or_else(|error| panic!("no folder {}: {error}", folder.display()));
         let scratch = ScratchFolder::new("campaign");
@@ -90,7 +90,7 @@ impl Arena {
         arena.note(&format!("tick_ms {TICK_MS}"));
         arena.note(&format!("servers {SERVERS}"));
         arena.note(&format!("clock {} {}", clock::now(), clock::time_of_day()));
-        for (recipe, path) in elections() {
+        for (recipe, path) in of {
             arena.note(&format!("election {recipe} {path}"));
         }
         arena.make_targets();
@@ -248,16 +248,23 @@ impl Arena {
         eventually(SOON, "all servers serve", || (0..SERVERS).all(|i| self.ensemble.is_serving(i)));
     }
 
+    /// The part that is, or was last, master at a path.
+    pub fn master(&self, path: &str) -> Option<usize> {
+        let name = self.register.writer(path)?;
+        let lane = name.split('-').next()?;
+        self.parts.iter().position(|part| part.lane == lane)
+    }
+
     pub fn data_folders(&self) -> Vec<PathBuf> {
         (0..SERVERS).map(|i| self.ensemble.data_folder(i)).collect()
     }
 
-    pub fn names(&self) -> Vec<String> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

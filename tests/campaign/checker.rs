@@ -12,6 +12,7 @@ mod truth;
 #[cfg(test)]
 mod planted;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::history::History;
@@ -51,7 +52,7 @@ impl fmt::Display for Verdict {
 pub fn check(history: &History) -> Verdict {
     let truth = Truth::of(history);
     let mut verdict = Verdict::default();
-    let mut kinds: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     history.faults.iter().for_each(|fault| *kinds.entry(&fault.kind).or_default() += 1);
     let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     verdict.figure(format!("seed {}: {} faults: {}", history.seed, history.faults.len(), kinds.join(", ")));

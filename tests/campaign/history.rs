@@ -164,9 +164,17 @@ pub struct Transaction {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    Create { path: String, value: String },
-    Delete { path: String },
-    Set { path: String, value: String },
+    Create {
+        path: String,
+        value: String,
+    },
+    Delete {
+        path: String,
+    },
+    Set {
+        path: String,
+        value: String,
+    },
     /// The session is over, and all that it made ephemeral is gone.
     Over,
 }
@@ -428,7 +436,8 @@ impl<'a> Record<'a> {
 
 /// Puts the files of a campaign together: `run`, `register` and `zookeeper` in `folder`, and there what each process wrote.
 pub fn gather(folder: &Path, lives: &[String]) -> String {
-    let mut text = String::from("# The history of a campaign of libelection; tests/campaign/history.rs says what is in it.\n");
+    let mut text =
+        String::from("# The history of a campaign of libelection; tests/campaign/history.rs says what is in it.\n");
     let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
     for section in [RUN, REGISTER, ZOOKEEPER] {
         let _ = write!(text, "== {section}\n{}", read(section));

@@ -7,7 +7,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use scratch::{Namespace, Session};
 
@@ -19,7 +19,7 @@ const SENT_AGAIN_MS: (u64, u64) = (200, 900);
 const CONNECT_RESPONSE_MAX: usize = 128;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
+enum Direction {
     ToServer,
     ToClient,
 }
@@ -27,7 +27,7 @@ pub enum Direction {
 /// What is wrong with a link; all false and 0 is well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trouble {
-    /// Nothing passes to the server, and nothing to the client.
+    /// Nothing passes to the server; nothing passes to the client.
     pub stops: [bool; 2],
     pub refuses: bool,
     pub delay_ms: u64,
@@ -44,7 +44,7 @@ struct State {
     trouble: Trouble,
     is_closing: bool,
     connections: Vec<Weak<Connection>>,
-    session: Option<Session>,
+    session: Option<(Instant, Session)>,
 }
 
 struct Connection {
@@ -78,10 +78,6 @@ impl Link {
         self.addr.to_string()
     }
 
-    pub fn trouble(&self) -> Trouble {
-        self.state().trouble
-    }
-
     pub fn set_trouble(&self, trouble: Trouble) {
         self.state().trouble = trouble;
         self.shared.changed.notify_all();
@@ -97,8 +93,8 @@ impl Link {
         self.shared.changed.notify_all();
     }
 
-    /// The session that was opened or resumed here last.
-    pub fn session(&self) -> Option<Session> {
+    /// The session that was opened or resumed here last, and when.
+    pub fn session(&self) -> Option<(Instant, Session)> {
         self.state().session.clone()
     }
 
@@ -192,7 +188,7 @@ fn pump(connection: &Arc<Connection>, direction: Direction, shared: &Shared, mut
         if direction == Direction::ToClient && first.len() < CONNECT_RESPONSE_MAX {
             first.extend_from_slice(&bytes[..len]);
             if let Some(session) = granted(&first) {
-                lock(&shared.state).session = Some(session);
+                lock(&shared.state).session = Some((Instant::now(), session));
                 first.resize(CONNECT_RESPONSE_MAX, 0);
             }
         }

@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 use scratch::expire_session;
 
 use crate::arena::{Arena, SERVERS, SESSION_TIMEOUT_MS};
-use crate::cast::NODE;
+use crate::cast::{self, NODE};
 use crate::clock;
-use crate::link::{Direction, Trouble};
+use crate::link::{Link, Trouble};
 use crate::rng::Rng;
 
 const T: u64 = SESSION_TIMEOUT_MS;
+/// How often of a thousand times a fault is aimed at a master.
+const OFTEN: u64 = 600;
 const BETWEEN_SAMPLES: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -151,7 +153,8 @@ impl<'a> Nemesis<'a> {
             if Instant::now() >= next {
                 self.strike(scope);
                 // At times many at once, at times nothing for a while.
-                let pause = if self.rng.chance(300) { self.rng.between(0, 150) } else { self.rng.between(400, 2_000) };
+                let pause =
+                    if self.rng.chance(300) { self.rng.between(0, 150) } else { self.rng.between(400, 2_000) };
                 next = Instant::now() + Duration::from_millis(pause);
             }
             self.mend_what_is_due(Instant::now());
@@ -187,6 +190,13 @@ impl<'a> Nemesis<'a> {
         });
         let fault = fault.expect("less than the total").0;
         let part = self.rng.below(self.arena.parts.len() as u64) as usize;
+        // A master has more to lose.
+        let elections = cast::elections();
+        let path = &elections[self.rng.below(elections.len() as u64) as usize].1;
+        let part = match self.rng.chance(OFTEN) {
+            true => self.arena.master(path).unwrap_or(part),
+            false => part,
+        };
         let server = self.rng.below(SERVERS as u64) as usize;
         let other = (server + self.rng.between(1, SERVERS as u64 - 1) as usize) % SERVERS;
         let all: Vec<usize> = (0..SERVERS).collect();
@@ -231,7 +241,7 @@ impl<'a> Nemesis<'a> {
             }
             Fault::ShortStop | Fault::LongStop => {
                 ms = match fault {
-                    Fault::ShortStop => self.rng.between(20, T / 3),
+                    Fault::ShortStop => self.rng.magnitude(20, T / 3),
                     _ => self.rng.between(T * 11 / 10, 2 * T),
                 };
                 begin(&lane);
@@ -286,10 +296,9 @@ impl<'a> Nemesis<'a> {
                 Mend::Roll(1)
             }
             Fault::LinkDrop | Fault::LinkDropOneWay => {
-                let stops = match (fault, self.rng.chance(500)) {
-                    (Fault::LinkDrop, _) => [true, true],
-                    (_, true) => [true, false],
-                    (_, false) => [false, true],
+                let stops = match fault {
+                    Fault::LinkDrop => [true, true],
+                    _ => self.rng.pick(&[[true, false], [false, true]]),
                 };
                 let servers = if self.rng.chance(600) { all } else { vec![server] };
                 let way = match stops {
@@ -327,7 +336,7 @@ impl<'a> Nemesis<'a> {
             }
             Fault::ServerUnreachable => {
                 begin(&list(&[server]));
-                let stops = if self.rng.chance(500) { [true, true] } else { [false, true] };
+                let stops = self.rng.pick(&[[true, true], [false, true]]);
                 for part in 0..arena.parts.len() {
                     self.trouble(part, &[server], Trouble { stops, ..Trouble::default() });
                 }
@@ -357,7 +366,6 @@ impl<'a> Nemesis<'a> {
                 Mend::FastDisk(server)
             }
             Fault::OperatorDeletes | Fault::OperatorChanges => {
-                let elections = crate::cast::elections();
                 let (recipe, path) = elections[self.rng.below(elections.len().min(4) as u64) as usize].clone();
                 begin(&path);
                 self.background(scope, number, move |arena| meddle(arena, fault, recipe, &path));
@@ -468,7 +476,6 @@ impl<'a> Nemesis<'a> {
     }
 
     fn trouble(&self, part: usize, servers: &[usize], trouble: Trouble) {
-        debug_assert_eq!(Direction::ToServer as usize, 0);
         for &server in servers {
             self.arena.links[part][server].set_trouble(trouble);
         }
@@ -514,7 +521,9 @@ fn meddle(arena: &Arena, fault: Fault, recipe: i32, path: &str) {
 }
 
 fn expire(arena: &Arena, part: usize) {
-    let Some(session) = arena.links[part].iter().find_map(|link| link.session()) else { return };
+    let Some((_, session)) = arena.links[part].iter().filter_map(Link::session).max_by_key(|(at, _)| *at) else {
+        return;
+    };
     let clients = arena.ensemble.network().clients();
     let Some(server) = (0..SERVERS).find(|&i| arena.ensemble.is_serving(i)) else { return };
     let before = clock::now();

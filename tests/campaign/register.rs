@@ -15,12 +15,15 @@ use crate::clock;
 
 struct Book {
     verifiers: BTreeMap<String, Verifier>,
+    /// Who wrote last, by path.
+    writers: BTreeMap<String, String>,
     history: File,
 }
 
 /// Serves for as long as the process lives.
 pub struct Register {
     path: PathBuf,
+    book: Arc<Mutex<Book>>,
 }
 
 impl Register {
@@ -29,15 +32,21 @@ impl Register {
         let path = folder.join("register.socket");
         let listener = UnixListener::bind(&path).expect("a scratch folder takes a socket");
         let history = File::create(history).expect("the history can be written");
-        let book = Arc::new(Mutex::new(Book { verifiers: BTreeMap::new(), history }));
+        let book = Arc::new(Mutex::new(Book { verifiers: BTreeMap::new(), writers: BTreeMap::new(), history }));
+        let served = Arc::clone(&book);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let book = Arc::clone(&book);
+                let book = Arc::clone(&served);
                 // Its end is that of the writer, which may be killed at any moment.
                 std::thread::spawn(move || serve(&stream, &book));
             }
         });
-        Register { path }
+        Register { path, book }
+    }
+
+    /// Who was the last to write as a master at this path.
+    pub fn writer(&self, path: &str) -> Option<String> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner).writers.get(path).cloned()
     }
 
     pub fn path(&self) -> &Path {
@@ -56,6 +65,9 @@ fn serve(stream: &UnixStream, book: &Mutex<Book>) -> Option<()> {
             let is_taken = kind == "unfenced"
                 || book.verifiers.entry(path.to_owned()).or_insert_with(|| Verifier::new(0)).admit(token);
             let at = clock::now();
+            if is_taken {
+                book.writers.insert(path.to_owned(), who.to_owned());
+            }
             writeln!(book.history, "write {at} {path} {kind} {token} {who} {}", u8::from(is_taken)).ok()?;
             if is_taken {
                 0

@@ -32,7 +32,9 @@ pub fn committed(folders: &[PathBuf], roots: &[&str]) -> String {
     let mut text = String::new();
     for (count, lines) in found.into_values() {
         if 2 * count > folders.len() {
-            lines.iter().for_each(|line| drop(writeln!(text, "{line}")));
+            for line in lines {
+                let _ = writeln!(text, "{line}");
+            }
         }
     }
     text

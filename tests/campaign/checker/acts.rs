@@ -40,7 +40,8 @@ pub fn check(history: &History, truth: &Truth, verdict: &mut Verdict) {
          master's, taken after a newer one's"
     ));
     let (znodes, exempt) = znodes(history, truth, verdict);
-    let silent = history.lives.iter().flat_map(|life| &life.acts).filter(|act| act.kind == Kind::Znode && act.rc != 0);
+    let silent =
+        history.lives.iter().flat_map(|life| &life.acts).filter(|act| act.kind == Kind::Znode && act.rc != 0);
     verdict.figure(format!(
         "ZooKeeper: {znodes} fenced writes carried out, {} came to nothing or to no answer; {exempt} by a master whose \
          znode had been taken away",

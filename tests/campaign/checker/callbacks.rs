@@ -46,10 +46,8 @@ fn of_path(history: &History, life: &Life, path: &str, verdict: &mut Verdict) ->
     if stood && !life.closed.is_empty() {
         match told.last() {
             Some(last) if [RESIGNED, CLOSED].contains(&last.reason) => {}
-            last => verdict.violation(format!(
-                "{} closed, and the last that it heard at {path} was {last:?}",
-                life.name
-            )),
+            last => verdict
+                .violation(format!("{} closed, and the last that it heard at {path} was {last:?}", life.name)),
         }
     }
     for belief in life.beliefs.iter().filter(|belief| belief.path == path) {

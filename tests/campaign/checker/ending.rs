@@ -18,7 +18,9 @@ pub fn check(history: &History, verdict: &mut Verdict) {
         let bound = history.calm + BOUND * history.timeout;
         let after: Vec<_> = spans(history, path).into_iter().filter(|span| span.to > bound).collect();
         match &after[..] {
-            [one] if one.belief.first.before <= bound && one.belief.last.after + 1_000_000_000 > history.closing => {
+            [one]
+                if one.belief.first.before <= bound && one.belief.last.after + 1_000_000_000 > history.closing =>
+            {
                 longest = longest.max(one.belief.first.before - history.calm);
             }
             _ => {

@@ -17,10 +17,14 @@ pub fn check(history: &History, verdict: &mut Verdict) {
     for life in &history.lives {
         match &life.ended {
             Some((_, how)) if how == "killed" || how == "code 0" => {}
-            Some((at, how)) => verdict.violation(format!("{} ended with {how} at {}", life.name, second(history, *at))),
+            Some((at, how)) => {
+                verdict.violation(format!("{} ended with {how} at {}", life.name, second(history, *at)))
+            }
             None => verdict.violation(format!("{} was not seen to end", life.name)),
         }
-        if history.closing > 0 && life.ended.as_ref().is_some_and(|(at, how)| *at > history.closing && how == "killed") {
+        if history.closing > 0
+            && life.ended.as_ref().is_some_and(|(at, how)| *at > history.closing && how == "killed")
+        {
             verdict.violation(format!("{} did not end when it was told to close", life.name));
         }
         for said in &life.said {
@@ -76,6 +80,7 @@ fn flat(life: &Life, first: &Sample, last: &Sample, all: &[&Sample], verdict: &m
         ));
     }
     if last.rss_kib > first.rss_kib + MORE_RSS_KIB {
-        verdict.violation(format!("{} had {} KiB of memory and came to {}", life.name, first.rss_kib, last.rss_kib));
+        verdict
+            .violation(format!("{} had {} KiB of memory and came to {}", life.name, first.rss_kib, last.rss_kib));
     }
 }

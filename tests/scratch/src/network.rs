@@ -174,8 +174,7 @@ impl Network {
     /// other one.
     pub fn block(&self, from: usize, to: usize) {
         let ip = self.peer_ip(to).to_string();
-        self.servers[from]
-            .ip(&["neigh", "replace", &ip, "lladdr", NOBODY, "nud", "permanent", "dev", "peers"]);
+        self.servers[from].ip(&["neigh", "replace", &ip, "lladdr", NOBODY, "nud", "permanent", "dev", "peers"]);
     }
 
     /// Ends that.
