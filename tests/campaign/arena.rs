@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use scratch::{eventually, Ensemble, Program, RawClient, ScratchFolder, Stream};
 
-use crate::cast::{elections, Language, Part, REGISTER, ROOT};
+use crate::cast::{elections, Language, Part, BALLAST, QUEUE, REGISTER, ROOT};
 use crate::clock;
 use crate::link::Link;
 use crate::register::Register;
@@ -20,6 +20,11 @@ pub const SERVERS: usize = 3;
 pub const SESSION_TIMEOUT_MS: u64 = 3_000;
 pub const TICK_MS: u32 = 500;
 const DISK_MB: u32 = 64;
+/// Of a flush that takes longer a server complains; no fault of ours is faster, no disk in memory slower.
+const SLOW_FLUSH_MS: u32 = 18;
+/// What a server says about its disk, and the name of it in the history.
+const COMPLAINTS: [(&str, &str); 2] =
+    [("No space left on device", "no-space"), ("fsync-ing the write ahead log", "slow-flush")];
 const SOON: Duration = Duration::from_secs(30);
 
 pub struct Arena {
@@ -61,6 +66,7 @@ impl Arena {
             .tick_ms(TICK_MS)
             .force_sync(true)
             .disk_mb(DISK_MB)
+            .java_arg(&format!("-Dzookeeper.fsync.warningthresholdms={SLOW_FLUSH_MS}"))
             .environment("LD_PRELOAD", &slow_disk.display().to_string())
             .environment("SLOW_DISK", "{server}/slow-disk")
             .network(true)
@@ -210,6 +216,7 @@ impl Arena {
     fn make_targets(&self) {
         let mut operator = self.operator().expect("servers that have just started");
         let mut make = |path: &str| assert_eq!(operator.create(path, b"", 0).expect("an answer").err, 0, "{path}");
+        make(BALLAST);
         make(REGISTER);
         for (_, path) in elections() {
             make(&format!("{REGISTER}/{}", path.rsplit('/').next().expect("a name")));
@@ -220,7 +227,7 @@ impl Arena {
     /// Writes down which znodes of elections there are, or whose.
     pub fn note_what_is_left(&self) {
         let mut operator = self.operator().expect("servers that serve");
-        let queues = elections().into_iter().filter(|(recipe, _)| *recipe == crate::cast::QUEUE);
+        let queues = elections().into_iter().filter(|(recipe, _)| *recipe == QUEUE);
         let queues: Vec<String> = queues.map(|(_, path)| path).collect();
         for name in operator.children(ROOT).expect("an answer") {
             let path = format!("{ROOT}/{name}");
@@ -234,6 +241,17 @@ impl Arena {
             }
         }
         operator.close_session().expect("an answer");
+    }
+
+    /// Writes down what the servers said about their disks.
+    pub fn note_complaints(&self) {
+        for i in 0..SERVERS {
+            let log = fs::read(self.ensemble.server_folder(i).join("server.log")).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            for (text, name) in COMPLAINTS {
+                self.note(&format!("complaint {} {name} {}", i + 1, log.matches(text).count()));
+            }
+        }
     }
 
     /// Waits until every server serves; one that does not come is started anew.

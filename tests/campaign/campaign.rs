@@ -175,6 +175,7 @@ fn finish(arena: &Arena) -> PathBuf {
     // One that did not end is what the history shows.
     (0..arena.parts.len()).for_each(|part| arena.kill(part));
     arena.ensemble.stop_all();
+    arena.note_complaints();
     let truth = transactions::committed(&arena.data_folders(), &[cast::ROOT, cast::REGISTER]);
     fs::write(arena.folder().join(history::ZOOKEEPER), truth).expect("the history can be written");
     let path = arena.folder().join("history.txt");

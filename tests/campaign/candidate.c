@@ -37,8 +37,8 @@
 #define MOST_ELECTIONS 32
 #define RECIPES 2
 #define BELIEF_LINE 256
-#define ACT_EVERY_NS 100000000
-#define THINK_NS 3000000
+#define ACT_EVERY_NS 200000000
+#define THINK_NS 10000000
 #define ZNODE_EVERY 3
 #define FENCED_TIMEOUT_MS 2000
 
@@ -259,7 +259,7 @@ static void *act_for_ever(void *unused)
             if (elections[i].stands)
                 act(&elections[i], to_register, round % ZNODE_EVERY == 0);
         if (planted("leaks"))
-            for (int i = 0; i < 5; i++) {
+            for (int i = 0; i < 10; i++) {
                 char *memory = malloc(100000);
                 if (memory == NULL || dup(to_register) < 0)
                     abort();

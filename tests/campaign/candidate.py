@@ -18,8 +18,8 @@ import time
 from typing import Any, Optional
 
 BELIEF_LINE = 256
-ACT_EVERY = 0.1
-THINK = 0.003
+ACT_EVERY = 0.2
+THINK = 0.01
 ZNODE_EVERY = 3
 FENCED_TIMEOUT_MS = 2000
 

@@ -8,6 +8,8 @@ pub const QUEUE: i32 = 1;
 pub const ROOT: &str = "/campaign";
 /// What masters write to in ZooKeeper: a znode for each election.
 pub const REGISTER: &str = "/register";
+/// What is written to for the sake of writing.
+pub const BALLAST: &str = "/ballast";
 const MANY: usize = 6;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,8 @@ mod acts;
 mod beliefs;
 mod callbacks;
 mod ending;
+mod faults;
+mod gaps;
 mod observers;
 mod processes;
 mod truth;
@@ -12,7 +14,6 @@ mod truth;
 #[cfg(test)]
 mod planted;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::history::History;
@@ -52,11 +53,9 @@ impl fmt::Display for Verdict {
 pub fn check(history: &History) -> Verdict {
     let truth = Truth::of(history);
     let mut verdict = Verdict::default();
-    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
-    history.faults.iter().for_each(|fault| *kinds.entry(&fault.kind).or_default() += 1);
-    let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-    verdict.figure(format!("seed {}: {} faults: {}", history.seed, history.faults.len(), kinds.join(", ")));
+    faults::check(history, &mut verdict);
     beliefs::check(history, &truth, &mut verdict);
+    gaps::check(history, &mut verdict);
     callbacks::check(history, &mut verdict);
     acts::check(history, &truth, &mut verdict);
     observers::check(history, &truth, &mut verdict);

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use crate::checker;
 use crate::history::{Fault, History, Life, MASTER, SLAVE};
 
 const WIDTH: f64 = 1_200.0;
@@ -313,9 +314,13 @@ impl Canvas<'_> {
         let masters = history.lives.iter().flat_map(|life| &life.beliefs);
         let masters =
             masters.filter(|it| it.path == self.frame.path && inside(it.first.before, it.last.after)).count();
+        let found = match checker::check(history).violations.len() {
+            0 => "the checker found no violation".to_owned(),
+            count => format!("VIOLATIONS: {count}"),
+        };
         let height = self.y + 20.0;
         let head = format!(
-            "{}, {} s: {faults} faults, {masters} masterships, never two at once (session timeout {} s, seed {})",
+            "{}, {} s: {faults} faults, {masters} masterships; {found} (session timeout {} s, seed {})",
             self.frame.path,
             self.frame.to - self.frame.from,
             history.timeout / 1_000_000_000,

@@ -35,6 +35,7 @@
 //! | `expire` | pair, session: taken over and closed from outside |
 //! | `calm` | stamp: the last fault has ended, all run |
 //! | `closing` | stamp: all are told to close |
+//! | `complaint` | server, `no-space` or `slow-flush`, number: what its log said of its disk |
 //! | `left` | path: a znode that was there when all had gone |
 //!
 //! The section `register`, in the order in which it decided: `write` stamp, path, kind, token, name, taken.
@@ -220,6 +221,8 @@ pub struct History {
     pub calm: i64,
     pub closing: i64,
     pub left: Vec<String>,
+    /// What the servers said of their disks, and how often.
+    pub complaints: Vec<(String, i64)>,
 }
 
 impl History {
@@ -306,6 +309,7 @@ impl History {
             "expire" => self.expired.push((record.pair(1)?, record.number(3)?)),
             "calm" => self.calm = record.number(1)?,
             "closing" => self.closing = record.number(1)?,
+            "complaint" => self.complaints.push((record.word(2)?.to_owned(), record.number(3)?)),
             "left" => self.left.push(record.word(1)?.to_owned()),
             _ => return None,
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use scratch::expire_session;
 
 use crate::arena::{Arena, SERVERS, SESSION_TIMEOUT_MS};
-use crate::cast::{self, NODE};
+use crate::cast::{self, BALLAST, NODE};
 use crate::clock;
 use crate::link::{Link, Trouble};
 use crate::rng::Rng;
@@ -20,6 +20,7 @@ const T: u64 = SESSION_TIMEOUT_MS;
 /// How often of a thousand times a fault is aimed at a master.
 const OFTEN: u64 = 600;
 const BETWEEN_SAMPLES: Duration = Duration::from_secs(1);
+const PHASE: Duration = Duration::from_secs(15);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,6 +89,40 @@ impl Fault {
     }
 }
 
+/// At times only the servers and what is between them are struck, at times only the others: so there are times in which the
+/// next master has to come soon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    All,
+    Servers,
+    Others,
+}
+
+impl Phase {
+    fn strikes(self, fault: Fault) -> bool {
+        let is_of_servers = matches!(
+            fault,
+            Fault::ServerKill
+                | Fault::ServerStop
+                | Fault::ServerRestart
+                | Fault::TwoServersKill
+                | Fault::AllServersKill
+                | Fault::AllServersStop
+                | Fault::Rolling
+                | Fault::ServerUnreachable
+                | Fault::PeersCut
+                | Fault::PeersOneWay
+                | Fault::DiskFull
+                | Fault::DiskSlow
+        );
+        match self {
+            Phase::All => true,
+            Phase::Servers => is_of_servers,
+            Phase::Others => !is_of_servers,
+        }
+    }
+}
+
 /// What a fault keeps busy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Thing {
@@ -149,13 +184,18 @@ impl<'a> Nemesis<'a> {
         let until = Instant::now() + length;
         let mut next = Instant::now();
         let mut next_sample = Instant::now();
+        let (mut phase, mut next_phase) = (Phase::All, Instant::now() + PHASE);
         while Instant::now() < until {
             if Instant::now() >= next {
-                self.strike(scope);
+                self.strike(scope, phase);
                 // At times many at once, at times nothing for a while.
                 let pause =
                     if self.rng.chance(300) { self.rng.between(0, 150) } else { self.rng.between(400, 2_000) };
                 next = Instant::now() + Duration::from_millis(pause);
+            }
+            if Instant::now() >= next_phase {
+                phase = self.rng.pick(&[Phase::All, Phase::Servers, Phase::Others, Phase::Others]);
+                next_phase = Instant::now() + PHASE;
             }
             self.mend_what_is_due(Instant::now());
             if Instant::now() >= next_sample {
@@ -177,18 +217,20 @@ impl<'a> Nemesis<'a> {
         self.arena.wait_servers();
     }
 
-    fn strike<'scope>(&mut self, scope: &'scope Scope<'scope, '_>)
+    fn strike<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, phase: Phase)
     where
         'a: 'scope,
     {
-        let total: u64 = Fault::ALL.iter().map(|(.., weight)| weight).sum();
-        let mut drawn = self.rng.below(total);
-        let fault = Fault::ALL.iter().find(|(.., weight)| {
-            let is_it = drawn < *weight;
-            drawn = drawn.saturating_sub(*weight);
-            is_it
-        });
-        let fault = fault.expect("less than the total").0;
+        let drawn = Fault::ALL.iter().filter(|(fault, ..)| phase.strikes(*fault));
+        let mut left = self.rng.below(drawn.clone().map(|(.., weight)| weight).sum());
+        let mut fault = Fault::ShortStop;
+        for (one, _, weight) in drawn {
+            fault = *one;
+            match left.checked_sub(*weight) {
+                Some(less) => left = less,
+                None => break,
+            }
+        }
         let part = self.rng.below(self.arena.parts.len() as u64) as usize;
         // A master has more to lose.
         let elections = cast::elections();
@@ -355,11 +397,16 @@ impl<'a> Nemesis<'a> {
             Fault::DiskFull => {
                 begin(&list(&[server]));
                 fill(arena, server);
+                // So that the server that writes nowhere soon finds out.
+                self.background(scope, None, |arena| {
+                    // An operator who gets no answer has done what he could.
+                    let _ = write_much(arena);
+                });
                 ms = self.rng.between(T / 2, 2 * T);
                 Mend::EmptyDisk(server)
             }
             Fault::DiskSlow => {
-                let each_ms = self.rng.between(20, T / 10);
+                let each_ms = self.rng.magnitude(20, T / 4);
                 begin(&format!("{} {each_ms} ms", server + 1));
                 let file = arena.ensemble.server_folder(server).join("slow-disk");
                 fs::write(file, each_ms.to_string()).expect("a file in a scratch folder");
@@ -368,12 +415,12 @@ impl<'a> Nemesis<'a> {
             Fault::OperatorDeletes | Fault::OperatorChanges => {
                 let (recipe, path) = elections[self.rng.below(elections.len().min(4) as u64) as usize].clone();
                 begin(&path);
-                self.background(scope, number, move |arena| meddle(arena, fault, recipe, &path));
+                self.background(scope, Some(number), move |arena| meddle(arena, fault, recipe, &path));
                 return;
             }
             Fault::Expire => {
                 begin(&lane);
-                self.background(scope, number, move |arena| expire(arena, part));
+                self.background(scope, Some(number), move |arena| expire(arena, part));
                 return;
             }
         };
@@ -382,10 +429,11 @@ impl<'a> Nemesis<'a> {
         self.active.push(Active { number, due, things, mend });
     }
 
+    /// Acts on a thread of its own: it may have to wait for the servers. Ends the fault of this number.
     fn background<'scope>(
         &self,
         scope: &'scope Scope<'scope, '_>,
-        number: i64,
+        number: Option<i64>,
         act: impl FnOnce(&Arena) + Send + 'scope,
     ) where
         'a: 'scope,
@@ -394,7 +442,9 @@ impl<'a> Nemesis<'a> {
         at_work.fetch_add(1, Ordering::SeqCst);
         scope.spawn(move || {
             act(arena);
-            arena.note(&format!("end {} {number}", clock::now()));
+            if let Some(number) = number {
+                arena.note(&format!("end {} {number}", clock::now()));
+            }
             at_work.fetch_sub(1, Ordering::SeqCst);
         });
     }
@@ -492,6 +542,14 @@ fn fill(arena: &Arena, server: usize) {
     let Ok(mut filler) = File::create(arena.ensemble.data_folder(server).join("filler")) else { return };
     let piece = vec![0; 65_536];
     while filler.write_all(&piece).is_ok() {}
+}
+
+fn write_much(arena: &Arena) -> Option<()> {
+    let mut operator = arena.operator()?;
+    for _ in 0..3 {
+        operator.set(BALLAST, &[b'.'; 50_000]).ok()?;
+    }
+    operator.close_session().ok()
 }
 
 /// Deletes or changes the znode of the master at a path.

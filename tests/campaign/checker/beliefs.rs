@@ -55,8 +55,7 @@ fn end(life: &Life, belief: &Belief) -> i64 {
 
 pub fn check(history: &History, truth: &Truth, verdict: &mut Verdict) {
     let (mut masterships, mut exempt, mut longest_exempt) = (0, 0, 0);
-    let mut closest = i64::MAX;
-    let mut longest_gap: (i64, String) = (0, "nowhere".to_owned());
+    let mut closest: Option<i64> = None;
     let mut least_left = i64::MAX;
     let mut by_process: BTreeMap<&str, usize> = BTreeMap::new();
     for (_, path) in &history.elections {
@@ -65,6 +64,12 @@ pub fn check(history: &History, truth: &Truth, verdict: &mut Verdict) {
         for span in &spans {
             *by_process.entry(&span.belief.who).or_default() += 1;
             least_left = least_left.min(span.belief.least_left);
+            if span.belief.until > span.belief.last.after + history.timeout {
+                verdict.violation(format!(
+                    "{} was told at {path} of a lease longer than a session timeout",
+                    span.belief.who
+                ));
+            }
             if truth.reign(path, span.belief.token).is_none() {
                 verdict.violation(format!(
                     "{} believed at {path} with token {} from {}, and no znode of that number was first there",
@@ -110,9 +115,8 @@ pub fn check(history: &History, truth: &Truth, verdict: &mut Verdict) {
             }
             if let Some(former) = i.checked_sub(1).map(|i| &spans[i]) {
                 if former.to < next.from {
-                    closest = closest.min(next.belief.first.before - former.to);
-                    let gap = next.belief.first.before - former.belief.last.after;
-                    longest_gap = longest_gap.max((gap, format!("{path} at {}", second(history, former.to))));
+                    let distance = next.belief.first.before - former.to;
+                    closest = Some(closest.map_or(distance, |closest| closest.min(distance)));
                 }
             }
         }
@@ -129,14 +133,8 @@ pub fn check(history: &History, truth: &Truth, verdict: &mut Verdict) {
     ));
     verdict.figure(format!(
         "closest handover {} ms; the least that was told to be left of a lease {} ms",
-        ms(closest),
+        closest.map_or("-".to_owned(), |closest| ms(closest).to_string()),
         ms(least_left)
-    ));
-    verdict.figure(format!(
-        "longest time without a master {} ms, {:.2} session timeouts: {}",
-        ms(longest_gap.0),
-        longest_gap.0 as f64 / history.timeout.max(1) as f64,
-        longest_gap.1
     ));
     verdict.figure(format!(
         "{} znodes of masters deleted, or their sessions ended, from outside: {exempt} overlaps from that, the longest {} ms",

@@ -224,6 +224,17 @@ fn a_bad_ending_is_found() {
 }
 
 #[test]
+fn a_long_time_without_a_master_is_found() {
+    let early = (OF_ANN, "belief /e 10 @0.3 @0.301 @0.9 @0.901 @0.95 500 2000 2000000 @0.99 @0.991");
+    let elsewhere = ("begin @2 0 stop-short ann", "begin @2 0 stop-short oz");
+    found(&[early, elsewhere], "nobody was master for 2109 ms: /e at 0.901 s");
+    let disturbed = ("begin @2 0 stop-short ann", "begin @2 0 server-kill 1");
+    assert_eq!(with(&[early, disturbed]).violations, Vec::<String>::new());
+    let too_long = "belief /e 20 @3.01 @3.011 @9.3 @9.301 @10.4 500 6000 2000000 @9.4 @9.401";
+    found(&[(OF_BOB, too_long)], "a lease longer than a session timeout");
+}
+
+#[test]
 fn a_process_that_is_not_well_is_found() {
     found(&[("exit @9.6 ann-1 code 0", "exit @9.6 ann-1 code 1")], "ann-1 ended with code 1");
     found(&[("exit @9.6 ann-1 code 0", "exit @4 ann-1 signal 11")], "ann-1 ended with signal 11");
@@ -241,6 +252,10 @@ fn a_process_that_is_not_well_is_found() {
 fn a_campaign_in_which_nothing_happened_is_not_good() {
     let nobody = [(OF_ANN, ""), (OF_BOB, "")];
     found(&nobody, "nobody ever was master");
+    found(&[("begin @2 0 stop-short ann", "begin @2 0 disk-full 1")], "1 times disk-full, and no server noticed");
+    let noticed = ("calm @5", "complaint 1 no-space 3\ncalm @5");
+    let full = ("begin @2 0 stop-short ann", "begin @2 0 disk-full 1");
+    assert_eq!(with(&[full, noticed]).violations, Vec::<String>::new());
     let no_write = [("write @0.5 /e fenced 10 ann-1 1\n", ""), ("write @3.5 /e fenced 20 bob-1 1\n", "")];
     found(&no_write, "no fenced write was ever taken");
 }
