@@ -176,7 +176,7 @@ fn finish(arena: &Arena) -> PathBuf {
     (0..arena.parts.len()).for_each(|part| arena.kill(part));
     arena.ensemble.stop_all();
     arena.note_complaints();
-    let truth = transactions::committed(&arena.data_folders(), &[cast::ROOT, cast::REGISTER]);
+    let truth = transactions::logged(&arena.data_folders(), &[cast::ROOT, cast::REGISTER]);
     fs::write(arena.folder().join(history::ZOOKEEPER), truth).expect("the history can be written");
     let path = arena.folder().join("history.txt");
     fs::write(&path, history::gather(arena.folder(), &arena.names())).expect("the history can be written");

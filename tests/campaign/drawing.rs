@@ -31,7 +31,7 @@ const STYLE: &str = "
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 } .small { fill: #9198a1 } .token { fill: #fff }
     .master { fill: #238636 } .strip { fill: #4493f8 } .stopped { fill: #ab7df8 } .down { fill: #f85149; fill-opacity: .75 }
-    .mark { stroke: #f85149 } .h1 { stroke: #d29922 } .h2 { stroke: #f85149 }
+    .mark { stroke: #f85149 } .seen { fill: #238636; fill-opacity: .4 } .h1 { stroke: #d29922 } .h2 { stroke: #f85149 }
   }";
 
 /// What is drawn: this election, from second to second.
@@ -239,7 +239,7 @@ impl Canvas<'_> {
 
     fn operator(&mut self) {
         self.row("operator", "meddles");
-        let mut free_from = 0.0;
+        let mut marks: Vec<(&Fault, &str)> = Vec::new();
         for fault in &self.history.faults {
             let is_ours = fault.target == self.frame.path;
             let word = match fault.kind.as_str() {
@@ -248,20 +248,22 @@ impl Canvas<'_> {
                 "expire" => "ends a session",
                 _ => continue,
             };
-            if !self.is_inside(fault.begin, fault.begin + 1) {
-                continue;
+            if self.is_inside(fault.begin, fault.begin + 1) {
+                marks.push((fault, word));
             }
+        }
+        for (i, (fault, word)) in marks.iter().enumerate() {
             let (x, y) = (self.x(fault.begin), self.y + LANE / 2.0);
             let title = self.title(fault.begin, fault.end, &format!("{} {}", fault.kind, fault.target));
             let _ = writeln!(self.out, r#"<path class="mark" d="M{x:.1} {:.1}v16">{title}</path>"#, y - 8.0);
-            if x > free_from {
+            let next = marks.get(i + 1).map_or(f64::MAX, |(next, _)| self.x(next.begin));
+            if x + word.len() as f64 * CHARACTER < next {
                 let _ = writeln!(
                     self.out,
                     r#"<text class="small" x="{:.1}" y="{:.1}">{word}</text>"#,
                     x + 3.0,
                     y + 3.0
                 );
-                free_from = x + word.len() as f64 * CHARACTER + 3.0;
             }
         }
         self.y += LANE;
@@ -275,10 +277,10 @@ impl Canvas<'_> {
             let kind = fault.kind.as_str();
             let is_it = first.split('+').any(|one| one == number);
             let class = match kind {
-                "server-kill" | "two-servers-kill" | "all-servers-kill" | "disk-full" | "server-restart"
-                | "rolling-restart" => "down",
-                "server-stop" | "all-servers-stop" => "stopped",
-                "peers-cut" | "peers-one-way" | "server-unreachable" | "disk-slow" => "strip",
+                "server-kill" | "two-servers-kill" | "all-servers-kill" | "disk-full" => "down",
+                "server-stop" | "two-servers-stop" | "all-servers-stop" => "stopped",
+                "peers-cut" | "peers-one-way" | "peers-slow" | "server-unreachable" | "disk-slow"
+                | "server-restart" | "rolling-restart" => "strip",
                 _ => continue,
             };
             if !is_it {
@@ -331,7 +333,7 @@ impl Canvas<'_> {
         for (class, text) in [
             ("master", "master, with its token (epoch.counter)"),
             ("suspended", "cannot tell: no connection"),
-            ("lost", "cannot tell: lapsed, expired, deleted, resigned"),
+            ("lost", "cannot tell: lapsed, expired, deleted"),
             ("seen", "who an observer sees"),
             ("stopped", "stopped (SIGSTOP)"),
             ("strip", "links or disk in trouble"),
@@ -391,4 +393,26 @@ fn reason(reason: i32) -> &'static str {
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// The README shows a real run: what it shows is what its history, which is beside it, tells.
+    #[test]
+    fn the_picture_of_the_readme_is_that_of_its_history() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/campaign");
+        let history = History::read(&folder.join("timeline.txt")).expect("a history");
+        assert_eq!(checker::check(&history).violations, Vec::<String>::new());
+        let drawn = draw(&history, &Frame::best(&history));
+        let picture = std::fs::read_to_string(folder.join("timeline.svg")).expect("a picture");
+        assert!(
+            drawn == picture,
+            "draw it again: campaign draw tests/campaign/timeline.txt tests/campaign/timeline.svg"
+        );
+        assert!(picture.len() < 300_000);
+    }
 }

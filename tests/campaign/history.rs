@@ -40,8 +40,8 @@
 //!
 //! The section `register`, in the order in which it decided: `write` stamp, path, kind, token, name, taken.
 //!
-//! The section `zookeeper`, from the transaction logs of the servers, what a majority has: `create` zxid, ms since 1970,
-//! session, path, value; `delete` zxid, ms, session, path; `set` zxid, ms, session, path, value; `over` zxid, ms, session.
+//! The section `zookeeper`, from the transaction logs of the servers: `create` zxid, ms since 1970, session, how many servers
+//! have it, path, value; `delete` the same without a value; `set` as `create`; `over`, the end of a session, without a path.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -153,13 +153,15 @@ pub struct Fault {
     pub end: i64,
 }
 
-/// A transaction that a majority of the servers has.
+/// A transaction in the log of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transaction {
     pub zxid: i64,
     /// On the clock of the stamps, to a millisecond.
     pub at: i64,
     pub session: i64,
+    /// A majority of the servers has it.
+    pub is_sure: bool,
     pub change: Change,
 }
 
@@ -336,8 +338,8 @@ impl History {
     }
 
     fn take_transaction(&mut self, record: &Record, places: &Places) -> Option<()> {
-        let path = || Some(record.word(4)?.to_owned());
-        let value = || record.rest(5);
+        let path = || Some(record.word(5)?.to_owned());
+        let value = || record.rest(6);
         let change = match record.word(0)? {
             "create" => Change::Create { path: path()?, value: value() },
             "delete" => Change::Delete { path: path()? },
@@ -349,6 +351,7 @@ impl History {
             zxid: record.number(1)?,
             at: record.number(2)? * 1_000_000 - places.clock,
             session: record.number(3)?,
+            is_sure: 2 * record.number(4)? > self.servers as i64,
             change,
         });
         Some(())

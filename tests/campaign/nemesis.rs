@@ -34,6 +34,7 @@ pub enum Fault {
     ServerStop,
     ServerRestart,
     TwoServersKill,
+    TwoServersStop,
     AllServersKill,
     AllServersStop,
     Rolling,
@@ -46,6 +47,7 @@ pub enum Fault {
     ServerUnreachable,
     PeersCut,
     PeersOneWay,
+    PeersSlow,
     DiskFull,
     DiskSlow,
     OperatorDeletes,
@@ -55,7 +57,7 @@ pub enum Fault {
 
 impl Fault {
     /// With its name in the history, and how often it is drawn beside the others.
-    pub const ALL: [(Fault, &'static str, u64); 26] = [
+    pub const ALL: [(Fault, &'static str, u64); 28] = [
         (Fault::Kill, "kill", 10),
         (Fault::ShortStop, "stop-short", 8),
         (Fault::LongStop, "stop-long", 10),
@@ -65,6 +67,7 @@ impl Fault {
         (Fault::ServerStop, "server-stop", 6),
         (Fault::ServerRestart, "server-restart", 4),
         (Fault::TwoServersKill, "two-servers-kill", 1),
+        (Fault::TwoServersStop, "two-servers-stop", 1),
         (Fault::AllServersKill, "all-servers-kill", 1),
         (Fault::AllServersStop, "all-servers-stop", 2),
         (Fault::Rolling, "rolling-restart", 1),
@@ -77,6 +80,7 @@ impl Fault {
         (Fault::ServerUnreachable, "server-unreachable", 3),
         (Fault::PeersCut, "peers-cut", 5),
         (Fault::PeersOneWay, "peers-one-way", 5),
+        (Fault::PeersSlow, "peers-slow", 3),
         (Fault::DiskFull, "disk-full", 2),
         (Fault::DiskSlow, "disk-slow", 4),
         (Fault::OperatorDeletes, "operator-deletes", 5),
@@ -106,12 +110,14 @@ impl Phase {
                 | Fault::ServerStop
                 | Fault::ServerRestart
                 | Fault::TwoServersKill
+                | Fault::TwoServersStop
                 | Fault::AllServersKill
                 | Fault::AllServersStop
                 | Fault::Rolling
                 | Fault::ServerUnreachable
                 | Fault::PeersCut
                 | Fault::PeersOneWay
+                | Fault::PeersSlow
                 | Fault::DiskFull
                 | Fault::DiskSlow
         );
@@ -148,6 +154,7 @@ enum Mend {
     HealServerLinks(usize),
     Join(usize),
     Unblock(usize, usize),
+    Widen(usize),
     EmptyDisk(usize),
     FastDisk(usize),
     Nothing,
@@ -248,7 +255,7 @@ impl<'a> Nemesis<'a> {
                 vec![Thing::Process(part)]
             }
             Fault::ServerKill | Fault::ServerStop | Fault::ServerRestart => vec![Thing::Server(server)],
-            Fault::TwoServersKill => vec![Thing::Server(server), Thing::Server(other)],
+            Fault::TwoServersKill | Fault::TwoServersStop => vec![Thing::Server(server), Thing::Server(other)],
             Fault::AllServersKill | Fault::AllServersStop | Fault::Rolling => {
                 all.iter().map(|&i| Thing::Server(i)).collect()
             }
@@ -259,7 +266,7 @@ impl<'a> Nemesis<'a> {
             | Fault::LinkSlow
             | Fault::LinkLossy => vec![Thing::Links(part)],
             Fault::ServerUnreachable => (0..self.arena.parts.len()).map(Thing::Links).collect(),
-            Fault::PeersCut | Fault::PeersOneWay => vec![Thing::Peers],
+            Fault::PeersCut | Fault::PeersOneWay | Fault::PeersSlow => vec![Thing::Peers],
             Fault::DiskFull => vec![Thing::Disk(server), Thing::Server(server)],
             Fault::DiskSlow => vec![Thing::Disk(server)],
             Fault::OperatorDeletes | Fault::OperatorChanges | Fault::Expire => vec![],
@@ -310,7 +317,7 @@ impl<'a> Nemesis<'a> {
             Fault::ServerKill | Fault::TwoServersKill | Fault::AllServersKill => {
                 let servers: Vec<usize> = match fault {
                     Fault::ServerKill => vec![server],
-                    Fault::TwoServersKill => vec![server, other],
+                    Fault::TwoServersKill | Fault::TwoServersStop => vec![server, other],
                     _ => all,
                 };
                 begin(&list(&servers));
@@ -318,8 +325,12 @@ impl<'a> Nemesis<'a> {
                 ms = self.rng.between(100, T);
                 Mend::StartServers(servers)
             }
-            Fault::ServerStop | Fault::AllServersStop => {
-                let servers = if fault == Fault::ServerStop { vec![server] } else { all };
+            Fault::ServerStop | Fault::TwoServersStop | Fault::AllServersStop => {
+                let servers = match fault {
+                    Fault::ServerStop => vec![server],
+                    Fault::TwoServersStop => vec![server, other],
+                    _ => all,
+                };
                 begin(&list(&servers));
                 servers.iter().for_each(|&i| arena.ensemble.freeze(i));
                 Mend::ThawServers(servers)
@@ -394,6 +405,12 @@ impl<'a> Nemesis<'a> {
                 arena.ensemble.network().block(server, other);
                 Mend::Unblock(server, other)
             }
+            Fault::PeersSlow => {
+                let kbit = self.rng.magnitude(8, 128);
+                begin(&format!("{} {kbit} kbit/s", server + 1));
+                arena.ensemble.network().narrow(server, kbit as u32);
+                Mend::Widen(server)
+            }
             Fault::DiskFull => {
                 begin(&list(&[server]));
                 fill(arena, server);
@@ -414,8 +431,10 @@ impl<'a> Nemesis<'a> {
             }
             Fault::OperatorDeletes | Fault::OperatorChanges => {
                 let (recipe, path) = elections[self.rng.below(elections.len().min(4) as u64) as usize].clone();
+                // Of a queue mostly the first, which is the master.
+                let nth = self.rng.pick(&[0, 0, 1]);
                 begin(&path);
-                self.background(scope, Some(number), move |arena| meddle(arena, fault, recipe, &path));
+                self.background(scope, Some(number), move |arena| meddle(arena, fault, recipe, &path, nth));
                 return;
             }
             Fault::Expire => {
@@ -502,6 +521,7 @@ impl<'a> Nemesis<'a> {
             }
             Mend::Join(server) => arena.ensemble.network().join(server),
             Mend::Unblock(from, to) => arena.ensemble.network().unblock(from, to),
+            Mend::Widen(server) => arena.ensemble.network().widen(server),
             Mend::EmptyDisk(server) => {
                 let _ = fs::remove_file(arena.ensemble.data_folder(server).join("filler"));
                 // One that could not write has ended, or goes on; either way it is started on what it has.
@@ -552,8 +572,8 @@ fn write_much(arena: &Arena) -> Option<()> {
     operator.close_session().ok()
 }
 
-/// Deletes or changes the znode of the master at a path.
-fn meddle(arena: &Arena, fault: Fault, recipe: i32, path: &str) {
+/// Deletes or changes the znode of the master at a path, or of the nth after it in a queue.
+fn meddle(arena: &Arena, fault: Fault, recipe: i32, path: &str, nth: usize) {
     let Some(mut operator) = arena.operator() else { return };
     let mut act = || {
         let znode = match recipe {
@@ -561,8 +581,8 @@ fn meddle(arena: &Arena, fault: Fault, recipe: i32, path: &str) {
             _ => {
                 let mut names = operator.children(path)?;
                 names.sort_by_key(|name| name[name.len().saturating_sub(10)..].to_owned());
-                match names.first() {
-                    Some(first) => format!("{path}/{first}"),
+                match names.get(nth) {
+                    Some(name) => format!("{path}/{name}"),
                     None => return Ok(()),
                 }
             }

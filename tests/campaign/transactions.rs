@@ -1,5 +1,6 @@
-//! What really happened in ZooKeeper: the transaction logs of the servers, read after the end. A transaction counts when a
-//! majority of the servers has it in its log: then, and only then, was it committed, or will be.
+//! What really happened in ZooKeeper: the transaction logs of the servers, read after the end, with how many of them have each
+//! transaction. What a majority has was committed. What fewer have was perhaps not: a leader without followers writes into
+//! its log, too; but a follower that was brought up to date with a snapshot has never logged what is in that.
 //!
 //! The format is that of ZooKeeper's `FileTxnLog`: after a header of 16 bytes, for each transaction a checksum, a length, that
 //! many bytes, and a byte 'B'; numbers are big-endian. Zeros follow the last one.
@@ -14,12 +15,12 @@ use scratch::opcode;
 const MAGIC: &[u8] = b"ZKLG";
 const HEADER: usize = 16;
 
-/// The transactions that a majority of these data folders has, as lines of a history; of znodes below `roots` only, but all
-/// ends of sessions.
-pub fn committed(folders: &[PathBuf], roots: &[&str]) -> String {
-    let mut found: BTreeMap<i64, (usize, Vec<String>)> = BTreeMap::new();
+/// The transactions in the logs of these data folders, as lines of a history; of znodes below `roots` only, but all ends of
+/// sessions.
+pub fn logged(folders: &[PathBuf], roots: &[&str]) -> String {
+    let mut found: BTreeMap<i64, (usize, Vec<Line>)> = BTreeMap::new();
     for folder in folders {
-        let mut of_server: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+        let mut of_server: BTreeMap<i64, Vec<Line>> = BTreeMap::new();
         for file in logs(&folder.join("version-2")) {
             read_log(&fs::read(file).unwrap_or_default(), roots, &mut of_server);
         }
@@ -30,14 +31,18 @@ pub fn committed(folders: &[PathBuf], roots: &[&str]) -> String {
         }
     }
     let mut text = String::new();
-    for (count, lines) in found.into_values() {
-        if 2 * count > folders.len() {
-            for line in lines {
-                let _ = writeln!(text, "{line}");
-            }
+    for (servers, lines) in found.into_values() {
+        for Line { head, rest } in lines {
+            let _ = writeln!(text, "{head} {servers}{rest}");
         }
     }
     text
+}
+
+/// What stands before the number of servers that have it, and after.
+struct Line {
+    head: String,
+    rest: String,
 }
 
 fn logs(folder: &Path) -> Vec<PathBuf> {
@@ -46,7 +51,7 @@ fn logs(folder: &Path) -> Vec<PathBuf> {
     entries.filter(is_log).collect()
 }
 
-fn read_log(bytes: &[u8], roots: &[&str], found: &mut BTreeMap<i64, Vec<String>>) {
+fn read_log(bytes: &[u8], roots: &[&str], found: &mut BTreeMap<i64, Vec<Line>>) {
     if !bytes.starts_with(MAGIC) {
         return;
     }
@@ -65,7 +70,7 @@ fn read_log(bytes: &[u8], roots: &[&str], found: &mut BTreeMap<i64, Vec<String>>
     }
 }
 
-fn read_transaction(entry: &[u8], roots: &[&str]) -> Option<(i64, Vec<String>)> {
+fn read_transaction(entry: &[u8], roots: &[&str]) -> Option<(i64, Vec<Line>)> {
     let mut rest = Rest(entry);
     let (session, _cxid, zxid, ms, kind) = (rest.long()?, rest.int()?, rest.long()?, rest.long()?, rest.int()?);
     let mut lines = Vec::new();
@@ -82,23 +87,24 @@ fn read_transaction(entry: &[u8], roots: &[&str]) -> Option<(i64, Vec<String>)> 
     Some((zxid, lines))
 }
 
-fn line_of(kind: i32, at: &str, rest: &mut Rest, roots: &[&str]) -> Option<String> {
+fn line_of(kind: i32, at: &str, rest: &mut Rest, roots: &[&str]) -> Option<Line> {
     if kind == opcode::CLOSE_SESSION {
-        return Some(format!("over {at}"));
+        return Some(Line { head: format!("over {at}"), rest: String::new() });
     }
     let path = String::from_utf8_lossy(rest.buffer()?).into_owned();
     if !roots.iter().any(|root| path.starts_with(root)) {
         return None;
     }
     let mut value = || Some(String::from_utf8_lossy(rest.buffer()?).replace('\n', " "));
-    match kind {
+    let (what, rest) = match kind {
         opcode::CREATE | opcode::CREATE2 | opcode::CREATE_CONTAINER | opcode::CREATE_TTL => {
-            Some(format!("create {at} {path} {}", value()?))
+            ("create", format!(" {path} {}", value()?))
         }
-        opcode::DELETE | opcode::DELETE_CONTAINER => Some(format!("delete {at} {path}")),
-        opcode::SET_DATA => Some(format!("set {at} {path} {}", value()?)),
-        _ => None,
-    }
+        opcode::DELETE | opcode::DELETE_CONTAINER => ("delete", format!(" {path}")),
+        opcode::SET_DATA => ("set", format!(" {path} {}", value()?)),
+        _ => return None,
+    };
+    Some(Line { head: format!("{what} {at}"), rest })
 }
 
 struct Rest<'a>(&'a [u8]);

@@ -32,12 +32,12 @@ write @3.5 /e fenced 20 bob-1 1
 write @3.6 /e fenced 10 ann-1 0
 write @3.6 /e unfenced 20 bob-1 1
 == zookeeper
-create 10 1000200 77 /e ann-1
-set 12 1000500 77 /register/e 10 ann-1
-delete 15 1003000 77 /e
-create 20 1003005 88 /e bob-1
-set 22 1003500 88 /register/e 20 bob-1
-delete 30 1009400 88 /e
+create 10 1000200 77 3 /e ann-1
+set 12 1000500 77 3 /register/e 10 ann-1
+delete 15 1003000 77 3 /e
+create 20 1003005 88 3 /e bob-1
+set 22 1003500 88 3 /register/e 20 bob-1
+delete 30 1009400 88 3 /e
 == ann-1
 stand @0.11 /e
 belief /e 10 @0.3 @0.301 @2.98 @2.981 @3.4 500 2000 2000000 @2.99 @2.991
@@ -123,7 +123,7 @@ fn two_masters_are_found() {
     found(&[(OF_ANN, woke), (RESIGNS, "")], "two masters at /e for 389 ms");
 }
 
-const DELETES: (&str, &str) = ("delete 15 1003000 77 /e", "delete 15 1003000 99 /e");
+const DELETES: (&str, &str) = ("delete 15 1003000 77 3 /e", "delete 15 1003000 99 3 /e");
 
 #[test]
 fn what_an_operator_does_is_counted_and_bounded() {
@@ -133,7 +133,7 @@ fn what_an_operator_does_is_counted_and_bounded() {
     let deleted = with(&[overlaps, DELETES]);
     assert_eq!(deleted.violations, Vec::<String>::new());
     assert!(counted(deleted));
-    let ended = ("delete 15 1003000 77 /e", "over 15 1003000 77");
+    let ended = ("delete 15 1003000 77 3 /e", "over 15 1003000 77 3");
     let from_outside = ("operator 99", "operator 99\nexpire @2.9 @3.1 77");
     let expired = with(&[overlaps, ended, from_outside]);
     assert_eq!(expired.violations, Vec::<String>::new());
@@ -172,14 +172,14 @@ fn late_writes_that_were_taken_are_found() {
         "the register took a fenced write",
     );
     let late = (
-        "set 22 1003500 88 /register/e 20 bob-1",
-        "set 22 1003500 88 /register/e 20 bob-1\nset 23 1003600 77 /register/e 10 ann-1",
+        "set 22 1003500 88 3 /register/e 20 bob-1",
+        "set 22 1003500 88 3 /register/e 20 bob-1\nset 23 1003600 77 3 /register/e 10 ann-1",
     );
     found(&[late], "a fenced write to /register/e of ann-1");
     // In the node recipe another's znode counts as ours until we have heard that ours was deleted.
     assert_eq!(with(&[late, DELETES]).violations, Vec::<String>::new());
     found(
-        &[("set 12 1000500 77 /register/e 10 ann-1\n", "")],
+        &[("set 12 1000500 77 3 /register/e 10 ann-1\n", "")],
         "ann-1 was told of 1 fenced writes with token 10, and 0",
     );
 }
@@ -187,8 +187,8 @@ fn late_writes_that_were_taken_are_found() {
 #[test]
 fn a_lost_event_is_found() {
     let second = (
-        "delete 15 1003000 77 /e",
-        "delete 15 1002000 77 /e\ncreate 16 1002001 66 /e cid-1\ndelete 17 1003000 66 /e",
+        "delete 15 1003000 77 3 /e",
+        "delete 15 1002000 77 3 /e\ncreate 16 1002001 66 3 /e cid-1\ndelete 17 1003000 66 3 /e",
     );
     found(&[second], "oz-1 was not told of the master 16 (cid-1)");
     let was_cut_off = ("master @3 /e -101 0 0 -", "master @1.9 /e -4 0 0 -");
@@ -207,6 +207,17 @@ fn a_lost_event_is_found() {
         "of the master 10 at /e, after a newer one",
     );
     found(&[("role @3.6 /e 0 1 -110 20\n", "")], "ann-1 was told last of");
+}
+
+#[test]
+fn what_only_one_server_has_counts_when_somebody_was_told() {
+    let alone = ("create 20 1003005 88 3 /e bob-1", "create 20 1003005 88 1 /e bob-1");
+    assert_eq!(with(&[alone]).violations, Vec::<String>::new());
+    let nobody_knows = (
+        "delete 15 1003000 77 3 /e",
+        "delete 15 1002000 77 3 /e\ncreate 16 1002001 66 1 /e cid-1\ndelete 17 1003000 66 1 /e",
+    );
+    assert_eq!(with(&[nobody_knows]).violations, Vec::<String>::new());
 }
 
 #[test]

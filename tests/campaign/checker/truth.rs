@@ -1,5 +1,8 @@
 //! Who really was elected, by the transaction logs: for each path, the znodes that stood first, one after the other; and which
 //! of them somebody took away from outside, which is what nobody can promise anything about.
+//!
+//! Of what only a minority of the servers has in its log, a znode counts when somebody was told of it, the end of a session when
+//! nothing of that session comes later, and a deletion always: see [`crate::transactions`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +39,18 @@ impl Truth {
     pub fn of(history: &History) -> Truth {
         let mut truth = Truth::default();
         let mut standing: BTreeMap<&str, Vec<Znode>> = BTreeMap::new();
+        let told = told(history);
+        let last_of: BTreeMap<i64, i64> = history.transactions.iter().map(|it| (it.session, it.zxid)).collect();
         for transaction in &history.transactions {
+            let is_counted = match transaction.change {
+                _ if transaction.is_sure => true,
+                Change::Create { .. } => told.contains(&transaction.zxid),
+                Change::Over => last_of.get(&transaction.session) == Some(&transaction.zxid),
+                Change::Delete { .. } | Change::Set { .. } => true,
+            };
+            if !is_counted {
+                continue;
+            }
             let session = transaction.session;
             let election = |path: &str| {
                 let is_at = |(recipe, at): &&(i32, String)| match recipe {
@@ -107,6 +121,14 @@ impl Truth {
     pub fn reign(&self, path: &str, token: i64) -> Option<&Reign> {
         self.reigns.get(path)?.iter().find(|reign| reign.token == token)
     }
+}
+
+/// The tokens that somebody was told of.
+fn told(history: &History) -> BTreeSet<i64> {
+    let lives = || history.lives.iter();
+    let seen = lives().flat_map(|life| &life.seen).map(|seen| seen.token);
+    let told = lives().flat_map(|life| &life.told).map(|told| told.token);
+    seen.chain(told).chain(lives().flat_map(|life| &life.beliefs).map(|belief| belief.token)).collect()
 }
 
 /// The lowest number leads; the znode of the node recipe is alone.
