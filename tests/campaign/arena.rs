@@ -45,8 +45,8 @@ pub struct Arena {
 
 /// The present process of a part.
 #[derive(Default)]
-pub struct Seat {
-    pub program: Option<Program>,
+struct Seat {
+    program: Option<Program>,
     name: String,
     count: usize,
     /// It was killed or told to close by us.
@@ -109,7 +109,7 @@ impl Arena {
         writeln!(run, "{line}").expect("the history can be written");
     }
 
-    pub fn seat(&self, part: usize) -> MutexGuard<'_, Seat> {
+    fn seat(&self, part: usize) -> MutexGuard<'_, Seat> {
         self.seats[part].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -170,6 +170,16 @@ impl Arena {
         if let Some(program) = &self.seat(part).program {
             // One that has just ended does not listen.
             let _ = program.write_line(order);
+        }
+    }
+
+    /// Stops the process of a part (SIGSTOP), or lets it go on.
+    pub fn freeze(&self, part: usize, is_to_stop: bool) {
+        if let Some(program) = &self.seat(part).program {
+            match is_to_stop {
+                true => program.freeze(),
+                false => program.thaw(),
+            }
         }
     }
 

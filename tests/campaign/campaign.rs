@@ -14,7 +14,9 @@ mod arena;
 mod cast;
 mod checker;
 mod clock;
+mod deed;
 mod drawing;
+mod fault;
 mod history;
 mod link;
 mod nemesis;
@@ -151,9 +153,9 @@ fn play(seed: u64, length: Duration, folder: &Path) -> PathBuf {
     (0..count).for_each(|part| arena.start(part));
     std::thread::sleep(Duration::from_secs(2));
 
-    let at_work = AtomicI64::new(0);
+    let errands = AtomicI64::new(0);
     let nemesis_seed = rng.next();
-    std::thread::scope(|scope| Nemesis::new(&arena, nemesis_seed, &at_work).rage(scope, length));
+    std::thread::scope(|scope| Nemesis::new(&arena, nemesis_seed, &errands).rage(scope, length));
     finish(&arena)
 }
 

@@ -2,6 +2,7 @@
 //! direction, slowed down and made to lose. What TCP loses it sends again, so a lossy link is one on which, now and then,
 //! nothing arrives for a while.
 
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
@@ -35,6 +36,20 @@ pub struct Trouble {
     pub lost_of_thousand: u64,
 }
 
+impl fmt::Display for Trouble {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Trouble { stops: [true, true], .. } => write!(out, "both ways"),
+            Trouble { stops: [true, false], .. } => write!(out, "to the server"),
+            Trouble { stops: [false, true], .. } => write!(out, "to the client"),
+            Trouble { refuses: true, .. } => write!(out, "refused"),
+            Trouble { delay_ms: 1.., .. } => write!(out, "{} ms", self.delay_ms),
+            Trouble { lost_of_thousand: 1.., .. } => write!(out, "{} of 1000", self.lost_of_thousand),
+            _ => write!(out, "once"),
+        }
+    }
+}
+
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
@@ -42,9 +57,17 @@ struct Shared {
 
 struct State {
     trouble: Trouble,
+    /// Of the server as a whole, besides.
+    outage: Trouble,
     is_closing: bool,
     connections: Vec<Weak<Connection>>,
     session: Option<(Instant, Session)>,
+}
+
+impl State {
+    fn stops(&self, direction: Direction) -> bool {
+        self.trouble.stops[direction as usize] || self.outage.stops[direction as usize]
+    }
 }
 
 struct Connection {
@@ -65,8 +88,9 @@ impl Link {
     pub fn start(server: SocketAddr, clients: &Namespace, seed: u64) -> Link {
         let listener = Arc::new(TcpListener::bind(("127.0.0.1", 0)).expect("a free port on loopback"));
         let addr = listener.local_addr().expect("a bound listener has an address");
+        let well = Trouble::default();
         let state =
-            State { trouble: Trouble::default(), is_closing: false, connections: Vec::new(), session: None };
+            State { trouble: well, outage: well, is_closing: false, connections: Vec::new(), session: None };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let accepting = (Arc::clone(&listener), Arc::clone(&shared));
         // A thread that is started inside stays inside, and so do the connections that it makes.
@@ -80,6 +104,12 @@ impl Link {
 
     pub fn set_trouble(&self, trouble: Trouble) {
         self.state().trouble = trouble;
+        self.shared.changed.notify_all();
+    }
+
+    /// Trouble of the server as a whole, besides that of the link.
+    pub fn set_outage(&self, outage: Trouble) {
+        self.state().outage = outage;
         self.shared.changed.notify_all();
     }
 
@@ -212,9 +242,9 @@ impl Shared {
     /// Waits while nothing passes in this direction; says whether the connection is still there.
     fn pass(&self, connection: Option<&Connection>, direction: Direction) -> bool {
         let is_over = || connection.is_some_and(|connection| connection.is_over.load(Ordering::SeqCst));
-        let state = self.changed.wait_while(lock(&self.state), |state| {
-            !state.is_closing && !is_over() && state.trouble.stops[direction as usize]
-        });
+        let state = self
+            .changed
+            .wait_while(lock(&self.state), |state| !state.is_closing && !is_over() && state.stops(direction));
         let state = state.unwrap_or_else(PoisonError::into_inner);
         !state.is_closing && !is_over()
     }
