@@ -51,7 +51,7 @@ impl<'a> Nemesis<'a> {
                 self.strike(scope, phase);
                 // At times many at once, at times nothing for a while.
                 let pause =
-                    if self.rng.chance(300) { self.rng.between(0, 150) } else { self.rng.between(400, 2_000) };
+                    if self.rng.chance(300) { self.rng.between(0, 150) } else { self.rng.between(300, 1_500) };
                 next = Instant::now() + Duration::from_millis(pause);
             }
             if Instant::now() >= next_phase {
