@@ -55,7 +55,7 @@ pub fn check(history: &History) -> Verdict {
     let mut verdict = Verdict::default();
     faults::check(history, &mut verdict);
     beliefs::check(history, &truth, &mut verdict);
-    gaps::check(history, &mut verdict);
+    gaps::check(history, &truth, &mut verdict);
     callbacks::check(history, &mut verdict);
     acts::check(history, &truth, &mut verdict);
     observers::check(history, &truth, &mut verdict);

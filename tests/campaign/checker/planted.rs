@@ -241,6 +241,13 @@ fn a_long_time_without_a_master_is_found() {
     found(&[early, elsewhere], "nobody was master for 2109 ms: /e at 0.901 s");
     let disturbed = ("begin @2 0 stop-short ann", "begin @2 0 server-kill 1");
     assert_eq!(with(&[early, disturbed]).violations, Vec::<String>::new());
+    // Somebody was elected and could not take it up.
+    let in_vain = (
+        "delete 15 1003000 77 3 /e",
+        "delete 15 1000900 77 3 /e\ncreate 16 1000901 66 3 /e cid-1\ndelete 17 1003000 66 3 /e",
+    );
+    let verdict = with(&[early, elsewhere, in_vain]);
+    assert!(!verdict.violations.iter().any(|it| it.contains("nobody was master")), "{:?}", verdict.violations);
     let too_long = "belief /e 20 @3.01 @3.011 @9.3 @9.301 @10.4 500 6000 2000000 @9.4 @9.401";
     found(&[(OF_BOB, too_long)], "a lease longer than a session timeout");
 }

@@ -3,8 +3,9 @@
 use super::{second, Verdict};
 use crate::history::{History, Life, Sample};
 
-/// A process is looked at from its third second on, when it has started everything.
+/// A process is looked at from its third second on, and not before it has heard anything: then it has started everything.
 const SETTLING: i64 = 3_000_000_000;
+const AFTER_THE_FIRST_WORD: i64 = 1_000_000_000;
 /// A second attempt to connect, the connection of a session that was given up, for each handle; the register.
 const MORE_DESCRIPTORS: i64 = 6;
 const MORE_RSS_KIB: i64 = 4_096;
@@ -30,8 +31,7 @@ pub fn check(history: &History, verdict: &mut Verdict) {
         for said in &life.said {
             verdict.violation(format!("{} said: {said}", life.name));
         }
-        let settled: Vec<&Sample> =
-            life.samples.iter().filter(|sample| sample.at > life.started + SETTLING).collect();
+        let settled = settled(life);
         if let [first, .., last] = settled[..] {
             looked_at += settled.len();
             flat(life, first, last, &settled, verdict);
@@ -58,6 +58,13 @@ pub fn check(history: &History, verdict: &mut Verdict) {
         history.lives.len(),
         WINDOW / 1_000_000_000
     ));
+}
+
+fn settled(life: &Life) -> Vec<&Sample> {
+    let heard = life.told.iter().map(|told| told.at).chain(life.seen.iter().map(|seen| seen.at)).min();
+    let Some(heard) = heard else { return Vec::new() };
+    let from = (life.started + SETTLING).max(heard + AFTER_THE_FIRST_WORD);
+    life.samples.iter().filter(|sample| sample.at > from).collect()
 }
 
 fn flat(life: &Life, first: &Sample, last: &Sample, all: &[&Sample], verdict: &mut Verdict) {
