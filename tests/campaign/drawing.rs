@@ -373,7 +373,7 @@ fn short(token: i64) -> String {
 }
 
 fn reason(reason: i32) -> &'static str {
-    const REASONS: [&str; 13] = [
+    const REASONS: [&str; 14] = [
         "elected",
         "following",
         "suspended",
@@ -387,6 +387,7 @@ fn reason(reason: i32) -> &'static str {
         "lapsed",
         "grace",
         "stranger",
+        "denied",
     ];
     usize::try_from(reason).ok().and_then(|at| REASONS.get(at)).copied().unwrap_or("unknown")
 }
