@@ -3,6 +3,9 @@
 
 # ZooKeeper servers of your own for the demo: make demo HOSTS=host:port,host:port
 HOSTS ?=
+# The fault campaign of make test-long: how long, and which seed; without one it takes another each time.
+SECONDS ?= 600
+SEED ?=
 # How many tests run at the same time. Those on a real ZooKeeper mostly wait, but bring their own servers.
 TEST_THREADS ?= 4
 
@@ -59,8 +62,15 @@ test: setup ## run every check and every test, with ZooKeeper and without, and t
 	@$(MAKE) --no-print-directory demo HOSTS=
 	$(CARGO) test --locked --workspace -- --test-threads=$(TEST_THREADS)
 	$(CARGO) test --locked --release --test simulation -- --nocapture
+	$(CARGO) build --locked --release --quiet --lib --example campaign
+	target/release/examples/campaign run --seconds 60
+	target/release/examples/campaign plants
 
-test-long: setup ## a million seeds of the simulation, a handover among a thousand, a minute of fuzzing each (an hour)
+campaign: setup ## run the fault campaign alone: SECONDS=600 SEED=1
+	$(CARGO) build --locked --release --quiet --lib --example campaign
+	target/release/examples/campaign run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+test-long: campaign ## the fault campaign, a million seeds of the simulation, a handover among a thousand, fuzzing (an hour)
 	SEEDS=1000000 $(CARGO) test --locked --release --test simulation campaign -- --nocapture
 	$(CARGO) test --locked --test safety -- --ignored
 	FUZZ_SECONDS=60 $(CARGO) test --locked --test border each_function_stands_whatever_comes
@@ -90,4 +100,4 @@ clean: ## remove everything that was built
 	$(CARGO) clean
 	@$(MAKE) --no-print-directory -C c_examples clean
 
-.PHONY: build help setup examples demo test test-long bench install install-strip uninstall deb clean
+.PHONY: build help setup examples demo test campaign test-long bench install install-strip uninstall deb clean

@@ -70,6 +70,8 @@ pub struct EnsembleBuilder {
     max_session_timeout_ms: Option<u32>,
     config_lines: Vec<String>,
     java_args: Vec<String>,
+    environment: Vec<(String, String)>,
+    disk_mb: Option<u32>,
     ipv6: bool,
     force_sync: bool,
     has_network: bool,
@@ -113,6 +115,19 @@ impl EnsembleBuilder {
     /// One more argument for each server's JVM.
     pub fn java_arg(mut self, arg: &str) -> Self {
         self.java_args.push(arg.to_owned());
+        self
+    }
+
+    /// One more variable of each server's environment; `{server}` in the value is the server's folder.
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Gives each server a disk of its own for its data, a file system in memory of this size, that a test can fill. It is
+    /// mounted in the mount namespace of the calling thread, which should be a private one.
+    pub fn disk_mb(mut self, disk_mb: u32) -> Self {
+        self.disk_mb = Some(disk_mb);
         self
     }
 
@@ -205,6 +220,8 @@ impl Ensemble {
             max_session_timeout_ms: None,
             config_lines: Vec::new(),
             java_args: Vec::new(),
+            environment: Vec::new(),
+            disk_mb: None,
             ipv6: false,
             force_sync: false,
             has_network: false,
@@ -257,6 +274,16 @@ impl Ensemble {
     /// The network that the servers run in; panics unless they were started in one.
     pub fn network(&self) -> &Network {
         self.network.as_ref().expect("an ensemble that was started with `network(true)`")
+    }
+
+    /// The folder with one server's data; `version-2` in it has the snapshots and the log of transactions.
+    pub fn data_folder(&self, i: usize) -> PathBuf {
+        self.servers[i].folder.join("data")
+    }
+
+    /// The folder of one server.
+    pub fn server_folder(&self, i: usize) -> &Path {
+        &self.servers[i].folder
     }
 
     /// The host string of all servers, `ip:port,ip:port,...`.
@@ -339,6 +366,9 @@ impl Ensemble {
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(err);
+        for (name, value) in &self.builder.environment {
+            command.env(name, value.replace("{server}", &server.folder.display().to_string()));
+        }
         if let Some(network) = &self.network {
             network.server(i).enter(&mut command);
         }
@@ -524,7 +554,30 @@ impl Drop for Ensemble {
         }
         for server in &self.servers {
             lock(&server.process).take();
+            if self.builder.disk_mb.is_some() {
+                unmount(&server.folder.join("data"));
+            }
         }
+    }
+}
+
+fn mount_memory(folder: &Path, mb: u32) -> std::io::Result<()> {
+    let target = std::ffi::CString::new(folder.as_os_str().as_encoded_bytes())?;
+    let size = std::ffi::CString::new(format!("size={mb}m"))?;
+    // SAFETY: all strings end with a 0 byte and outlive the call.
+    let rc = unsafe {
+        libc::mount(c"tmpfs".as_ptr(), target.as_ptr(), c"tmpfs".as_ptr(), 0, size.as_ptr().cast::<libc::c_void>())
+    };
+    match rc {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+fn unmount(folder: &Path) {
+    if let Ok(target) = std::ffi::CString::new(folder.as_os_str().as_encoded_bytes()) {
+        // SAFETY: the string ends with a 0 byte and outlives the call.
+        unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) };
     }
 }
 
@@ -564,6 +617,9 @@ fn write_server_folder(builder: &EnsembleBuilder, peer_ips: &[IpAddr], i: usize,
     }
     let write = || {
         fs::create_dir_all(&data)?;
+        if let Some(mb) = builder.disk_mb {
+            mount_memory(&data, mb)?;
+        }
         fs::write(data.join("myid"), format!("{}\n", i + 1))?;
         fs::write(server.folder.join("zoo.cfg"), &config)?;
         fs::write(server.folder.join("logback.xml"), LOGBACK_XML)?;

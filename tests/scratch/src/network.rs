@@ -63,13 +63,19 @@ impl Namespace {
     /// Runs `ip` inside.
     #[track_caller]
     fn ip(&self, args: &[&str]) {
-        let mut command = Command::new("ip");
+        self.tool("ip", args);
+    }
+
+    /// Runs a tool of iproute2 inside.
+    #[track_caller]
+    fn tool(&self, name: &str, args: &[&str]) {
+        let mut command = Command::new(name);
         command.args(args);
         self.enter(&mut command);
         match command.output() {
             Ok(output) if output.status.success() => {}
             Ok(output) => panic!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)),
-            Err(error) => panic!("cannot run ip ({error}): `apt-get install iproute2`"),
+            Err(error) => panic!("cannot run {name} ({error}): `apt-get install iproute2`"),
         }
     }
 
@@ -104,6 +110,8 @@ pub struct Network {
 const TO_CLIENTS: u8 = 0;
 const TO_PEERS: u8 = 1;
 const CLIENTS_HOST: u8 = 100;
+/// An address of hardware that no machine has.
+const NOBODY: &str = "02:00:00:00:00:01";
 
 impl Network {
     pub fn new(servers: usize) -> Network {
@@ -166,5 +174,36 @@ impl Network {
     /// Puts that cable in again. What was sent meanwhile arrives when TCP sends it again.
     pub fn join(&self, i: usize) {
         self.switch.ip(&["link", "set", &format!("p{i}"), "master", "peers"]);
+    }
+
+    /// Loses what one server sends to another, and nothing of what comes back: it takes a machine that does not exist for the
+    /// other one.
+    pub fn block(&self, from: usize, to: usize) {
+        let ip = self.peer_ip(to).to_string();
+        self.servers[from].ip(&["neigh", "replace", &ip, "lladdr", NOBODY, "nud", "permanent", "dev", "peers"]);
+    }
+
+    /// Ends that.
+    pub fn unblock(&self, from: usize, to: usize) {
+        let ip = self.peer_ip(to).to_string();
+        self.servers[from].ip(&["neigh", "del", &ip, "dev", "peers"]);
+    }
+
+    /// Narrows what one server sends to the others to this many kilobits in a second: it comes late, and what does not fit into
+    /// a queue of a third of a second is lost.
+    pub fn narrow(&self, i: usize, kbit: u32) {
+        let rate = format!("{kbit}kbit");
+        self.servers[i].tool(
+            "tc",
+            &[
+                "qdisc", "replace", "dev", "peers", "root", "tbf", "rate", &rate, "burst", "3000", "latency",
+                "300ms",
+            ],
+        );
+    }
+
+    /// Ends that.
+    pub fn widen(&self, i: usize) {
+        self.servers[i].tool("tc", &["qdisc", "del", "dev", "peers", "root"]);
     }
 }

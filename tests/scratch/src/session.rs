@@ -22,8 +22,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// Reads a ConnectResponse. A refused session, expired or with a wrong password, has the id 0 and a timeout of 0.
-    pub(crate) fn of_connect_response(frame: &[u8]) -> Option<Session> {
+    /// Reads a ConnectResponse, a frame without its length. A refused session, expired or with a wrong password, has the id
+    /// 0 and a timeout of 0.
+    pub fn of_connect_response(frame: &[u8]) -> Option<Session> {
         let mut rest = Rest(frame);
         let _protocol_version = rest.take_i32()?;
         let timeout_ms = rest.take_i32()?;
@@ -200,6 +201,15 @@ impl RawClient {
             NO_NODE => Ok(Vec::new()),
             err => Err(io::Error::other(format!("children: error {err}"))),
         }
+    }
+
+    /// Sets the value of a znode, whatever its version. A refusal is in the reply.
+    pub fn set(&mut self, path: &str, data: &[u8]) -> io::Result<Reply> {
+        let mut body = Vec::new();
+        put_buffer(&mut body, path.as_bytes());
+        put_buffer(&mut body, data);
+        put_i32(&mut body, -1);
+        self.request(opcode::SET_DATA, &body)
     }
 
     /// Deletes a znode, whatever its version. A refusal is in the reply.

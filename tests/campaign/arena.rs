@@ -1,0 +1,370 @@
+//! Where a campaign takes place: three real servers in network namespaces, each with a small disk of its own; a link from
+//! each process to each server; the register; and the processes, which are started, told what to do, and looked at.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use scratch::{eventually, Ensemble, Program, RawClient, ScratchFolder, Stream};
+
+use crate::cast::{elections, Language, Part, BALLAST, QUEUE, REGISTER, ROOT};
+use crate::clock;
+use crate::link::Link;
+use crate::register::Register;
+use crate::rng::Rng;
+
+pub const SERVERS: usize = 3;
+pub const SESSION_TIMEOUT_MS: u64 = 3_000;
+pub const TICK_MS: u32 = 500;
+const DISK_MB: u32 = 64;
+/// Of a flush that takes longer a server complains; no fault of ours is faster, no disk in memory slower.
+const SLOW_FLUSH_MS: u32 = 18;
+/// What a server says about its disk, and the name of it in the history.
+const COMPLAINTS: [(&str, &str); 2] =
+    [("No space left on device", "no-space"), ("fsync-ing the write ahead log", "slow-flush")];
+const SOON: Duration = Duration::from_secs(30);
+
+pub struct Arena {
+    pub ensemble: Ensemble,
+    pub parts: Vec<Part>,
+    /// By part, then by server.
+    pub links: Vec<Vec<Link>>,
+    seats: Vec<Mutex<Seat>>,
+    run: Mutex<File>,
+    names: Mutex<Vec<String>>,
+    register: Register,
+    program: PathBuf,
+    library: PathBuf,
+    /// Where the history is written.
+    folder: PathBuf,
+    _scratch: ScratchFolder,
+}
+
+/// The present process of a part.
+#[derive(Default)]
+struct Seat {
+    program: Option<Program>,
+    name: String,
+    count: usize,
+    /// It was killed or told to close by us.
+    killed: bool,
+}
+
+impl Arena {
+    /// Starts the servers, and nobody yet, for these elections. The history goes to `folder`, which is made anew.
+    pub fn new(seed: u64, parts: Vec<Part>, of: &[(i32, String)], folder: &Path) -> Arena {
+        let _ = fs::remove_dir_all(folder);
+        fs::create_dir_all(folder).unwrap_or_else(|error| panic!("no folder {}: {error}", folder.display()));
+        let scratch = ScratchFolder::new("campaign");
+        let library = library();
+        let program = compile(scratch.path(), &library);
+        let slow_disk = compile_slow_disk(scratch.path());
+        let ensemble = Ensemble::builder(SERVERS)
+            .tick_ms(TICK_MS)
+            .force_sync(true)
+            .disk_mb(DISK_MB)
+            .java_arg(&format!("-Dzookeeper.fsync.warningthresholdms={SLOW_FLUSH_MS}"))
+            .environment("LD_PRELOAD", &slow_disk.display().to_string())
+            .environment("SLOW_DISK", "{server}/slow-disk")
+            .network(true)
+            .start();
+        let mut rng = Rng::new(seed);
+        let clients = ensemble.network().clients();
+        let links = parts
+            .iter()
+            .map(|_| (0..SERVERS).map(|i| Link::start(ensemble.addr(i), clients, rng.next())).collect())
+            .collect();
+        let run = OpenOptions::new().create(true).append(true).open(folder.join("run")).expect("a history");
+        let arena = Arena {
+            seats: parts.iter().map(|_| Mutex::default()).collect(),
+            parts,
+            links,
+            run: Mutex::new(run),
+            names: Mutex::default(),
+            register: Register::start(scratch.path(), &folder.join("register")),
+            program,
+            library,
+            folder: folder.to_owned(),
+            _scratch: scratch,
+            ensemble,
+        };
+        arena.note(&format!("seed {seed}"));
+        arena.note(&format!("timeout_ms {SESSION_TIMEOUT_MS}"));
+        arena.note(&format!("tick_ms {TICK_MS}"));
+        arena.note(&format!("servers {SERVERS}"));
+        arena.note(&format!("clock {} {}", clock::now(), clock::time_of_day()));
+        for (recipe, path) in of {
+            arena.note(&format!("election {recipe} {path}"));
+        }
+        arena.make_targets();
+        arena
+    }
+
+    /// A line of the section `run`.
+    pub fn note(&self, line: &str) {
+        let mut run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
+        writeln!(run, "{line}").expect("the history can be written");
+    }
+
+    fn seat(&self, part: usize) -> MutexGuard<'_, Seat> {
+        self.seats[part].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the next process of a part, unless there is one.
+    pub fn start(&self, part: usize) {
+        let mut seat = self.seat(part);
+        if seat.program.is_some() {
+            return;
+        }
+        let it = &self.parts[part];
+        seat.count += 1;
+        seat.killed = false;
+        seat.name = format!("{}-{}", it.lane, seat.count);
+        let hosts: Vec<String> = self.links[part].iter().map(Link::host).collect();
+        let mut command = match it.language {
+            Language::C => Command::new(&self.program),
+            Language::Python => {
+                let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+                let mut command = Command::new("python3");
+                command.arg(root.join("tests/campaign/candidate.py")).arg(root.join("c_examples/election.py"));
+                command.arg(&self.library);
+                command
+            }
+        };
+        command.arg(hosts.join(",")).arg(&seat.name).arg(&self.folder).arg(self.register.path());
+        command.arg(format!("timeout_ms={SESSION_TIMEOUT_MS}"));
+        if it.dispatches {
+            command.arg("dispatch=manual");
+        }
+        if let Some(plant) = it.plant {
+            command.arg(format!("plant={plant}"));
+        }
+        command.args(it.stands.iter().map(|(recipe, path)| format!("stand={recipe}:{path}")));
+        command.args(it.watches.iter().map(|(recipe, path)| format!("watch={recipe}:{path}")));
+        let language = match it.language {
+            Language::C => "C",
+            Language::Python => "Python",
+        };
+        self.note(&format!("process {} {} {language} {}", clock::now(), seat.name, it.lane));
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).push(seat.name.clone());
+        seat.program = Some(Program::spawn(command));
+    }
+
+    /// Ends the process of a part with SIGKILL.
+    pub fn kill(&self, part: usize) {
+        let mut seat = self.seat(part);
+        if let Some(program) = &seat.program {
+            // If it ended by itself, that is what the history says.
+            let killed = program.is_running();
+            program.kill9();
+            seat.killed = killed;
+        }
+        self.bury(&mut seat);
+    }
+
+    /// Tells the process of a part to close and to end.
+    pub fn tell(&self, part: usize, order: &str) {
+        if let Some(program) = &self.seat(part).program {
+            // One that has just ended does not listen.
+            let _ = program.write_line(order);
+        }
+    }
+
+    /// Stops the process of a part (SIGSTOP), or lets it go on.
+    pub fn freeze(&self, part: usize, is_to_stop: bool) {
+        if let Some(program) = &self.seat(part).program {
+            match is_to_stop {
+                true => program.freeze(),
+                false => program.thaw(),
+            }
+        }
+    }
+
+    /// Whether the process of a part has ended; its end is written down.
+    pub fn has_ended(&self, part: usize) -> bool {
+        let mut seat = self.seat(part);
+        let runs = seat.program.as_ref().is_some_and(|program| program.is_running());
+        if !runs {
+            self.bury(&mut seat);
+        }
+        !runs
+    }
+
+    fn bury(&self, seat: &mut Seat) {
+        let Some(program) = seat.program.take() else { return };
+        let Some(status) = program.wait(SOON) else { panic!("{} does not end", seat.name) };
+        let how = if seat.killed { "killed".to_owned() } else { how_of(status) };
+        self.note(&format!("exit {} {} {how}", clock::now(), seat.name));
+        for line in program.lines().iter().filter(|line| line.stream == Stream::Err) {
+            self.note(&format!("said {} {}", seat.name, line.text));
+        }
+    }
+
+    /// Looks at each process in /proc.
+    pub fn sample(&self) {
+        for part in 0..self.parts.len() {
+            let seat = self.seat(part);
+            let Some(program) = &seat.program else { continue };
+            if let Some(sample) = sample(program.pid()) {
+                self.note(&format!("sample {} {} {sample}", clock::now(), seat.name));
+            }
+        }
+    }
+
+    /// A connection of our own to some server that answers; its session is that of an operator.
+    pub fn operator(&self) -> Option<RawClient> {
+        let clients = self.ensemble.network().clients();
+        let connect = |i: usize| clients.run(|| RawClient::connect(&self.ensemble.host(i), 10_000)).ok();
+        let client = (0..SERVERS).filter(|&i| self.ensemble.is_serving(i)).find_map(connect)?;
+        self.note(&format!("operator {}", client.session().id));
+        Some(client)
+    }
+
+    fn make_targets(&self) {
+        let mut operator = self.operator().expect("servers that have just started");
+        let mut make = |path: &str| assert_eq!(operator.create(path, b"", 0).expect("an answer").err, 0, "{path}");
+        make(BALLAST);
+        make(REGISTER);
+        for (_, path) in elections() {
+            make(&format!("{REGISTER}/{}", path.rsplit('/').next().expect("a name")));
+        }
+        operator.close_session().expect("an answer");
+    }
+
+    /// Writes down which znodes of elections there are, or whose.
+    pub fn note_what_is_left(&self) {
+        let mut operator = self.operator().expect("servers that serve");
+        let queues = elections().into_iter().filter(|(recipe, _)| *recipe == QUEUE);
+        let queues: Vec<String> = queues.map(|(_, path)| path).collect();
+        for name in operator.children(ROOT).expect("an answer") {
+            let path = format!("{ROOT}/{name}");
+            if queues.contains(&path) {
+                // The path of a queue is a parent: it stays, or goes by itself.
+                for child in operator.children(&path).expect("an answer") {
+                    self.note(&format!("left {path}/{child}"));
+                }
+            } else {
+                self.note(&format!("left {path}"));
+            }
+        }
+        operator.close_session().expect("an answer");
+    }
+
+    /// Writes down what the servers said about their disks.
+    pub fn note_complaints(&self) {
+        for i in 0..SERVERS {
+            let log = fs::read(self.ensemble.server_folder(i).join("server.log")).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            for (text, name) in COMPLAINTS {
+                self.note(&format!("complaint {} {name} {}", i + 1, log.matches(text).count()));
+            }
+        }
+    }
+
+    /// Waits until every server serves; one that does not come is started anew.
+    pub fn wait_servers(&self) {
+        self.ensemble.start_all();
+        for i in 0..SERVERS {
+            if !scratch::wait_until(SOON, || self.ensemble.is_serving(i)) {
+                self.ensemble.kill9(i);
+                self.ensemble.start_server(i);
+            }
+        }
+        eventually(SOON, "all servers serve", || (0..SERVERS).all(|i| self.ensemble.is_serving(i)));
+    }
+
+    /// The part that is, or was last, master at a path.
+    pub fn master(&self, path: &str) -> Option<usize> {
+        let name = self.register.writer(path)?;
+        let lane = name.split('-').next()?;
+        self.parts.iter().position(|part| part.lane == lane)
+    }
+
+    pub fn data_folders(&self) -> Vec<PathBuf> {
+        (0..SERVERS).map(|i| self.ensemble.data_folder(i)).collect()
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn how_of(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "unknown".to_owned(),
+    }
+}
+
+/// Resident KiB, descriptors, threads, CPU ms.
+fn sample(pid: u32) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse::<i64>().ok()
+    };
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+    let ticks = fields.get(11)?.parse::<i64>().ok()? + fields.get(12)?.parse::<i64>().ok()?;
+    // SAFETY: sysconf takes a number and touches no memory of ours.
+    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    Some(format!("{} {descriptors} {} {}", field("VmRSS:")?, field("Threads:")?, ticks * 1000 / per_second))
+}
+
+/// The shared library of the build that this program belongs to.
+fn library() -> PathBuf {
+    let program = std::env::current_exe().expect("a program has a path");
+    let examples = program.parent().and_then(Path::parent).expect("it is in the target folder");
+    let library = examples.join("libelection.so");
+    assert!(library.exists(), "{} is missing: build the library first", library.display());
+    library
+}
+
+fn compile(folder: &Path, library: &Path) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in ["libelection.so", "libelection.so.0"] {
+        std::os::unix::fs::symlink(library, folder.join(name)).expect("a scratch folder takes links");
+    }
+    let program = folder.join("candidate");
+    let mut gcc = gcc(root);
+    gcc.arg("-std=c99").arg("-I").arg(root.join("include")).arg(root.join("tests/campaign/candidate.c"));
+    gcc.arg("-o").arg(&program).arg("-L").arg(folder).arg("-lelection");
+    gcc.arg(format!("-Wl,-rpath,{}", folder.display()));
+    run(gcc);
+    program
+}
+
+fn compile_slow_disk(folder: &Path) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let object = folder.join("slow_disk.so");
+    let mut gcc = gcc(root);
+    gcc.args(["-shared", "-fPIC"]).arg(root.join("tests/campaign/slow_disk.c")).arg("-o").arg(&object).arg("-ldl");
+    run(gcc);
+    object
+}
+
+fn gcc(root: &Path) -> Command {
+    let mut gcc = Command::new("gcc");
+    gcc.current_dir(root).args(["-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O2", "-pthread"]);
+    gcc
+}
+
+fn run(mut command: Command) {
+    match command.output() {
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{command:?}: {}\n{said}", output.status);
+        }
+        Err(error) => panic!("{command:?} cannot be run: {error}: run `make setup`"),
+    }
+}

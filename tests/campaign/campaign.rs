@@ -1,0 +1,204 @@
+//! The fault campaign: the real library in real processes, in C and in Python, on three real servers, under real faults; and a
+//! checker that judges by what the processes wrote down.
+//!
+//!     campaign run [--seconds N] [--seed N] [--folder FOLDER]
+//!     campaign plants
+//!     campaign check HISTORY
+//!     campaign draw HISTORY PICTURE [PATH FROM TO]
+//!
+//! `run` leaves `history.txt` ([`history`] says what is in it) and `timeline.svg` in the folder, by default in the target
+//! folder, and fails when the checker finds anything; `check` and `draw` do the same again from a history. `plants` tries the
+//! checker on faults that are planted in the processes themselves.
+
+mod arena;
+mod cast;
+mod checker;
+mod clock;
+mod deed;
+mod drawing;
+mod fault;
+mod history;
+mod link;
+mod nemesis;
+mod plants;
+mod register;
+#[path = "../simulation/rng.rs"]
+mod rng;
+mod transactions;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::AtomicI64;
+use std::time::{Duration, Instant};
+
+use arena::{Arena, SESSION_TIMEOUT_MS, TICK_MS};
+use drawing::Frame;
+use history::History;
+use nemesis::Nemesis;
+use rng::Rng;
+
+const USAGE: &str = "campaign run [--seconds N] [--seed N] [--folder FOLDER]
+campaign plants
+campaign check HISTORY
+campaign draw HISTORY PICTURE [PATH FROM TO]     the election at PATH from second FROM to TO";
+/// After the last fault all is quiet for this long; the bound for the next master lies within.
+const CALM: Duration = Duration::from_millis(6 * SESSION_TIMEOUT_MS);
+const CLOSING: Duration = Duration::from_secs(15);
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["run", ref options @ ..] => run(options),
+        ["plants"] => try_plants(),
+        ["check", history] => check(Path::new(history)),
+        ["draw", history, picture] => draw(Path::new(history), Path::new(picture), None),
+        ["draw", history, picture, path, from, to] => match (from.parse(), to.parse()) {
+            (Ok(from), Ok(to)) => {
+                let frame = Frame { path: path.to_owned(), from, to };
+                draw(Path::new(history), Path::new(picture), Some(frame))
+            }
+            _ => usage(),
+        },
+        _ => usage(),
+    }
+}
+
+fn usage() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(2)
+}
+
+fn run(options: &[&str]) -> ExitCode {
+    let (mut seconds, mut seed, mut folder) = (60, clock::time_of_day() as u64 / 1_000_000_000, None);
+    for pair in options.chunks(2) {
+        match pair {
+            ["--seconds", value] => seconds = value.parse().unwrap_or(seconds),
+            ["--seed", value] => seed = value.parse().unwrap_or(seed),
+            ["--folder", value] => folder = Some(PathBuf::from(value)),
+            _ => return usage(),
+        }
+    }
+    let folder = folder.unwrap_or_else(|| folder_of(&format!("seed-{seed}")));
+    own_mounts();
+    let history = play(seed, Duration::from_secs(seconds), &folder);
+    draw(&history, &folder.join("timeline.svg"), None);
+    check(&history)
+}
+
+fn draw(path: &Path, picture: &Path, frame: Option<Frame>) -> ExitCode {
+    let drawn = History::read(path).and_then(|history| {
+        let frame = frame.unwrap_or_else(|| Frame::best(&history));
+        let svg = drawing::draw(&history, &frame);
+        fs::write(picture, svg).map_err(|error| format!("{}: {error}", picture.display()))
+    });
+    match drawn {
+        Ok(()) => {
+            println!("picture: {}", picture.display());
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn try_plants() -> ExitCode {
+    own_mounts();
+    let path = plants::play(&folder_of("plants"));
+    let history = History::read(&path).unwrap_or_else(|why| panic!("{why}"));
+    let verdict = checker::check(&history);
+    print!("{verdict}");
+    let mistakes = plants::mistakes(&verdict);
+    mistakes.iter().for_each(|mistake| println!("MISTAKE of the checker: {mistake}"));
+    match mistakes.is_empty() {
+        true => {
+            println!("the checker found each planted fault, and nothing else");
+            ExitCode::SUCCESS
+        }
+        false => ExitCode::FAILURE,
+    }
+}
+
+fn folder_of(name: &str) -> PathBuf {
+    let program = std::env::current_exe().expect("a program has a path");
+    let target = program.ancestors().nth(3).expect("it is in the target folder").to_owned();
+    target.join("campaign").join(name)
+}
+
+/// What is mounted from now on goes with this process and its children.
+fn own_mounts() {
+    // SAFETY: unshare takes a number, and mount strings that end with a 0 byte; this process has one thread yet.
+    let done = unsafe {
+        libc::unshare(libc::CLONE_NEWNS) == 0
+            && libc::mount(
+                std::ptr::null(),
+                c"/".as_ptr(),
+                std::ptr::null(),
+                libc::MS_REC | libc::MS_PRIVATE,
+                std::ptr::null(),
+            ) == 0
+    };
+    assert!(done, "no mount namespace ({}): a campaign runs as root", std::io::Error::last_os_error());
+}
+
+fn play(seed: u64, length: Duration, folder: &Path) -> PathBuf {
+    let mut rng = Rng::new(seed);
+    let parts = cast::draw(&mut rng);
+    println!("seed {seed}: {} processes, {} s of faults", parts.len(), length.as_secs());
+    let arena = Arena::new(seed, parts, &cast::elections(), folder);
+    let count = arena.parts.len();
+    (0..count).for_each(|part| arena.start(part));
+    std::thread::sleep(Duration::from_secs(2));
+
+    let errands = AtomicI64::new(0);
+    let nemesis_seed = rng.next();
+    std::thread::scope(|scope| Nemesis::new(&arena, nemesis_seed, &errands).rage(scope, length));
+    finish(&arena)
+}
+
+/// From the last fault to the end: all is quiet, all close, and the history is put together.
+fn finish(arena: &Arena) -> PathBuf {
+    arena.note(&format!("calm {}", clock::now()));
+    let until = Instant::now() + CALM;
+    while Instant::now() < until {
+        arena.sample();
+        std::thread::sleep(Duration::from_secs(1));
+    }
+
+    arena.note(&format!("closing {}", clock::now()));
+    (0..arena.parts.len()).for_each(|part| arena.tell(part, "close"));
+    scratch::wait_until(CLOSING, || (0..arena.parts.len()).all(|part| arena.has_ended(part)));
+    // Those that were killed before have left a session each, which ends by itself.
+    std::thread::sleep(Duration::from_millis(SESSION_TIMEOUT_MS + 4 * u64::from(TICK_MS)));
+    arena.note_what_is_left();
+    // One that did not end is what the history shows.
+    (0..arena.parts.len()).for_each(|part| arena.kill(part));
+    arena.ensemble.stop_all();
+    arena.note_complaints();
+    let truth = transactions::logged(&arena.data_folders(), &[cast::ROOT, cast::REGISTER]);
+    fs::write(arena.folder().join(history::ZOOKEEPER), truth).expect("the history can be written");
+    let path = arena.folder().join("history.txt");
+    fs::write(&path, history::gather(arena.folder(), &arena.names())).expect("the history can be written");
+    path
+}
+
+fn check(path: &Path) -> ExitCode {
+    let history = match History::read(path) {
+        Ok(history) => history,
+        Err(why) => {
+            eprintln!("{why}");
+            return ExitCode::from(2);
+        }
+    };
+    let verdict = checker::check(&history);
+    print!("{verdict}");
+    println!("history: {}", path.display());
+    if verdict.violations.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

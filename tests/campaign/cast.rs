@@ -1,0 +1,70 @@
+//! Who takes part: processes in both recipes and two languages, some of them with many elections on one handle, some that
+//! dispatch by hand, and observers. Drawn from the seed.
+
+use crate::rng::Rng;
+
+pub const NODE: i32 = 0;
+pub const QUEUE: i32 = 1;
+pub const ROOT: &str = "/campaign";
+/// What masters write to in ZooKeeper: a znode for each election.
+pub const REGISTER: &str = "/register";
+/// What is written to for the sake of writing.
+pub const BALLAST: &str = "/ballast";
+const MANY: usize = 6;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    C,
+    Python,
+}
+
+/// One place in the cast; it has one process after another.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub lane: String,
+    pub language: Language,
+    pub dispatches: bool,
+    pub stands: Vec<(i32, String)>,
+    pub watches: Vec<(i32, String)>,
+    /// A fault of the program itself, for which the checker is to be tried.
+    pub plant: Option<&'static str>,
+}
+
+/// Recipe and path of each election.
+pub fn elections() -> Vec<(i32, String)> {
+    let many = (0..MANY).map(|i| (NODE, format!("{ROOT}/many-{i}")));
+    [(NODE, format!("{ROOT}/node")), (QUEUE, format!("{ROOT}/queue"))].into_iter().chain(many).collect()
+}
+
+/// Five to nine candidates and two observers.
+pub fn draw(rng: &mut Rng) -> Vec<Part> {
+    let names = ["ann", "bob", "cid", "dan", "eve", "fay", "gus", "hal", "ivy"];
+    let count = rng.between(5, names.len() as u64) as usize;
+    let all = elections();
+    let mut parts: Vec<Part> = (0..count)
+        .map(|i| Part {
+            lane: names[i].to_owned(),
+            // Of each recipe some, of each language some.
+            language: if i % 4 == 1 || i == 4 { Language::Python } else { Language::C },
+            dispatches: rng.chance(400),
+            stands: match i % 3 {
+                0 => all.iter().filter(|(recipe, _)| *recipe == NODE).cloned().collect(),
+                1 => all[1..2].to_vec(),
+                _ => all[..2].to_vec(),
+            },
+            watches: Vec::new(),
+            plant: None,
+        })
+        .collect();
+    for (lane, language) in [("pia", Language::C), ("quin", Language::Python)] {
+        parts.push(Part {
+            lane: lane.to_owned(),
+            language,
+            dispatches: rng.chance(400),
+            stands: Vec::new(),
+            watches: all[..3].to_vec(),
+            plant: None,
+        });
+    }
+    parts
+}

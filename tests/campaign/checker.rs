@@ -1,0 +1,74 @@
+//! The checker: what a campaign has to hold, judged by its history alone. Each file judges one promise and adds what it found
+//! out, and how much it looked at, so that a campaign in which nothing happened does not pass for a good one.
+
+mod acts;
+mod beliefs;
+mod callbacks;
+mod ending;
+mod faults;
+mod gaps;
+mod observers;
+mod processes;
+mod truth;
+
+#[cfg(test)]
+mod planted;
+
+use std::fmt;
+
+use crate::history::History;
+use truth::Truth;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    pub violations: Vec<String>,
+    /// What was looked at, line by line.
+    pub figures: Vec<String>,
+}
+
+impl Verdict {
+    fn violation(&mut self, text: String) {
+        self.violations.push(text);
+    }
+
+    fn figure(&mut self, text: String) {
+        self.figures.push(text);
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        self.figures.iter().try_for_each(|figure| writeln!(out, "  {figure}"))?;
+        for violation in &self.violations {
+            writeln!(out, "VIOLATION: {violation}")?;
+        }
+        match self.violations.len() {
+            0 => writeln!(out, "the checker found nothing"),
+            count => writeln!(out, "the checker found {count} violations"),
+        }
+    }
+}
+
+pub fn check(history: &History) -> Verdict {
+    let truth = Truth::of(history);
+    let mut verdict = Verdict::default();
+    faults::check(history, &mut verdict);
+    beliefs::check(history, &truth, &mut verdict);
+    gaps::check(history, &truth, &mut verdict);
+    callbacks::check(history, &mut verdict);
+    acts::check(history, &truth, &mut verdict);
+    observers::check(history, &truth, &mut verdict);
+    ending::check(history, &mut verdict);
+    processes::check(history, &mut verdict);
+    verdict
+}
+
+/// For people: seconds since the beginning of the campaign.
+fn second(history: &History, at: i64) -> String {
+    format!("{:.3} s", (at - history.began) as f64 / 1e9)
+}
+
+fn ms(ns: i64) -> f64 {
+    (ns as f64 / 1e4).round() / 100.0
+}

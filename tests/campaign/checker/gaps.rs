@@ -1,0 +1,77 @@
+//! How long nobody was master. Where the servers were well, and somebody stood there to whom nothing had been done, the next
+//! master has to come within a bound: the old one's session ends, which takes a session timeout and two ticks at most, and the
+//! next one is elected at once. Should that be one who cannot take it up, as it was just stopped or cut off, the same time passes
+//! once more.
+
+use super::beliefs::spans;
+use super::truth::Truth;
+use super::{ms, second, Verdict};
+use crate::history::{Fault, History, Life};
+
+/// In session timeouts.
+const BOUND: i64 = 2;
+/// What concerns all.
+const OF_SERVERS: [&str; 6] = ["server-", "two-", "all-", "rolling-", "peers-", "disk-"];
+
+pub fn check(history: &History, truth: &Truth, verdict: &mut Verdict) {
+    let mut longest = (0, "nowhere".to_owned());
+    let mut longest_of_well = (0, "nowhere".to_owned());
+    let mut judged = 0;
+    for (_, path) in &history.elections {
+        let spans = spans(history, path);
+        let Some(first) = spans.first() else { continue };
+        let (mut last, mut former) = (first.belief.last.after, first.belief.token);
+        for next in &spans[1..] {
+            let (from, to) = (last, next.belief.first.before);
+            let between = former + 1..next.belief.token;
+            last = last.max(next.belief.last.after);
+            former = next.belief.token;
+            if to <= from {
+                continue;
+            }
+            let gap = (to - from, format!("{path} at {}", second(history, from)));
+            if is_well(history, path, from, to) {
+                judged += 1;
+                let reigns = truth.reigns.get(path).map(Vec::as_slice).unwrap_or_default();
+                let in_vain = reigns.iter().filter(|reign| between.contains(&reign.token)).count() as i64;
+                if gap.0 > (1 + in_vain) * BOUND * history.timeout {
+                    verdict.violation(format!(
+                        "nobody was master for {} ms: {}, though the servers were well and somebody undisturbed stood there",
+                        ms(gap.0),
+                        gap.1
+                    ));
+                }
+                longest_of_well = longest_of_well.max(gap.clone());
+            }
+            longest = longest.max(gap);
+        }
+    }
+    let figure = |gap: (i64, String)| {
+        format!("{} ms, {:.2} session timeouts ({})", ms(gap.0), gap.0 as f64 / history.timeout as f64, gap.1)
+    };
+    verdict.figure(format!("longest time without a master {}", figure(longest)));
+    verdict.figure(format!(
+        "with the servers well and somebody undisturbed there ({judged} times) {}, bound {BOUND} for each elected",
+        figure(longest_of_well)
+    ));
+}
+
+fn is_well(history: &History, path: &str, from: i64, to: i64) -> bool {
+    // A server that was started again needs a while, and so do those who were connected to it.
+    let meets = |fault: &&Fault| fault.begin <= to && fault.end.saturating_add(history.timeout) >= from;
+    let of_servers = |fault: &&Fault| OF_SERVERS.iter().any(|of| fault.kind.starts_with(of));
+    if history.faults.iter().filter(of_servers).any(|fault| meets(&fault)) {
+        return false;
+    }
+    history.lives.iter().any(|life| {
+        let disturbs = |fault: &Fault| fault.target.split(' ').next() == Some(&life.lane);
+        stands_throughout(life, path, from, to)
+            && !history.faults.iter().filter(|fault| disturbs(fault)).any(|fault| meets(&fault))
+    })
+}
+
+fn stands_throughout(life: &Life, path: &str, from: i64, to: i64) -> bool {
+    life.stands.iter().any(|(at, there)| there == path && *at < from)
+        && life.ended.as_ref().is_none_or(|(at, _)| *at > to)
+        && life.closed.iter().all(|(closing, _)| closing.before > to)
+}

@@ -1,0 +1,138 @@
+//! Who really was elected, by the transaction logs: for each path, the znodes that stood first, one after the other; and which
+//! of them somebody took away from outside, which is what nobody can promise anything about.
+//!
+//! Of what only a minority of the servers has in its log, a znode counts when somebody was told of it, the end of a session when
+//! nothing of that session comes later, and a deletion always: see [`crate::transactions`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::history::{Change, History};
+
+/// A znode that stood first at its path for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reign {
+    pub token: i64,
+    pub session: i64,
+    pub value: String,
+    pub from: i64,
+    /// `i64::MAX` when it did not end.
+    pub to: i64,
+}
+
+#[derive(Debug, Default)]
+pub struct Truth {
+    /// By path, in order.
+    pub reigns: BTreeMap<String, Vec<Reign>>,
+    /// Znodes, by token, that an operator deleted or whose session was ended from outside.
+    pub taken_away: BTreeSet<i64>,
+}
+
+#[derive(Clone)]
+struct Znode {
+    path: String,
+    token: i64,
+    session: i64,
+    value: String,
+}
+
+impl Truth {
+    pub fn of(history: &History) -> Truth {
+        let mut truth = Truth::default();
+        let mut standing: BTreeMap<&str, Vec<Znode>> = BTreeMap::new();
+        let told = told(history);
+        let last_of: BTreeMap<i64, i64> = history.transactions.iter().map(|it| (it.session, it.zxid)).collect();
+        for transaction in &history.transactions {
+            let is_counted = match transaction.change {
+                _ if transaction.is_sure => true,
+                Change::Create { .. } => told.contains(&transaction.zxid),
+                Change::Over => last_of.get(&transaction.session) == Some(&transaction.zxid),
+                Change::Delete { .. } | Change::Set { .. } => true,
+            };
+            if !is_counted {
+                continue;
+            }
+            let session = transaction.session;
+            let election = |path: &str| {
+                let is_at = |(recipe, at): &&(i32, String)| match recipe {
+                    0 => path == at,
+                    _ => path.strip_prefix(at.as_str()).is_some_and(|rest| rest.starts_with('/')),
+                };
+                history.elections.iter().find(is_at).map(|(_, at)| at.as_str())
+            };
+            match &transaction.change {
+                Change::Create { path, value } => {
+                    if let Some(election) = election(path) {
+                        let znode =
+                            Znode { path: path.clone(), token: transaction.zxid, session, value: value.clone() };
+                        standing.entry(election).or_default().push(znode);
+                    }
+                }
+                Change::Delete { path } => {
+                    let znodes = election(path).and_then(|election| standing.get_mut(election));
+                    if let Some(znodes) = znodes {
+                        if history.operators.contains(&session) {
+                            truth.taken_away.extend(znodes.iter().filter(|it| it.path == *path).map(|it| it.token));
+                        }
+                        znodes.retain(|it| it.path != *path);
+                    }
+                }
+                Change::Over => {
+                    let from_outside = history.expired.iter().any(|(asked, expired)| {
+                        *expired == session && transaction.at >= asked.before - 2 * history.tick
+                    });
+                    for znodes in standing.values_mut() {
+                        if from_outside {
+                            truth
+                                .taken_away
+                                .extend(znodes.iter().filter(|it| it.session == session).map(|it| it.token));
+                        }
+                        znodes.retain(|it| it.session != session);
+                    }
+                }
+                Change::Set { .. } => {}
+            }
+            for (election, znodes) in &standing {
+                truth.first_is(election, first(znodes), transaction.at);
+            }
+        }
+        truth
+    }
+
+    fn first_is(&mut self, election: &str, first: Option<&Znode>, at: i64) {
+        let reigns = self.reigns.entry(election.to_owned()).or_default();
+        let last = reigns.last_mut().filter(|reign| reign.to == i64::MAX);
+        if last.as_ref().map(|reign| reign.token) == first.map(|znode| znode.token) {
+            return;
+        }
+        if let Some(last) = last {
+            last.to = at;
+        }
+        if let Some(znode) = first {
+            reigns.push(Reign {
+                token: znode.token,
+                session: znode.session,
+                value: znode.value.clone(),
+                from: at,
+                to: i64::MAX,
+            });
+        }
+    }
+
+    pub fn reign(&self, path: &str, token: i64) -> Option<&Reign> {
+        self.reigns.get(path)?.iter().find(|reign| reign.token == token)
+    }
+}
+
+/// The tokens that somebody was told of.
+fn told(history: &History) -> BTreeSet<i64> {
+    let lives = || history.lives.iter();
+    let seen = lives().flat_map(|life| &life.seen).map(|seen| seen.token);
+    let told = lives().flat_map(|life| &life.told).map(|told| told.token);
+    seen.chain(told).chain(lives().flat_map(|life| &life.beliefs).map(|belief| belief.token)).collect()
+}
+
+/// The lowest number leads; the znode of the node recipe is alone.
+fn first(znodes: &[Znode]) -> Option<&Znode> {
+    let number = |it: &&Znode| it.path[it.path.len().saturating_sub(10)..].parse::<i64>().unwrap_or(0);
+    znodes.iter().min_by_key(number)
+}

@@ -1,0 +1,347 @@
+//! One fault, drawn with all that belongs to it: what it strikes, how it is done and how it is undone.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use scratch::expire_session;
+
+use crate::arena::{Arena, SERVERS, SESSION_TIMEOUT_MS};
+use crate::cast::{self, BALLAST, NODE};
+use crate::clock;
+use crate::fault::Fault;
+use crate::link::{Link, Trouble};
+use crate::rng::Rng;
+
+const T: u64 = SESSION_TIMEOUT_MS;
+/// How often of a thousand times a fault is aimed at a master.
+const OFTEN: u64 = 600;
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// What a fault keeps busy: no second one strikes it meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Thing {
+    Process(usize),
+    Links(usize),
+    Server(usize),
+    /// The way of everybody to a server.
+    Way(usize),
+    Peers,
+}
+
+/// What is struck. Parts and servers are counted from 0.
+#[derive(Clone, Debug)]
+enum Target {
+    Part(usize),
+    Election {
+        part: usize,
+        path: String,
+    },
+    Servers(Vec<usize>),
+    /// The links of a part to some servers.
+    Links {
+        part: usize,
+        servers: Vec<usize>,
+        trouble: Trouble,
+    },
+    /// All links to one server.
+    Unreachable {
+        server: usize,
+        trouble: Trouble,
+    },
+    Peers {
+        from: usize,
+        to: usize,
+    },
+    Narrow {
+        server: usize,
+        kbit: u64,
+    },
+    Disk {
+        server: usize,
+        ms: u64,
+    },
+    /// The znode at a path; in a queue, so many behind the first.
+    Znode {
+        recipe: i32,
+        path: String,
+        nth: usize,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub struct Deed {
+    pub fault: Fault,
+    target: Target,
+    /// How long it lasts.
+    pub lasts: Duration,
+    /// Of a rolling restart, the server whose turn it is.
+    turn: usize,
+}
+
+impl Deed {
+    /// `None` when what was drawn does not fit.
+    pub fn draw(fault: Fault, rng: &mut Rng, arena: &Arena) -> Option<Deed> {
+        let part = draw_part(rng, arena);
+        let server = rng.below(SERVERS as u64) as usize;
+        let other = (server + rng.between(1, SERVERS as u64 - 1) as usize) % SERVERS;
+        let all: Vec<usize> = (0..SERVERS).collect();
+        let links = |servers: Vec<usize>, trouble| Target::Links { part, servers, trouble };
+        let well = Trouble::default();
+        let target = match fault {
+            Fault::Kill | Fault::ShortStop | Fault::LongStop | Fault::Exit | Fault::Expire => Target::Part(part),
+            Fault::Resign => {
+                let stands = &arena.parts[part].stands;
+                let drawn = rng.below(stands.len() as u64) as usize;
+                Target::Election { part, path: stands.get(drawn)?.1.clone() }
+            }
+            Fault::ServerKill | Fault::ServerStop | Fault::ServerRestart => Target::Servers(vec![server]),
+            Fault::TwoServersKill | Fault::TwoServersStop => Target::Servers(vec![server, other]),
+            Fault::AllServersKill | Fault::AllServersStop | Fault::Rolling => Target::Servers(all),
+            Fault::LinkDrop | Fault::LinkDropOneWay => {
+                let stops = match fault {
+                    Fault::LinkDrop => [true, true],
+                    _ => rng.pick(&[[true, false], [false, true]]),
+                };
+                let servers = if rng.chance(600) { all } else { vec![server] };
+                links(servers, Trouble { stops, ..well })
+            }
+            Fault::LinkReset => links(all, well),
+            Fault::LinkRefuse => links(all, Trouble { refuses: true, ..well }),
+            Fault::LinkSlow => links(all, Trouble { delay_ms: rng.between(10, T / 10), ..well }),
+            Fault::LinkLossy => links(all, Trouble { lost_of_thousand: rng.between(10, 150), ..well }),
+            Fault::ServerUnreachable => {
+                let stops = rng.pick(&[[true, true], [false, true]]);
+                Target::Unreachable { server, trouble: Trouble { stops, ..well } }
+            }
+            Fault::PeersCut | Fault::PeersOneWay => Target::Peers { from: server, to: other },
+            Fault::PeersSlow => Target::Narrow { server, kbit: rng.magnitude(8, 128) },
+            Fault::DiskFull | Fault::DiskSlow => Target::Disk { server, ms: rng.magnitude(20, T / 4) },
+            Fault::OperatorDeletes | Fault::OperatorChanges => {
+                let elections = cast::elections();
+                let (recipe, path) = elections[rng.below(4) as usize].clone();
+                // Mostly the master's.
+                Target::Znode { recipe, path, nth: rng.pick(&[0, 0, 1]) }
+            }
+        };
+        let ms = match fault {
+            Fault::Kill => rng.between(50, T),
+            Fault::ShortStop => rng.magnitude(20, T / 3),
+            Fault::LongStop => rng.between(T * 11 / 10, 2 * T),
+            Fault::Exit | Fault::ServerKill | Fault::TwoServersKill | Fault::AllServersKill => rng.between(100, T),
+            Fault::Resign => rng.between(1, 1_000),
+            Fault::ServerRestart | Fault::LinkReset => 0,
+            Fault::Rolling => T,
+            Fault::DiskFull => rng.between(T / 2, 2 * T),
+            _ => rng.between(200, 2 * T),
+        };
+        Some(Deed { fault, target, lasts: Duration::from_millis(ms), turn: 0 })
+    }
+
+    pub fn things(&self) -> Vec<Thing> {
+        match &self.target {
+            // Who is expired need not be left alone.
+            Target::Part(_) if self.fault == Fault::Expire => vec![],
+            Target::Part(part) | Target::Election { part, .. } => vec![Thing::Process(*part)],
+            Target::Servers(servers) => servers.iter().map(|&i| Thing::Server(i)).collect(),
+            Target::Links { part, .. } => vec![Thing::Links(*part)],
+            Target::Unreachable { server, .. } => vec![Thing::Way(*server)],
+            Target::Peers { .. } | Target::Narrow { .. } => vec![Thing::Peers],
+            // A server that is killed while its disk is slow loses what was committed (ZOOKEEPER-4646 and 4643, in 3.8.0: a
+            // follower says that it has caught up before it has written it down). On that no election can be built.
+            Target::Disk { server, .. } => vec![Thing::Server(*server)],
+            Target::Znode { .. } => vec![],
+        }
+    }
+
+    /// As the history says it: a lane, or servers counted from 1, come first.
+    pub fn target(&self, arena: &Arena) -> String {
+        let lane = |part: usize| arena.parts[part].lane.as_str();
+        match &self.target {
+            Target::Part(part) => lane(*part).to_owned(),
+            Target::Election { part, path } => format!("{} {path}", lane(*part)),
+            Target::Servers(servers) => list(servers),
+            Target::Links { part, servers, trouble } => {
+                format!("{} {} {}", lane(*part), list(servers), trouble)
+            }
+            Target::Unreachable { server, trouble } => format!("{} {trouble}", server + 1),
+            Target::Peers { from, to } if self.fault == Fault::PeersOneWay => format!("{} to {}", from + 1, to + 1),
+            Target::Peers { from, .. } => list(&[*from]),
+            Target::Narrow { server, kbit } => format!("{} {kbit} kbit/s", server + 1),
+            Target::Disk { server, ms } if self.fault == Fault::DiskSlow => format!("{} {ms} ms", server + 1),
+            Target::Disk { server, .. } => list(&[*server]),
+            Target::Znode { path, .. } => path.clone(),
+        }
+    }
+
+    /// Whether it waits for the servers and is over when it is done: then it is done on a thread of its own.
+    pub fn is_errand(&self) -> bool {
+        matches!(self.fault, Fault::OperatorDeletes | Fault::OperatorChanges | Fault::Expire)
+    }
+
+    pub fn begin(&self, arena: &Arena) {
+        match &self.target {
+            Target::Part(part) => match self.fault {
+                Fault::Kill => arena.kill(*part),
+                Fault::Exit => arena.tell(*part, "close"),
+                Fault::Expire => expire(arena, *part),
+                _ => arena.freeze(*part, true),
+            },
+            Target::Election { part, path } => arena.tell(*part, &format!("resign {path}")),
+            Target::Servers(servers) => match self.fault {
+                Fault::ServerStop | Fault::TwoServersStop | Fault::AllServersStop => {
+                    servers.iter().for_each(|&i| arena.ensemble.freeze(i));
+                }
+                Fault::ServerRestart => arena.ensemble.stop(servers[0]),
+                Fault::Rolling => restart(arena, servers[0]),
+                _ => servers.iter().for_each(|&i| arena.ensemble.kill9(i)),
+            },
+            Target::Links { part, servers, trouble } => {
+                servers.iter().for_each(|&i| arena.links[*part][i].set_trouble(*trouble));
+                if matches!(self.fault, Fault::LinkReset | Fault::LinkRefuse) {
+                    servers.iter().for_each(|&i| arena.links[*part][i].reset());
+                }
+            }
+            Target::Unreachable { server, trouble } => {
+                arena.links.iter().for_each(|links| links[*server].set_outage(*trouble));
+            }
+            Target::Peers { from, to } => match self.fault {
+                Fault::PeersOneWay => arena.ensemble.network().block(*from, *to),
+                _ => arena.ensemble.network().cut_off(*from),
+            },
+            Target::Narrow { server, kbit } => arena.ensemble.network().narrow(*server, *kbit as u32),
+            Target::Disk { server, ms } => match self.fault {
+                Fault::DiskFull => fill(arena, *server),
+                _ => fs::write(slow_disk(arena, *server), ms.to_string()).expect("a file in a scratch folder"),
+            },
+            // Under fire, too, an operator may get no answer.
+            Target::Znode { recipe, path, nth } => drop(meddle(arena, self.fault, *recipe, path, *nth)),
+        }
+    }
+
+    /// Undoes it. When there is more to do, says when.
+    pub fn end(&mut self, arena: &Arena) -> Option<Duration> {
+        match &self.target {
+            Target::Part(part) => match self.fault {
+                Fault::Exit if !arena.has_ended(*part) => return Some(LOOK_AGAIN),
+                Fault::Kill | Fault::Exit => arena.start(*part),
+                Fault::Expire => {}
+                _ => arena.freeze(*part, false),
+            },
+            Target::Election { part, path } => arena.tell(*part, &format!("stand {path}")),
+            Target::Servers(servers) => match self.fault {
+                Fault::ServerStop | Fault::TwoServersStop | Fault::AllServersStop => {
+                    servers.iter().for_each(|&i| arena.ensemble.thaw(i));
+                }
+                Fault::Rolling => {
+                    self.turn += 1;
+                    if let Some(next) = servers.get(self.turn) {
+                        restart(arena, *next);
+                        return Some(Duration::from_millis(T));
+                    }
+                }
+                _ => servers.iter().for_each(|&i| arena.ensemble.start_server(i)),
+            },
+            Target::Links { part, servers, .. } => {
+                servers.iter().for_each(|&i| arena.links[*part][i].set_trouble(Trouble::default()));
+            }
+            Target::Unreachable { server, .. } => {
+                arena.links.iter().for_each(|links| links[*server].set_outage(Trouble::default()));
+            }
+            Target::Peers { from, to } => match self.fault {
+                Fault::PeersOneWay => arena.ensemble.network().unblock(*from, *to),
+                _ => arena.ensemble.network().join(*from),
+            },
+            Target::Narrow { server, .. } => arena.ensemble.network().widen(*server),
+            Target::Disk { server, .. } => match self.fault {
+                Fault::DiskFull => {
+                    let _ = fs::remove_file(filler(arena, *server));
+                    // One that could not write has ended, or goes on; either way it is started on what it has.
+                    arena.ensemble.kill9(*server);
+                    arena.ensemble.start_server(*server);
+                }
+                _ => drop(fs::remove_file(slow_disk(arena, *server))),
+            },
+            Target::Znode { .. } => {}
+        }
+        None
+    }
+}
+
+/// Anybody, or, as it has more to lose, a master.
+fn draw_part(rng: &mut Rng, arena: &Arena) -> usize {
+    let anybody = rng.below(arena.parts.len() as u64) as usize;
+    let elections = cast::elections();
+    // The elections of both recipes in which most stand come first.
+    let among = if rng.chance(500) { 2 } else { elections.len() };
+    let (_, path) = &elections[rng.below(among as u64) as usize];
+    match rng.chance(OFTEN) {
+        true => arena.master(path).unwrap_or(anybody),
+        false => anybody,
+    }
+}
+
+fn restart(arena: &Arena, server: usize) {
+    arena.ensemble.stop(server);
+    arena.ensemble.start_server(server);
+}
+
+/// Counted from 1, as ZooKeeper does.
+fn list(servers: &[usize]) -> String {
+    let numbers: Vec<String> = servers.iter().map(|i| (i + 1).to_string()).collect();
+    numbers.join("+")
+}
+
+fn filler(arena: &Arena, server: usize) -> PathBuf {
+    arena.ensemble.data_folder(server).join("filler")
+}
+
+fn slow_disk(arena: &Arena, server: usize) -> PathBuf {
+    arena.ensemble.server_folder(server).join("slow-disk")
+}
+
+fn fill(arena: &Arena, server: usize) {
+    let Ok(mut filler) = File::create(filler(arena, server)) else { return };
+    let piece = vec![0; 65_536];
+    while filler.write_all(&piece).is_ok() {}
+}
+
+/// So that a server that cannot write finds out.
+pub fn write_much(arena: &Arena) -> io::Result<()> {
+    let Some(mut operator) = arena.operator() else { return Ok(()) };
+    for _ in 0..3 {
+        operator.set(BALLAST, &[b'.'; 50_000])?;
+    }
+    operator.close_session()
+}
+
+fn meddle(arena: &Arena, fault: Fault, recipe: i32, path: &str, nth: usize) -> io::Result<()> {
+    let Some(mut operator) = arena.operator() else { return Ok(()) };
+    let znode = match recipe {
+        NODE => path.to_owned(),
+        _ => {
+            let mut names = operator.children(path)?;
+            names.sort_by_key(|name| name[name.len().saturating_sub(10)..].to_owned());
+            match names.get(nth) {
+                Some(name) => format!("{path}/{name}"),
+                None => return operator.close_session(),
+            }
+        }
+    };
+    match fault {
+        Fault::OperatorDeletes => operator.delete(&znode)?,
+        _ => operator.set(&znode, b"changed")?,
+    };
+    operator.close_session()
+}
+
+fn expire(arena: &Arena, part: usize) {
+    let sessions = arena.links[part].iter().filter_map(Link::session);
+    let Some((_, session)) = sessions.max_by_key(|(at, _)| *at) else { return };
+    let Some(server) = (0..SERVERS).find(|&i| arena.ensemble.is_serving(i)) else { return };
+    let clients = arena.ensemble.network().clients();
+    let before = clock::now();
+    clients.run(|| expire_session(&arena.ensemble.host(server), session.id, &session.password));
+    arena.note(&format!("expire {before} {} {}", clock::now(), session.id));
+}

@@ -1,0 +1,82 @@
+//! The checker is tried on a real run: faults are planted in some of the processes themselves, and each has to be found, by
+//! name, and nothing else.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use scratch::eventually;
+
+use crate::arena::{Arena, SESSION_TIMEOUT_MS};
+use crate::cast::{elections, Language, Part};
+use crate::checker::Verdict;
+use crate::clock;
+use crate::link::Trouble;
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// Lane, what is wrong with it, and what is to be found.
+const PLANTS: [(&str, &str, &str); 5] = [
+    ("ann", "believes", "two masters at /campaign/node"),
+    ("pia", "forgets", "pia-1 was told last of"),
+    ("cid", "keeps", "left in ZooKeeper: /campaign/queue"),
+    ("dan", "leaks", "dan-1 had"),
+    ("eve", "spins", "eve-1 used"),
+];
+const HEALTHY: [&str; 2] = ["bob", "oz"];
+
+fn parts() -> Vec<Part> {
+    let all = elections();
+    let part = |lane: &str, plant| Part {
+        lane: lane.to_owned(),
+        language: if lane == "oz" { Language::Python } else { Language::C },
+        dispatches: false,
+        stands: match lane {
+            "ann" | "bob" => all[..1].to_vec(),
+            "cid" | "dan" | "eve" => all[1..2].to_vec(),
+            _ => Vec::new(),
+        },
+        watches: if ["pia", "oz"].contains(&lane) { all[..1].to_vec() } else { Vec::new() },
+        plant,
+    };
+    let planted = PLANTS.iter().map(|(lane, plant, _)| part(lane, Some(*plant)));
+    planted.chain(HEALTHY.iter().map(|lane| part(lane, None))).collect()
+}
+
+/// Ann is master and is cut off until bob is; pia has heard of ann, and no more.
+pub fn play(folder: &Path) -> PathBuf {
+    let arena = Arena::new(0, parts(), &elections()[..2], folder);
+    arena.start(0);
+    let path = &elections()[0].1;
+    eventually(SOON, "ann is master", || arena.master(path) == Some(0));
+    (1..arena.parts.len()).for_each(|part| arena.start(part));
+    watch_for(&arena, 2 * SESSION_TIMEOUT_MS);
+
+    let bob = arena.parts.iter().position(|part| part.lane == "bob").expect("he is there");
+    arena.note(&format!("begin {} 0 link-drop ann 1+2+3 both-ways", clock::now()));
+    let cut = Trouble { stops: [true, true], ..Trouble::default() };
+    arena.links[0].iter().for_each(|link| link.set_trouble(cut));
+    eventually(SOON, "bob is master", || arena.master(path) == Some(bob) || arena.has_ended(bob));
+    watch_for(&arena, SESSION_TIMEOUT_MS);
+    arena.links[0].iter().for_each(|link| link.set_trouble(Trouble::default()));
+    arena.note(&format!("end {} 0", clock::now()));
+    crate::finish(&arena)
+}
+
+fn watch_for(arena: &Arena, ms: u64) {
+    for _ in 0..ms / 1_000 {
+        arena.sample();
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// What was not found though it was planted, and what was found though it was not.
+pub fn mistakes(verdict: &Verdict) -> Vec<String> {
+    let found = |what: &str| verdict.violations.iter().any(|violation| violation.contains(what));
+    let missed = PLANTS.iter().filter(|(.., what)| !found(what));
+    let missed = missed.map(|(lane, plant, what)| format!("{lane} {plant}, and this was not found: {what}"));
+    let is_planted = |violation: &&String| {
+        PLANTS.iter().any(|(lane, _, what)| violation.contains(&format!("{lane}-1")) || violation.contains(what))
+    };
+    let others = verdict.violations.iter().filter(|violation| !is_planted(violation));
+    missed.chain(others.map(|violation| format!("not planted: {violation}"))).collect()
+}
