@@ -1,6 +1,6 @@
 //! Our place in the queue: who is before us, by number, or by age where the numbers do not tell; and the watch on that one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Own, Queue, State};
@@ -42,6 +42,11 @@ impl Queue {
         }
         if !own_is_there {
             return self.lost_own(now, desk);
+        }
+        if let Some(older) = self.older.as_mut().filter(|older| !older.is_empty()) {
+            // Who was before us and is in the queue no more has gone; another one may come under that name.
+            let there: BTreeSet<_> = others.iter().map(|(_, name)| *name).collect();
+            older.retain(|name, _| there.contains(name));
         }
         if stranger {
             self.stand(Standing::Unknown { reason: Reason::Stranger, rc: rc::STRANGER }, desk);
