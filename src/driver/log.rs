@@ -4,6 +4,8 @@
 //! listener. So a listener that blocks delays neither a session nor a callback: what finds the queue full is dropped
 //! and counted. While the log is off, saying something costs one relaxed load.
 
+mod client;
+
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
@@ -14,7 +16,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::client_log;
 use super::fork::Process;
 use super::thread::{quietly, spawn};
 
@@ -157,7 +158,7 @@ pub fn here() -> Option<Arc<Place>> {
 /// Runs a piece of a handle's task: what the client says in it is said of that handle. The program's own listener to the
 /// client's tracing, if it has one, is in its place again afterwards, and is never replaced while the log is off.
 pub fn at<T>(place: &Option<Arc<Place>>, run: impl FnOnce() -> T) -> T {
-    let _overheard = is_on(LogLevel::Error).then(client_log::overhear);
+    let _overheard = is_on(LogLevel::Error).then(client::overhear);
     let former = PLACE.replace(place.clone());
     let result = run();
     PLACE.set(former);

@@ -8,7 +8,6 @@
 mod access;
 mod bell;
 mod client;
-mod client_log;
 mod clock;
 mod counters;
 mod diary;

@@ -12,7 +12,7 @@ use tracing_core::field::{Field, Visit};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Event, Interest, Level, Metadata, Subscriber};
 
-use super::log::{self, LogLevel};
+use super::{is_on, repeat, LogLevel};
 
 /// Until the guard is dropped, what the client says on this thread is passed on.
 pub fn overhear() -> DefaultGuard {
@@ -32,7 +32,7 @@ impl Subscriber for Overheard {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        is_the_client_s(metadata) && log::is_on(level(metadata))
+        is_the_client_s(metadata) && is_on(level(metadata))
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -46,7 +46,7 @@ impl Subscriber for Overheard {
     fn event(&self, event: &Event<'_>) {
         let mut said = Said::default();
         event.record(&mut said);
-        log::repeat(level(event.metadata()), format_args!("{}{}", said.message, said.fields));
+        repeat(level(event.metadata()), format_args!("{}{}", said.message, said.fields));
     }
 
     fn enter(&self, _: &Id) {}
