@@ -863,8 +863,10 @@ int election_wait(election_t *handle,
 
 /**
  * Watch who is master at `path`, without standing. `on_master` hears at once who is, and then of each change:
- * another master, another value, none, cannot tell. Standing and watching at the same path are independent.
- * `ctx` is handed to `on_master`; `free_ctx` may be NULL.
+ * another master, another value, none, cannot tell. A master that comes and goes within a round trip may go unseen, and
+ * in a new session, on a server that lags behind the others, an older one may be told of first: the larger token is
+ * the newer one. Standing and watching at the same path are independent. `ctx` is handed to `on_master`; `free_ctx`
+ * may be NULL.
  *
  * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
  * yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK when `on_master` is NULL,

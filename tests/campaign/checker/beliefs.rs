@@ -70,7 +70,7 @@ pub fn check(history: &History, truth: &Truth, verdict: &mut Verdict) {
                     span.belief.who
                 ));
             }
-            if truth.reign(path, span.belief.token).is_none() {
+            if truth.reign(path, span.belief.token).is_none() && !truth.is_lost(span.from) {
                 verdict.violation(format!(
                     "{} believed at {path} with token {} from {}, and no znode of that number was first there",
                     span.belief.who,

@@ -17,7 +17,7 @@ pub fn check(history: &History, truth: &Truth, verdict: &mut Verdict) {
         for (_, path) in &life.watches {
             figures.observers += 1;
             let reigns = truth.reigns.get(path).map(Vec::as_slice).unwrap_or_default();
-            Observed { history, life, path, reigns }.check(&mut figures, verdict);
+            Observed { history, truth, life, path, reigns }.check(&mut figures, verdict);
         }
     }
     for (recipe, path) in &history.elections {
@@ -38,6 +38,16 @@ pub fn check(history: &History, truth: &Truth, verdict: &mut Verdict) {
         ms(figures.longest_moment),
         figures.back
     ));
+    for (from, to, what) in &truth.losses {
+        verdict.figure(format!(
+            "ZOOKEEPER LOST committed transactions: {what}, between {} and {}",
+            second(history, *from),
+            second(history, *to)
+        ));
+    }
+    if !truth.losses.is_empty() {
+        verdict.figure(format!("{} times what observers were told then is not judged", figures.lost));
+    }
 }
 
 #[derive(Default)]
@@ -49,10 +59,12 @@ struct Figures {
     moment: usize,
     longest_moment: i64,
     back: usize,
+    lost: usize,
 }
 
 struct Observed<'a> {
     history: &'a History,
+    truth: &'a Truth,
     life: &'a Life,
     path: &'a str,
     reigns: &'a [Reign],
@@ -71,6 +83,10 @@ impl Observed<'_> {
             }
             figures.told += 1;
             let Some(at) = self.reigns.iter().position(|reign| reign.token == seen.token) else {
+                if self.truth.is_lost(seen.at) {
+                    figures.lost += 1;
+                    continue;
+                }
                 verdict.violation(format!(
                     "{who} was told at {} of a master at {path} with token {}, and there was none",
                     second(history, seen.at),
@@ -108,6 +124,8 @@ impl Observed<'_> {
         let Some(last) = last else { return };
         if at < last && was_cut_off {
             figures.back += 1;
+        } else if at < last && self.truth.is_lost(seen.at) {
+            figures.lost += 1;
         } else if at < last {
             verdict.violation(format!(
                 "{who} was told at {} of the master {} at {path}, after a newer one",
@@ -119,6 +137,8 @@ impl Observed<'_> {
             let lasted = missed.to - missed.from;
             if was_cut_off {
                 figures.cut_off += 1;
+            } else if self.truth.is_lost(missed.from) || self.truth.is_lost(seen.at) {
+                figures.lost += 1;
             } else if lasted <= self.moment(missed) {
                 figures.moment += 1;
                 figures.longest_moment = figures.longest_moment.max(lasted);

@@ -156,6 +156,27 @@ fn a_token_that_does_not_rise_is_found() {
 }
 
 #[test]
+fn what_zookeeper_has_lost_is_told_and_blames_nobody() {
+    // The end of ann's znode was lost; a session that ends twice; and what is not lost is judged.
+    let deletes = "delete 15 1003000 77 3 /e\n";
+    let losses = |replaced: &[(&str, &str)]| {
+        let verdict = with(replaced);
+        let lost = verdict.figures.iter().filter(|figure| figure.contains("ZOOKEEPER LOST")).count();
+        (lost, verdict.violations)
+    };
+    assert_eq!(losses(&[]).0, 0);
+    assert_eq!(losses(&[(deletes, "")]), (1, Vec::new()));
+    let both = "belief /e 10 @0.3 @0.301 @3.2 @3.201 @3.4 500 2000 2000000 @3.3 @3.301";
+    let (lost, violations) = losses(&[(deletes, ""), (OF_ANN, both)]);
+    assert_eq!(lost, 1);
+    assert!(violations.iter().any(|it| it.contains("two masters at /e")), "{violations:?}");
+    let over = "over 16 1003001 66 3\nover 18 1003002 66 3\n";
+    assert_eq!(losses(&[(deletes, &format!("{deletes}{over}"))]).0, 0);
+    let again = "over 5 1000100 66 3\n";
+    assert_eq!(losses(&[("create 10", &format!("{again}create 10")), (deletes, &format!("{deletes}{over}"))]).0, 1);
+}
+
+#[test]
 fn callbacks_that_do_not_pair_up_are_found() {
     found(&[("role @3.01 /e 1 0 0 20", "role @3.01 /e 1 0 0 20\nrole @4 /e 1 0 0 20")], "told MASTER at /e twice");
     found(&[("role @3.01 /e 1 0 0 20\n", "")], "was never told MASTER");

@@ -3,6 +3,11 @@
 //!
 //! Of what only a minority of the servers has in its log, a znode counts when somebody was told of it, the end of a session when
 //! nothing of that session comes later, and a deletion always: see [`crate::transactions`].
+//!
+//! ZooKeeper 3.8.0 itself may lose committed transactions when followers are killed while they are brought up to date (like
+//! ZOOKEEPER-4646). Its logs betray it: a znode is created where one stands, or a session that has ended ends again. What was
+//! true in between nobody can tell from the logs; it is counted, and no observer is blamed for it. That there are never
+//! two masters, and that tokens rise, is judged by the beliefs alone, and is judged then, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,11 +30,14 @@ pub struct Truth {
     pub reigns: BTreeMap<String, Vec<Reign>>,
     /// Znodes, by token, that an operator deleted or whose session was ended from outside.
     pub taken_away: BTreeSet<i64>,
+    /// When ZooKeeper had lost committed transactions: from what was lost to when that was seen, and what betrayed it.
+    pub losses: Vec<(i64, i64, String)>,
 }
 
 #[derive(Clone)]
 struct Znode {
     path: String,
+    from: i64,
     token: i64,
     session: i64,
     value: String,
@@ -39,6 +47,7 @@ impl Truth {
     pub fn of(history: &History) -> Truth {
         let mut truth = Truth::default();
         let mut standing: BTreeMap<&str, Vec<Znode>> = BTreeMap::new();
+        let mut ended: BTreeMap<i64, i64> = BTreeMap::new();
         let told = told(history);
         let last_of: BTreeMap<i64, i64> = history.transactions.iter().map(|it| (it.session, it.zxid)).collect();
         for transaction in &history.transactions {
@@ -62,9 +71,15 @@ impl Truth {
             match &transaction.change {
                 Change::Create { path, value } => {
                     if let Some(election) = election(path) {
-                        let znode =
-                            Znode { path: path.clone(), token: transaction.zxid, session, value: value.clone() };
-                        standing.entry(election).or_default().push(znode);
+                        let (token, value) = (transaction.zxid, value.clone());
+                        let znode = Znode { path: path.clone(), from: transaction.at, token, session, value };
+                        let znodes = standing.entry(election).or_default();
+                        if let Some(at) = znodes.iter().position(|it| it.path == *path) {
+                            let former = znodes.remove(at);
+                            let what = format!("{path} was created as {token} where {} stood", former.token);
+                            truth.losses.push((former.from, transaction.at + history.timeout, what));
+                        }
+                        znodes.push(znode);
                     }
                 }
                 Change::Delete { path } => {
@@ -80,6 +95,12 @@ impl Truth {
                     let from_outside = history.expired.iter().any(|(asked, expired)| {
                         *expired == session && transaction.at >= asked.before - 2 * history.tick
                     });
+                    // Twice at once is a session that was ended from two sides.
+                    let former = ended.insert(session, transaction.at).filter(|_| transaction.is_sure);
+                    if let Some(former) = former.filter(|former| transaction.at - former > history.timeout) {
+                        let what = format!("session {session} ended twice");
+                        truth.losses.push((former, transaction.at + history.timeout, what));
+                    }
                     for znodes in standing.values_mut() {
                         if from_outside {
                             truth
@@ -116,6 +137,11 @@ impl Truth {
                 to: i64::MAX,
             });
         }
+    }
+
+    /// Whether ZooKeeper had lost something then.
+    pub fn is_lost(&self, at: i64) -> bool {
+        self.losses.iter().any(|(from, to, _)| (*from..=*to).contains(&at))
     }
 
     pub fn reign(&self, path: &str, token: i64) -> Option<&Reign> {
