@@ -181,10 +181,10 @@ fn frozen() {
     }
 }
 
-/// A function that is new is called with bad input, and inside callbacks. (Panics and fuzzing ask for it themselves.)
+/// A function that is new is called with bad input, inside callbacks, and by many threads at once. (Panics and fuzzing ask for it themselves.)
 #[test]
 fn each_function_is_in_each_sweep() {
-    for program in ["bad_input.c", "in_callbacks.c"] {
+    for program in ["bad_input.c", "in_callbacks.c", "stress.c"] {
         let text = std::fs::read_to_string(source(program)).expect("the program is there");
         for function in Header::read().functions() {
             let is_word = |word: &str| word == function;
@@ -247,6 +247,8 @@ lives! {
     failing_system: "failing_system.c", thread: Thread, manual: Manual;
     environment: "environment.c", thread: Thread, manual: Manual;
     in_callbacks: "in_callbacks.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    stress: "stress.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind,
+        manual_valgrind: ManualUnderValgrind;
     inside: "inside.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
 }
 

@@ -108,6 +108,8 @@ lives! {
     wait: "wait.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
     members: "members.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
     fence: "fence.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
+    stress: "stress.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"],
+        thread_manual: Thread ["manual", "instrumented"];
     life_in_cpp: "life.cpp", address: AddressAndUndefined [];
 }
 
