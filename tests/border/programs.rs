@@ -247,6 +247,7 @@ lives! {
     failing_system: "failing_system.c", thread: Thread, manual: Manual;
     environment: "environment.c", thread: Thread, manual: Manual;
     in_callbacks: "in_callbacks.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    close_race: "close_race.c", thread: Thread, manual: Manual, manual_valgrind: ManualUnderValgrind;
     stress: "stress.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind,
         manual_valgrind: ManualUnderValgrind;
     inside: "inside.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
