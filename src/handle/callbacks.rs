@@ -30,8 +30,9 @@ pub struct Callbacks {
     is_over: AtomicBool,
     /// The thread that tells the listeners at this moment.
     teller: Mutex<Option<ThreadId>>,
-    /// Rung for each note, when the program dispatches.
-    bell: Option<Arc<Bell>>,
+    /// Rung for each note, when the program dispatches. Given back at the end: the handle itself may be kept for longer
+    /// by those who looked for it.
+    bell: Mutex<Option<Arc<Bell>>>,
     inside: Arc<Inside>,
 }
 
@@ -43,7 +44,7 @@ impl Callbacks {
             put_back: Condvar::new(),
             is_over: AtomicBool::new(false),
             teller: Mutex::default(),
-            bell,
+            bell: Mutex::new(bell),
             inside,
         }
     }
@@ -59,8 +60,8 @@ impl Callbacks {
     }
 
     /// The descriptor to wait at, when the program dispatches.
-    pub fn bell(&self) -> Option<&Bell> {
-        self.bell.as_deref()
+    pub fn bell(&self) -> Option<Arc<Bell>> {
+        lock(&self.bell).clone()
     }
 
     /// Tells the listeners until the session has nothing more to say. With a bell, `dispatch` is called instead.
@@ -82,9 +83,10 @@ impl Callbacks {
         let Some(inbox) = self.take_inbox(lock(&self.inbox)) else { return 0 };
         rehearsal::pass("dispatch");
         let until = Instant::now() + timeout;
+        let bell = self.bell();
         let mut told = self.drain(&inbox);
         // The bell may still ring for a note that was fetched before it was rung.
-        while let (0, Some(bell)) = (told, &self.bell) {
+        while let (0, Some(bell)) = (told, &bell) {
             let left = until.saturating_duration_since(Instant::now());
             if self.is_over.load(Ordering::Relaxed) || left.is_zero() || !bell.wait(left) {
                 break;
@@ -102,6 +104,7 @@ impl Callbacks {
         if let Some(inbox) = taken {
             self.drain(&inbox);
         }
+        drop(lock(&self.bell).take());
     }
 
     fn take_inbox(&self, mut inbox: MutexGuard<'_, Option<Receiver<Note>>>) -> Option<TakenInbox<'_>> {
@@ -110,7 +113,7 @@ impl Callbacks {
 
     fn drain(&self, inbox: &TakenInbox<'_>) -> usize {
         // Silenced first: a note that comes later rings again.
-        if let Some(bell) = &self.bell {
+        if let Some(bell) = self.bell() {
             bell.silence();
         }
         *lock(&self.teller) = Some(thread::current().id());

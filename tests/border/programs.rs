@@ -3,10 +3,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use scratch::{Ensemble, Program, Relay, ScratchFolder};
+use scratch::{Ensemble, Program, Relay, ScratchFolder, Verdict};
 
 use crate::header::Header;
 use crate::library::{self, Link, Workshop};
@@ -215,6 +216,31 @@ fn swallowed() {
     let program = gcc(&workshop, "swallowed.c", Link::Shared);
     for way in [Way::Thread, Way::Manual] {
         succeed(way.command(&program, &zookeeper, &[SESSION_TIMEOUT_MS, &relay.host()]));
+    }
+}
+
+/// A relay that passes on every request until it is asked for a path that ends so; then none any more.
+fn relay_that_falls_silent(zookeeper: &Ensemble) -> Relay {
+    let relay = Relay::start(zookeeper.addr(0));
+    let is_silent = AtomicBool::new(false);
+    relay.set_rule(move |request| {
+        let is_asked = request.path.as_ref().is_some_and(|path| path.ends_with("/be-silent"));
+        match is_silent.fetch_or(is_asked, Ordering::SeqCst) || is_asked {
+            true => Verdict::Hold,
+            false => Verdict::Forward,
+        }
+    });
+    relay
+}
+
+#[test]
+fn silent() {
+    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
+    let program = gcc(&workshop, "silent.c", Link::Shared);
+    for way in [Way::Thread, Way::Manual] {
+        let relays = [(); 3].map(|()| relay_that_falls_silent(&zookeeper));
+        let hosts = relays.each_ref().map(Relay::host);
+        succeed(way.command(&program, &zookeeper, &[SESSION_TIMEOUT_MS, &hosts[0], &hosts[1], &hosts[2]]));
     }
 }
 
