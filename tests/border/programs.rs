@@ -274,6 +274,7 @@ lives! {
     environment: "environment.c", thread: Thread, manual: Manual;
     in_callbacks: "in_callbacks.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
     close_race: "close_race.c", thread: Thread, manual: Manual, manual_valgrind: ManualUnderValgrind;
+    ends: "ends.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
     stress: "stress.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind,
         manual_valgrind: ManualUnderValgrind;
     inside: "inside.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
