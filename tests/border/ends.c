@@ -1,5 +1,5 @@
 /* free_ctx runs once in each way in which what was asked for ends, and never when it was refused: a table of who listens, and
- * of how it ends. (In a child: fork.c; after a failure: failing_system.c; of the log: inside.c.)
+ * of how it ends. (In a child: fork.c; after a failure: failing_system.c; of the log: stress.c.)
  *
  *     ends HOSTS ROOT SESSION_TIMEOUT_MS [manual] [instrumented]
  */
