@@ -298,8 +298,8 @@ impl Election {
     /// # Errors
     /// [`Error::NotManual`] unless the handle was opened with [`Dispatch::Manual`].
     pub fn fd(&self) -> Result<RawFd, Error> {
-        drop(self.changes()?);
-        self.callbacks.bell().map(Bell::fd).ok_or(Error::NotManual)
+        let _changes = self.changes()?;
+        self.callbacks.bell().map(|bell| bell.fd()).ok_or(Error::NotManual)
     }
 
     /// Runs the callbacks that wait to be run, on this thread; if there are none, waits for one up to `timeout`.

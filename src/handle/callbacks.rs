@@ -2,6 +2,7 @@
 //! the handle's own, or by the program when it calls `dispatch`. No lock is held while a listener runs.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
@@ -25,10 +26,13 @@ pub struct Callbacks {
     /// Taken out by whoever tells the listeners, while it does.
     inbox: Mutex<Option<Receiver<Note>>>,
     put_back: Condvar,
+    /// The last note was fetched: there is nothing to wait for any more.
+    is_over: AtomicBool,
     /// The thread that tells the listeners at this moment.
     teller: Mutex<Option<ThreadId>>,
-    /// Rung for each note, when the program dispatches.
-    bell: Option<Arc<Bell>>,
+    /// Rung for each note, when the program dispatches. Given back at the end: the handle itself may be kept for longer
+    /// by those who looked for it.
+    bell: Mutex<Option<Arc<Bell>>>,
     inside: Arc<Inside>,
 }
 
@@ -38,8 +42,9 @@ impl Callbacks {
             listeners: Mutex::default(),
             inbox: Mutex::new(Some(inbox)),
             put_back: Condvar::new(),
+            is_over: AtomicBool::new(false),
             teller: Mutex::default(),
-            bell,
+            bell: Mutex::new(bell),
             inside,
         }
     }
@@ -55,8 +60,8 @@ impl Callbacks {
     }
 
     /// The descriptor to wait at, when the program dispatches.
-    pub fn bell(&self) -> Option<&Bell> {
-        self.bell.as_deref()
+    pub fn bell(&self) -> Option<Arc<Bell>> {
+        lock(&self.bell).clone()
     }
 
     /// Tells the listeners until the session has nothing more to say. With a bell, `dispatch` is called instead.
@@ -73,16 +78,17 @@ impl Callbacks {
     }
 
     /// Tells the listeners what there is to tell, having waited for it up to `timeout`. The number of notes that
-    /// were passed on; 0 at once when another thread is at it, and when a signal comes.
+    /// were passed on; 0 at once when another thread is at it, when the session has ended, and when a signal comes.
     pub fn dispatch(&self, timeout: Duration) -> usize {
         let Some(inbox) = self.take_inbox(lock(&self.inbox)) else { return 0 };
         rehearsal::pass("dispatch");
         let until = Instant::now() + timeout;
+        let bell = self.bell();
         let mut told = self.drain(&inbox);
         // The bell may still ring for a note that was fetched before it was rung.
-        while let (0, Some(bell)) = (told, &self.bell) {
+        while let (0, Some(bell)) = (told, &bell) {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || !bell.wait(left) {
+            if self.is_over.load(Ordering::Relaxed) || left.is_zero() || !bell.wait(left) {
                 break;
             }
             told = self.drain(&inbox);
@@ -98,6 +104,7 @@ impl Callbacks {
         if let Some(inbox) = taken {
             self.drain(&inbox);
         }
+        drop(lock(&self.bell).take());
     }
 
     fn take_inbox(&self, mut inbox: MutexGuard<'_, Option<Receiver<Note>>>) -> Option<TakenInbox<'_>> {
@@ -106,13 +113,15 @@ impl Callbacks {
 
     fn drain(&self, inbox: &TakenInbox<'_>) -> usize {
         // Silenced first: a note that comes later rings again.
-        if let Some(bell) = &self.bell {
+        if let Some(bell) = self.bell() {
             bell.silence();
         }
         *lock(&self.teller) = Some(thread::current().id());
         let mut told = 0;
         while let Some(note) = inbox.next() {
             told += 1;
+            // Read by whoever takes the inbox next, under its lock.
+            self.is_over.fetch_or(matches!(note, Note::End), Ordering::Relaxed);
             if !self.pass_on(note) {
                 self.dismiss_all();
             }
@@ -217,6 +226,19 @@ mod tests {
 
     use super::*;
     use crate::driver::log::Place;
+
+    /// Whoever was about to dispatch when the handle was closed.
+    #[test]
+    fn nobody_waits_after_the_end() {
+        let (notes, inbox) = mpsc::channel();
+        let bell = Arc::new(Bell::new().expect("a descriptor"));
+        let callbacks = Callbacks::new(inbox, Some(bell), Arc::new(Inside::new(Place::new(1))));
+        notes.send(Note::End).expect("it is received");
+        assert_eq!(callbacks.dispatch(Duration::ZERO), 1);
+        let from = Instant::now();
+        assert_eq!(callbacks.dispatch(Duration::from_secs(30)), 0);
+        assert!(from.elapsed() < Duration::from_secs(20));
+    }
 
     #[test]
     fn a_bell_that_rings_for_nothing_ends_no_wait() {

@@ -3,8 +3,10 @@
     fork.py LIBRARY HOSTS ROOT SESSION_TIMEOUT_MS
 """
 
+import faulthandler
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -14,6 +16,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "c_examples"))
 from election import Election, ElectionError, Rc, Role, load  # noqa: E402
 
 PATIENCE_MS = 30_000
+
+
+def give_up_after(seconds):
+    """Ends this process, and says where each of its threads was, when it is not over by then."""
+    faulthandler.register(signal.SIGALRM, chain=True)
+    signal.alarm(seconds)
 
 
 def check(holds, what=""):
@@ -33,6 +41,7 @@ def check_forked(call, *arguments):
 
 def child(election, library, hosts, path):
     """Tries everything; ends by sys.exit or by falling off the end, as it comes."""
+    give_up_after(60)
     check(not election.is_master(path))
     check(election.lease(path) is None)
     check_forked(election.go_to_election, path, b"child", print)
@@ -54,9 +63,11 @@ def child(election, library, hosts, path):
     check(not election.close())
 
 
-def later(library, hosts, path, session_timeout_ms, connection):
+def later(library, hosts, path, session_timeout_ms, connection, parents_end):
     """A child that was forked before anything was opened."""
-    with Election(hosts, session_timeout_ms, PATIENCE_MS, library=library) as election:
+    give_up_after(120)
+    parents_end.close()
+    with connection, Election(hosts, session_timeout_ms, PATIENCE_MS, library=library) as election:
         election.go_to_election(path, b"child")
         election.wait(path, Role.MASTER, PATIENCE_MS)
         connection.send(election.lease(path).token)
@@ -67,11 +78,13 @@ def later(library, hosts, path, session_timeout_ms, connection):
 def live(library, hosts, path, session_timeout_ms):
     fork = multiprocessing.get_context("fork")
 
-    # Fork first, open later: each has its own.
+    # Fork first, open later: each has its own. Each end of the pipe is open in one process only, so that whoever waits
+    # for the other one hears when that has failed.
     here, there = fork.Pipe()
-    first = fork.Process(target=later, args=(library, hosts, path + "-later", session_timeout_ms, there))
+    first = fork.Process(target=later, args=(library, hosts, path + "-later", session_timeout_ms, there, here))
     first.start()
-    with Election(hosts, session_timeout_ms, PATIENCE_MS, library=library) as election:
+    there.close()
+    with here, Election(hosts, session_timeout_ms, PATIENCE_MS, library=library) as election:
         token = here.recv()
         election.go_to_election(path + "-later", b"parent")
         election.wait(path + "-later", Role.SLAVE, PATIENCE_MS)
@@ -108,5 +121,6 @@ def live(library, hosts, path, session_timeout_ms):
 
 
 if __name__ == "__main__":
+    give_up_after(240)
     library, hosts, root, session_timeout_ms = sys.argv[1:]
     live(load(library), hosts, root + "/fork-python", int(session_timeout_ms))

@@ -5,6 +5,7 @@
 #include "check.hpp"
 #include "election.h"
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -32,7 +33,7 @@ template <typename Seen> class Listener {
 public:
     using Function = std::function<void(const Seen &)>;
 
-    static int alive;
+    static std::atomic<int> alive;
 
     explicit Listener(Function function) : function_(std::move(function)) { ++alive; }
     ~Listener() { --alive; }
@@ -46,8 +47,8 @@ private:
     Function function_;
 };
 
-// Callback threads and the main thread meet here only after election_close, or a wait.
-template <typename Seen> int Listener<Seen>::alive = 0;
+// Each handle has a callback thread: what one has resigned from may be freed while another is being closed.
+template <typename Seen> std::atomic<int> Listener<Seen>::alive{0};
 
 class Handle {
 public:

@@ -3,10 +3,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use scratch::{Ensemble, Program, Relay, ScratchFolder};
+use scratch::{Ensemble, Program, Relay, ScratchFolder, Verdict};
 
 use crate::header::Header;
 use crate::library::{self, Link, Workshop};
@@ -181,10 +182,10 @@ fn frozen() {
     }
 }
 
-/// A function that is new is called with bad input, and inside callbacks. (Panics and fuzzing ask for it themselves.)
+/// A function that is new is called with bad input, inside callbacks, and by many threads at once. (Panics and fuzzing ask for it themselves.)
 #[test]
 fn each_function_is_in_each_sweep() {
-    for program in ["bad_input.c", "in_callbacks.c"] {
+    for program in ["bad_input.c", "in_callbacks.c", "stress.c"] {
         let text = std::fs::read_to_string(source(program)).expect("the program is there");
         for function in Header::read().functions() {
             let is_word = |word: &str| word == function;
@@ -218,6 +219,31 @@ fn swallowed() {
     }
 }
 
+/// A relay that passes on every request until it is asked for a path that ends so; then none any more.
+fn relay_that_falls_silent(zookeeper: &Ensemble) -> Relay {
+    let relay = Relay::start(zookeeper.addr(0));
+    let is_silent = AtomicBool::new(false);
+    relay.set_rule(move |request| {
+        let is_asked = request.path.as_ref().is_some_and(|path| path.ends_with("/be-silent"));
+        match is_silent.fetch_or(is_asked, Ordering::SeqCst) || is_asked {
+            true => Verdict::Hold,
+            false => Verdict::Forward,
+        }
+    });
+    relay
+}
+
+#[test]
+fn silent() {
+    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
+    let program = gcc(&workshop, "silent.c", Link::Shared);
+    for way in [Way::Thread, Way::Manual] {
+        let relays = [(); 3].map(|()| relay_that_falls_silent(&zookeeper));
+        let hosts = relays.each_ref().map(Relay::host);
+        succeed(way.command(&program, &zookeeper, &[SESSION_TIMEOUT_MS, &hosts[0], &hosts[1], &hosts[2]]));
+    }
+}
+
 /// The programs that live through elections, in each way.
 macro_rules! lives {
     ($($module:ident: $program:literal, $($test:ident: $way:ident),+;)+) => {
@@ -247,6 +273,10 @@ lives! {
     failing_system: "failing_system.c", thread: Thread, manual: Manual;
     environment: "environment.c", thread: Thread, manual: Manual;
     in_callbacks: "in_callbacks.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    close_race: "close_race.c", thread: Thread, manual: Manual, manual_valgrind: ManualUnderValgrind;
+    ends: "ends.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    stress: "stress.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind,
+        manual_valgrind: ManualUnderValgrind;
     inside: "inside.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
 }
 

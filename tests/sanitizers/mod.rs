@@ -4,7 +4,8 @@
 //!
 //! ThreadSanitizer sees what the program itself does, and the locks that it takes; what happens inside the library, which
 //! is not compiled for it, is left out (`ignore_noninstrumented_modules`), or every message between threads of the library
-//! would be a race. `rust.rs` has the library itself compiled for a sanitizer.
+//! would be a race. What the header promises of the order between threads `handover.cpp` tells it, for the programs in C++;
+//! those in C hold locks of their own. `rust.rs` has the library itself compiled for a sanitizer.
 
 mod rust;
 
@@ -20,7 +21,16 @@ use crate::tools::{root, source};
 /// The client gives a silent server up after 2/5 of it.
 const SESSION_TIMEOUT_MS: &str = "9000";
 
-#[derive(Clone, Copy, Debug)]
+/// The functions that `handover.cpp` stands in for.
+const HANDED_OVER: [&str; 5] = [
+    "-Wl,--wrap=go_to_election",
+    "-Wl,--wrap=watch_master",
+    "-Wl,--wrap=election_watch_members",
+    "-Wl,--wrap=election_watch_connection",
+    "-Wl,--wrap=election_close",
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sanitizer {
     /// AddressSanitizer with LeakSanitizer, and UndefinedBehaviorSanitizer.
     AddressAndUndefined,
@@ -53,7 +63,13 @@ fn compile(workshop: &Workshop, file: PathBuf, sanitizer: Sanitizer) -> PathBuf 
         true => ("clang++", "c++17"),
         false => ("clang", "c99"),
     };
-    workshop.build_with(compiler, standard, &[file], Link::Shared, sanitizer.flags())
+    let mut flags = sanitizer.flags().to_vec();
+    let mut files = vec![file];
+    if compiler == "clang++" && sanitizer == Sanitizer::Thread {
+        files.push(root().join("tests/sanitizers/handover.cpp"));
+        flags.extend(HANDED_OVER);
+    }
+    workshop.build_with(compiler, standard, &files, Link::Shared, &flags)
 }
 
 /// A program that lives through elections must end without a word, of its own, of the library or of the sanitizer.
@@ -108,7 +124,11 @@ lives! {
     wait: "wait.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
     members: "members.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
     fence: "fence.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
-    life_in_cpp: "life.cpp", address: AddressAndUndefined [];
+    close_race: "close_race.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
+    stress: "stress.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"],
+        thread_manual: Thread ["manual", "instrumented"];
+    life_in_cpp: "life.cpp", address: AddressAndUndefined [], thread: Thread [];
+    life_hpp: "life_hpp.cpp", thread: Thread ["instrumented"], thread_manual: Thread ["manual", "instrumented"];
 }
 
 #[test]
