@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::clock::Ns;
 use crate::messages::{Happening, Mend};
 use crate::plan::Fault;
 use crate::say;
@@ -24,7 +25,12 @@ impl World {
         }
     }
 
-    /// Deletes it, and looks again: another leader may not know of that.
+    /// From then on there is one leader, who knows all that will ever be known of before.
+    fn settles_at(&self) -> Ns {
+        self.plan.length + 2 * self.plan.timeout + 2 * self.plan.sync_limit * self.plan.tick
+    }
+
+    /// Deletes it, and looks again: another leader may not know of that, or of the visitor not yet.
     fn leaves(&mut self, visitor: Arc<str>) {
         let stands = |tree: &Tree| tree.nodes.contains_key(&visitor);
         let Some(leader) = self.leader() else { return self.leaves_later(visitor) };
@@ -34,7 +40,7 @@ impl World {
         if ahead {
             self.operate(vec![Change::Delete { path: visitor.clone() }]);
         }
-        if ahead || committed || self.faults_on {
+        if ahead || committed || self.now < self.settles_at() {
             self.leaves_later(visitor);
         }
     }
@@ -71,9 +77,7 @@ impl World {
             Mend::Lag(server) => self.servers[server].lag = if self.faults_on { self.plan.lag } else { 0 },
             Mend::Unblock(path) if self.blocked[path] || !self.faults_on => {
                 self.unblock(path);
-                let settles_at =
-                    self.plan.length + 2 * self.plan.timeout + 2 * self.plan.sync_limit * self.plan.tick;
-                if self.blocked[path] || self.now < settles_at {
+                if self.blocked[path] || self.now < self.settles_at() {
                     self.plan_in(self.plan.tick, Happening::Mend(Mend::Unblock(path)));
                 }
             }
