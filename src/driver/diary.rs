@@ -118,6 +118,19 @@ impl Diary {
         changed
     }
 
+    /// The servers refuse the credentials, and would again.
+    pub fn denied(&mut self) -> Option<Connection> {
+        self.says(
+            LogLevel::Error,
+            None,
+            format_args!(
+                "the servers refuse the credentials (rc {}); this handle is of no more use",
+                rc::AUTH_FAILED
+            ),
+        );
+        self.closed(rc::AUTH_FAILED)
+    }
+
     /// The handle is closed, its credentials were refused, or the task has failed.
     pub fn closed(&mut self, rc: i32) -> Option<Connection> {
         let former = self.inside.connection();
