@@ -130,7 +130,7 @@ typedef enum election_alarm_t {
 typedef enum election_log_level_t {
     /** Nothing is told. */
     ELECTION_LOG_OFF = 0,
-    /** The library failed. */
+    /** A candidate, an observer or a whole handle is at its end: ZooKeeper refuses it for good, or the library failed. */
     ELECTION_LOG_ERROR = 1,
     /**
      * Something keeps candidates from what they are there for: a broken connection, a lease that ran out (with its
