@@ -25,8 +25,8 @@
  * - It may be called from any thread, and from inside a callback; a handle cannot be closed in its own.
  * - In a child of the process that opened the handle it returns ELECTION_FORKED, or "not master", and does nothing.
  * - Strings are UTF-8, end with a 0 byte and are copied; times are in milliseconds.
- * - When there is no memory left the process is ended (SIGABRT), after a line on stderr of Rust's runtime, as every
- *   program in Rust is. No function returns because of it; the session ends, and another candidate is master.
+ * - The exception to all this: when there is no memory left, Rust's runtime says so on stderr and ends the process
+ *   (SIGABRT). No function returns NULL or a number because of that.
  *
  * What holds for every callback:
  *
@@ -130,7 +130,7 @@ typedef enum election_alarm_t {
 typedef enum election_log_level_t {
     /** Nothing is told. */
     ELECTION_LOG_OFF = 0,
-    /** A candidate, an observer or a whole handle is at its end: ZooKeeper refuses it for good, or the library failed. */
+    /** A candidate or a whole handle is at its end: ZooKeeper refuses it for good, or the library failed. */
     ELECTION_LOG_ERROR = 1,
     /**
      * Something keeps candidates from what they are there for: a broken connection, a lease that ran out (with its
