@@ -33,6 +33,8 @@ const PREFACE: &str = "\
  * - It may be called from any thread, and from inside a callback; a handle cannot be closed in its own.
  * - In a child of the process that opened the handle it returns ELECTION_FORKED, or \"not master\", and does nothing.
  * - Strings are UTF-8, end with a 0 byte and are copied; times are in milliseconds.
+ * - The exception to all this: when there is no memory left, Rust's runtime says so on stderr and ends the process
+ *   (SIGABRT). No function returns NULL or a number because of that.
  *
  * What holds for every callback:
  *

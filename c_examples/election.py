@@ -696,7 +696,7 @@ def set_log(
     """Have `on_record` hear the log of this process, on a thread of the library's, until another takes its place."""
     library, number = library or load(), next(_numbers)
     _listeners[number] = _Listener(on_record or (lambda _: None))
-    rc = library.election_set_log(_int(level), _log_fn if on_record else election_log_fn(), number, _free_fn)
+    rc = library.election_set_log(_int(level), _log_fn if on_record else election_log_fn(0), number, _free_fn)
     if rc != Rc.OK:
         del _listeners[number]
         raise ElectionError("election_set_log", rc, library.election_strerror(rc).decode())

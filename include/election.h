@@ -25,6 +25,8 @@
  * - It may be called from any thread, and from inside a callback; a handle cannot be closed in its own.
  * - In a child of the process that opened the handle it returns ELECTION_FORKED, or "not master", and does nothing.
  * - Strings are UTF-8, end with a 0 byte and are copied; times are in milliseconds.
+ * - The exception to all this: when there is no memory left, Rust's runtime says so on stderr and ends the process
+ *   (SIGABRT). No function returns NULL or a number because of that.
  *
  * What holds for every callback:
  *
@@ -128,7 +130,7 @@ typedef enum election_alarm_t {
 typedef enum election_log_level_t {
     /** Nothing is told. */
     ELECTION_LOG_OFF = 0,
-    /** The library failed. */
+    /** A candidate or a whole handle is at its end: ZooKeeper refuses it for good, or the library failed. */
     ELECTION_LOG_ERROR = 1,
     /**
      * Something keeps candidates from what they are there for: a broken connection, a lease that ran out (with its
@@ -646,7 +648,7 @@ int election_close(election_t *handle);
 /**
  * Make options with the defaults: a session timeout of 10,000 ms, no wait for the first connection, the recipe
  * ELECTION_RECIPE_NODE, no grace delay, ELECTION_LEASE_COMMITTED, no extra margin, tick not known, a thread for
- * callbacks, no credentials, ELECTION_ACL_OPEN. Free them with election_options_free. NULL when there is no memory.
+ * callbacks, no credentials, ELECTION_ACL_OPEN. Free them with election_options_free.
  */
 election_options_t *election_options_new(void);
 
@@ -1022,7 +1024,7 @@ int election_fenced_delete(election_t *handle,
 /**
  * Make a verifier of tokens, for the side that a master writes to: a storage node, a device, a payment gate.
  * One for each election. It starts from `highest`, the highest token that was seen before and stored, or 0.
- * Free it with election_verifier_free. NULL when there is no memory. It may be used by many threads.
+ * Free it with election_verifier_free. It may be used by many threads.
  */
 election_verifier_t *election_verifier_new(int64_t highest);
 

@@ -17,8 +17,8 @@
  *   and compare with it, and where that is natural with std::errc: `error.code() == election::rc::not_master`,
  *   `ec == std::errc::timed_out`. With -fno-exceptions only the first form exists.
  * - Times are std::chrono durations of whole milliseconds; one that no int holds is rc::bad_timeout.
- * - Text is copied from a std::string_view. Text with a 0 byte in it is rc::bad_path or rc::bad_hosts, never cut
- *   short; values are bytes, and may hold any.
+ * - Text is copied from a std::string_view. Text with a 0 byte in it is rc::bad_path, rc::bad_hosts and the like,
+ *   never cut short; values are bytes, and may hold any.
  * - Functions that are called back are std::function. What they are told owns its strings and may be kept. They and
  *   what they captured are destroyed exactly once, after the last call, where they are called.
  * - An exception that leaves such a function ends the program (std::terminate), as one that leaves a thread does: the
@@ -77,6 +77,7 @@ enum class reason : int {
     lapsed = ELECTION_REASON_LAPSED,
     grace = ELECTION_REASON_GRACE,
     stranger = ELECTION_REASON_STRANGER,
+    denied = ELECTION_REASON_DENIED,
 };
 
 /** election_rc_t; converts to a std::error_code. An event may carry another number of ZooKeeper's. */
@@ -129,6 +130,8 @@ enum class rc : int {
     bad_size = ELECTION_BAD_SIZE,
     bad_format = ELECTION_BAD_FORMAT,
     bad_level = ELECTION_BAD_LEVEL,
+    bad_auth = ELECTION_BAD_AUTH,
+    bad_acl = ELECTION_BAD_ACL,
 };
 
 /** election_recipe_t. */
@@ -184,6 +187,28 @@ enum class dump_format : int {
     json = ELECTION_DUMP_JSON,
 };
 
+/** election_acl_t. */
+enum class acl : int {
+    open = ELECTION_ACL_OPEN,
+    creator = ELECTION_ACL_CREATOR,
+    creator_world_read = ELECTION_ACL_CREATOR_WORLD_READ,
+};
+
+/** election_perm_t; `|` joins them. */
+enum class perm : int {
+    read = ELECTION_PERM_READ,
+    write = ELECTION_PERM_WRITE,
+    create = ELECTION_PERM_CREATE,
+    del = ELECTION_PERM_DELETE,
+    admin = ELECTION_PERM_ADMIN,
+    all = ELECTION_PERM_ALL,
+};
+
+inline constexpr perm operator|(perm one, perm other) noexcept
+{
+    return static_cast<perm>(static_cast<int>(one) | static_cast<int>(other));
+}
+
 /** The longest path in bytes: ELECTION_PATH_MAX. */
 inline constexpr std::size_t path_max = ELECTION_PATH_MAX;
 
@@ -221,6 +246,33 @@ inline constexpr std::string_view name(reason which) noexcept
     case reason::lapsed: return "LAPSED";
     case reason::grace: return "GRACE";
     case reason::stranger: return "STRANGER";
+    case reason::denied: return "DENIED";
+    }
+    return "?";
+}
+
+/** The name of a state as election.h and Python have it: "CONNECTED". "?" for a number that this header does not know. */
+inline constexpr std::string_view name(connection_state which) noexcept
+{
+    switch (which) {
+    case connection_state::connecting: return "CONNECTING";
+    case connection_state::connected: return "CONNECTED";
+    case connection_state::suspended: return "SUSPENDED";
+    case connection_state::expired: return "EXPIRED";
+    case connection_state::closed: return "CLOSED";
+    }
+    return "?";
+}
+
+/** The name of a level as election.h and Python have it: "WARN". "?" for a number that this header does not know. */
+inline constexpr std::string_view name(log_level which) noexcept
+{
+    switch (which) {
+    case log_level::off: return "OFF";
+    case log_level::error: return "ERROR";
+    case log_level::warn: return "WARN";
+    case log_level::info: return "INFO";
+    case log_level::debug: return "DEBUG";
     }
     return "?";
 }
@@ -269,6 +321,11 @@ public:
         case rc::bad_role:
         case rc::bad_dispatch:
         case rc::bad_count:
+        case rc::bad_size:
+        case rc::bad_format:
+        case rc::bad_level:
+        case rc::bad_auth:
+        case rc::bad_acl:
         case rc::bad_verifier: return std::errc::invalid_argument;
         default: return {number, *this};
         }
@@ -367,34 +424,8 @@ struct log_record {
     std::chrono::system_clock::time_point at;
 };
 
-/** What a handle has done since it was opened: election_counters_t. */
-struct counters {
-    std::uint64_t connections;
-    std::uint64_t connect_failures;
-    std::uint64_t suspensions;
-    std::uint64_t sessions_opened;
-    std::uint64_t sessions_expired;
-    std::uint64_t sessions_renewed;
-    std::uint64_t requests_sent;
-    std::uint64_t requests_answered;
-    std::uint64_t requests_unknown;
-    std::uint64_t creates;
-    std::uint64_t deletes;
-    std::uint64_t sets;
-    std::uint64_t reads;
-    std::uint64_t touches;
-    std::uint64_t proofs_sent;
-    std::uint64_t proofs_committed;
-    std::uint64_t proof_last_us;
-    std::uint64_t proof_longest_us;
-    std::uint64_t fenced_writes;
-    std::uint64_t watches_fired;
-    std::uint64_t masterships_begun;
-    std::uint64_t masterships_ended;
-    std::uint64_t leases_lapsed;
-    std::uint64_t callbacks_run;
-    std::uint64_t callback_longest_us;
-};
+/** What a handle has done since it was opened: election_counters_t as it is. */
+using counters = election_counters_t;
 
 /** Hears the log. */
 using log_function = std::function<void(const log_record &)>;
@@ -413,6 +444,19 @@ using members_function = std::function<void(const members &)>;
 
 // ---- Options ------------------------------------------------------------------------------------------------------
 
+/** What election_options_add_auth takes: for "digest", "user:password". */
+struct credential {
+    std::string scheme;
+    std::string auth;
+};
+
+/** What election_options_add_acl takes. */
+struct acl_entry {
+    perm permissions;
+    std::string scheme;
+    std::string id;
+};
+
 /**
  * What a handle is opened with; what is not set is as election_options_new says. Set by name, in C++20 where it is
  * used: `handle(hosts, {.session_timeout = 5s, .grace = 2s})`. Later versions may add fields at the end.
@@ -426,6 +470,10 @@ struct options {
     std::optional<election::lease_grade> lease_grade = std::nullopt;
     std::optional<std::chrono::milliseconds> lease_margin = std::nullopt;
     std::optional<std::chrono::milliseconds> tick = std::nullopt;
+    std::vector<credential> auth = {};
+    std::optional<election::acl> acl = std::nullopt;
+    /** Added to `acl`; alone, when that is not set. */
+    std::vector<acl_entry> more_acl = {};
 };
 
 // ---- Between C++ and C --------------------------------------------------------------------------------------------
@@ -471,6 +519,12 @@ private:
     bool fits_;
     char text_[path_max + 1];
 };
+
+// Text as C takes it; NULL, which C refuses in its turn, when there is a 0 byte in it.
+inline const char *c_text(const std::string &text) noexcept
+{
+    return text.find('\0') == std::string::npos ? text.c_str() : nullptr;
+}
 
 // A time as C takes it; a negative one, which C refuses in its turn, when an int cannot hold it.
 inline constexpr int c_ms(std::chrono::milliseconds time) noexcept
@@ -522,15 +576,6 @@ inline log_record from_c(const election_log_t &c)
             c.session_id, time_since_1970(c.at_ms)};
 }
 
-inline counters from_c(const election_counters_t &c)
-{
-    return {c.connections, c.connect_failures, c.suspensions, c.sessions_opened, c.sessions_expired,
-        c.sessions_renewed, c.requests_sent, c.requests_answered, c.requests_unknown, c.creates, c.deletes,
-        c.sets, c.reads, c.touches, c.proofs_sent, c.proofs_committed, c.proof_last_us, c.proof_longest_us,
-        c.fenced_writes, c.watches_fired, c.masterships_begun, c.masterships_ended, c.leases_lapsed,
-        c.callbacks_run, c.callback_longest_us};
-}
-
 // A function with the news that it hears. C has it as a ctx, and frees it.
 template <typename News> class listener {
 public:
@@ -575,7 +620,7 @@ inline int open(const std::string &hosts, const options &from, election_t **hand
 {
     std::unique_ptr<election_options_t, void (*)(election_options_t *)> options(election_options_new(),
                                                                                 election_options_free);
-    int number = options ? ELECTION_OK : ELECTION_NO_RESOURCES;
+    int number = options ? ELECTION_OK : ELECTION_INTERNAL;
     auto set = [&](int (*setter)(election_options_t *, int), auto value) {
         if (number != ELECTION_OK || !value)
             return;
@@ -592,10 +637,15 @@ inline int open(const std::string &hosts, const options &from, election_t **hand
     set(election_options_set_lease_grade, from.lease_grade);
     set(election_options_set_lease_margin_ms, from.lease_margin);
     set(election_options_set_tick_ms, from.tick);
-    if (number != ELECTION_OK)
-        return number;
-    const bool is_text = hosts.find('\0') == std::string::npos;
-    return election_open(is_text ? hosts.c_str() : nullptr, options.get(), handle);
+    set(election_options_set_acl, from.acl);
+    for (const credential &each : from.auth)
+        if (number == ELECTION_OK)
+            number = election_options_add_auth(options.get(), c_text(each.scheme), each.auth.data(), each.auth.size());
+    for (const acl_entry &each : from.more_acl)
+        if (number == ELECTION_OK)
+            number = election_options_add_acl(options.get(), static_cast<int>(each.permissions), c_text(each.scheme),
+                                              c_text(each.id));
+    return number == ELECTION_OK ? election_open(c_text(hosts), options.get(), handle) : number;
 }
 
 inline std::optional<mastership> lease(const election_t *handle, std::string_view path) noexcept
@@ -833,16 +883,16 @@ public:
         detail::answer(election_unwatch_connection(handle_), ec);
     }
 
-    /** election_counters. */
+    /** election_counters. All 0 with an error. */
     election::counters counters(std::error_code &ec) const noexcept
     {
-        election_counters_t c{};
-        c.size = sizeof c;
-        detail::answer(election_counters(handle_, &c), ec);
-        return ec ? election::counters{} : detail::from_c(c);
+        election::counters so_far = {};
+        so_far.size = sizeof so_far;
+        detail::answer(election_counters(handle_, &so_far), ec);
+        return so_far;
     }
 
-    /** election_dump. Empty when it fails. */
+    /** election_dump. Empty with an error. */
     std::string dump(dump_format format, std::error_code &ec) const
     {
         char *text = nullptr;
@@ -970,7 +1020,7 @@ public:
         return detail::or_throw("election_counters", [&](std::error_code &ec) { return counters(ec); });
     }
 
-    std::string dump(dump_format format) const
+    std::string dump(dump_format format = dump_format::text) const
     {
         return detail::or_throw("election_dump", [&](std::error_code &ec) { return dump(format, ec); });
     }
@@ -1120,6 +1170,14 @@ public:
         return made.unless(ec);
     }
 
+    /** election_watch_connection, and election_unwatch_connection in the destructor; `path()` is empty. */
+    static watch connection(handle &on, connection_function on_connection, std::error_code &ec)
+    {
+        watch made(on, {}, [](election_t *handle, const char *) { return election_unwatch_connection(handle); });
+        on.watch_connection(std::move(on_connection), ec);
+        return made.unless(ec);
+    }
+
     watch(watch &&other) noexcept
         : handle_(std::exchange(other.handle_, nullptr)), path_(std::move(other.path_)), unwatch_(other.unwatch_)
     {
@@ -1161,6 +1219,13 @@ public:
             return members(on, path, enough, std::move(on_members), ec);
         });
     }
+
+    static watch connection(handle &on, connection_function on_connection)
+    {
+        return detail::or_throw("election_watch_connection", [&](std::error_code &ec) {
+            return connection(on, std::move(on_connection), ec);
+        });
+    }
 #endif
 
 private:
@@ -1188,10 +1253,10 @@ private:
 /** Refuses the tokens of old masters, on the side that is written to: election_verifier_t. It can be moved. */
 class verifier {
 public:
-    /** election_verifier_new; std::errc::not_enough_memory. */
+    /** election_verifier_new; rc::internal. */
     verifier(std::int64_t highest, std::error_code &ec) noexcept : verifier_(election_verifier_new(highest))
     {
-        ec = verifier_ ? make_error_code(rc::ok) : std::make_error_code(std::errc::not_enough_memory);
+        ec = make_error_code(verifier_ ? rc::ok : rc::internal);
     }
 
     /** election_verifier_admit: whether a write with this token may be taken. Never, when it was moved from. */
@@ -1209,7 +1274,7 @@ public:
     explicit verifier(std::int64_t highest = 0) : verifier_(election_verifier_new(highest))
     {
         if (!verifier_)
-            throw error(std::make_error_code(std::errc::not_enough_memory), "election_verifier_new");
+            throw error(make_error_code(rc::internal), "election_verifier_new");
     }
 #endif
 

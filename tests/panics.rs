@@ -37,6 +37,7 @@ fn open(dispatch: election_dispatch_t) -> *mut election_t {
 struct Heard {
     reason: AtomicI32,
     rc: AtomicI32,
+    connection: AtomicI32,
     freed: AtomicI32,
 }
 
@@ -56,6 +57,11 @@ unsafe extern "C" fn on_master(master: *const election_master_t, ctx: *mut c_voi
     heard.rc.store(master.rc, Ordering::SeqCst);
 }
 
+unsafe extern "C" fn on_connection(connection: *const election_connection_t, ctx: *mut c_void) {
+    let (connection, heard) = unsafe { (&*connection, &*ctx.cast::<Heard>()) };
+    heard.connection.store(connection.rc, Ordering::SeqCst);
+}
+
 unsafe extern "C" fn on_member(_: *const election_member_t, _: *mut c_void) {}
 
 unsafe extern "C" fn on_members(_: *const election_members_t, _: *mut c_void) {}
@@ -70,6 +76,13 @@ struct Call {
     after_panic: i64,
     /// Whether it takes the lock on the handle's changes, under which a panic is asked for, too.
     is_change: bool,
+}
+
+/// A struct that election_counters takes.
+fn counters() -> *mut election_counters_t {
+    let counters = Box::leak(Box::new(unsafe { std::mem::zeroed::<election_counters_t>() }));
+    counters.size = size_of::<election_counters_t>();
+    counters
 }
 
 /// A call of each function that can be called on an open handle, all arguments in order, so that without a panic none is
@@ -105,6 +118,10 @@ fn calls(handle: *mut election_t, heard: &'static Heard) -> BTreeMap<&'static st
     number!(election_options_set_lease_grade(options, 0));
     number!(election_options_set_lease_margin_ms(options, 0));
     number!(election_options_set_tick_ms(options, 0));
+    number!(election_options_add_auth(options, c"digest".as_ptr(), value, 1));
+    number!(election_options_set_acl(options, 0));
+    number!(election_options_add_acl(options, 1, c"world".as_ptr(), c"anyone".as_ptr()));
+    number!(election_set_log(0, None, null_mut(), None));
     number!(election_verifier_admit(verifier, 2));
     number!(election_open(HOSTS.as_ptr(), null(), &mut null_mut()));
     change!(go_to_election(handle, other, value, 1, Some(on_role), heard.ctx(), Some(on_free)));
@@ -122,16 +139,33 @@ fn calls(handle: *mut election_t, heard: &'static Heard) -> BTreeMap<&'static st
     change!(election_unwatch_members(handle, path));
     change!(election_set_value(handle, path, value, 1));
     change!(election_get_master(handle, path, Some(on_master), heard.ctx(), 1));
+    change!(election_watch_connection(handle, Some(on_connection), heard.ctx(), Some(on_free)));
+    change!(election_unwatch_connection(handle));
+    change!(election_counters(handle, counters()));
+    change!(election_dump(handle, 0, &mut null_mut()));
     change!(election_close(handle));
     question!(election_is_master(handle, path));
     question!(election_lease(handle, path, null_mut(), null_mut()));
     question!(election_verifier_highest(verifier));
     add("election_options_new", 0, false, Box::new(|| election_options_new() as i64));
     add("election_verifier_new", 0, false, Box::new(|| election_verifier_new(0) as i64));
-    let free_options = || unsafe { election_options_free(election_options_new()) };
-    add("election_options_free", 0, false, Box::new(move || (free_options(), 0).1));
-    let free_verifier = || unsafe { election_verifier_free(election_verifier_new(0)) };
-    add("election_verifier_free", 0, false, Box::new(move || (free_verifier(), 0).1));
+    // Made beforehand, or the panic would strike in the making.
+    let (freed_options, freed_verifier) = (election_options_new(), election_verifier_new(0));
+    add(
+        "election_options_free",
+        0,
+        false,
+        Box::new(move || (unsafe { election_options_free(freed_options) }, 0).1),
+    );
+    add(
+        "election_verifier_free",
+        0,
+        false,
+        Box::new(move || (unsafe { election_verifier_free(freed_verifier) }, 0).1),
+    );
+    let mut freed_dump = null_mut();
+    assert_eq!(unsafe { election_dump(handle, 0, &mut freed_dump) }, 0);
+    add("election_dump_free", 0, false, Box::new(move || (unsafe { election_dump_free(freed_dump) }, 0).1));
     calls
 }
 
@@ -151,6 +185,7 @@ fn stand_and_watch(handle: *mut election_t, heard: &'static Heard) {
         assert_eq!(stood, 0);
         let watches = watch_master(handle, WATCHED.as_ptr(), Some(on_master), heard.ctx(), Some(on_free));
         assert_eq!(watches, 0);
+        assert_eq!(election_watch_connection(handle, Some(on_connection), heard.ctx(), Some(on_free)), 0);
     }
 }
 
@@ -181,7 +216,8 @@ fn panic_in_each_function(point: &'static str, is_asked: fn(&Call) -> bool) {
     }
     assert_eq!(heard.reason.load(Ordering::SeqCst), election_reason_t::ELECTION_REASON_RESIGNED as i32);
     assert_eq!(heard.rc.load(Ordering::SeqCst), election_rc_t::ELECTION_CLOSING as i32);
-    assert_eq!(heard.freed.load(Ordering::SeqCst), 2);
+    assert_eq!(heard.connection.load(Ordering::SeqCst), election_rc_t::ELECTION_CLOSING as i32);
+    assert_eq!(heard.freed.load(Ordering::SeqCst), 3);
 }
 
 /// The session's task ends by a panic: everybody hears that the library failed, and the handle closes.
@@ -211,7 +247,8 @@ fn panic_in_the_session(point: &'static str, dispatch: election_dispatch_t) {
     assert!(!rehearsal::is_due());
     assert_eq!(heard.reason.load(Ordering::SeqCst), election_reason_t::ELECTION_REASON_FAILED as i32);
     assert_eq!(heard.rc.load(Ordering::SeqCst), INTERNAL as i32);
-    assert_eq!(heard.freed.load(Ordering::SeqCst), 2);
+    assert_eq!(heard.connection.load(Ordering::SeqCst), INTERNAL as i32);
+    assert_eq!(heard.freed.load(Ordering::SeqCst), 3);
 }
 
 /// Where callbacks run, a panic costs the note that it struck, and nothing else.
@@ -231,7 +268,8 @@ fn panic_between_callbacks(dispatch: election_dispatch_t) {
     }
     assert_eq!(heard.reason.load(Ordering::SeqCst), election_reason_t::ELECTION_REASON_RESIGNED as i32);
     assert_eq!(heard.rc.load(Ordering::SeqCst), election_rc_t::ELECTION_CLOSING as i32);
-    assert_eq!(heard.freed.load(Ordering::SeqCst), 2);
+    assert_eq!(heard.connection.load(Ordering::SeqCst), election_rc_t::ELECTION_CLOSING as i32);
+    assert_eq!(heard.freed.load(Ordering::SeqCst), 3);
 }
 
 /// A thread that panics while it dispatches leaves the callbacks to the next one.
@@ -245,7 +283,7 @@ fn panic_in_dispatch() {
         assert!(election_dispatch(handle, 60_000) > 0);
         assert_eq!(election_close(handle), 0);
     }
-    assert_eq!(heard.freed.load(Ordering::SeqCst), 2);
+    assert_eq!(heard.freed.load(Ordering::SeqCst), 3);
 }
 
 /// What `no_panic_is_heard` runs in a process of its own, where everything that is printed is seen.

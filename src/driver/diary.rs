@@ -9,6 +9,7 @@ use super::counters::Count;
 use super::inside::{Connection, ConnectionState, Inside, Transition};
 use super::log::{self, LogLevel};
 use super::requests::Answer;
+use super::thread::quietly;
 use crate::core::{rc, Alarm, Event, Fact, Master, Members, Op, PartyId, Reason, Reply, RequestId, Role, Time};
 
 pub struct Diary {
@@ -115,6 +116,19 @@ impl Diary {
         let level = if changed.is_some() { LogLevel::Warn } else { LogLevel::Debug };
         self.says(level, None, format_args!("no server opened a session (rc {rc}); they are tried on"));
         changed
+    }
+
+    /// The servers refuse the credentials, and would again.
+    pub fn denied(&mut self) -> Option<Connection> {
+        self.says(
+            LogLevel::Error,
+            None,
+            format_args!(
+                "the servers refuse the credentials (rc {}); this handle is of no more use",
+                rc::AUTH_FAILED
+            ),
+        );
+        self.closed(rc::AUTH_FAILED)
     }
 
     /// The handle is closed, its credentials were refused, or the task has failed.
@@ -321,8 +335,15 @@ impl Asked {
 impl Drop for Diary {
     fn drop(&mut self) {
         if self.inside.connection().state != ConnectionState::Closed {
-            self.says(LogLevel::Error, None, format_args!("the session's task failed; a bug, please report it"));
-            self.closed(rc::INTERNAL);
+            // Perhaps it failed because the clock does, which these read; and a panic in here would end the process.
+            let _ = quietly(|| {
+                self.says(
+                    LogLevel::Error,
+                    None,
+                    format_args!("the session's task failed; a bug, please report it"),
+                );
+            });
+            let _ = quietly(|| self.closed(rc::INTERNAL));
         }
     }
 }

@@ -28,7 +28,7 @@ const QUEUE: usize = 1_000;
 pub enum LogLevel {
     /// Nothing is told.
     Off,
-    /// The library failed.
+    /// A candidate or a handle is at its end: ZooKeeper refuses it for good, or the library failed.
     Error,
     /// Something keeps candidates from what they are there for: a broken connection, a lease that ran out, a refusal.
     Warn,

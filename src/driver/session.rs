@@ -493,7 +493,7 @@ impl Task {
         self.link = Link::Denied;
         self.requests = Requests::new();
         self.outlet.denied(rc::AUTH_FAILED);
-        let changed = self.diary.closed(rc::AUTH_FAILED);
+        let changed = self.diary.denied();
         self.connection(changed);
         self.elections.handle_denied(clock::now(), rc::AUTH_FAILED);
         if let Some(leftover) = self.leftover.take() {

@@ -83,7 +83,7 @@ pub unsafe extern "C" fn election_fenced_delete(
 
 /// Make a verifier of tokens, for the side that a master writes to: a storage node, a device, a payment gate.
 /// One for each election. It starts from `highest`, the highest token that was seen before and stored, or 0.
-/// Free it with election_verifier_free. NULL when there is no memory. It may be used by many threads.
+/// Free it with election_verifier_free. It may be used by many threads.
 #[no_mangle]
 pub extern "C" fn election_verifier_new(highest: i64) -> *mut election_verifier_t {
     guard(std::ptr::null_mut(), || {

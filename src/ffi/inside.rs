@@ -13,7 +13,7 @@ use crate::handle::{listen_to_log, Connection, ConnectionState, Counters, Error,
 pub enum election_log_level_t {
     /// Nothing is told.
     ELECTION_LOG_OFF = 0,
-    /// The library failed.
+    /// A candidate or a whole handle is at its end: ZooKeeper refuses it for good, or the library failed.
     ELECTION_LOG_ERROR = 1,
     /// Something keeps candidates from what they are there for: a broken connection, a lease that ran out (with its
     /// arithmetic), a refusal.

@@ -180,11 +180,14 @@ impl Callbacks {
     fn tell(&self, id: PartyId, call: impl FnOnce(&mut Listener)) {
         if let Some(mut listener) = self.take(id) {
             // A panic in a listener of a Rust program is its own affair; the others are told all the same.
-            let began = Instant::now();
+            // Nor must a clock that fails cost anybody a listener.
+            let began = quietly(Instant::now);
             let _ = quietly(|| call(&mut listener));
-            self.inside.tally.one(Count::CallbacksRun);
-            self.inside.tally.longest(Count::CallbackLongestUs, began.elapsed());
             self.put(id, listener);
+            self.inside.tally.one(Count::CallbacksRun);
+            if let Ok(began) = began {
+                self.inside.tally.longest(Count::CallbackLongestUs, began.elapsed());
+            }
         }
     }
 

@@ -23,6 +23,9 @@ const WARNINGS: [&str; 7] = [
     "-Wnull-dereference",
 ];
 
+/// The enums whose numbers the header has names for.
+const NAMED: [&str; 4] = ["role", "reason", "connection_state", "log_level"];
+
 fn text() -> String {
     std::fs::read_to_string(root().join("include/election.hpp")).expect("the header is there")
 }
@@ -39,18 +42,21 @@ fn cpp_name(of_enum: &str, constant: &str) -> String {
         _ => format!("ELECTION_{}_", name.to_uppercase()),
     };
     let constant = constant.strip_prefix(&prefix).unwrap_or_else(|| panic!("{constant} begins with {prefix}"));
-    format!("{name}::{}", constant.to_lowercase())
+    match constant.to_lowercase().as_str() {
+        "delete" => format!("{name}::del"), // the other is a word of the language
+        constant => format!("{name}::{constant}"),
+    }
 }
 
-/// A program that does not compile when a number of election.h is missing or another one, and that prints the names of
-/// roles and reasons.
+/// A program that does not compile when a number of election.h is missing or another one, or the name of one of
+/// [`NAMED`] is.
 fn numbers() -> String {
     let mut lines = Vec::new();
     for (of_enum, constants) in Header::read().enums_with_constants() {
         for constant in constants {
             let name = cpp_name(&of_enum, &constant);
             lines.push(format!("static_assert(static_cast<int>(election::{name}) == {constant});"));
-            if ["role", "reason"].iter().any(|named| name.starts_with(&format!("{named}::"))) {
+            if NAMED.iter().any(|named| name.starts_with(&format!("{named}::"))) {
                 let text = name.split("::").last().unwrap_or_default().to_uppercase();
                 lines.push(format!("static_assert(name(election::{name}) == \"{text}\");"));
             }
@@ -145,6 +151,9 @@ fn it_uses_each_function_and_field() {
         assert!(words.contains(function.as_str()), "election.hpp does not use {function}");
     }
     for (name, fields) in header.structs() {
+        if code.contains(&format!(" = {name};")) {
+            continue; // handed on as it is
+        }
         let (_, body) = code.split_once(&format!("from_c(const {name} &c)")).unwrap_or_else(|| panic!("no {name}"));
         let (body, _) = body.split_once("\n}").expect("a body ends");
         for field in fields.iter().filter(|field| *field != "size") {

@@ -294,6 +294,81 @@ void observe(const std::string &path)
     first.handle.set_value(path, "nobody's", EXPECT(not_there));
 }
 
+// The connection, the counters, the dump, and the log of the process.
+void look_inside(const std::string &path)
+{
+    Inbox<election::connection> connections;
+    Inbox<election::log_record> records;
+    Captured::Fate log;
+    election::set_log(election::log_level::info, [&, keep = Captured(log)](const election::log_record &record) {
+        records.put(record);
+    }, EXPECT(ok));
+    {
+        Party party;
+        auto on_connection = [&](const election::connection &connection) { connections.put(connection); };
+        election::watch watch = election::watch::connection(party.handle, on_connection, EXPECT(ok));
+        CHECK(watch && !election::watch::connection(party.handle, on_connection, EXPECT(already)));
+        const election::connection connection = connections.take();
+        CHECK(connection.state == election::connection_state::connected && connection.rc == rc::ok);
+        CHECK(connection.session_id != 0 && connection.session_timeout == session_timeout);
+
+        election::candidacy candidacy(party.handle, path, "x", nullptr, EXPECT(ok));
+        CHECK(candidacy.wait(role::master, patience, EXPECT(ok)));
+        election::log_record record = records.take();
+        while (record.path != path || record.message.find("master, elected") == std::string::npos)
+            record = records.take();
+        CHECK(record.level == election::log_level::info && record.origin == "election");
+        CHECK(record.handle == party.handle.get() && record.session_id == connection.session_id);
+        CHECK(std::chrono::abs(std::chrono::system_clock::now() - record.at) < 10min);
+
+        const election::counters counters = party.handle.counters(EXPECT(ok));
+        CHECK(counters.size == sizeof counters && counters.sessions_opened == 1 && counters.creates >= 1);
+        const std::string text = party.handle.dump(election::dump_format::text, EXPECT(ok));
+        const std::string json = party.handle.dump(election::dump_format::json, EXPECT(ok));
+        CHECK(text.find(path) != std::string::npos && json.find(path) != std::string::npos && json.front() == '{');
+        CHECK(party.handle.dump(static_cast<election::dump_format>(9), EXPECT(bad_format)).empty());
+        watch = election::watch();
+        party.handle.unwatch_connection(EXPECT(not_there));
+        party.close(EXPECT(ok));
+        CHECK(party.handle.counters(EXPECT(bad_handle)).sessions_opened == 0);
+    }
+    election::set_log(static_cast<election::log_level>(9), nullptr, EXPECT(bad_level));
+    election::set_log(election::log_level::info, nullptr, EXPECT(bad_callback));
+    CHECK(log.calls_at_end.empty());
+    election::set_log(election::log_level::off, nullptr, EXPECT(ok));
+    log.calls_at_end.take();
+}
+
+// Whoever has the credential takes part, others may read; what is refused for good is told once.
+void keep_out(const std::string &path)
+{
+    Inbox<election::event> refused;
+    election::options with_credential = as_told();
+    with_credential.auth = {{"digest", "alice:wonder"}, {"digest", std::string("b\0b:pass", 8)}};
+    with_credential.acl = election::acl::creator;
+    with_credential.more_acl = {{election::perm::read | election::perm::create, "world", "anyone"}};
+    Party own(with_credential), stranger;
+    election::candidacy candidacy(own.handle, path, "own", nullptr, EXPECT(ok));
+    CHECK(candidacy.wait(role::master, patience, EXPECT(ok)));
+    CHECK(stranger.handle.get_master(path, patience, EXPECT(ok)).value == "own");
+    stranger.handle.go_to_election(path + "/below", "", into(refused), EXPECT(ok));
+    const election::event event = refused.take();
+    CHECK(event.role == role::unknown && event.reason == reason::denied && event.rc == rc::nochildrenforephemerals);
+    CHECK(!stranger.handle.wait(path + "/below", role::master, patience, EXPECT(nochildrenforephemerals)));
+    candidacy.resign(EXPECT(ok));
+
+    with_credential.more_acl = {{election::perm::read, "world", "anyone"}};
+    Party closed(with_credential);
+    closed.handle.go_to_election(path + "-closed/master", "", nullptr, EXPECT(ok));
+    CHECK(closed.handle.wait(path + "-closed/master", role::master, patience, EXPECT(ok)));
+    stranger.handle.go_to_election(path + "-closed/other", "", into(refused), EXPECT(ok));
+    CHECK(refused.take().rc == rc::noauth);
+
+    with_credential = as_told();
+    with_credential.auth = {{"no-such-scheme", "secret"}};
+    CHECK(!election::handle(hosts, with_credential, EXPECT(authfailed)));
+}
+
 // What is wrong is told by the number of election.h, also where C++ text is not what C text can be.
 void refuse(const std::string &path)
 {
@@ -339,6 +414,20 @@ void refuse(const std::string &path)
     refused(&election::options::grace, 3600001, rc::bad_timeout);
     refused(&election::options::lease_margin, 3600001, rc::bad_timeout);
     refused(&election::options::tick, 3600001, rc::bad_timeout);
+    refused(&election::options::acl, 99, rc::bad_acl);
+    auto refused_text = [](auto member, auto entry, rc expected) {
+        election::options options;
+        (options.*member).push_back(entry);
+        std::error_code ec;
+        CHECK(!election::handle(hosts, options, ec) && ec == expected);
+    };
+    const std::string cut_short("digest\0x", 8);
+    using election::acl_entry, election::credential, election::perm;
+    refused_text(&election::options::auth, credential{"", "a:b"}, rc::bad_auth);
+    refused_text(&election::options::auth, credential{cut_short, "a:b"}, rc::bad_auth);
+    refused_text(&election::options::more_acl, acl_entry{perm(), "world", "anyone"}, rc::bad_acl);
+    refused_text(&election::options::more_acl, acl_entry{perm::all, cut_short, "a:b"}, rc::bad_acl);
+    refused_text(&election::options::more_acl, acl_entry{perm::all, "digest", cut_short}, rc::bad_acl);
 
     election::handle none;
     CHECK(!none && none.get() == nullptr && !none.is_master(path) && !none.lease(path));
@@ -383,6 +472,14 @@ void throwing(const std::string &path)
         EXPECT_THROW(bad_callback, "election_watch_members",
                      static_cast<void>(election::watch::members(handle, path, 1, nullptr)));
         EXPECT_THROW(not_there, "election_unwatch_members", handle.unwatch_members(path));
+        EXPECT_THROW(bad_callback, "election_watch_connection", handle.watch_connection(nullptr));
+        EXPECT_THROW(bad_callback, "election_watch_connection",
+                     static_cast<void>(election::watch::connection(handle, nullptr)));
+        EXPECT_THROW(not_there, "election_unwatch_connection", handle.unwatch_connection());
+        EXPECT_THROW(bad_format, "election_dump", handle.dump(static_cast<election::dump_format>(9)));
+        EXPECT_THROW(bad_level, "election_set_log", election::set_log(static_cast<election::log_level>(9)));
+        CHECK(handle.counters().sessions_opened == 1 && !handle.dump().empty());
+        EXPECT_THROW(bad_handle, "election_counters", election::handle().counters());
         EXPECT_THROW(not_there, "election_wait", handle.wait(path, role::master, 1s));
         EXPECT_THROW(bad_timeout, "election_members", handle.members(path, 0s));
         EXPECT_THROW(not_there, "election_unwatch_master", handle.unwatch_master(path));
@@ -574,10 +671,12 @@ int main(int argc, char **argv)
     codes();
     live(root + "/life");
     observe(root + "/observe");
+    look_inside(root + "/inside");
+    keep_out(root + "/kept");
     refuse(root + "/refuse");
     move_about(root + "/move");
     capture(root + "/capture");
-    destroy_inside(root + "/inside");
+    destroy_inside(root + "/destroyed");
 #ifdef __cpp_exceptions
     throwing(root + "/throwing");
 #endif

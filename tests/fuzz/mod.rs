@@ -93,14 +93,17 @@ fn a_planted_mistake_is_found() {
 }
 
 /// These take nothing but handles and what the library made.
-const WITHOUT_INPUT: [&str; 7] = [
+const WITHOUT_INPUT: [&str; 10] = [
     "election_close",
+    "election_dump_free",
     "election_fd",
     "election_options_free",
     "election_options_new",
+    "election_unwatch_connection",
     "election_verifier_free",
     "election_verifier_highest",
     "election_version",
+    "election_watch_connection",
 ];
 
 #[test]

@@ -9,11 +9,13 @@
 #define _GNU_SOURCE
 
 #include <errno.h>
+#include <locale.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <wchar.h>
 
 #include "election.h"
 
@@ -106,6 +108,12 @@ static void expect(int got, const int *allowed, size_t count)
         }                                                             \
     } while (0)
 
+static int is_utf8(const char *said)
+{
+    mbstate_t state = {0};
+    return mbsrtowcs(NULL, &said, 0, &state) != (size_t)-1;
+}
+
 /* One for all inputs, with nobody to dispatch: no callback is called but those of the handle that is closed. */
 static election_t *handle;
 
@@ -129,6 +137,11 @@ static void on_member(const election_member_t *member, void *ctx)
 static void on_members(const election_members_t *members, void *ctx)
 {
     HOLDS(members->size == sizeof *members && ctx == &handle);
+}
+
+static void on_log(const election_log_t *record, void *ctx)
+{
+    HOLDS(record->size == sizeof *record && ctx == &handle);
 }
 
 static void open_(void)
@@ -304,10 +317,87 @@ static void session_timeout(void) { set(election_options_set_session_timeout_ms,
 static void connect_timeout(void) { set(election_options_set_connect_timeout_ms, ELECTION_BAD_TIMEOUT); }
 static void recipe(void) { set(election_options_set_recipe, ELECTION_BAD_RECIPE); }
 static void way(void) { set(election_options_set_dispatch, ELECTION_BAD_DISPATCH); }
+static void acl(void) { set(election_options_set_acl, ELECTION_BAD_ACL); }
 static void grace(void) { set(election_options_set_grace_ms, ELECTION_BAD_TIMEOUT); }
 static void grade(void) { set(election_options_set_lease_grade, ELECTION_BAD_GRADE); }
 static void margin(void) { set(election_options_set_lease_margin_ms, ELECTION_BAD_TIMEOUT); }
 static void tick(void) { set(election_options_set_tick_ms, ELECTION_BAD_TIMEOUT); }
+
+static void add_auth(void)
+{
+    char *scheme = text();
+    election_options_t *options = election_options_new();
+    int rc = election_options_add_auth(options, scheme, left, left_len);
+    EXPECT(rc, ELECTION_OK, ELECTION_BAD_AUTH);
+    if (rc == ELECTION_OK)
+        HOLDS(scheme[0] != 0 && is_utf8(scheme) && strlen(scheme) + left_len <= 65536);
+    election_options_free(options);
+    free(scheme);
+}
+
+static void add_acl(void)
+{
+    int permissions = number();
+    char *scheme = text(), *id = text();
+    election_options_t *options = election_options_new();
+    int rc = election_options_add_acl(options, permissions, scheme, id);
+    EXPECT(rc, ELECTION_OK, ELECTION_BAD_ACL);
+    if (rc == ELECTION_OK)
+        HOLDS(permissions > 0 && permissions <= ELECTION_PERM_ALL && scheme[0] != 0 && is_utf8(scheme) && is_utf8(id));
+    election_options_free(options);
+    free(scheme);
+    free(id);
+}
+
+/* Only what turns the log off: nobody could hear what it says. */
+static void set_log(void)
+{
+    int level = number();
+    int rc = election_set_log(level, level == ELECTION_LOG_OFF ? on_log : NULL, &handle, NULL);
+    EXPECT(rc, ELECTION_OK, ELECTION_BAD_LEVEL, ELECTION_BAD_CALLBACK);
+    HOLDS((rc == ELECTION_OK) == (level == ELECTION_LOG_OFF));
+    HOLDS((rc == ELECTION_BAD_CALLBACK) == (level > ELECTION_LOG_OFF && level <= ELECTION_LOG_DEBUG));
+}
+
+/* The caller's struct may be shorter or longer than the library's: not a byte beyond its size is written. */
+static void counters(void)
+{
+    size_t size = (uint32_t)number(), known = sizeof(election_counters_t);
+    unsigned char *place = malloc(size < sizeof size ? sizeof size : size > 8192 ? 8192 : size);
+    int rc;
+    if (place == NULL)
+        abort();
+    memcpy(place, &size, sizeof size);
+    rc = election_counters(handle, (election_counters_t *)(void *)place);
+    EXPECT(rc, ELECTION_OK, ELECTION_BAD_SIZE);
+    HOLDS((rc == ELECTION_OK) == (size >= known && size <= 4096));
+    if (rc == ELECTION_OK) {
+        memcpy(&size, place, sizeof size);
+        HOLDS(size == known);
+    }
+    free(place);
+}
+
+/* Whatever path and value stand in it, a description is text without control characters but the ends of its lines. */
+static void dump(void)
+{
+    char *const none = (char *)(uintptr_t)0x5a5a;
+    int format = number();
+    char *path = text(), *described = none;
+    int stood = go_to_election(handle, path, left, left_len, NULL, NULL, NULL);
+    int rc = election_dump(handle, format, &described);
+    EXPECT(rc, ELECTION_OK, ELECTION_BAD_FORMAT);
+    HOLDS((rc == ELECTION_OK) == (described != none));
+    if (rc == ELECTION_OK) {
+        HOLDS(is_utf8(described) && (format == ELECTION_DUMP_TEXT || described[0] == '{'));
+        for (const char *c = described; *c != 0; c++)
+            HOLDS((unsigned char)*c >= ' ' || *c == '\n');
+        election_dump_free(described);
+    }
+    if (stood == ELECTION_OK)
+        EXPECT(election_resign(handle, path), ELECTION_OK);
+    free(path);
+}
 
 /* The highest token only rises, and a smaller one never passes. */
 static void verifier(void)
@@ -361,6 +451,12 @@ static const struct {
     {"election_options_set_lease_grade", grade},
     {"election_options_set_lease_margin_ms", margin},
     {"election_options_set_tick_ms", tick},
+    {"election_options_add_auth", add_auth},
+    {"election_options_set_acl", acl},
+    {"election_options_add_acl", add_acl},
+    {"election_set_log", set_log},
+    {"election_counters", counters},
+    {"election_dump", dump},
     {"election_verifier_new", verifier},
     {"election_verifier_admit", verifier},
     {"election_strerror", sentence},
@@ -371,6 +467,7 @@ static void (*run)(void);
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     election_options_t *options = election_options_new();
+    int is_utf8_known = setlocale(LC_CTYPE, "C.UTF-8") != NULL;
     size_t count = sizeof targets / sizeof *targets;
     for (int i = 1; i < *argc; i++) {
         int is_list = strcmp((*argv)[i], "--list") == 0;
@@ -385,7 +482,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         if (is_list)
             exit(0);
     }
-    if (run == NULL || options == NULL || election_options_set_dispatch(options, ELECTION_DISPATCH_MANUAL) != 0 ||
+    if (run == NULL || !is_utf8_known || options == NULL || election_options_set_dispatch(options, ELECTION_DISPATCH_MANUAL) != 0 ||
         election_open("127.0.0.1:1", options, &handle) != ELECTION_OK) {
         fprintf(stderr, "usage: %s --function=NAME | --list\n", (*argv)[0]);
         exit(2);

@@ -4,7 +4,7 @@
 use crate::candidates::{options, Ear, Handle};
 use crate::ground::{one_server, LONG_MS, SHORT_MS, SOON};
 use crate::relays::expire;
-use election::{set_log, Connection, ConnectionState, Format, LogLevel, LogRecord, Reason};
+use election::{set_log, Connection, ConnectionState, Election, Error, Format, LogLevel, LogRecord, Reason, Role};
 use scratch::{eventually, Relay};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{channel, Receiver};
@@ -115,6 +115,41 @@ fn the_connection_is_told_before_what_follows_from_it() {
     assert!(both.0.recv_timeout(SOON).is_err(), "and nothing more");
 }
 
+/// Refused credentials are the end of a handle's connection, and whoever asks later hears that at once.
+#[test]
+fn refused_credentials_close_the_connection() {
+    const AUTHFAILED: i32 = -115;
+    let ensemble = one_server();
+    let mut refused = options(LONG_MS);
+    refused.set_connect_timeout_ms(0).unwrap();
+    refused.add_auth("no-such-scheme", CREDENTIAL.as_bytes()).unwrap();
+    // Nobody is there at first, so that what is heard before the refusal is known.
+    let relay = Relay::start(ensemble.addr(0));
+    relay.refuse(true);
+    let handle = Handle::open_with(&relay.host(), &refused);
+    let (ear, callback) = Ear::new();
+    handle.watch_connection(callback).unwrap();
+    let mut last = ear.next().news;
+    relay.refuse(false);
+    while last.state == ConnectionState::Connecting {
+        last = ear.next().news;
+    }
+    assert_eq!((last.state, last.rc, last.session_id), (ConnectionState::Closed, AUTHFAILED, 0));
+    ear.hears_no_more();
+
+    handle.unwatch_connection().unwrap();
+    let (late, callback) = Ear::new();
+    handle.watch_connection(callback).unwrap();
+    next(&late, ConnectionState::Closed, AUTHFAILED);
+    assert_eq!(handle.go_to_election("/inside-refused", b"", |_| {}), Err(Error::ZooKeeper(AUTHFAILED)));
+    assert_eq!(handle.wait("/inside-refused", Role::Master, SOON), Err(Error::NotThere));
+    let dump = handle.dump(Format::Json).unwrap();
+    assert!(dump.contains("\"state\": \"closed\", \"rc\": -115"), "{dump}");
+    holds_no_secret(&dump, &[CREDENTIAL.as_bytes()]);
+    let _ = handle.close();
+    late.hears_no_more();
+}
+
 /// Counts what a subscriber of the program's own hears of the client.
 struct ProgramsOwn(Arc<AtomicUsize>);
 
@@ -132,6 +167,26 @@ impl Subscriber for ProgramsOwn {
     }
     fn enter(&self, _: &Id) {}
     fn exit(&self, _: &Id) {}
+}
+
+/// What a handle presents to the servers, and a value: neither has a place in a log.
+const CREDENTIAL: &str = "operator:open sesame";
+
+/// How a secret may be written.
+fn spellings(secret: &[u8]) -> [String; 4] {
+    let hex = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let escaped = secret.escape_ascii().to_string();
+    [hex, format!("{secret:?}"), format!("{secret:x?}"), escaped]
+}
+
+#[track_caller]
+fn holds_no_secret(text: &str, secrets: &[&[u8]]) {
+    let lowered = text.to_lowercase();
+    for secret in secrets {
+        for spelling in spellings(secret) {
+            assert!(!lowered.contains(&spelling.to_lowercase()), "{spelling} in {text}");
+        }
+    }
 }
 
 /// The log is the process's, so this is the one test that sets it.
@@ -156,6 +211,8 @@ fn the_log_tells_what_went_wrong_and_no_secrets() {
     let relay = Relay::start(ensemble.addr(0));
     let mut opened_with = options(SHORT_MS);
     opened_with.set_lease_margin_ms(SHORT_MS / 5).unwrap();
+    opened_with.add_auth("digest", CREDENTIAL.as_bytes()).unwrap();
+    assert!(!format!("{opened_with:?}").contains("sesame"), "{opened_with:?}");
     let handle = Handle::open_with(&relay.host(), &opened_with);
     let candidate = handle.stand(PATH, "what stands in a znode");
     candidate.becomes_master();
@@ -164,6 +221,10 @@ fn the_log_tells_what_went_wrong_and_no_secrets() {
     relay.cut_all();
     candidate.lapses();
     let dump = handle.dump(Format::Json).unwrap();
+    holds_no_secret(&dump, &[CREDENTIAL.as_bytes(), b"open sesame", &session.password]);
+    let text = handle.dump(Format::Text).unwrap();
+    holds_no_secret(&text, &[CREDENTIAL.as_bytes(), b"open sesame", &session.password]);
+    assert!(text.contains("lapsed") && text.contains("it ran out"), "{text}");
     assert!(dump.contains("\"reason\": \"lapsed\"") && dump.contains("\"why_not\": \"it ran out\""), "{dump}");
     assert_eq!(handle.counters().unwrap().leases_lapsed, 1);
     relay.refuse(false);
@@ -172,6 +233,10 @@ fn the_log_tells_what_went_wrong_and_no_secrets() {
     candidate.expires();
     let id = handle.id();
     let _ = handle.close();
+    // Refused ones are the likeliest to be complained of.
+    let mut unknown = options(SHORT_MS);
+    unknown.add_auth("no-such-scheme", b"open sesame").unwrap();
+    assert_eq!(Election::open(&ensemble.hosts(), &unknown).map(drop), Err(Error::ZooKeeper(-115)));
     set_log(LogLevel::Off, |_| {}).unwrap();
     program_hears("after the log was off again");
 
@@ -194,12 +259,11 @@ fn the_log_tells_what_went_wrong_and_no_secrets() {
     find(LogLevel::Info, "closed");
     assert!(ours.iter().any(|record| record.origin == "zookeeper-client" && record.session_id == session.id));
 
-    let hex: String = session.password.iter().map(|byte| format!("{byte:02x}")).collect();
-    let listed = format!("{:?}", session.password);
+    let refused = records.iter().find(|record| record.level == LogLevel::Error && record.message.contains("-115"));
+    assert!(refused.is_some_and(|record| record.handle != id), "{records:#?}");
+    let secrets = [&session.password, CREDENTIAL.as_bytes(), b"open sesame", b"what stands in a znode"];
     for record in &records {
-        let lowered = record.message.to_lowercase();
-        assert!(!record.message.contains(&listed) && !lowered.contains(&hex), "the session's password: {record:?}");
-        assert!(!record.message.contains("what stands in a znode"), "a value: {record:?}");
+        holds_no_secret(&record.message, &secrets);
         assert!(!record.message.contains('\n'), "{record:?}");
     }
 }
