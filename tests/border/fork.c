@@ -126,15 +126,16 @@ static void try_everything(election_t *handle, const char *path)
 
 /* --- fork first, and open later ----------------------------------------------------------------------------- */
 
-/* Stands with a handle of its own, and tells down the pipe what it is; then it closes, or is left waiting. */
-static void open_later(int ready, const char *path)
+/* Stands with a handle of its own, tells down a pipe that it is master, and closes when it is told to by another. */
+static void open_later(int ready, int may_go, const char *path)
 {
+    char word;
     election_t *handle = open_at(hosts);
     CHECK_INT(ELECTION_OK, go_to_election(handle, path, "child", 5, NULL, NULL, NULL));
     CHECK_INT(ELECTION_OK, election_wait(handle, path, ELECTION_MASTER, PATIENCE_MS));
     CHECK_INT(1, election_is_master(handle, path));
     CHECK_INT(1, write(ready, "m", 1));
-    sleep_ms(500);
+    CHECK_INT(1, read(may_go, &word, 1));
     CHECK_INT(1, election_is_master(handle, path));
     CHECK_INT(ELECTION_OK, close_handle(handle));
 }
@@ -144,14 +145,15 @@ static void fork_first_and_open_later(void)
     struct path path = at("later");
     election_t *handle;
     struct record record;
-    int ready[2];
+    int ready[2], may_go[2];
     char word;
     pid_t child;
     CHECK_INT(0, pipe(ready));
+    CHECK_INT(0, pipe(may_go));
     child = fork();
     if (child == 0) {
         give_up_after(60);
-        open_later(ready[1], path.text);
+        open_later(ready[1], may_go[0], path.text);
         exit(0);
     }
     handle = open_at(hosts);
@@ -159,12 +161,15 @@ static void fork_first_and_open_later(void)
     CHECK_INT(1, read(ready[0], &word, 1));
     CHECK_INT(ELECTION_OK, stand(&record, path.text, "parent"));
     check_value(expect_slave(&record, 0, path.text), "child", 5);
+    CHECK_INT(1, write(may_go[1], "g", 1));
     expect_well(child);
     expect_master(&record, 1, path.text);
     CHECK_INT(ELECTION_OK, close_handle(handle));
     record_done(&record);
     close(ready[0]);
     close(ready[1]);
+    close(may_go[0]);
+    close(may_go[1]);
 }
 
 /* --- open first, and fork then ------------------------------------------------------------------------------ */
