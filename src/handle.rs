@@ -346,8 +346,11 @@ impl Election {
         if self.callbacks.is_current_thread() || log::is_listening() {
             return Err(Error::InCallback);
         }
-        self.changes()?.closed = true;
+        // Together: to whom the handle is closed, nobody is master by it.
+        let mut changes = self.changes()?;
+        changes.closed = true;
         self.seats.pin().clear();
+        drop(changes);
         let (closed, confirmation) = mpsc::sync_channel(1);
         self.session.close(closed);
         let confirmed = confirmation.recv().unwrap_or(false);

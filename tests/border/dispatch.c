@@ -114,6 +114,9 @@ static void the_descriptor_tells_what_waits(void)
     CHECK_INT(ELECTION_OK, election_resign(handle, path.text));
     CHECK_INT(2, dispatch_until(handle, &role, 2, 1));
     CHECK_INT(ELECTION_REASON_RESIGNED, role.heard[1].reason);
+    /* The last one may have been fetched before it rang: then it rings for nothing, once. */
+    if (is_readable(fd, 100))
+        CHECK_INT(0, election_dispatch(handle, 0));
     CHECK_INT(0, is_readable(fd, 100));
     CHECK_INT(ELECTION_OK, election_close(handle));
     record_done(&role);
