@@ -2,7 +2,8 @@
 //! of them somebody took away from outside, which is what nobody can promise anything about.
 //!
 //! Of what only a minority of the servers has in its log, a znode counts when somebody was told of it, the end of a session when
-//! nothing of that session comes later, and a deletion always: see [`crate::transactions`].
+//! nothing of that session comes later, and a deletion unless somebody was told of the znode long afterwards: see
+//! [`crate::transactions`].
 //!
 //! ZooKeeper 3.8.0 itself may lose committed transactions when followers are killed while they are brought up to date (like
 //! ZOOKEEPER-4646). Its logs betray it: a znode is created where one stands, or a session that has ended ends again. What was
@@ -53,7 +54,7 @@ impl Truth {
         for transaction in &history.transactions {
             let is_counted = match transaction.change {
                 _ if transaction.is_sure => true,
-                Change::Create { .. } => told.contains(&transaction.zxid),
+                Change::Create { .. } => told.contains_key(&transaction.zxid),
                 Change::Over => last_of.get(&transaction.session) == Some(&transaction.zxid),
                 Change::Delete { .. } | Change::Set { .. } => true,
             };
@@ -85,6 +86,12 @@ impl Truth {
                 Change::Delete { path } => {
                     let znodes = election(path).and_then(|election| standing.get_mut(election));
                     if let Some(znodes) = znodes {
+                        let is_told_of = |it: &Znode| {
+                            told.get(&it.token).is_some_and(|last| *last > transaction.at + history.timeout)
+                        };
+                        if !transaction.is_sure && znodes.iter().any(|it| it.path == *path && is_told_of(it)) {
+                            continue;
+                        }
                         if history.operators.contains(&session) {
                             truth.taken_away.extend(znodes.iter().filter(|it| it.path == *path).map(|it| it.token));
                         }
@@ -149,12 +156,18 @@ impl Truth {
     }
 }
 
-/// The tokens that somebody was told of.
-fn told(history: &History) -> BTreeSet<i64> {
-    let lives = || history.lives.iter();
-    let seen = lives().flat_map(|life| &life.seen).map(|seen| seen.token);
-    let told = lives().flat_map(|life| &life.told).map(|told| told.token);
-    seen.chain(told).chain(lives().flat_map(|life| &life.beliefs).map(|belief| belief.token)).collect()
+/// The tokens that somebody was told of, and when last.
+fn told(history: &History) -> BTreeMap<i64, i64> {
+    let mut last = BTreeMap::new();
+    for life in &history.lives {
+        let seen = life.seen.iter().map(|seen| (seen.token, seen.at));
+        let told = life.told.iter().map(|told| (told.token, told.at));
+        let believed = life.beliefs.iter().map(|belief| (belief.token, belief.last.after));
+        for (token, at) in seen.chain(told).chain(believed) {
+            last.entry(token).and_modify(|last: &mut i64| *last = at.max(*last)).or_insert(at);
+        }
+    }
+    last
 }
 
 /// The lowest number leads; the znode of the node recipe is alone.
