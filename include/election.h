@@ -21,7 +21,7 @@
  * - It returns an int: ELECTION_OK (0), or a negative number of election_rc_t, and then nothing has happened.
  *   A bad argument is told before anything else is done, by a number that says which one; a result is written
  *   only on success. Nothing is ever printed, no signal handler installed. No environment variable is read but
- *   two that Rust's runtime looks for: RUST_MIN_STACK, and BLOCKING_MAX_THREADS where a host is given by its name.
+ *   one that Rust's runtime looks for, RUST_MIN_STACK, to no effect on threads that run code of the program's.
  * - It may be called from any thread, and from inside a callback; a handle cannot be closed in its own.
  * - In a child of the process that opened the handle it returns ELECTION_FORKED, or "not master", and does nothing.
  * - Strings are UTF-8, end with a 0 byte and are copied; times are in milliseconds.
@@ -30,8 +30,8 @@
  *
  * What holds for every callback:
  *
- * - Callbacks of one handle run one at a time, in order, on a thread of the handle's own that has all signals
- *   blocked, or where the program calls election_dispatch; no lock of the library is held. One that takes long
+ * - Callbacks of one handle run one at a time, in order, on a thread of the handle's own (all signals
+ *   blocked, a stack of 2 MiB), or where the program calls election_dispatch; no lock of the library is held. One that takes long
  *   delays the callbacks after it and nothing else; it must return normally (no longjmp, no C++ exception).
  * - After MASTER comes its end (SLAVE or UNKNOWN) before another MASTER at that path.
  * - free_ctx, if given, runs exactly once for each call that returned ELECTION_OK, after the last callback.
@@ -627,7 +627,7 @@ const char *election_strerror(int rc);
  * `*handle` is untouched: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_OPERATIONTIMEOUT when the connect
  * timeout passed without a connection, and ELECTION_AUTHFAILED, at once, when the servers refused the credentials;
  * ELECTION_NO_RESOURCES; ELECTION_FORKED in a child of a process that had
- * opened a handle before the fork. (A process that forks first and opens later is fine.)
+ * opened a handle before the fork, or was at it in another thread. (A process that forks first and opens later is fine.)
  */
 int election_open(const char *hosts,
                   const election_options_t *options,
@@ -726,7 +726,8 @@ int election_options_set_tick_ms(election_options_t *options,
  * Present a credential to the servers. `scheme` says what the `auth_len` bytes at `auth` are: for "digest",
  * "user:password". It is presented on every new connection, before anything else, for as long as the handle is
  * open, and shows in no message of the library's; over the network it goes as it is. May be called again for
- * more, up to 16; scheme and bytes together up to 65,536 bytes.
+ * more, up to 16; scheme and bytes together up to 65,536 bytes. What was copied of it is overwritten when the options
+ * are freed and the handle is closed; what the ZooKeeper client had copied is freed by then, and not overwritten.
  *
  * A server that knows no such scheme, or requires a credential that was not presented, refuses the handle for good:
  * election_open with a connect timeout returns ELECTION_AUTHFAILED; every candidate and observer hears

@@ -3,6 +3,7 @@
 mod callbacks;
 mod error;
 mod inside;
+mod map;
 mod observe;
 mod options;
 mod verifier;
@@ -15,7 +16,7 @@ use std::sync::{mpsc, Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::core::{Event, PartyId, Role, Time, Value};
+use crate::core::{Event, Fact, PartyId, Role, Time, Value};
 use crate::driver::fork::Process;
 use crate::driver::log::{self, Place};
 use crate::driver::{
@@ -31,6 +32,7 @@ use callbacks::{Callbacks, Listener};
 pub use error::{explain, Error};
 pub(crate) use inside::listen_to_log;
 pub use inside::{set_log, Format};
+pub(crate) use map::Map;
 pub use options::{Acl, Dispatch, Options};
 pub use verifier::Verifier;
 
@@ -55,7 +57,7 @@ pub struct Election {
     callback_thread: Mutex<Option<JoinHandle<()>>>,
     next_party: AtomicU64,
     /// Where we stand. Read without waiting by `is_master`; changed under `changes` only.
-    seats: papaya::HashMap<Arc<str>, (PartyId, Arc<Seat>)>,
+    seats: Map<Arc<str>, (PartyId, Arc<Seat>)>,
     changes: Mutex<Changes>,
 }
 
@@ -71,7 +73,7 @@ struct Changes {
 #[derive(Debug)]
 struct OpenedWith {
     hosts: String,
-    options: Options,
+    options: Fact,
     at: Time,
 }
 
@@ -85,7 +87,7 @@ impl Election {
     /// [`Error::BadHosts`]; [`Error::Timeout`] when the connect timeout passed without a connection;
     /// [`Error::ZooKeeper`] when the servers refused the credentials before it had passed; [`Error::NoResources`] when no thread can be started.
     pub fn open(hosts: &str, options: &Options) -> Result<Election, Error> {
-        let opened_with = OpenedWith { hosts: hosts.to_string(), options: options.clone(), at: driver::now() };
+        let opened_with = OpenedWith { hosts: hosts.to_string(), options: options.describe(), at: driver::now() };
         let hosts = hosts::parse(hosts).ok_or(Error::BadHosts)?;
         if hosts.chroot.len() >= PATH_MAX {
             return Err(Error::BadHosts);
@@ -133,7 +135,7 @@ impl Election {
             callbacks,
             callback_thread: Mutex::new(callback_thread),
             next_party: AtomicU64::new(1),
-            seats: papaya::HashMap::new(),
+            seats: Map::new(),
             changes: Mutex::default(),
         };
         match options.connect_timeout {
@@ -173,13 +175,13 @@ impl Election {
         let value = check_value(value)?;
         let guid = guid::new().map_err(|_| Error::NoResources)?;
         let changes = self.admitted()?;
-        if self.seats.pin().get(&path).is_some_and(|(former, _)| !self.denied.take(*former)) {
+        if self.seats.get(&path).is_some_and(|(former, _)| !self.denied.take(former)) {
             return Err(Error::Already);
         }
         let id = self.new_party();
         let seat = Arc::new(Seat::new(self.lease_end.clone()));
         self.callbacks.add(id, || Listener::Role(seat.clone(), on_role()));
-        self.seats.pin().insert(path.clone(), (id, seat.clone()));
+        self.seats.insert(path.clone(), (id, seat.clone()));
         self.command(Command::Stand { id, path, value, guid, seat: OnItsWay::new(seat) });
         drop(changes);
         Ok(())
@@ -195,7 +197,7 @@ impl Election {
         let path = self.check_path(path)?;
         let value = check_value(value)?;
         let _changes = self.changes()?;
-        let Some((id, _)) = self.seats.pin().get(&path).cloned() else { return Err(Error::NotThere) };
+        let Some((id, _)) = self.seats.get(&path) else { return Err(Error::NotThere) };
         if self.denied.has(id) {
             return Err(Error::NotThere);
         }
@@ -211,7 +213,7 @@ impl Election {
     pub fn resign(&self, path: &str) -> Result<(), Error> {
         let path = self.check_path(path)?;
         let _changes = self.changes()?;
-        let Some((id, _)) = self.seats.pin().remove(&path).cloned() else { return Err(Error::NotThere) };
+        let Some((id, _)) = self.seats.remove(&path) else { return Err(Error::NotThere) };
         if self.denied.take(id) {
             return Err(Error::NotThere);
         }
@@ -230,7 +232,7 @@ impl Election {
         if !self.process.is_this() {
             return None;
         }
-        self.seats.pin().get(path).and_then(|(_, seat)| seat.mastership())
+        self.seats.with(path, |(_, seat)| seat.mastership()).flatten()
     }
 
     /// Creates a persistent znode if, in the same transaction, our mastership at `election` still stands.
@@ -283,7 +285,7 @@ impl Election {
     pub fn wait(&self, path: &str, role: Role, timeout: Duration) -> Result<(), Error> {
         let path = self.check_path(path)?;
         drop(self.changes()?);
-        let seat = self.seats.pin().get(&path).map(|(_, seat)| seat.clone()).ok_or(Error::NotThere)?;
+        let (_, seat) = self.seats.get(&path).ok_or(Error::NotThere)?;
         match seat.wait(role, timeout) {
             Waited::Came => Ok(()),
             Waited::Left => Err(Error::NotThere),
@@ -349,7 +351,7 @@ impl Election {
         // Together: to whom the handle is closed, nobody is master by it.
         let mut changes = self.changes()?;
         changes.closed = true;
-        self.seats.pin().clear();
+        self.seats.clear();
         drop(changes);
         let (closed, confirmation) = mpsc::sync_channel(1);
         self.session.close(closed);

@@ -10,11 +10,19 @@ pub struct Access {
     pub acl: Vec<Permit>,
 }
 
-/// What proves to a server who we are. Its bytes are in no `Debug` output.
+/// What proves to a server who we are. Its bytes are in no `Debug` output, and overwritten when nobody needs them any
+/// more. (The client crate has copies as long as there is a session, which are freed as they are.)
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
     pub scheme: String,
     pub auth: Vec<u8>,
+}
+
+impl Drop for Credential {
+    fn drop(&mut self) {
+        // SAFETY: the bytes are ours. The call is one that no compiler leaves out.
+        unsafe { libc::explicit_bzero(self.auth.as_mut_ptr().cast(), self.auth.len()) }
+    }
 }
 
 impl fmt::Debug for Credential {

@@ -10,7 +10,8 @@ use crate::handle::Error;
 /// Present a credential to the servers. `scheme` says what the `auth_len` bytes at `auth` are: for "digest",
 /// "user:password". It is presented on every new connection, before anything else, for as long as the handle is
 /// open, and shows in no message of the library's; over the network it goes as it is. May be called again for
-/// more, up to 16; scheme and bytes together up to 65,536 bytes.
+/// more, up to 16; scheme and bytes together up to 65,536 bytes. What was copied of it is overwritten when the options
+/// are freed and the handle is closed; what the ZooKeeper client had copied is freed by then, and not overwritten.
 ///
 /// A server that knows no such scheme, or requires a credential that was not presented, refuses the handle for good:
 /// election_open with a connect timeout returns ELECTION_AUTHFAILED; every candidate and observer hears

@@ -5,16 +5,13 @@ use std::ffi::{c_char, c_int, c_void, CStr, CString};
 use std::sync::Arc;
 use std::time::Duration;
 
-use once_cell::sync::Lazy;
-use papaya::HashMap;
-
 use super::{
     election_acl_t, election_alarm_t, election_dispatch_t, election_event_t, election_free_fn,
     election_lease_grade_t, election_master_t, election_member_t, election_members_t, election_reason_t,
     election_recipe_t, election_role_t, election_t,
 };
 use crate::core::{Alarm, Dialect, Event, Grade, Master, Member, Members, Reason, Recipe, Role};
-use crate::handle::{explain, quietly, rehearsal, Acl, Dispatch, Election, Error};
+use crate::handle::{explain, quietly, rehearsal, Acl, Dispatch, Election, Error, Map};
 
 /// Runs a body; a panic in it becomes `otherwise`.
 pub fn guard<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
@@ -35,7 +32,7 @@ pub fn strerror(rc: c_int) -> &'static CStr {
 }
 
 /// The open handles by number.
-static HANDLES: Lazy<HashMap<usize, Arc<Election>>> = Lazy::new(HashMap::new);
+static HANDLES: Map<usize, Arc<Election>> = Map::new();
 
 /// What C knows a handle of this process by; NULL for none. Numbers are not used again. They are odd, as no pointer to
 /// anything is, and not small, as the numbers are that a program may have in a pointer by mistake.
@@ -48,17 +45,17 @@ pub fn handle_of(id: u64) -> *mut election_t {
 
 pub fn register(election: Election) -> *mut election_t {
     let handle = handle_of(election.id());
-    HANDLES.pin().insert(handle as usize, Arc::new(election));
+    HANDLES.insert(handle as usize, Arc::new(election));
     handle
 }
 
 pub fn find(handle: *const election_t) -> Result<Arc<Election>, Error> {
-    HANDLES.pin().get(&(handle as usize)).cloned().ok_or(Error::BadHandle)
+    HANDLES.get(&(handle as usize)).ok_or(Error::BadHandle)
 }
 
 /// Looks at an open handle without keeping it.
 pub fn with<T>(handle: *const election_t, look: impl FnOnce(&Election) -> T) -> Result<T, Error> {
-    HANDLES.pin().get(&(handle as usize)).map(|election| look(election)).ok_or(Error::BadHandle)
+    HANDLES.with(&(handle as usize), |election| look(election)).ok_or(Error::BadHandle)
 }
 
 /// Closes a handle and forgets it, unless it cannot be closed here.
@@ -71,7 +68,7 @@ pub fn unregister(
     if matches!(closed, Err(Error::InCallback | Error::BadHandle)) {
         return closed; // it cannot be done here, or another thread is at it
     }
-    match HANDLES.pin().remove(&(handle as usize)) {
+    match HANDLES.remove(&(handle as usize)) {
         Some(_) => {
             if closed == Err(Error::Forked) {
                 // Even to drop it would reach into what is shared with the parent.

@@ -31,7 +31,7 @@ pub extern "C" fn election_strerror(rc: c_int) -> *const c_char {
 /// `*handle` is untouched: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_OPERATIONTIMEOUT when the connect
 /// timeout passed without a connection, and ELECTION_AUTHFAILED, at once, when the servers refused the credentials;
 /// ELECTION_NO_RESOURCES; ELECTION_FORKED in a child of a process that had
-/// opened a handle before the fork. (A process that forks first and opens later is fine.)
+/// opened a handle before the fork, or was at it in another thread. (A process that forks first and opens later is fine.)
 #[no_mangle]
 pub unsafe extern "C" fn election_open(
     hosts: *const c_char,

@@ -113,8 +113,8 @@ impl Election {
 
     fn describe(&self, task: &str, told: Fact) -> Fact {
         let now = driver::now();
-        let seats = self.seats.pin();
-        let mut masterships: Vec<_> = seats.iter().map(|(path, (_, seat))| describe_seat(path, seat)).collect();
+        let mut masterships = Vec::new();
+        self.seats.for_each(|path, (_, seat)| masterships.push(describe_seat(path, seat)));
         masterships.sort_by(|a, b| a.0.cmp(&b.0));
         Fact::from([
             ("version", env!("CARGO_PKG_VERSION").into()),
@@ -124,7 +124,7 @@ impl Election {
             ("open_for_ms", Fact::ms_between(self.opened_with.at.0, now.0)),
             ("now_boottime_ms", boottime_ms(now)),
             ("now_unix_ms", log::wall_clock_ms().into()),
-            ("options", self.opened_with.options.describe()),
+            ("options", self.opened_with.options.clone()),
             ("connection", self.inside.connection().describe()),
             ("task", task.into()),
             ("seats", Fact::List(masterships.into_iter().map(|(_, seat)| seat).collect())),
@@ -152,7 +152,7 @@ fn boottime_ms(now: Time) -> Fact {
 }
 
 impl Options {
-    fn describe(&self) -> Fact {
+    pub(super) fn describe(&self) -> Fact {
         let dispatch = match self.dispatch {
             Dispatch::Thread => "thread",
             Dispatch::Manual => "manual",
