@@ -29,7 +29,7 @@ const PREFACE: &str = "\
  * - It returns an int: ELECTION_OK (0), or a negative number of election_rc_t, and then nothing has happened.
  *   A bad argument is told before anything else is done, by a number that says which one; a result is written
  *   only on success. Nothing is ever printed, no signal handler installed. No environment variable is read but
- *   two that Rust's runtime looks for: RUST_MIN_STACK, and BLOCKING_MAX_THREADS where a host is given by its name.
+ *   one that Rust's runtime looks for, RUST_MIN_STACK, to no effect on threads that run code of the program's.
  * - It may be called from any thread, and from inside a callback; a handle cannot be closed in its own.
  * - In a child of the process that opened the handle it returns ELECTION_FORKED, or \"not master\", and does nothing.
  * - Strings are UTF-8, end with a 0 byte and are copied; times are in milliseconds.
@@ -38,8 +38,8 @@ const PREFACE: &str = "\
  *
  * What holds for every callback:
  *
- * - Callbacks of one handle run one at a time, in order, on a thread of the handle's own that has all signals
- *   blocked, or where the program calls election_dispatch; no lock of the library is held. One that takes long
+ * - Callbacks of one handle run one at a time, in order, on a thread of the handle's own (all signals
+ *   blocked, a stack of 2 MiB), or where the program calls election_dispatch; no lock of the library is held. One that takes long
  *   delays the callbacks after it and nothing else; it must return normally (no longjmp, no C++ exception).
  * - After MASTER comes its end (SLAVE or UNKNOWN) before another MASTER at that path.
  * - free_ctx, if given, runs exactly once for each call that returned ELECTION_OK, after the last callback.

@@ -3,6 +3,7 @@
 
 use std::future::{poll_fn, Future};
 use std::io;
+use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{mpsc, Arc, Mutex, PoisonError};
@@ -16,12 +17,13 @@ use futures::future::{select, Shared};
 use futures::{pin_mut, FutureExt};
 use once_cell::sync::{Lazy, OnceCell};
 
-use super::fork::Process;
+use super::fork::{Claim, Process};
 use super::log::{self, Place};
 use super::thread;
 
 static TASKS: Lazy<Executor<'static>> = Lazy::new(Executor::new);
-static THREAD: OnceCell<Process> = OnceCell::new();
+static CLAIM: Claim = Claim::new();
+static THREAD: OnceCell<()> = OnceCell::new();
 
 /// Ends all tasks, when the reactor has failed.
 struct Failure {
@@ -34,13 +36,20 @@ static FAILURE: Lazy<Failure> = Lazy::new(|| {
     Failure { is_to_come: Mutex::new(Some(sender)), came: receiver.shared() }
 });
 
+/// How many host names are looked up at the same time.
+const LOOKUPS: NonZeroUsize = NonZeroUsize::new(500).unwrap();
+
 /// For the tasks that come after the reactor has failed.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
-/// Starts the I/O thread if there is none. Fails when that cannot be done, and in a child of a process in which
-/// it runs: it does not run there, and never will; and when it has failed.
+/// Starts the I/O thread if there is none. Fails when that cannot be done, and in a child of a process that has tried:
+/// it does not run there, and never will; and when it has failed.
 pub fn start() -> io::Result<()> {
-    let process = THREAD.get_or_try_init(|| {
+    // Asked first: a child would wait for ever for a thread of its parent's that was at it.
+    if !CLAIM.is_ours(Process::current()?) {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    THREAD.get_or_try_init(|| {
         let (started, is_started) = mpsc::sync_channel(1);
         thread::spawn("election-io", move || {
             let is_there = thread::quietly(start_reactor).is_ok();
@@ -50,13 +59,10 @@ pub fn start() -> io::Result<()> {
             }
         })?;
         match is_started.recv() {
-            Ok(true) => Process::current(),
-            _ => Err(io::ErrorKind::WouldBlock.into()),
+            Ok(true) => Ok(()),
+            _ => Err(io::Error::from(io::ErrorKind::WouldBlock)),
         }
     })?;
-    if !process.is_this() {
-        return Err(io::ErrorKind::Unsupported.into());
-    }
     let failure = FAILURE.is_to_come.lock().unwrap_or_else(PoisonError::into_inner);
     failure.as_ref().map(drop).ok_or(io::ErrorKind::BrokenPipe.into())
 }
@@ -74,6 +80,8 @@ pub fn spawn_for(place: Arc<Place>, task: impl Future<Output = ()> + Send + 'sta
 /// Panics when the system has no thread or descriptor left for the reactor. On a thread with all signals blocked, as the
 /// reactor's own inherits them; and before `block_on`, which on such a panic ends the process.
 fn start_reactor() {
+    // The number that it would take by itself, after a look at an environment variable.
+    blocking::set_max_blocking_threads(LOOKUPS);
     let _ = Pin::new(&mut Timer::after(Duration::from_secs(1))).poll(&mut Context::from_waker(Waker::noop()));
 }
 

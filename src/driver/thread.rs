@@ -5,13 +5,15 @@ use std::cell::Cell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
-
-use once_cell::sync::OnceCell;
 
 thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
+
+/// What Rust gives a thread unless it is told otherwise, by an environment variable too: said, it is not asked for.
+const STACK_SIZE: usize = 2 << 20;
 
 /// A panic that was caught.
 #[derive(Clone, Copy, Debug)]
@@ -28,15 +30,17 @@ pub fn quietly<T>(f: impl FnOnce() -> T) -> Result<T, Panicked> {
 
 /// The panic hook is one for the process (in a `.so`, one for the library): panics of others still reach it.
 fn silence_our_panics() {
-    static SILENCED: OnceCell<()> = OnceCell::new();
-    SILENCED.get_or_init(|| {
-        let others = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            if !QUIET.get() && !is_of_the_reactor() {
-                others(panic);
-            }
-        }));
-    });
+    static SILENCED: AtomicBool = AtomicBool::new(false);
+    // Nobody waits for whoever is at it: in a child, that thread might not be there.
+    if SILENCED.load(Ordering::Relaxed) || SILENCED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !QUIET.get() && !is_of_the_reactor() {
+            others(panic);
+        }
+    }));
 }
 
 /// The threads that the reactor and the lookup of host names start for themselves.
@@ -54,7 +58,7 @@ pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<Join
         libc::sigfillset(all.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), former.as_mut_ptr());
     }
-    let thread = Builder::new().name(name.to_string()).spawn(move || {
+    let thread = Builder::new().name(name.to_string()).stack_size(STACK_SIZE).spawn(move || {
         let _ = quietly(run);
     });
     // SAFETY: `former` was written above.

@@ -270,8 +270,10 @@ lives! {
     access: "access.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     lease: "lease.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
     fork: "fork.c", thread: Thread, manual: Manual;
+    fork_storm: "fork_storm.c", thread: Thread, manual: Manual;
     failing_system: "failing_system.c", thread: Thread, manual: Manual;
     environment: "environment.c", thread: Thread, manual: Manual;
+    secrets: "secrets.c", thread: Thread, manual: Manual;
     in_callbacks: "in_callbacks.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
     close_race: "close_race.c", thread: Thread, manual: Manual, manual_valgrind: ManualUnderValgrind;
     ends: "ends.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
