@@ -1,15 +1,18 @@
 /* free_ctx runs once in each way in which what was asked for ends, and never when it was refused: a table of who listens, and
  * of how it ends. (In a child: fork.c; after a failure: failing_system.c; of the log: stress.c.)
  *
- *     ends HOSTS ROOT SESSION_TIMEOUT_MS [manual] [instrumented]
- */
+ *     ends HOSTS ROOT SESSION_TIMEOUT_MS EXPIRING [manual] [instrumented]
+ *
+ * EXPIRING leads to the server of HOSTS. It has the session expired on which it is asked for ROOT/expire. */
 
 #define _POSIX_C_SOURCE 200809L
 
 #include "life.h"
 
 enum who { ROLE, MASTER, MEMBERS, CONNECTION, WHO_COUNT };
-enum way { TAKEN_BACK, CLOSED, NEVER_CONNECTED, DENIED, REFUSED, WAY_COUNT };
+enum way { TAKEN_BACK, CLOSED, NEVER_CONNECTED, DENIED, REFUSED, EXPIRED, EXPIRED_AND_BACK, WAY_COUNT };
+
+static const char *expiring;
 
 static const char *const names[WHO_COUNT] = {"role", "master", "members", "connection"};
 
@@ -17,7 +20,12 @@ struct tally {
     pthread_mutex_t lock;
     int heard;
     int freed;
+    /* Of the connection. */
+    int expired;
+    int connected;
 };
+
+static const struct tally nothing = {PTHREAD_MUTEX_INITIALIZER, 0, 0, 0, 0};
 
 static void hear(void *ctx)
 {
@@ -48,8 +56,12 @@ static void on_members(const election_members_t *members, void *ctx)
 
 static void on_connection(const election_connection_t *connection, void *ctx)
 {
-    (void)connection;
+    struct tally *tally = ctx;
     hear(ctx);
+    pthread_mutex_lock(&tally->lock);
+    tally->expired += connection->state == ELECTION_EXPIRED;
+    tally->connected += connection->state == ELECTION_CONNECTED;
+    pthread_mutex_unlock(&tally->lock);
 }
 
 static void on_free(void *ctx)
@@ -69,10 +81,10 @@ static int look(struct tally *tally, const int *what)
     return now;
 }
 
-static void wait_for(struct tally *tally, const int *what)
+static void wait_for(struct tally *tally, const int *what, int count)
 {
     int64_t until = clock_ms() + PATIENCE_MS;
-    while (look(tally, what) == 0) {
+    while (look(tally, what) < count) {
         CHECK(clock_ms() < until);
         sleep_ms(2);
     }
@@ -108,6 +120,50 @@ static int take_back(election_t *handle, enum who who, const char *path)
     }
 }
 
+static void no_master(const election_master_t *master, void *ctx)
+{
+    (void)master;
+    (void)ctx;
+}
+
+/* Has the session expired, and waits until the handle has found out; or until it has a new one, and the listener has heard
+ * of it once more. */
+static void expire(election_t *handle, enum who who, enum way way, struct tally *tally)
+{
+    struct path path = at("expire");
+    struct tally other = nothing, *connection = who == CONNECTION ? tally : &other;
+    int connected, heard = look(tally, &tally->heard);
+    if (who != CONNECTION)
+        CHECK_INT(ELECTION_OK, election_watch_connection(handle, on_connection, &other, on_free));
+    wait_for(connection, &connection->connected, 1);
+    connected = look(connection, &connection->connected);
+    /* It is the question that counts. */
+    election_get_master(handle, path.text, no_master, NULL, PATIENCE_MS);
+    wait_for(connection, &connection->expired, 1);
+    if (way == EXPIRED_AND_BACK) {
+        wait_for(connection, &connection->connected, connected + 1);
+        wait_for(tally, &tally->heard, heard + 1);
+    }
+    CHECK_INT(0, look(tally, &tally->freed));
+    if (who != CONNECTION) {
+        CHECK_INT(ELECTION_OK, election_unwatch_connection(handle));
+        wait_for(&other, &other.freed, 1);
+    }
+}
+
+static const char *hosts_for(enum way way)
+{
+    switch (way) {
+    case NEVER_CONNECTED:
+        return "127.0.0.1:1";
+    case EXPIRED:
+    case EXPIRED_AND_BACK:
+        return expiring;
+    default:
+        return hosts;
+    }
+}
+
 static election_t *open_for(enum way way)
 {
     election_options_t *options = election_options_new();
@@ -115,7 +171,7 @@ static election_t *open_for(enum way way)
     CHECK_INT(ELECTION_OK, election_options_set_session_timeout_ms(options, session_timeout_ms));
     if (way == DENIED)
         CHECK_INT(ELECTION_OK, election_options_add_auth(options, "no-such-scheme", "secret", 6));
-    CHECK_INT(ELECTION_OK, open_handle(way == NEVER_CONNECTED ? "127.0.0.1:1" : hosts, options, &handle));
+    CHECK_INT(ELECTION_OK, open_handle(hosts_for(way), options, &handle));
     election_options_free(options);
     return handle;
 }
@@ -123,22 +179,24 @@ static election_t *open_for(enum way way)
 static void end(enum who who, enum way way)
 {
     struct path path = at(names[who]);
-    struct tally tally = {PTHREAD_MUTEX_INITIALIZER, 0, 0}, refused = {PTHREAD_MUTEX_INITIALIZER, 0, 0};
+    struct tally tally = nothing, refused = nothing;
     election_t *handle = open_for(way);
     int rc = ask(handle, who, path.text, &tally);
     /* The credentials may have been refused already. */
     CHECK(rc == ELECTION_OK || (way == DENIED && rc == ELECTION_AUTHFAILED));
     if (rc == ELECTION_OK && way != NEVER_CONNECTED)
-        wait_for(&tally, &tally.heard);
+        wait_for(&tally, &tally.heard, 1);
     if (way == TAKEN_BACK) {
         CHECK_INT(ELECTION_OK, take_back(handle, who, path.text));
-        wait_for(&tally, &tally.freed);
+        wait_for(&tally, &tally.freed, 1);
         CHECK_INT(ELECTION_NOT_THERE, take_back(handle, who, path.text));
     }
     if (way == REFUSED)
         CHECK_INT(ELECTION_ALREADY, ask(handle, who, path.text, &refused));
     if (way == DENIED && rc == ELECTION_OK)
-        wait_for(&tally, &tally.freed);
+        wait_for(&tally, &tally.freed, 1);
+    if (way == EXPIRED || way == EXPIRED_AND_BACK)
+        expire(handle, who, way, &tally);
     CHECK_INT(ELECTION_OK, close_handle(handle));
     CHECK_INT(rc == ELECTION_OK, look(&tally, &tally.freed));
     CHECK_INT(ELECTION_BAD_HANDLE, ask(handle, who, path.text, &refused));
@@ -149,6 +207,8 @@ static void end(enum who who, enum way way)
 int main(int argc, char **argv)
 {
     read_arguments(argc, argv);
+    CHECK(argc >= 5);
+    expiring = argv[4];
     for (int who = 0; who < WHO_COUNT; who++)
         for (int way = 0; way < WAY_COUNT; way++)
             end((enum who)who, (enum way)way);

@@ -5,7 +5,8 @@ use std::process::Command;
 use scratch::Program;
 
 use crate::library::{Link, Workshop};
-use crate::programs::{zookeeper, LONGEST};
+use crate::place::zookeeper;
+use crate::programs::LONGEST;
 use crate::tools::root;
 
 #[test]

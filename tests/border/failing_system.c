@@ -176,12 +176,55 @@ static void the_clock_fails_for_callbacks(void)
 
 /* --- the clock of the I/O thread ---------------------------------------------------------------------------- */
 
+/* Who watches the members, or the connection: what came last, and how often its ctx was freed. */
+struct rest {
+    int count;
+    int rc;
+    int freed;
+};
+
+static void hear_rest(struct rest *rest, int rc)
+{
+    CHECK_INT(0, __atomic_load_n(&rest->freed, __ATOMIC_SEQ_CST));
+    __atomic_store_n(&rest->rc, rc, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&rest->count, 1, __ATOMIC_SEQ_CST);
+}
+
+static void hear_members(const election_members_t *members, void *ctx)
+{
+    hear_rest(ctx, members->rc);
+}
+
+static void hear_connection(const election_connection_t *connection, void *ctx)
+{
+    CHECK_INT(connection->rc == ELECTION_INTERNAL, connection->state == ELECTION_CLOSED);
+    hear_rest(ctx, connection->rc);
+}
+
+static void free_rest(void *ctx)
+{
+    struct rest *rest = ctx;
+    __atomic_add_fetch(&rest->freed, 1, __ATOMIC_SEQ_CST);
+}
+
+static void wait_until(const int *what)
+{
+    int64_t until = clock_ms() + PATIENCE_MS;
+    while (__atomic_load_n(what, __ATOMIC_SEQ_CST) == 0) {
+        CHECK(clock_ms() < until);
+        sleep_ms(2);
+    }
+}
+
+#define wait_until(...) FROM_HERE((wait_until)(__VA_ARGS__))
+
 /* Everybody hears that the library failed, as the last thing, and every handle closes. */
 static void the_clock_fails_for_the_io_thread(void)
 {
     struct path path = at("io"), other_path = at("io/other");
     election_t *handle = open_at(hosts), *idle = open_at(hosts), *late = NULL;
     struct record role, master;
+    struct rest members = {0, 0, 0}, connection = {0, 0, 0};
     int64_t from, until = clock_ms() + PATIENCE_MS;
     int last, rc;
     record_init(&role, handle);
@@ -190,10 +233,16 @@ static void the_clock_fails_for_the_io_thread(void)
     expect_master(&role, 0, path.text);
     CHECK_INT(ELECTION_OK, watch(&master, path.text));
     CHECK(record_wait(&master, 1, 0));
+    CHECK_INT(ELECTION_OK, election_watch_members(handle, path.text, 0, hear_members, &members, free_rest));
+    CHECK_INT(ELECTION_OK, election_watch_connection(handle, hear_connection, &connection, free_rest));
+    wait_until(&members.count);
+    wait_until(&connection.count);
 
     __atomic_store_n(&clock_fails_on_io_thread, 1, __ATOMIC_SEQ_CST);
     CHECK(record_wait(&role, 2, 1));
     CHECK(record_wait(&master, 2, 1));
+    wait_until(&members.freed);
+    wait_until(&connection.freed);
     /* A session fails by itself; when the thread does, no handle of this process goes on. */
     while ((rc = election_open(hosts, NULL, &late)) == ELECTION_OK) {
         CHECK(clock_ms() < until);
@@ -206,6 +255,8 @@ static void the_clock_fails_for_the_io_thread(void)
     last = record_count(&master) - 1;
     CHECK_INT(ELECTION_INTERNAL, master.heard[last].rc);
     CHECK_INT(1, record_freed(&master));
+    CHECK_INT(ELECTION_INTERNAL, members.rc);
+    CHECK_INT(ELECTION_INTERNAL, connection.rc);
     CHECK_INT(0, election_is_master(handle, path.text));
 
     CHECK_INT(ELECTION_INTERNAL, go_to_election(handle, other_path.text, "", 0, NULL, NULL, NULL));
@@ -217,6 +268,8 @@ static void the_clock_fails_for_the_io_thread(void)
     CHECK_INT(ELECTION_CONNECTIONLOSS, close_handle(idle));
     CHECK(clock_ms() - from < PATIENCE_MS);
     CHECK_INT(2, record_count(&role));
+    CHECK_INT(1, members.freed);
+    CHECK_INT(1, connection.freed);
     record_done(&role);
     record_done(&master);
 }

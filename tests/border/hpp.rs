@@ -6,7 +6,8 @@ use std::process::Command;
 
 use crate::header::{without_comments, Header};
 use crate::library::{Link, Workshop};
-use crate::programs::{succeed, zookeeper, Way};
+use crate::place::Place;
+use crate::programs::{succeed, Way};
 use crate::tools::{self, root, source};
 
 /// `c++2b` is the name that compilers of this decade agree on for C++23.
@@ -215,10 +216,10 @@ fn the_program_in_its_preface_compiles() {
 /// Runs a program on election.hpp.
 #[track_caller]
 fn live(name: &str, compiler: &str, flags: &[&str], way: Way) {
-    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
+    let workshop = Workshop::new();
     let flags = [&WARNINGS, flags].concat();
     let program = workshop.build_with(compiler, "c++17", &[source(name)], Link::Shared, &flags);
-    succeed(way.command(&program, &zookeeper, &[way.session_timeout_ms()]));
+    succeed(way.command(&program, &Place::of(name, &workshop)));
 }
 
 macro_rules! lives {

@@ -138,19 +138,24 @@ static void call_everything(enum kind kind, election_t *handle)
     __atomic_store_n(&is_done[kind], 1, __ATOMIC_SEQ_CST);
 }
 
+static election_t *handle_here(void)
+{
+    return __atomic_load_n(&the_handle, __ATOMIC_ACQUIRE);
+}
+
 /* The callback that hears a kind of news, and the one that frees its ctx. */
 #define HEARS(name, news, kind)                           \
     static void name(const news *told, void *ctx)         \
     {                                                     \
         CHECK(told->size == sizeof *told && ctx == root); \
-        call_everything(kind, the_handle);                \
+        call_everything(kind, handle_here());             \
     }
 
-#define FREES(name, kind)                  \
-    static void name(void *ctx)            \
-    {                                      \
-        CHECK(ctx == root);                \
-        call_everything(kind, the_handle); \
+#define FREES(name, kind)                     \
+    static void name(void *ctx)               \
+    {                                         \
+        CHECK(ctx == root);                   \
+        call_everything(kind, handle_here()); \
     }
 
 HEARS(in_role, election_event_t, ROLE)
@@ -186,7 +191,8 @@ int main(int argc, char **argv)
     stood = at("stood");
     inner = at("inner");
     nobody = at("nobody");
-    the_handle = handle = open_at(hosts);
+    handle = open_at(hosts);
+    __atomic_store_n(&the_handle, handle, __ATOMIC_RELEASE);
 
     CHECK_INT(ELECTION_OK, go_to_election(handle, stood.text, "v", 1, in_role, ctx, free_role));
     await(ROLE);

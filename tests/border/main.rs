@@ -12,6 +12,7 @@ mod hpp;
 mod layout;
 mod library;
 mod page;
+mod place;
 mod programs;
 mod readme;
 #[path = "../sanitizers/mod.rs"]

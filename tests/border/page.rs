@@ -8,7 +8,7 @@ use std::time::Duration;
 use scratch::Program;
 
 use crate::library::{Link, Workshop};
-use crate::programs::zookeeper;
+use crate::place::zookeeper;
 use crate::tools::{self, root};
 
 const HOST: &str = "\"127.0.0.1:2181\"";

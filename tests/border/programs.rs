@@ -3,14 +3,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use scratch::{Ensemble, Program, Relay, ScratchFolder, Verdict};
+use scratch::{Program, ScratchFolder};
 
 use crate::header::Header;
 use crate::library::{self, Link, Workshop};
+use crate::place::{zookeeper, Place};
 use crate::tools::{self, source};
 
 /// Longer than the programs give themselves.
@@ -21,17 +20,6 @@ const SESSION_TIMEOUT_MS: &str = "6000";
 
 /// Under valgrind threads run one at a time and each takes twenty times as long.
 const SLOW_SESSION_TIMEOUT_MS: &str = "9000";
-
-/// One server for all tests that run at the same time; it goes with the last of them. Each has paths of its own.
-pub fn zookeeper() -> Arc<Ensemble> {
-    static SHARED: Mutex<Weak<Ensemble>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    shared.upgrade().unwrap_or_else(|| {
-        let started = Arc::new(Ensemble::start(1));
-        *shared = Arc::downgrade(&started);
-        started
-    })
-}
 
 /// Runs a program that must succeed without a word.
 #[track_caller]
@@ -48,16 +36,26 @@ fn gcc(workshop: &Workshop, name: &str, link: Link) -> PathBuf {
 
 /// Memory that is read before it is written, after it is freed, or never freed. What the library has for the whole
 /// process (its I/O thread and what that holds) is reachable at the end, and no loss.
-fn valgrind(program: &Path) -> Command {
-    valgrind_with(&["--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"], program)
-}
-
-fn valgrind_with(options: &[&str], program: &Path) -> Command {
+fn valgrind(program: &Path, looks_for_leaks: bool) -> Command {
     tools::demand("valgrind");
     let mut command = Command::new("valgrind");
-    command.args(["--quiet", "--error-exitcode=99", "--fair-sched=yes"]).args(options).arg(program);
+    command.args(["--quiet", "--error-exitcode=99", "--fair-sched=yes"]);
+    match looks_for_leaks {
+        true => {
+            command.args(["--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"])
+        }
+        false => command.arg("--leak-check=no"),
+    };
+    command.arg(program);
     command
 }
+
+/// What valgrind takes for lost there is none of ours.
+const NOT_SEARCHED_FOR_LEAKS: [(&str, &str); 3] = [
+    ("fork.c", "a child has the memory of threads that it has not"),
+    ("copies.c", "the same"),
+    ("connect_timeout.c", "the C library's resolver keeps something for a thread that is not yet over"),
+];
 
 /// The ways of `check.h` in which a program is run: who runs its callbacks, and whether it is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,28 +90,25 @@ impl Way {
         }
     }
 
-    /// A program with the arguments that it is given, and a root of its own.
-    pub fn command(self, program: &Path, zookeeper: &Ensemble, more: &[&str]) -> Command {
-        let stem = program.file_stem().expect("a program has a name").to_string_lossy();
-        let root = format!("/{stem}-{self:?}");
-        let mut command = if self.is_instrumented() { valgrind(program) } else { Command::new(program) };
-        command.arg(zookeeper.hosts()).arg(root).args(more).args(self.arguments());
+    /// A program, with a root of its own, in its place.
+    pub fn command(self, program: &Path, place: &Place) -> Command {
+        let root = format!("/{}-{self:?}", place.program());
+        let looks_for_leaks = NOT_SEARCHED_FOR_LEAKS.iter().all(|(name, _)| *name != place.program());
+        let mut command = match self.is_instrumented() {
+            true => valgrind(program, looks_for_leaks),
+            false => Command::new(program),
+        };
+        command.args(place.arguments(&root, self.session_timeout_ms())).args(self.arguments());
         command
     }
 }
 
-/// Runs a program that takes the hosts and a root.
+/// Runs a program of this folder.
 #[track_caller]
-fn call(name: &str, way: Way) {
-    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
-    succeed(way.command(&gcc(&workshop, name, Link::Shared), &zookeeper, &[]));
-}
-
-/// Runs a program that takes a session timeout besides.
-#[track_caller]
-fn live(name: &str, way: Way, link: Link) {
-    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
-    succeed(way.command(&gcc(&workshop, name, link), &zookeeper, &[way.session_timeout_ms()]));
+fn live(name: &str, way: Way) {
+    let workshop = Workshop::new();
+    let place = Place::of(name, &workshop);
+    succeed(way.command(&gcc(&workshop, name, Link::Shared), &place));
 }
 
 /// Runs a Python program of this folder; a warning is a failure.
@@ -128,58 +123,34 @@ fn python(name: &str) {
     succeed(program);
 }
 
+/// What it is there to find is found.
 #[test]
-fn bad_input() {
-    call("bad_input.c", Way::Thread);
-}
-
-#[test]
-fn bad_input_in_a_loop() {
-    call("bad_input.c", Way::Manual);
-}
-
-#[test]
-fn bad_input_under_valgrind() {
-    call("bad_input.c", Way::ThreadUnderValgrind);
-}
-
-#[test]
-fn connect_timeout() {
-    call("connect_timeout.c", Way::Thread);
-}
-
-#[test]
-fn connect_timeout_in_a_loop() {
-    call("connect_timeout.c", Way::Manual);
+fn valgrind_is_on() {
+    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
+    let planted = tools::root().join("tests/sanitizers/planted.c");
+    let planted = workshop.build("gcc", "c99", &[planted], Link::Shared);
+    for (mistake, report) in [
+        ("overflow of the heap", "Invalid read of size 4"),
+        ("use after free", "Invalid read of size 4"),
+        ("leak", "definitely lost"),
+    ] {
+        let mut command = valgrind(&planted, true);
+        command.args([&zookeeper.hosts(), "/planted", SLOW_SESSION_TIMEOUT_MS, mistake]);
+        let program = Program::spawn(command);
+        let status = program.wait(LONGEST);
+        let transcript = program.transcript();
+        assert_eq!(status.and_then(|status| status.code()), Some(99), "{mistake}: {transcript}");
+        assert!(transcript.contains(report) && transcript.contains("make_mistake"), "{mistake}: {transcript}");
+    }
 }
 
 #[test]
 fn life_in_c_linked_statically() {
-    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
+    let workshop = Workshop::new();
     let program = gcc(&workshop, "life.c", Link::Static);
     let dynamic = tools::run("readelf", ["-d".as_ref(), program.as_os_str()]);
     assert!(!dynamic.contains("libelection"), "the library is in the program itself:\n{dynamic}");
-    succeed(Way::Thread.command(&program, &zookeeper, &[SESSION_TIMEOUT_MS]));
-}
-
-/// A child has the memory of threads that it has not: lost, and no leak.
-#[test]
-fn fork_under_valgrind() {
-    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
-    let mut program = valgrind_with(&["--leak-check=no"], &gcc(&workshop, "fork.c", Link::Shared));
-    program.args([&zookeeper.hosts(), "/fork-valgrind", SLOW_SESSION_TIMEOUT_MS, "instrumented"]);
-    succeed(program);
-}
-
-/// A server of its own, which the program stops and lets go on.
-#[test]
-fn frozen() {
-    let (workshop, zookeeper) = (Workshop::new(), Ensemble::start(1));
-    let server = zookeeper.pid(0).expect("the server runs").to_string();
-    let program = gcc(&workshop, "frozen.c", Link::Shared);
-    for way in [Way::Thread, Way::Manual] {
-        succeed(way.command(&program, &zookeeper, &[SESSION_TIMEOUT_MS, &server]));
-    }
+    succeed(Way::Thread.command(&program, &Place::of("life.c", &workshop)));
 }
 
 /// A function that is new is called with bad input, inside callbacks, and by many threads at once. (Panics and fuzzing ask for it themselves.)
@@ -195,69 +166,23 @@ fn each_function_is_in_each_sweep() {
     }
 }
 
-/// Two copies of the library: the file under another name, so that the linker takes it for another library.
-#[test]
-fn copies() {
-    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
-    let copy = workshop.path("libanother.so");
-    std::fs::copy(library::shared(), &copy).expect("the scratch folder takes files");
-    let program = gcc(&workshop, "copies.c", Link::Shared);
-    for way in [Way::Thread, Way::Manual] {
-        succeed(way.command(&program, &zookeeper, &[SESSION_TIMEOUT_MS, &copy.to_string_lossy()]));
-    }
-}
-
-/// A server that takes connections and never says a word.
-#[test]
-fn swallowed() {
-    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
-    let relay = Relay::start(zookeeper.addr(0));
-    relay.blackhole(true);
-    let program = gcc(&workshop, "swallowed.c", Link::Shared);
-    for way in [Way::Thread, Way::Manual] {
-        succeed(way.command(&program, &zookeeper, &[SESSION_TIMEOUT_MS, &relay.host()]));
-    }
-}
-
-/// A relay that passes on every request until it is asked for a path that ends so; then none any more.
-fn relay_that_falls_silent(zookeeper: &Ensemble) -> Relay {
-    let relay = Relay::start(zookeeper.addr(0));
-    let is_silent = AtomicBool::new(false);
-    relay.set_rule(move |request| {
-        let is_asked = request.path.as_ref().is_some_and(|path| path.ends_with("/be-silent"));
-        match is_silent.fetch_or(is_asked, Ordering::SeqCst) || is_asked {
-            true => Verdict::Hold,
-            false => Verdict::Forward,
-        }
-    });
-    relay
-}
-
-#[test]
-fn silent() {
-    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
-    let program = gcc(&workshop, "silent.c", Link::Shared);
-    for way in [Way::Thread, Way::Manual] {
-        let relays = [(); 3].map(|()| relay_that_falls_silent(&zookeeper));
-        let hosts = relays.each_ref().map(Relay::host);
-        succeed(way.command(&program, &zookeeper, &[SESSION_TIMEOUT_MS, &hosts[0], &hosts[1], &hosts[2]]));
-    }
-}
-
-/// The programs that live through elections, in each way.
+/// The programs, in each way.
 macro_rules! lives {
     ($($module:ident: $program:literal, $($test:ident: $way:ident),+;)+) => {
         $(mod $module {
             use super::*;
             $(#[test]
             fn $test() {
-                live($program, Way::$way, Link::Shared);
+                live($program, Way::$way);
             })+
         })+
+        const LIVES: &[(&str, Way)] = &[$($(($program, Way::$way)),+),+];
     };
 }
 
 lives! {
+    bad_input: "bad_input.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    connect_timeout: "connect_timeout.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
     life: "life.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
     callbacks: "callbacks.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind,
         manual_valgrind: ManualUnderValgrind;
@@ -268,18 +193,50 @@ lives! {
     fence: "fence.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     recipe: "recipe.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     access: "access.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
-    lease: "lease.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
-    fork: "fork.c", thread: Thread, manual: Manual;
-    fork_storm: "fork_storm.c", thread: Thread, manual: Manual;
-    failing_system: "failing_system.c", thread: Thread, manual: Manual;
-    environment: "environment.c", thread: Thread, manual: Manual;
     secrets: "secrets.c", thread: Thread, manual: Manual;
+    lease: "lease.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    fork: "fork.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    fork_storm: "fork_storm.c", thread: Thread, manual: Manual;
+    failing_system: "failing_system.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    environment: "environment.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
     in_callbacks: "in_callbacks.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
     close_race: "close_race.c", thread: Thread, manual: Manual, manual_valgrind: ManualUnderValgrind;
     ends: "ends.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
     stress: "stress.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind,
         manual_valgrind: ManualUnderValgrind;
     inside: "inside.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
+    frozen: "frozen.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    silent: "silent.c", thread: Thread, manual: Manual;
+    swallowed: "swallowed.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    copies: "copies.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    own_names: "own_names.c", itself: Thread, valgrind: ThreadUnderValgrind;
+}
+
+/// Without valgrind in the table above, and why.
+const NOT_UNDER_VALGRIND: [(&str, &str); 3] = [
+    ("secrets.c", "it takes the place of malloc and free, as valgrind does"),
+    ("silent.c", "it measures how long a hundred handles take to close at the same time"),
+    ("fork_storm.c", "it does nothing that fork.c does not, but thousands of times"),
+];
+
+/// The C programs of this folder.
+pub fn sources() -> Vec<String> {
+    let files = std::fs::read_dir(source("")).expect("the folder is there");
+    let names = files.map(|file| file.expect("it can be read").file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.ends_with(".c")).collect()
+}
+
+/// With callbacks on a thread and dispatched, and under valgrind.
+#[test]
+fn each_program_is_run_in_each_way() {
+    for program in sources() {
+        let ways: Vec<Way> = LIVES.iter().filter(|(name, _)| *name == program).map(|(_, way)| *way).collect();
+        let text = std::fs::read_to_string(source(&program)).expect("the program is there");
+        assert!(ways.contains(&Way::Thread), "{program}");
+        assert_eq!(ways.contains(&Way::Manual), text.contains("[manual]"), "{program}");
+        let is_excused = NOT_UNDER_VALGRIND.iter().any(|(name, _)| *name == program);
+        assert_ne!(ways.iter().any(|way| way.is_instrumented()), is_excused, "{program}");
+    }
 }
 
 #[test]
@@ -332,13 +289,4 @@ fn inside_in_python() {
 #[test]
 fn fork_in_python() {
     python("fork.py");
-}
-
-#[test]
-fn own_names() {
-    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
-    // The program's symbols in the dynamic table: the strongest claim on a name that there is.
-    let mut program = Command::new(gcc(&workshop, "own_names.c", Link::Shared));
-    program.args([&zookeeper.hosts(), "/own-names"]);
-    succeed(program);
 }

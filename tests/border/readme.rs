@@ -6,7 +6,8 @@ use std::process::Command;
 use scratch::Program;
 
 use crate::library::{self, Link, Workshop};
-use crate::programs::{zookeeper, LONGEST};
+use crate::place::zookeeper;
+use crate::programs::LONGEST;
 use crate::tools::{self, root};
 
 /// What stands in the snippets for the caller's ZooKeeper.

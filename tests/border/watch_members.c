@@ -34,13 +34,19 @@ struct roll {
     void (*then)(struct roll *roll, const struct news *news);
 };
 
-static void roll_init(struct roll *roll, election_t *handle, const char *path)
+typedef void then_fn(struct roll *roll, const struct news *news);
+
+static void roll_init(struct roll *roll, election_t *handle, const char *path, then_fn *then)
 {
     memset(roll, 0, sizeof *roll);
     pthread_mutex_init(&roll->lock, NULL);
     pthread_cond_init(&roll->more, NULL);
+    /* The first callback reads them. */
+    pthread_mutex_lock(&roll->lock);
     roll->handle = handle;
+    roll->then = then;
     strcpy(roll->path, path);
+    pthread_mutex_unlock(&roll->lock);
 }
 
 static void roll_done(struct roll *roll)
@@ -54,7 +60,11 @@ static void hear_members(const election_members_t *members, void *ctx)
 {
     struct roll *roll = ctx;
     struct news news;
+    then_fn *then;
     memset(&news, 0, sizeof news);
+    pthread_mutex_lock(&roll->lock);
+    then = roll->then;
+    pthread_mutex_unlock(&roll->lock);
     CHECK_INT(sizeof *members, members->size);
     CHECK(strcmp(roll->path, members->path) == 0);
     CHECK(members->members != NULL);
@@ -77,8 +87,8 @@ static void hear_members(const election_members_t *members, void *ctx)
         news.tokens[i] = member->token;
         news.sessions[i] = member->session_id;
     }
-    if (roll->then != NULL)
-        roll->then(roll, &news);
+    if (then != NULL)
+        then(roll, &news);
     pthread_mutex_lock(&roll->lock);
     CHECK_INT(0, roll->freed);
     CHECK(roll->count < NEWS_MAX);
@@ -212,9 +222,9 @@ static void a_queue(void)
     const struct news *news;
     int64_t token;
     int last = 0;
-    roll_init(&roll, looker, path.text);
-    roll_init(&again, looker, path.text);
-    roll_init(&no_alarm, other, path.text);
+    roll_init(&roll, looker, path.text, NULL);
+    roll_init(&again, looker, path.text, NULL);
+    roll_init(&no_alarm, other, path.text, NULL);
     record_init(&a, first);
     record_init(&b, second);
     check_nobody_is_master(looker, path.text);
@@ -292,7 +302,7 @@ static void a_node(void)
     const struct news *news;
     int64_t token;
     int index = 0;
-    roll_init(&roll, second, path.text);
+    roll_init(&roll, second, path.text, NULL);
     record_init(&a, first);
     record_init(&b, second);
     record_init(&seen, second);
@@ -358,9 +368,8 @@ static void inside(void)
     election_t *handle = open_recipe(ELECTION_RECIPE_QUEUE_KAZOO);
     static struct roll roll;
     static struct record a;
-    roll_init(&roll, handle, path.text);
+    roll_init(&roll, handle, path.text, ask_inside);
     record_init(&a, handle);
-    roll.then = ask_inside;
     CHECK_INT(ELECTION_OK, election_watch_members(handle, path.text, 0, hear_members, &roll, free_roll));
     CHECK(roll_wait(&roll, 1, 0));
     CHECK_INT(ELECTION_OK, stand(&a, path.text, "mine"));
@@ -383,7 +392,7 @@ static void out_of_reach(void)
     struct answer answer;
     memset(&answer, 0, sizeof answer);
     CHECK_INT(ELECTION_OK, open_handle("127.0.0.1:1", NULL, &handle));
-    roll_init(&roll, handle, "/path");
+    roll_init(&roll, handle, "/path", NULL);
     CHECK_INT(ELECTION_CONNECTIONLOSS, election_get_master(handle, "/path", take_down, &answer, PATIENCE_MS));
     CHECK_INT(0, answer.count);
     CHECK_INT(ELECTION_OK, election_watch_members(handle, "/path", 3, hear_members, &roll, free_roll));

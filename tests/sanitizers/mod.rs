@@ -15,7 +15,8 @@ use std::process::Command;
 use scratch::Program;
 
 use crate::library::{Link, Workshop};
-use crate::programs::{zookeeper, LONGEST};
+use crate::place::{zookeeper, Place};
+use crate::programs::{sources, LONGEST};
 use crate::tools::{root, source};
 
 /// The client gives a silent server up after 2/5 of it.
@@ -75,10 +76,11 @@ fn compile(workshop: &Workshop, file: PathBuf, sanitizer: Sanitizer) -> PathBuf 
 /// A program that lives through elections must end without a word, of its own, of the library or of the sanitizer.
 #[track_caller]
 fn live(name: &str, sanitizer: Sanitizer, ways: &[&str]) {
-    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
+    let workshop = Workshop::new();
+    let place = Place::of(name, &workshop);
     let mut command = sanitizer.watch(compile(&workshop, source(name), sanitizer));
-    let path = format!("/{name}-{sanitizer:?}-{}", ways.join("-"));
-    command.args([&zookeeper.hosts(), &path, SESSION_TIMEOUT_MS]).args(ways);
+    let root = format!("/{name}-{sanitizer:?}-{}", ways.join("-"));
+    command.args(place.arguments(&root, SESSION_TIMEOUT_MS)).args(ways);
     let program = Program::spawn(command);
     let status = program.wait(LONGEST);
     let is_silent = program.lines().is_empty();
@@ -88,12 +90,16 @@ fn live(name: &str, sanitizer: Sanitizer, ways: &[&str]) {
 /// The same set-up with a mistake in it must fail, and say which.
 #[track_caller]
 fn find(mistake: &str, sanitizer: Sanitizer, report: &str) {
+    find_in("planted.c", mistake, sanitizer, report);
+}
+
+#[track_caller]
+fn find_in(name: &str, mistake: &str, sanitizer: Sanitizer, report: &str) {
     let (workshop, zookeeper) = (Workshop::new(), zookeeper());
-    let file = root().join("tests/sanitizers/planted.c");
-    let program = compile(&workshop, file, sanitizer);
+    let program = compile(&workshop, root().join("tests/sanitizers").join(name), sanitizer);
     for way in [&[][..], &["manual"]] {
         let mut command = sanitizer.watch(program.clone());
-        let path = format!("/{}-{}", mistake.replace(' ', "-"), way.len());
+        let path = format!("/{name}-{}-{}", mistake.replace(' ', "-"), way.len());
         command.args([&zookeeper.hosts(), &path, SESSION_TIMEOUT_MS, mistake]).args(way);
         let program = Program::spawn(command);
         let status = program.wait(LONGEST);
@@ -113,6 +119,7 @@ macro_rules! lives {
                 live($program, Sanitizer::$sanitizer, &$ways);
             })+
         })+
+        const LIVES: &[(&str, Sanitizer)] = &[$($(($program, Sanitizer::$sanitizer)),+),+];
     };
 }
 
@@ -123,12 +130,58 @@ lives! {
     dispatch: "dispatch.c", address: AddressAndUndefined [], thread: Thread ["instrumented"];
     wait: "wait.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
     members: "members.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
+    watch_members: "watch_members.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
     fence: "fence.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
+    recipe: "recipe.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
+    lease: "lease.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
+    access: "access.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
+    inside: "inside.c", address: AddressAndUndefined ["manual", "instrumented"], thread: Thread ["instrumented"];
+    ends: "ends.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
+    in_callbacks: "in_callbacks.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
     close_race: "close_race.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
     stress: "stress.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"],
         thread_manual: Thread ["manual", "instrumented"];
+    bad_input: "bad_input.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
+    connect_timeout: "connect_timeout.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
+    silent: "silent.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
+    swallowed: "swallowed.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
+    frozen: "frozen.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
+    copies: "copies.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
+    own_names: "own_names.c", address: AddressAndUndefined [], thread: Thread [];
+    environment: "environment.c", address: AddressAndUndefined [], thread: Thread [];
+    fork: "fork.c", thread: Thread ["manual", "instrumented"];
     life_in_cpp: "life.cpp", address: AddressAndUndefined [], thread: Thread [];
     life_hpp: "life_hpp.cpp", thread: Thread ["instrumented"], thread_manual: Thread ["manual", "instrumented"];
+}
+
+/// What is not in the table above, and why.
+const NOT_RUN: [(&str, Sanitizer, &str); 7] = [
+    ("secrets.c", Sanitizer::AddressAndUndefined, "it takes the place of malloc and free, as the sanitizer does"),
+    ("secrets.c", Sanitizer::Thread, "the same"),
+    (
+        "failing_system.c",
+        Sanitizer::AddressAndUndefined,
+        "it takes the place of pthread_create, as the sanitizer does",
+    ),
+    ("failing_system.c", Sanitizer::Thread, "the same"),
+    (
+        "fork.c",
+        Sanitizer::AddressAndUndefined,
+        "clang 14's runtime may be forked while another thread allocates in it",
+    ),
+    ("fork_storm.c", Sanitizer::AddressAndUndefined, "the same"),
+    ("fork_storm.c", Sanitizer::Thread, "the runtime allows no thread in a child of a process with threads"),
+];
+
+#[test]
+fn each_program_is_run_under_each_sanitizer() {
+    for program in sources() {
+        for sanitizer in [Sanitizer::AddressAndUndefined, Sanitizer::Thread] {
+            let is_run = LIVES.contains(&(program.as_str(), sanitizer));
+            let is_excused = NOT_RUN.iter().any(|&(name, what, _)| (name, what) == (&program, sanitizer));
+            assert_ne!(is_run, is_excused, "{program}, {sanitizer:?}");
+        }
+    }
 }
 
 #[test]
@@ -146,4 +199,11 @@ fn the_undefined_behavior_sanitizer_is_on() {
 #[test]
 fn the_thread_sanitizer_is_on() {
     find("race", Sanitizer::Thread, "data race");
+}
+
+/// In programs in C++ too, which are told of an order by `handover.cpp`.
+#[test]
+fn they_are_on_in_cpp() {
+    find_in("planted.cpp", "use after free", Sanitizer::AddressAndUndefined, "heap-use-after-free");
+    find_in("planted.cpp", "race", Sanitizer::Thread, "data race");
 }

@@ -9,7 +9,8 @@ use std::sync::OnceLock;
 use scratch::Program;
 
 use crate::library::{compiled_with, Workshop};
-use crate::programs::{zookeeper, LONGEST};
+use crate::place::zookeeper;
+use crate::programs::LONGEST;
 use crate::tools::{self, root, source};
 
 use super::SESSION_TIMEOUT_MS;
