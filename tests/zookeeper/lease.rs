@@ -2,6 +2,7 @@
 
 use crate::candidates::{options, Answers, Candidate, Handle};
 use crate::ground::{one_server, AT_ONCE, A_MOMENT, LONG_MS, SOON};
+use crate::pace::Pace;
 use crate::relays::{count, expire, leaves_watch, proofs};
 use crate::witness::Witness;
 use election::{Dialect, Event, Grade, Mastership, Options, Reason, Recipe, Role};
@@ -37,8 +38,17 @@ fn short_leases() -> Options {
     options
 }
 
+/// Whether a lease lasts until another server has proved the next one is a race with the clock, which a machine that stands
+/// still for long enough loses. Then it has shown nothing, and it is run again.
 #[test]
 fn a_killed_or_frozen_server_of_three_costs_no_mastership() {
+    let slowest: Vec<Duration> =
+        (0..4).map_while(|_| a_server_of_three_is_killed_and_one_is_frozen().err()).collect();
+    assert!(slowest.len() < 4, "a raw write took {slowest:?}");
+}
+
+/// Fails with what a raw write took, when that was so long that a mastership may be lost by it.
+fn a_server_of_three_is_killed_and_one_is_frozen() -> Result<(), Duration> {
     const PATH: &str = "/lease-server-lost";
     let timeout = Duration::from_millis(LONG_MS as u64);
     let ensemble = Ensemble::start(3);
@@ -51,15 +61,16 @@ fn a_killed_or_frozen_server_of_three_costs_no_mastership() {
     let token = master.becomes_master();
     let session = witness.wait_for(PATH, |_| true).owner;
     let server = || ensemble.server_of_session(session);
+    let pace = Pace::watch(&ensemble.host(leader));
     let interrogation = master.interrogate();
 
     let goes_on = |lost: usize, former_end: Instant| {
         eventually(SOON, "the master is connected to another server", || server().is_some_and(|now| now != lost));
         // As long as only the former lease holds, nothing is shown.
         eventually(SOON, "it has a new lease", || {
-            master.mastership().is_none() || lease_end(&master) > former_end + timeout / 4
+            let asked_at = Instant::now();
+            master.mastership().is_none_or(|now| asked_at + now.lease_left > former_end + timeout / 4)
         });
-        assert!(master.is_master());
     };
     let connected = server().expect("it is connected");
     let end = lease_end(&master);
@@ -74,11 +85,18 @@ fn a_killed_or_frozen_server_of_three_costs_no_mastership() {
     goes_on(connected, end);
     ensemble.thaw(connected);
 
-    master.ear.hears_nothing_for(A_MOMENT);
-    let answers = interrogation.end();
+    std::thread::sleep(A_MOMENT);
+    let (answers, slowest) = (interrogation.end(), pace.slowest());
+    // A silent server is left after 2/5 of the timeout, when half of it has gone since the oldest request that a lease may
+    // count from; in the tenth that is left come a connection, a session that is resumed, and a proof.
+    if slowest * 5 > timeout / 10 {
+        return Err(slowest);
+    }
+    master.ear.hears_nothing_for(Duration::ZERO);
     answers.are_always_yes(token);
     assert!(answers.longest_left < timeout, "{answers:?}");
     assert_eq!(witness.read(PATH).map(|znode| (znode.czxid, znode.owner)), Some((token, session)));
+    Ok(())
 }
 
 #[test]

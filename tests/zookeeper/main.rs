@@ -29,6 +29,7 @@ mod node_parents;
 mod node_resign;
 mod node_session;
 mod observer;
+mod pace;
 mod queue;
 mod relays;
 mod seeds;
