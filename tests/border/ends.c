@@ -132,14 +132,18 @@ static void expire(election_t *handle, enum who who, enum way way, struct tally 
 {
     struct path path = at("expire");
     struct tally other = nothing, *connection = who == CONNECTION ? tally : &other;
+    int64_t until = clock_ms() + PATIENCE_MS;
     int connected, heard = look(tally, &tally->heard);
     if (who != CONNECTION)
         CHECK_INT(ELECTION_OK, election_watch_connection(handle, on_connection, &other, on_free));
     wait_for(connection, &connection->connected, 1);
     connected = look(connection, &connection->connected);
-    /* It is the question that counts. */
-    election_get_master(handle, path.text, no_master, NULL, PATIENCE_MS);
-    wait_for(connection, &connection->expired, 1);
+    /* It is the question that counts; without a connection none is asked. */
+    while (look(connection, &connection->expired) == 0) {
+        CHECK(clock_ms() < until);
+        election_get_master(handle, path.text, no_master, NULL, PATIENCE_MS);
+        sleep_ms(20);
+    }
     if (way == EXPIRED_AND_BACK) {
         wait_for(connection, &connection->connected, connected + 1);
         wait_for(tally, &tally->heard, heard + 1);

@@ -225,7 +225,7 @@ static void the_clock_fails_for_the_io_thread(void)
     election_t *handle = open_at(hosts), *idle = open_at(hosts), *late = NULL;
     struct record role, master;
     struct rest members = {0, 0, 0}, connection = {0, 0, 0};
-    int64_t from, until = clock_ms() + PATIENCE_MS;
+    int64_t from, until;
     int last, rc;
     record_init(&role, handle);
     record_init(&master, handle);
@@ -244,6 +244,7 @@ static void the_clock_fails_for_the_io_thread(void)
     wait_until(&members.freed);
     wait_until(&connection.freed);
     /* A session fails by itself; when the thread does, no handle of this process goes on. */
+    until = clock_ms() + PATIENCE_MS;
     while ((rc = election_open(hosts, NULL, &late)) == ELECTION_OK) {
         CHECK(clock_ms() < until);
         rc = election_close(late);

@@ -139,6 +139,7 @@ static void levels(void)
         CHECK_INT(level == ELECTION_LOG_OFF, journal_look(&journals[level], &journals[level].freed));
         snprintf(name, sizeof name, "level-%d", level);
         live_once(name, NULL);
+        CHECK(is_instrumented || check_signals_and_count_threads() > 1);
     }
     CHECK_INT(ELECTION_OK, election_set_log(ELECTION_LOG_OFF, NULL, NULL, NULL));
     live_once("level-off", NULL);

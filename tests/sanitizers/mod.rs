@@ -148,7 +148,7 @@ lives! {
     frozen: "frozen.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
     copies: "copies.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
     own_names: "own_names.c", address: AddressAndUndefined [], thread: Thread [];
-    environment: "environment.c", address: AddressAndUndefined [], thread: Thread [];
+    environment: "environment.c", address: AddressAndUndefined ["instrumented"], thread: Thread ["instrumented"];
     fork: "fork.c", thread: Thread ["manual", "instrumented"];
     life_in_cpp: "life.cpp", address: AddressAndUndefined [], thread: Thread [];
     life_hpp: "life_hpp.cpp", thread: Thread ["instrumented"], thread_manual: Thread ["manual", "instrumented"];
