@@ -63,7 +63,7 @@ test: setup ## run every check and every test, with ZooKeeper and without, and t
 	$(CARGO) test --locked --workspace -- --test-threads=$(TEST_THREADS)
 	$(CARGO) test --locked --release --test simulation -- --nocapture
 	$(CARGO) build --locked --release --quiet --lib --example campaign
-	target/release/examples/campaign run --seconds 60
+	target/release/examples/campaign run --seconds 60 --seed 1865
 	target/release/examples/campaign plants
 
 campaign: setup ## run the fault campaign alone: SECONDS=600 SEED=1

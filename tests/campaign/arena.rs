@@ -2,7 +2,7 @@
 //! each process to each server; the register; and the processes, which are started, told what to do, and looked at.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,6 +13,7 @@ use scratch::{eventually, Ensemble, Program, RawClient, ScratchFolder, Stream};
 use crate::cast::{elections, Language, Part, BALLAST, QUEUE, REGISTER, ROOT};
 use crate::clock;
 use crate::link::Link;
+use crate::machine::Machine;
 use crate::register::Register;
 use crate::rng::Rng;
 
@@ -35,6 +36,7 @@ pub struct Arena {
     seats: Vec<Mutex<Seat>>,
     run: Mutex<File>,
     names: Mutex<Vec<String>>,
+    machine: Machine,
     register: Register,
     program: PathBuf,
     library: PathBuf,
@@ -84,6 +86,7 @@ impl Arena {
             links,
             run: Mutex::new(run),
             names: Mutex::default(),
+            machine: Machine::watch(folder),
             register: Register::start(scratch.path(), &folder.join("register")),
             program,
             library,
@@ -203,8 +206,11 @@ impl Arena {
         }
     }
 
-    /// Looks at each process in /proc.
-    pub fn sample(&self) {
+    /// Looks at each process in /proc, and at the machine. How long a core stood still since the last look, in nanoseconds,
+    /// all cores together.
+    pub fn sample(&self) -> i64 {
+        let stalls = self.machine.take_stalls();
+        stalls.iter().for_each(|(from, to)| self.note(&format!("stall {from} {to}")));
         for part in 0..self.parts.len() {
             let seat = self.seat(part);
             let Some(program) = &seat.program else { continue };
@@ -212,6 +218,7 @@ impl Arena {
                 self.note(&format!("sample {} {} {sample}", clock::now(), seat.name));
             }
         }
+        stalls.iter().map(|(from, to)| to - from).sum()
     }
 
     /// A connection of our own to some server that answers; its session is that of an operator.
@@ -253,10 +260,30 @@ impl Arena {
         operator.close_session().expect("an answer");
     }
 
+    /// How many bytes a server has said so far.
+    pub fn said(&self, server: usize) -> u64 {
+        fs::metadata(self.log_of(server)).map_or(0, |metadata| metadata.len())
+    }
+
+    /// Whether a server has complained in this manner since it had said so much.
+    pub fn complains(&self, server: usize, complaint: &str, said: u64) -> bool {
+        let Some((text, _)) = COMPLAINTS.iter().find(|(_, name)| *name == complaint) else { return false };
+        let mut since = Vec::new();
+        let read = File::open(self.log_of(server)).and_then(|mut log| {
+            log.seek(SeekFrom::Start(said))?;
+            log.read_to_end(&mut since)
+        });
+        read.is_ok() && String::from_utf8_lossy(&since).contains(text)
+    }
+
+    fn log_of(&self, server: usize) -> PathBuf {
+        self.ensemble.server_folder(server).join("server.log")
+    }
+
     /// Writes down what the servers said about their disks.
     pub fn note_complaints(&self) {
         for i in 0..SERVERS {
-            let log = fs::read(self.ensemble.server_folder(i).join("server.log")).unwrap_or_default();
+            let log = fs::read(self.log_of(i)).unwrap_or_default();
             let log = String::from_utf8_lossy(&log);
             for (text, name) in COMPLAINTS {
                 self.note(&format!("complaint {} {name} {}", i + 1, log.matches(text).count()));

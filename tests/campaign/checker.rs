@@ -7,6 +7,7 @@ mod callbacks;
 mod ending;
 mod faults;
 mod gaps;
+mod machine;
 mod observers;
 mod processes;
 mod truth;
@@ -23,6 +24,8 @@ use truth::Truth;
 #[derive(Debug, Default)]
 pub struct Verdict {
     pub violations: Vec<String>,
+    /// What came too late while the machine stood still: nobody can tell whose fault it was.
+    pub doubts: Vec<String>,
     /// What was looked at, line by line.
     pub figures: Vec<String>,
 }
@@ -43,9 +46,17 @@ impl fmt::Display for Verdict {
         for violation in &self.violations {
             writeln!(out, "VIOLATION: {violation}")?;
         }
-        match self.violations.len() {
-            0 => writeln!(out, "the checker found nothing"),
-            count => writeln!(out, "the checker found {count} violations"),
+        for doubt in &self.doubts {
+            writeln!(out, "IN DOUBT: {doubt}")?;
+        }
+        match (self.violations.len(), self.doubts.len()) {
+            (0, 0) => writeln!(out, "the checker found nothing"),
+            (0, _) => writeln!(
+                out,
+                "INVALID: the machine did not keep up with this campaign, which proves nothing: run it again on a machine that \
+                 has less to do"
+            ),
+            (count, _) => writeln!(out, "the checker found {count} violations"),
         }
     }
 }
@@ -54,6 +65,7 @@ pub fn check(history: &History) -> Verdict {
     let truth = Truth::of(history);
     let mut verdict = Verdict::default();
     faults::check(history, &mut verdict);
+    machine::check(history, &mut verdict);
     beliefs::check(history, &truth, &mut verdict);
     gaps::check(history, &truth, &mut verdict);
     callbacks::check(history, &mut verdict);

@@ -1,6 +1,6 @@
 //! One fault, drawn with all that belongs to it: what it strikes, how it is done and how it is undone.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -61,6 +61,8 @@ enum Target {
     Disk {
         server: usize,
         ms: u64,
+        /// How much the server had said before.
+        said: u64,
     },
     /// The znode at a path; in a queue, so many behind the first.
     Znode {
@@ -117,7 +119,9 @@ impl Deed {
             }
             Fault::PeersCut | Fault::PeersOneWay => Target::Peers { from: server, to: other },
             Fault::PeersSlow => Target::Narrow { server, kbit: rng.magnitude(8, 128) },
-            Fault::DiskFull | Fault::DiskSlow => Target::Disk { server, ms: rng.magnitude(20, T / 4) },
+            Fault::DiskFull | Fault::DiskSlow => {
+                Target::Disk { server, ms: rng.magnitude(20, T / 4), said: arena.said(server) }
+            }
             Fault::OperatorDeletes | Fault::OperatorChanges => {
                 let elections = cast::elections();
                 let (recipe, path) = elections[rng.below(4) as usize].clone();
@@ -169,7 +173,7 @@ impl Deed {
             Target::Peers { from, to } if self.fault == Fault::PeersOneWay => format!("{} to {}", from + 1, to + 1),
             Target::Peers { from, .. } => list(&[*from]),
             Target::Narrow { server, kbit } => format!("{} {kbit} kbit/s", server + 1),
-            Target::Disk { server, ms } if self.fault == Fault::DiskSlow => format!("{} {ms} ms", server + 1),
+            Target::Disk { server, ms, .. } if self.fault == Fault::DiskSlow => format!("{} {ms} ms", server + 1),
             Target::Disk { server, .. } => list(&[*server]),
             Target::Znode { path, .. } => path.clone(),
         }
@@ -180,12 +184,32 @@ impl Deed {
         matches!(self.fault, Fault::OperatorDeletes | Fault::OperatorChanges | Fault::Expire)
     }
 
-    pub fn begin(&self, arena: &Arena) {
+    /// Whether it is done only when the server has complained.
+    pub fn has_to_be_noticed(&self) -> bool {
+        self.fault.complaint().is_some()
+    }
+
+    /// Does again what may have been undone meanwhile: a server that follows another leader gives up logs of its own.
+    pub fn renew(&self, arena: &Arena) {
+        if let (Target::Disk { server, .. }, Fault::DiskFull) = (&self.target, self.fault) {
+            fill(arena, *server);
+        }
+    }
+
+    pub fn is_noticed(&self, arena: &Arena) -> bool {
+        match (&self.target, self.fault.complaint()) {
+            (Target::Disk { server, said, .. }, Some(complaint)) => arena.complains(*server, complaint, *said),
+            _ => false,
+        }
+    }
+
+    /// Whether it was done: what needs an answer of the servers may come to nothing.
+    pub fn begin(&self, arena: &Arena) -> bool {
         match &self.target {
             Target::Part(part) => match self.fault {
                 Fault::Kill => arena.kill(*part),
                 Fault::Exit => arena.tell(*part, "close"),
-                Fault::Expire => expire(arena, *part),
+                Fault::Expire => return expire(arena, *part),
                 _ => arena.freeze(*part, true),
             },
             Target::Election { part, path } => arena.tell(*part, &format!("resign {path}")),
@@ -211,13 +235,15 @@ impl Deed {
                 _ => arena.ensemble.network().cut_off(*from),
             },
             Target::Narrow { server, kbit } => arena.ensemble.network().narrow(*server, *kbit as u32),
-            Target::Disk { server, ms } => match self.fault {
+            Target::Disk { server, ms, .. } => match self.fault {
                 Fault::DiskFull => fill(arena, *server),
                 _ => fs::write(slow_disk(arena, *server), ms.to_string()).expect("a file in a scratch folder"),
             },
-            // Under fire, too, an operator may get no answer.
-            Target::Znode { recipe, path, nth } => drop(meddle(arena, self.fault, *recipe, path, *nth)),
+            Target::Znode { recipe, path, nth } => {
+                return meddle(arena, self.fault, *recipe, path, *nth).unwrap_or(false);
+            }
         }
+        true
     }
 
     /// Undoes it. When there is more to do, says when.
@@ -302,22 +328,21 @@ fn slow_disk(arena: &Arena, server: usize) -> PathBuf {
 }
 
 fn fill(arena: &Arena, server: usize) {
-    let Ok(mut filler) = File::create(filler(arena, server)) else { return };
+    let filler = OpenOptions::new().create(true).append(true).open(filler(arena, server));
+    let Ok(mut filler) = filler else { return };
     let piece = vec![0; 65_536];
     while filler.write_all(&piece).is_ok() {}
 }
 
-/// So that a server that cannot write finds out.
+/// More than fits into what a log has left of its last page.
 pub fn write_much(arena: &Arena) -> io::Result<()> {
     let Some(mut operator) = arena.operator() else { return Ok(()) };
-    for _ in 0..3 {
-        operator.set(BALLAST, &[b'.'; 50_000])?;
-    }
+    operator.set(BALLAST, &[b'.'; 20_000])?;
     operator.close_session()
 }
 
-fn meddle(arena: &Arena, fault: Fault, recipe: i32, path: &str, nth: usize) -> io::Result<()> {
-    let Some(mut operator) = arena.operator() else { return Ok(()) };
+fn meddle(arena: &Arena, fault: Fault, recipe: i32, path: &str, nth: usize) -> io::Result<bool> {
+    let Some(mut operator) = arena.operator() else { return Ok(false) };
     let znode = match recipe {
         NODE => path.to_owned(),
         _ => {
@@ -325,23 +350,26 @@ fn meddle(arena: &Arena, fault: Fault, recipe: i32, path: &str, nth: usize) -> i
             names.sort_by_key(|name| name[name.len().saturating_sub(10)..].to_owned());
             match names.get(nth) {
                 Some(name) => format!("{path}/{name}"),
-                None => return operator.close_session(),
+                None => return operator.close_session().map(|()| false),
             }
         }
     };
-    match fault {
+    let reply = match fault {
         Fault::OperatorDeletes => operator.delete(&znode)?,
         _ => operator.set(&znode, b"changed")?,
     };
-    operator.close_session()
+    // It is done, whatever becomes of the operator.
+    let _ = operator.close_session();
+    Ok(reply.err == 0)
 }
 
-fn expire(arena: &Arena, part: usize) {
+fn expire(arena: &Arena, part: usize) -> bool {
     let sessions = arena.links[part].iter().filter_map(Link::session);
-    let Some((_, session)) = sessions.max_by_key(|(at, _)| *at) else { return };
-    let Some(server) = (0..SERVERS).find(|&i| arena.ensemble.is_serving(i)) else { return };
+    let Some((_, session)) = sessions.max_by_key(|(at, _)| *at) else { return false };
+    let Some(server) = (0..SERVERS).find(|&i| arena.ensemble.is_serving(i)) else { return false };
     let clients = arena.ensemble.network().clients();
     let before = clock::now();
-    clients.run(|| expire_session(&arena.ensemble.host(server), session.id, &session.password));
+    let is_done = clients.run(|| expire_session(&arena.ensemble.host(server), session.id, &session.password));
     arena.note(&format!("expire {before} {} {}", clock::now(), session.id));
+    is_done
 }

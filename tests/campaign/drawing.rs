@@ -243,6 +243,7 @@ impl Canvas<'_> {
         for fault in &self.history.faults {
             let is_ours = fault.target == self.frame.path;
             let word = match fault.kind.as_str() {
+                _ if fault.is_vain => continue,
                 "operator-deletes" if is_ours => "deletes the znode",
                 "operator-changes" if is_ours => "changes it",
                 "expire" => "ends a session",
@@ -312,13 +313,15 @@ impl Canvas<'_> {
             );
         }
         let inside = |from: i64, to: i64| self.is_inside(from, to);
-        let faults = history.faults.iter().filter(|fault| inside(fault.begin, fault.begin + 1)).count();
+        let faults = history.faults.iter().filter(|it| !it.is_vain && inside(it.begin, it.begin + 1)).count();
         let masters = history.lives.iter().flat_map(|life| &life.beliefs);
         let masters =
             masters.filter(|it| it.path == self.frame.path && inside(it.first.before, it.last.after)).count();
-        let found = match checker::check(history).violations.len() {
-            0 => "the checker found no violation".to_owned(),
-            count => format!("VIOLATIONS: {count}"),
+        let verdict = checker::check(history);
+        let found = match (verdict.violations.len(), verdict.doubts.len()) {
+            (0, 0) => "the checker found no violation".to_owned(),
+            (0, count) => format!("IN DOUBT: {count}"),
+            (count, _) => format!("VIOLATIONS: {count}"),
         };
         let height = self.y + 20.0;
         let head = format!(

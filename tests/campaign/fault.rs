@@ -35,7 +35,7 @@ pub enum Fault {
 }
 
 /// Each with its name in the history, and its weight.
-const ALL: [(Fault, &str, u64); 28] = [
+pub const ALL: [(Fault, &str, u64); 28] = [
     (Fault::Kill, "kill", 10),
     (Fault::ShortStop, "stop-short", 8),
     (Fault::LongStop, "stop-long", 10),
@@ -101,6 +101,15 @@ impl Fault {
 
     pub fn name(self) -> &'static str {
         ALL.iter().find(|(fault, ..)| *fault == self).map_or("unknown", |(_, name, _)| name)
+    }
+
+    /// What a server says to whom this is done, if it has to say something: see [`crate::arena`].
+    pub fn complaint(self) -> Option<&'static str> {
+        match self {
+            Fault::DiskFull => Some("no-space"),
+            Fault::DiskSlow => Some("slow-flush"),
+            _ => None,
+        }
     }
 
     fn is_of_servers(self) -> bool {

@@ -30,10 +30,12 @@
 //! | `said` | name, what it wrote to standard error |
 //! | `sample` | stamp, name, resident KiB, descriptors, threads, CPU ms: of /proc, once a second |
 //! | `begin` | stamp, number, kind, target: a fault |
-//! | `end` | stamp, number: its end |
+//! | `noticed` | stamp, number: the server has complained of this fault of its disk |
+//! | `end` | stamp, number: its end; and `vain`, when it came to nothing |
+//! | `stall` | pair: a thread of the campaign that wanted to run did not |
 //! | `operator` | session: of our own hand in ZooKeeper |
 //! | `expire` | pair, session: taken over and closed from outside |
-//! | `calm` | stamp: the last fault has ended, all run |
+//! | `calm` | stamp: the last fault has ended, all run; again when the machine stood still after that |
 //! | `closing` | stamp: all are told to close |
 //! | `complaint` | server, `no-space` or `slow-flush`, number: what its log said of its disk |
 //! | `left` | path: a znode that was there when all had gone |
@@ -149,8 +151,11 @@ pub struct Fault {
     pub kind: String,
     pub target: String,
     pub begin: i64,
+    pub noticed: Option<i64>,
     /// `i64::MAX` when it was not ended.
     pub end: i64,
+    /// It came to nothing.
+    pub is_vain: bool,
 }
 
 /// A transaction in the log of a server.
@@ -217,6 +222,7 @@ pub struct History {
     pub writes: Vec<Write>,
     pub transactions: Vec<Transaction>,
     pub faults: Vec<Fault>,
+    pub stalls: Vec<Pair>,
     pub operators: Vec<i64>,
     pub expired: Vec<(Pair, i64)>,
     pub began: i64,
@@ -300,13 +306,18 @@ impl History {
                     kind: record.word(3)?.to_owned(),
                     target: record.rest(4),
                     begin: record.number(1)?,
+                    noticed: None,
                     end: i64::MAX,
+                    is_vain: false,
                 });
             }
+            "noticed" => self.fault(record, places)?.noticed = Some(record.number(1)?),
             "end" => {
-                let fault = *places.faults.get(&record.number(2)?)?;
-                self.faults[fault].end = record.number(1)?;
+                let fault = self.fault(record, places)?;
+                fault.end = record.number(1)?;
+                fault.is_vain = record.word(3) == Some("vain");
             }
+            "stall" => self.stalls.push(record.pair(1)?),
             "operator" => self.operators.push(record.number(1)?),
             "expire" => self.expired.push((record.pair(1)?, record.number(3)?)),
             "calm" => self.calm = record.number(1)?,
@@ -320,6 +331,10 @@ impl History {
 
     fn life(&mut self, name: &str, places: &Places) -> Option<&mut Life> {
         self.lives.get_mut(*places.lives.get(name)?)
+    }
+
+    fn fault(&mut self, record: &Record, places: &Places) -> Option<&mut Fault> {
+        self.faults.get_mut(*places.faults.get(&record.number(2)?)?)
     }
 
     fn take_write(&mut self, record: &Record) -> Option<()> {

@@ -1,30 +1,39 @@
-//! The nemesis: draws one fault after another from the seed, several at a time, never two on the same thing, and ends each
-//! when its time has come. What it does it writes down as `begin` and `end`.
+//! The nemesis: carries the plan out, several faults at a time, never two on the same thing, and ends each when its time has
+//! come. What it does it writes down as `begin` and `end`.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
-use crate::arena::Arena;
+use crate::arena::{Arena, SESSION_TIMEOUT_MS};
 use crate::clock;
 use crate::deed::{write_much, Deed, Thing};
-use crate::fault::{Fault, Phase};
+use crate::plan::Strike;
 use crate::rng::Rng;
 
 const BETWEEN_SAMPLES: Duration = Duration::from_secs(1);
-const PHASE: Duration = Duration::from_secs(15);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long a strike waits for what it needs, which another fault has; then it is left out.
+const WAITS: Duration = Duration::from_millis(3 * SESSION_TIMEOUT_MS);
+const BETWEEN_WRITES: Duration = Duration::from_millis(500);
+/// How long a fault goes on that nobody has noticed. That is more than the servers need to agree once all is well, so one that
+/// ends unnoticed was none.
+const UNNOTICED: Duration = Duration::from_secs(60);
 
 struct Active {
     number: i64,
+    began: Instant,
     due: Instant,
     deed: Deed,
+    /// It has shown; most need not.
+    is_noticed: bool,
+    next_write: Instant,
 }
 
 pub struct Nemesis<'a> {
     arena: &'a Arena,
-    rng: Rng,
+    waiting: Vec<Strike>,
     active: Vec<Active>,
     busy: BTreeSet<Thing>,
     count: i64,
@@ -33,41 +42,36 @@ pub struct Nemesis<'a> {
 }
 
 impl<'a> Nemesis<'a> {
-    pub fn new(arena: &'a Arena, seed: u64, errands: &'a AtomicI64) -> Nemesis<'a> {
-        Nemesis { arena, rng: Rng::new(seed), active: Vec::new(), busy: BTreeSet::new(), count: 0, errands }
+    pub fn new(arena: &'a Arena, errands: &'a AtomicI64) -> Nemesis<'a> {
+        Nemesis { arena, waiting: Vec::new(), active: Vec::new(), busy: BTreeSet::new(), count: 0, errands }
     }
 
     /// Does harm for this long, and then ends all faults: when it returns, all processes and servers run and nothing is in
     /// the way.
-    pub fn rage<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, length: Duration)
+    pub fn rage<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, plan: Vec<Strike>, length: Duration)
     where
         'a: 'scope,
     {
-        let until = Instant::now() + length;
-        let (mut next, mut next_sample) = (Instant::now(), Instant::now());
-        let (mut phase, mut next_phase) = (Phase::All, Instant::now() + PHASE);
-        while Instant::now() < until {
-            if Instant::now() >= next {
-                self.strike(scope, phase);
-                // At times many at once, at times nothing for a while.
-                let pause =
-                    if self.rng.chance(300) { self.rng.between(0, 150) } else { self.rng.between(300, 1_500) };
-                next = Instant::now() + Duration::from_millis(pause);
+        let began = Instant::now();
+        let mut plan = plan.into_iter().peekable();
+        let mut next_sample = began;
+        while began.elapsed() < length {
+            while let Some(strike) = plan.next_if(|strike| strike.at <= began.elapsed()) {
+                self.waiting.push(strike);
             }
-            if Instant::now() >= next_phase {
-                phase = Phase::draw(&mut self.rng);
-                next_phase = Instant::now() + PHASE;
-            }
+            self.strike_where_it_fits(scope, began);
             if Instant::now() >= next_sample {
                 self.arena.sample();
                 next_sample = Instant::now() + BETWEEN_SAMPLES;
             }
-            self.end_what_is_due(Instant::now());
+            self.see_to_it_that_all_are_noticed(scope);
+            self.end_what_is_due();
             std::thread::sleep(LOOK_EVERY);
         }
         while !self.active.is_empty() || self.errands.load(Ordering::SeqCst) > 0 {
             self.active.iter_mut().for_each(|active| active.due = Instant::now());
-            self.end_what_is_due(Instant::now());
+            self.see_to_it_that_all_are_noticed(scope);
+            self.end_what_is_due();
             std::thread::sleep(LOOK_EVERY);
         }
         for part in 0..self.arena.parts.len() {
@@ -78,33 +82,44 @@ impl<'a> Nemesis<'a> {
         self.arena.wait_servers();
     }
 
-    fn strike<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, phase: Phase)
+    /// Who came first is struck first: a strike that has to wait for a thing keeps it from those that came later.
+    fn strike_where_it_fits<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, began: Instant)
+    where
+        'a: 'scope,
+    {
+        let mut taken = self.busy.clone();
+        for strike in std::mem::take(&mut self.waiting) {
+            let Some(deed) = Deed::draw(strike.fault, &mut Rng::new(strike.seed), self.arena) else { continue };
+            let things = deed.things();
+            let is_free = !things.iter().any(|thing| taken.contains(thing));
+            taken.extend(things);
+            if is_free {
+                self.strike(scope, deed);
+            } else if began.elapsed() < strike.at + WAITS {
+                self.waiting.push(strike);
+            }
+        }
+    }
+
+    fn strike<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, deed: Deed)
     where
         'a: 'scope,
     {
         let arena = self.arena;
-        let fault = Fault::draw(&mut self.rng, phase);
-        let Some(deed) = Deed::draw(fault, &mut self.rng, arena) else { return };
-        let things = deed.things();
-        if things.iter().any(|thing| self.busy.contains(thing)) {
-            return;
-        }
         let number = self.count;
         self.count += 1;
-        arena.note(&format!("begin {} {number} {} {}", clock::now(), fault.name(), deed.target(arena)));
+        arena.note(&format!("begin {} {number} {} {}", clock::now(), deed.fault.name(), deed.target(arena)));
         if deed.is_errand() {
             self.send(scope, move || {
-                deed.begin(arena);
-                arena.note(&format!("end {} {number}", clock::now()));
+                let vain = if deed.begin(arena) { "" } else { " vain" };
+                arena.note(&format!("end {} {number}{vain}", clock::now()));
             });
             return;
         }
         deed.begin(arena);
-        if fault == Fault::DiskFull {
-            self.send(scope, || drop(write_much(arena)));
-        }
-        self.busy.extend(things);
-        self.active.push(Active { number, due: Instant::now() + deed.lasts, deed });
+        self.busy.extend(deed.things());
+        let (began, is_noticed) = (Instant::now(), !deed.has_to_be_noticed());
+        self.active.push(Active { number, began, due: began + deed.lasts, deed, is_noticed, next_write: began });
     }
 
     /// What may have to wait for the servers is done on a thread of its own.
@@ -120,9 +135,35 @@ impl<'a> Nemesis<'a> {
         });
     }
 
-    fn end_what_is_due(&mut self, now: Instant) {
+    /// A server whose disk is full or slow finds out when it writes, and it writes when it has a majority with it: until it has
+    /// complained, there is something to write again and again.
+    fn see_to_it_that_all_are_noticed<'scope>(&mut self, scope: &'scope Scope<'scope, '_>)
+    where
+        'a: 'scope,
+    {
+        let arena = self.arena;
+        let mut is_to_be_written = false;
+        for active in self.active.iter_mut().filter(|active| !active.is_noticed) {
+            if active.deed.is_noticed(arena) {
+                active.is_noticed = true;
+                arena.note(&format!("noticed {} {}", clock::now(), active.number));
+            } else if Instant::now() >= active.next_write {
+                active.next_write = Instant::now() + BETWEEN_WRITES;
+                active.deed.renew(arena);
+                is_to_be_written = true;
+            }
+        }
+        if is_to_be_written {
+            self.send(scope, || drop(write_much(arena)));
+        }
+    }
+
+    fn end_what_is_due(&mut self) {
         let all = std::mem::take(&mut self.active);
-        let (due, later): (Vec<_>, Vec<_>) = all.into_iter().partition(|active| active.due <= now);
+        let is_due = |active: &Active| {
+            active.due <= Instant::now() && (active.is_noticed || active.began.elapsed() > UNNOTICED)
+        };
+        let (due, later): (Vec<_>, Vec<_>) = all.into_iter().partition(is_due);
         self.active = later;
         for mut active in due {
             match active.deed.end(self.arena) {

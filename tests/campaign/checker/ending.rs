@@ -2,7 +2,7 @@
 //! all have closed.
 
 use super::beliefs::spans;
-use super::{second, Verdict};
+use super::{machine, second, Verdict};
 use crate::history::History;
 
 /// The bound, in session timeouts, from the moment at which all servers served again and nothing was in the way.
@@ -10,7 +10,8 @@ pub const BOUND: i64 = 3;
 
 pub fn check(history: &History, verdict: &mut Verdict) {
     if history.calm == 0 || history.closing < history.calm + BOUND * history.timeout {
-        verdict.violation("the campaign was not seen to its end".to_owned());
+        let text = "the campaign was not seen to its end".to_owned();
+        machine::late(history, verdict, history.calm, history.closing, text);
         return;
     }
     let mut longest = 0;
@@ -28,11 +29,12 @@ pub fn check(history: &History, verdict: &mut Verdict) {
                     .iter()
                     .map(|span| format!("{} from {}", span.belief.who, second(history, span.from)))
                     .collect();
-                verdict.violation(format!(
+                let text = format!(
                     "not one master at {path} from {} session timeouts after the last fault ({}) to the end, but {who:?}",
                     BOUND,
                     second(history, bound)
-                ));
+                );
+                machine::late(history, verdict, history.calm, history.closing, text);
             }
         }
     }

@@ -1,24 +1,53 @@
-//! What was done to them; and that it was done: a disk that is said to be full or slow is one of which the server complained.
+//! What was done to them; and that it was done: a disk that is said to be full or slow is one of which its server complained, and
+//! what came to nothing, as no server answered or nothing was there, is not counted.
 
 use std::collections::BTreeMap;
 
-use super::Verdict;
+use super::{second, Verdict};
 use crate::history::History;
+
+const OF_DISKS: [&str; 2] = ["disk-full", "disk-slow"];
+/// So many of a kind, and not one of them done, is not chance.
+const TRIES: usize = 5;
 
 pub fn check(history: &History, verdict: &mut Verdict) {
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
-    history.faults.iter().for_each(|fault| *kinds.entry(&fault.kind).or_default() += 1);
+    let mut vain: BTreeMap<&str, usize> = BTreeMap::new();
+    for fault in &history.faults {
+        let count = if fault.is_vain { &mut vain } else { &mut kinds };
+        *count.entry(&fault.kind).or_default() += 1;
+        if OF_DISKS.contains(&fault.kind.as_str()) && fault.noticed.is_none() {
+            verdict.violation(format!(
+                "{} of server {} at {}, and the server did not notice",
+                fault.kind,
+                fault.target,
+                second(history, fault.begin)
+            ));
+        }
+    }
+    for (kind, count) in &vain {
+        if *count >= TRIES && !kinds.contains_key(kind) {
+            verdict.violation(format!("{kind} was tried {count} times, and came to nothing each time"));
+        }
+    }
+    let list = |kinds: &BTreeMap<&str, usize>| {
+        let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        kinds.join(", ")
+    };
+    verdict.figure(format!(
+        "seed {}: {} faults of {} kinds: {}",
+        history.seed,
+        kinds.values().sum::<usize>(),
+        kinds.len(),
+        list(&kinds)
+    ));
+    if !vain.is_empty() {
+        verdict.figure(format!("came to nothing: {}", list(&vain)));
+    }
     let complaints = |name: &str| {
         let of_name = history.complaints.iter().filter(|(what, _)| what == name);
         of_name.map(|(_, count)| count).sum::<i64>()
     };
-    for (kind, complaint) in [("disk-full", "no-space"), ("disk-slow", "slow-flush")] {
-        if kinds.contains_key(kind) && complaints(complaint) == 0 {
-            verdict.violation(format!("{} times {kind}, and no server noticed", kinds[kind]));
-        }
-    }
-    let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-    verdict.figure(format!("seed {}: {} faults: {}", history.seed, history.faults.len(), kinds.join(", ")));
     verdict.figure(format!(
         "the servers complained {} times of no space, {} times of slow flushes",
         complaints("no-space"),

@@ -5,7 +5,7 @@
 
 use super::beliefs::spans;
 use super::truth::Truth;
-use super::{ms, second, Verdict};
+use super::{machine, ms, second, Verdict};
 use crate::history::{Fault, History, Life};
 
 /// In session timeouts.
@@ -35,11 +35,12 @@ pub fn check(history: &History, truth: &Truth, verdict: &mut Verdict) {
                 let reigns = truth.reigns.get(path).map(Vec::as_slice).unwrap_or_default();
                 let in_vain = reigns.iter().filter(|reign| between.contains(&reign.token)).count() as i64;
                 if gap.0 > (1 + in_vain) * BOUND * history.timeout {
-                    verdict.violation(format!(
+                    let text = format!(
                         "nobody was master for {} ms: {}, though the servers were well and somebody undisturbed stood there",
                         ms(gap.0),
                         gap.1
-                    ));
+                    );
+                    machine::late(history, verdict, from, to, text);
                 }
                 longest_of_well = longest_of_well.max(gap.clone());
             }

@@ -3,7 +3,7 @@
 //! And at the end, when all has been well for a while, everybody knows who is master.
 
 use super::truth::{Reign, Truth};
-use super::{ms, second, Verdict};
+use super::{machine, ms, second, Verdict};
 use crate::history::{Fault, History, Life, Seen, MASTER, SLAVE};
 
 const OK: i32 = 0;
@@ -143,14 +143,15 @@ impl Observed<'_> {
                 figures.moment += 1;
                 figures.longest_moment = figures.longest_moment.max(lasted);
             } else {
-                verdict.violation(format!(
+                let text = format!(
                     "{who} was not told of the master {} ({}) at {path}, who was there for {} ms from {}, and it was not cut \
                      off",
                     missed.token,
                     missed.value,
                     ms(lasted),
                     second(history, missed.from)
-                ));
+                );
+                machine::late(history, verdict, missed.from, missed.to, text);
             }
         }
     }
@@ -186,7 +187,13 @@ fn knows(history: &History, life: &Life, recipe: i32, path: &str, reign: &Reign,
     if life.watches.iter().any(|(_, at)| at == path) {
         let last = life.seen.iter().rfind(|seen| seen.path == path && seen.at < history.closing);
         if last.is_none_or(|seen| seen.rc != OK || seen.token != reign.token) {
-            verdict.violation(format!("{} was told last of {last:?} at {path}, and {master}", life.name));
+            let text = format!("{} was told last of {last:?} at {path}, and {master}", life.name);
+            ignorant(
+                history,
+                last.filter(|seen| seen.rc != OK && seen.rc != NO_NODE).map(|it| it.at),
+                text,
+                verdict,
+            );
         }
     }
     if life.stands.iter().any(|(_, at)| at == path) {
@@ -198,7 +205,21 @@ fn knows(history: &History, life: &Life, recipe: i32, path: &str, reign: &Reign,
             _ => false,
         });
         if !is_right {
-            verdict.violation(format!("{} was told last of {last:?} at {path}, and {master}", life.name));
+            let text = format!("{} was told last of {last:?} at {path}, and {master}", life.name);
+            ignorant(
+                history,
+                last.filter(|told| ![MASTER, SLAVE].contains(&told.role)).map(|it| it.at),
+                text,
+                verdict,
+            );
         }
+    }
+}
+
+/// It did not know who was master. Who has just been told that nobody can tell may have the machine to blame for it.
+fn ignorant(history: &History, cut_off: Option<i64>, text: String, verdict: &mut Verdict) {
+    match cut_off.filter(|at| *at + history.timeout >= history.closing) {
+        Some(at) => machine::late(history, verdict, at, history.closing, text),
+        None => verdict.violation(text),
     }
 }

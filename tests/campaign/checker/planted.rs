@@ -291,12 +291,87 @@ fn a_process_that_is_not_well_is_found() {
 fn a_campaign_in_which_nothing_happened_is_not_good() {
     let nobody = [(OF_ANN, ""), (OF_BOB, "")];
     found(&nobody, "nobody ever was master");
-    found(&[("begin @2 0 stop-short ann", "begin @2 0 disk-full 1")], "1 times disk-full, and no server noticed");
-    let noticed = ("calm @5", "complaint 1 no-space 3\ncalm @5");
     let full = ("begin @2 0 stop-short ann", "begin @2 0 disk-full 1");
+    found(&[full], "disk-full of server 1 at 2.000 s, and the server did not notice");
+    let noticed = ("end @2.5 0", "noticed @2.1 0\nend @2.5 0");
     assert_eq!(with(&[full, noticed]).violations, Vec::<String>::new());
+    let slow = ("begin @2 0 stop-short ann", "begin @2 0 disk-slow 2 40 ms");
+    found(&[slow], "disk-slow of server 2 40 ms at 2.000 s, and the server did not notice");
+    // That others complained of another one does not count.
+    let one_of_two = "begin @1 1 disk-full 1\nnoticed @1.1 1\nend @1.2 1\nbegin @2 0 disk-full 1";
+    found(&[("begin @2 0 stop-short ann", one_of_two)], "disk-full of server 1 at 2.000 s");
+    let expired = |ends: [&str; 5]| -> String {
+        let one = |(i, end): (usize, &&str)| format!("begin @4 {i} expire bob\nend @4 {i}{end}\n", i = i + 1);
+        ends.iter().enumerate().map(one).collect()
+    };
+    let never = format!("{}calm @5", expired([" vain"; 5]));
+    found(&[("calm @5", &never)], "expire was tried 5 times, and came to nothing each time");
+    let once = format!("{}calm @5", expired([" vain", "", " vain", " vain", " vain"]));
+    let verdict = with(&[("calm @5", &once)]);
+    assert_eq!(verdict.violations, Vec::<String>::new());
+    assert!(
+        verdict.figures.iter().any(|it| it.contains("2 faults of 2 kinds: expire 1, stop-short 1")),
+        "{verdict}"
+    );
+    assert!(verdict.figures.iter().any(|it| it == "came to nothing: expire 4"), "{verdict}");
     let no_write = [("write @0.5 /e fenced 10 ann-1 1\n", ""), ("write @3.5 /e fenced 20 bob-1 1\n", "")];
     found(&no_write, "no fenced write was ever taken");
+}
+
+/// With a machine that stands still at these times.
+#[track_caller]
+fn stands_still(replaced: &[(&str, &str)], stalls: &str) -> Verdict {
+    let stalls = format!("{stalls}operator 99");
+    with(&[replaced, &[("operator 99", &stalls)]].concat())
+}
+
+#[test]
+fn what_came_late_while_the_machine_stood_still_is_neither_good_nor_a_violation() {
+    let in_doubt = |replaced: &[(&str, &str)], stalls: &str, what: &str| {
+        let verdict = stands_still(replaced, stalls);
+        assert_eq!(verdict.violations, Vec::<String>::new());
+        assert!(verdict.doubts.iter().any(|doubt| doubt.contains(what)), "not in doubt: {what}, but {verdict}");
+        assert!(verdict.to_string().contains("INVALID"));
+    };
+    let is_found = |replaced: &[(&str, &str)], stalls: &str, what: &str| {
+        let verdict = stands_still(replaced, stalls);
+        assert!(verdict.violations.iter().any(|it| it.contains(what)), "not found: {what}, but {verdict}");
+        assert!(!verdict.to_string().contains("INVALID"));
+    };
+    let late = (OF_BOB, "belief /e 20 @8.5 @8.501 @9.3 @9.301 @9.9 500 6000 2000000 @9.4 @9.401");
+    in_doubt(&[late], "stall @6 @6.11\n", "not one master at /e");
+    in_doubt(&[late], "stall @6 @6.06\nstall @6.5 @6.56\n", "not one master at /e");
+    // Two cores at the same time are not twice the time, and what is short, long past or spread out is no excuse.
+    is_found(&[late], "stall @6 @6.06\nstall @6 @6.06\n", "not one master at /e");
+    is_found(&[late], "stall @6 @6.06\nstall @7.5 @7.56\n", "not one master at /e");
+    is_found(&[late], "stall @3 @3.9\nstall @9.1 @9.9\n", "not one master at /e");
+    in_doubt(&[("closing @9", "closing @7.9")], "stall @7 @7.8\n", "not seen to its end");
+    let killed = ("exit @9.6 ann-1 code 0", "exit @9.6 ann-1 killed");
+    in_doubt(&[killed], "stall @9.1 @9.3\n", "ann-1 did not end");
+
+    let early = (OF_ANN, "belief /e 10 @0.3 @0.301 @0.9 @0.901 @0.95 500 2000 2000000 @0.99 @0.991");
+    let elsewhere = ("begin @2 0 stop-short ann", "begin @2 0 stop-short oz");
+    in_doubt(&[early, elsewhere], "stall @1 @1.5\n", "nobody was master for 2109 ms");
+    is_found(&[early, elsewhere], "stall @4 @4.5\n", "nobody was master for 2109 ms");
+    let second = (
+        "delete 15 1003000 77 3 /e",
+        "delete 15 1002000 77 3 /e\ncreate 16 1002001 66 3 /e cid-1\ndelete 17 1003000 66 3 /e",
+    );
+    in_doubt(&[second], "stall @2.1 @2.4\n", "oz-1 was not told of the master 16");
+    let cut_off = ("role @3.6 /e 0 1 -110 20\n", "role @3.6 /e 0 1 -110 20\nrole @8.9 /e -1 2 -4 0\n");
+    in_doubt(&[cut_off], "stall @8.8 @8.95\n", "ann-1 was told last of");
+    is_found(&[cut_off], "", "ann-1 was told last of");
+    // Who is wrong, or has not known for long, is wrong whatever the machine did.
+    is_found(&[("master @3.01 /e 0 20 88 bob-1\n", "")], "stall @8.8 @8.95\n", "oz-1 was told last of");
+    is_found(
+        &[("role @3.6 /e 0 1 -110 20\n", "role @4 /e -1 2 -4 0\n")],
+        "stall @8.8 @8.95\n",
+        "ann-1 was told last",
+    );
+    let both = (OF_ANN, "belief /e 10 @0.3 @0.301 @3.2 @3.201 @3.4 500 2000 2000000 @3.3 @3.301");
+    is_found(&[both], "stall @2.5 @3.2\n", "two masters at /e for 189 ms");
+    is_found(&[both, killed], "stall @3 @9.6\n", "two masters at /e for 189 ms");
+    is_found(&[("closing @9", "closing @9\nleft /e")], "stall @3 @9\n", "left in ZooKeeper: /e");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! No process crashed, said anything, leaked or spun.
 
-use super::{second, Verdict};
+use super::{machine, second, Verdict};
 use crate::history::{History, Life, Sample};
 
 /// A process is looked at from its third second on, and not before it has heard anything: then it has started everything.
@@ -23,10 +23,12 @@ pub fn check(history: &History, verdict: &mut Verdict) {
             }
             None => verdict.violation(format!("{} was not seen to end", life.name)),
         }
-        if history.closing > 0
-            && life.ended.as_ref().is_some_and(|(at, how)| *at > history.closing && how == "killed")
-        {
-            verdict.violation(format!("{} did not end when it was told to close", life.name));
+        match &life.ended {
+            Some((at, how)) if history.closing > 0 && *at > history.closing && how == "killed" => {
+                let text = format!("{} did not end when it was told to close", life.name);
+                machine::late(history, verdict, history.closing, *at, text);
+            }
+            _ => {}
         }
         for said in &life.said {
             verdict.violation(format!("{} said: {said}", life.name));

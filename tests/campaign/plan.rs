@@ -1,0 +1,66 @@
+//! The plan of a campaign: which fault comes when, drawn from the seed before anything begins, so that the same seed is the same
+//! plan. Whom a fault meets is drawn from a number of its own when it comes, as it may be aimed at whoever is master then.
+
+use std::time::Duration;
+
+use crate::fault::{Fault, Phase};
+use crate::rng::Rng;
+
+const PHASE: Duration = Duration::from_secs(15);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strike {
+    pub at: Duration,
+    pub fault: Fault,
+    /// For what is drawn when it comes.
+    pub seed: u64,
+}
+
+pub fn draw(seed: u64, length: Duration) -> Vec<Strike> {
+    // Other numbers than those of the cast.
+    let mut rng = Rng::new(!seed);
+    let mut strikes = Vec::new();
+    let (mut at, mut phase, mut next_phase) = (Duration::ZERO, Phase::All, PHASE);
+    while at < length {
+        if at >= next_phase {
+            phase = Phase::draw(&mut rng);
+            next_phase += PHASE;
+        }
+        strikes.push(Strike { at, fault: Fault::draw(&mut rng, phase), seed: rng.next() });
+        // At times many at once, at times nothing for a while.
+        let pause_ms = if rng.chance(300) { rng.between(0, 150) } else { rng.between(300, 1_500) };
+        at += Duration::from_millis(pause_ms);
+    }
+    strikes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::fault::ALL;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn kinds(strikes: &[Strike]) -> BTreeSet<&'static str> {
+        strikes.iter().map(|strike| strike.fault.name()).collect()
+    }
+
+    #[test]
+    fn the_same_seed_is_the_same_plan() {
+        assert_eq!(draw(1, MINUTE), draw(1, MINUTE));
+        assert_ne!(draw(1, MINUTE), draw(2, MINUTE));
+        let last = draw(1, MINUTE).last().map(|strike| strike.at).expect("a plan has strikes");
+        assert!(last < MINUTE && last > MINUTE - Duration::from_secs(2), "{last:?}");
+    }
+
+    #[test]
+    fn the_minute_of_make_test_has_faults_of_every_kind() {
+        let makefile = include_str!("../../Makefile");
+        let (_, seed) =
+            makefile.split_once("campaign run --seconds 60 --seed ").expect("`make test` says its seed");
+        let seed = seed.lines().next().and_then(|seed| seed.parse().ok()).expect("a number");
+        assert_eq!(kinds(&draw(seed, MINUTE)).len(), ALL.len());
+    }
+}
