@@ -363,13 +363,17 @@ fn meddle(arena: &Arena, fault: Fault, recipe: i32, path: &str, nth: usize) -> i
     Ok(reply.err == 0)
 }
 
+/// Ends the session that the part was given last; when that is over already, the one before.
 fn expire(arena: &Arena, part: usize) -> bool {
-    let sessions = arena.links[part].iter().filter_map(Link::session);
-    let Some((_, session)) = sessions.max_by_key(|(at, _)| *at) else { return false };
+    let mut sessions: Vec<_> = arena.links[part].iter().filter_map(Link::session).collect();
+    sessions.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    sessions.dedup_by_key(|(_, session)| session.id);
     let Some(server) = (0..SERVERS).find(|&i| arena.ensemble.is_serving(i)) else { return false };
-    let clients = arena.ensemble.network().clients();
-    let before = clock::now();
-    let is_done = clients.run(|| expire_session(&arena.ensemble.host(server), session.id, &session.password));
-    arena.note(&format!("expire {before} {} {}", clock::now(), session.id));
-    is_done
+    let (host, clients) = (arena.ensemble.host(server), arena.ensemble.network().clients());
+    sessions.iter().any(|(_, session)| {
+        let before = clock::now();
+        let is_done = clients.run(|| expire_session(&host, session.id, &session.password));
+        arena.note(&format!("expire {before} {} {}", clock::now(), session.id));
+        is_done
+    })
 }

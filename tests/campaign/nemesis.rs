@@ -15,7 +15,7 @@ use crate::rng::Rng;
 const BETWEEN_SAMPLES: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long a strike waits for what it needs, which another fault has; then it is left out.
-const WAITS: Duration = Duration::from_millis(3 * SESSION_TIMEOUT_MS);
+const WAITS: Duration = Duration::from_millis(SESSION_TIMEOUT_MS);
 const BETWEEN_WRITES: Duration = Duration::from_millis(500);
 /// How long a fault goes on that nobody has noticed. That is more than the servers need to agree once all is well, so one that
 /// ends unnoticed was none.

@@ -139,6 +139,8 @@ fn what_an_operator_does_is_counted_and_bounded() {
     assert_eq!(expired.violations, Vec::<String>::new());
     assert!(counted(expired));
     found(&[overlaps, ended], "two masters");
+    let long_before = ("operator 99", "operator 99\nexpire @1.7 @1.9 77");
+    found(&[overlaps, ended, long_before], "two masters");
     let too_long = (OF_ANN, "belief /e 10 @0.3 @0.301 @4.2 @4.201 @4.2 500 2000 2000000 @4.3 @4.301");
     found(&[too_long, DELETES], "two masters");
 }

@@ -100,7 +100,9 @@ impl Truth {
                 }
                 Change::Over => {
                     let from_outside = history.expired.iter().any(|(asked, expired)| {
-                        *expired == session && transaction.at >= asked.before - 2 * history.tick
+                        // The leader's clock may be a little off, and an answer may have been given up before it was done.
+                        let could_be = asked.before - 2 * history.tick..=asked.after + history.timeout;
+                        *expired == session && could_be.contains(&transaction.at)
                     });
                     // Twice at once is a session that was ended from two sides.
                     let former = ended.insert(session, transaction.at).filter(|_| transaction.is_sure);
