@@ -206,11 +206,16 @@ impl Arena {
         }
     }
 
-    /// Looks at each process in /proc, and at the machine. How long a core stood still since the last look, in nanoseconds,
-    /// all cores together.
-    pub fn sample(&self) -> i64 {
+    /// Writes down when the machine stood still, and says how long that was since the last time, in nanoseconds.
+    pub fn note_stalls(&self) -> i64 {
         let stalls = self.machine.take_stalls();
         stalls.iter().for_each(|(from, to)| self.note(&format!("stall {from} {to}")));
+        stalls.iter().map(|(from, to)| to - from).sum()
+    }
+
+    /// Looks at each process in /proc, and at the machine.
+    pub fn sample(&self) -> i64 {
+        let stood_still = self.note_stalls();
         for part in 0..self.parts.len() {
             let seat = self.seat(part);
             let Some(program) = &seat.program else { continue };
@@ -218,7 +223,7 @@ impl Arena {
                 self.note(&format!("sample {} {} {sample}", clock::now(), seat.name));
             }
         }
-        stalls.iter().map(|(from, to)| to - from).sum()
+        stood_still
     }
 
     /// A connection of our own to some server that answers; its session is that of an operator.

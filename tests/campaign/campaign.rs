@@ -174,7 +174,7 @@ fn wait_for_calm(arena: &Arena) {
     for calm in 1..=CALMS {
         arena.note(&format!("calm {}", clock::now()));
         // What was before is not of this time.
-        arena.sample();
+        arena.note_stalls();
         let until = Instant::now() + CALM;
         let mut stood_still = VecDeque::from([0; LOOKS]);
         while Instant::now() < until && (calm == CALMS || stood_still.iter().sum::<i64>() < STILL) {
@@ -194,6 +194,7 @@ fn finish(arena: &Arena) -> PathBuf {
     arena.note(&format!("closing {}", clock::now()));
     (0..arena.parts.len()).for_each(|part| arena.tell(part, "close"));
     scratch::wait_until(CLOSING, || (0..arena.parts.len()).all(|part| arena.has_ended(part)));
+    arena.note_stalls();
     // Those that were killed before have left a session each, which ends by itself.
     std::thread::sleep(Duration::from_millis(SESSION_TIMEOUT_MS + 4 * u64::from(TICK_MS)));
     arena.note_what_is_left();

@@ -32,7 +32,7 @@ pub fn late(history: &History, verdict: &mut Verdict, from: i64, to: i64, text: 
     }
 }
 
-/// How long some core stood still in that time.
+/// How long some thread of the campaign stood still in that time; several at once count once.
 fn stood_still(history: &History, from: i64, to: i64) -> i64 {
     let mut stalls: Vec<&Pair> = history.stalls.iter().collect();
     stalls.sort_by_key(|stall| stall.before);

@@ -343,7 +343,7 @@ fn what_came_late_while_the_machine_stood_still_is_neither_good_nor_a_violation(
     let late = (OF_BOB, "belief /e 20 @8.5 @8.501 @9.3 @9.301 @9.9 500 6000 2000000 @9.4 @9.401");
     in_doubt(&[late], "stall @6 @6.11\n", "not one master at /e");
     in_doubt(&[late], "stall @6 @6.06\nstall @6.5 @6.56\n", "not one master at /e");
-    // Two cores at the same time are not twice the time, and what is short, long past or spread out is no excuse.
+    // Two threads at the same time are not twice the time, and what is short, long past or spread out is no excuse.
     is_found(&[late], "stall @6 @6.06\nstall @6 @6.06\n", "not one master at /e");
     is_found(&[late], "stall @6 @6.06\nstall @7.5 @7.56\n", "not one master at /e");
     is_found(&[late], "stall @3 @3.9\nstall @9.1 @9.9\n", "not one master at /e");
