@@ -3,7 +3,8 @@
 
 # ZooKeeper servers of your own for the demo: make demo HOSTS=host:port,host:port
 HOSTS ?=
-# The fault campaign of make test-long: how long, and which seed; without one it takes another each time.
+# The fault campaign of make test-long: how long, and which seed; without one it takes another each time. The minute of
+# make test is always the same, and its plan has faults of every kind.
 SECONDS ?= 600
 SEED ?=
 # How many tests run at the same time. Those on a real ZooKeeper mostly wait, but bring their own servers.
