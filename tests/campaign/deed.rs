@@ -1,8 +1,8 @@
 //! One fault, drawn with all that belongs to it: what it strikes, how it is done and how it is undone.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirEntry, OpenOptions};
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use scratch::expire_session;
@@ -13,6 +13,7 @@ use crate::clock;
 use crate::fault::Fault;
 use crate::link::{Link, Trouble};
 use crate::rng::Rng;
+use crate::transactions;
 
 const T: u64 = SESSION_TIMEOUT_MS;
 /// How often of a thousand times a fault is aimed at a master.
@@ -285,6 +286,7 @@ impl Deed {
                     let _ = fs::remove_file(filler(arena, *server));
                     // One that could not write has ended, or goes on; either way it is started on what it has.
                     arena.ensemble.kill9(*server);
+                    remove_empty_logs(&arena.ensemble.data_folder(*server));
                     arena.ensemble.start_server(*server);
                 }
                 _ => drop(fs::remove_file(slow_disk(arena, *server))),
@@ -332,6 +334,15 @@ fn fill(arena: &Arena, server: usize) {
     let Ok(mut filler) = filler else { return };
     let piece = vec![0; 65_536];
     while filler.write_all(&piece).is_ok() {}
+}
+
+/// A server does not start on a log that it has created and not begun, as there was no space (ZOOKEEPER-2332). Nothing is in it,
+/// and an operator removes it.
+fn remove_empty_logs(data: &Path) {
+    let entries = fs::read_dir(data.join("version-2")).into_iter().flatten().flatten();
+    let is_log = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with("log.");
+    let is_empty = |entry: &DirEntry| entry.metadata().is_ok_and(|it| it.len() < transactions::HEADER as u64);
+    entries.filter(|entry| is_log(entry) && is_empty(entry)).for_each(|entry| drop(fs::remove_file(entry.path())));
 }
 
 /// More than fits into what a log has left of its last page.

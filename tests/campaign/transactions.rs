@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use scratch::opcode;
 
 const MAGIC: &[u8] = b"ZKLG";
-const HEADER: usize = 16;
+pub const HEADER: usize = 16;
 
 /// The transactions in the logs of these data folders, as lines of a history; of znodes below `roots` only, but all ends of
 /// sessions.
