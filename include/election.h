@@ -296,9 +296,9 @@ typedef enum election_lease_grade_t {
      */
     ELECTION_LEASE_COMMITTED = 0,
     /**
-     * Any answer of the server; costs no writes. WEAKER: when the master's server is cut off from the other
-     * servers but not from the master, there are two masters until that server notices (its syncLimit times
-     * its tickTime, 10 s by default).
+     * Any answer of the server and its leader; costs no writes. WEAKER: when that leader is cut off from the other
+     * servers but not from the master, there may be two masters until it notices (its syncLimit times its
+     * tickTime, 10 s by default).
      */
     ELECTION_LEASE_ANSWERED = 1,
 } election_lease_grade_t;
@@ -575,7 +575,7 @@ typedef struct election_counters_t {
     uint64_t sets;
     /** Reads, questions and lists. */
     uint64_t reads;
-    /** Reads that only give the lease something to count from. */
+    /** Requests that only give the lease something to count from (`sync`): no quorum is asked. */
     uint64_t touches;
     /** Proofs of the lease that were sent. */
     uint64_t proofs_sent;
@@ -979,8 +979,11 @@ int election_dispatch(election_t *handle,
  * made. Waits for the answer, up to `timeout_ms` (1 to 3,600,000); in a callback, too.
  *
  * With ELECTION_RECIPE_NODE, a znode that another contender has created at `path` after somebody deleted ours
- * counts as ours until we have heard of it; in a queue it does not. Before the grace delay is over nothing is
- * written, either.
+ * counts as ours until we have heard of it; in a queue it does not. A write of which nobody knows may be carried out
+ * late, but not after another contender has become master: with ELECTION_RECIPE_NODE, where all masters' znodes have
+ * one name, the handle then opens a new session when this mastership has ended. While it leads at other paths it
+ * keeps the session: use a handle for each election, or a queue, where a late write may do harm.
+ * Before the grace delay is over nothing is written, either.
  *
  * Returns ELECTION_OK. Else nothing was written: ELECTION_NOT_MASTER when the mastership does not stand;
  * ELECTION_NODEEXISTS, ELECTION_NONODE (no parent) and other numbers of ZooKeeper's when it refused the write;

@@ -17,8 +17,8 @@ pub enum Recipe {
 pub enum Grade {
     /// Committed transactions. Never two masters.
     Committed,
-    /// Any answer of a server; costs no writes. A master whose server is cut off from the other servers
-    /// believes for as long as that server goes on answering (up to syncLimit x tickTime).
+    /// Any answer of a server and its leader; costs no writes. A master whose leader is cut off from the other servers
+    /// believes for as long as that leader goes on answering (up to syncLimit x tickTime).
     Answered,
 }
 
@@ -48,6 +48,12 @@ impl Config {
     pub fn keeps(&self, rule: Rule) -> bool {
         self.broken != Some(rule)
     }
+
+    /// Whether what the lease counts from is to have gone by way of the leader. Always, but where one of the two rules is
+    /// broken that this is for.
+    pub fn asks_leader(&self) -> bool {
+        self.keeps(Rule::LeaderAwake) && self.keeps(Rule::CommittedProof)
+    }
 }
 
 /// The rules of the lease and of the recipes, one by one. Breaking any of them must be found by the simulation.
@@ -61,6 +67,8 @@ pub enum Rule {
     Distance,
     /// Lease: a while before means that its answer had come by then.
     HeardBefore,
+    /// Lease: and that the leader was asked something a while after that, and its answer had come before the proof.
+    LeaderAwake,
     /// Lease: only a committed transaction is a proof.
     CommittedProof,
     /// Lease: clocks may differ by 1 %.
@@ -75,6 +83,8 @@ pub enum Rule {
     EarlierSessionIsNotOurs,
     /// Node: a znode that is gone when it is read is contended for at once.
     GoneIsOpen,
+    /// Node: whoever gives its place up while a write of it may still be carried out gives the session up, too.
+    DoubtEndsSession,
     /// Node: what changed is read again, with a new watch.
     WatchAgain,
     /// Node: who is in doubt reads from a server that has caught up.
@@ -100,11 +110,12 @@ pub enum Rule {
 }
 
 impl Rule {
-    pub const ALL: [Rule; 22] = [
+    pub const ALL: [Rule; 24] = [
         Rule::CountFromSending,
         Rule::SecondNewest,
         Rule::Distance,
         Rule::HeardBefore,
+        Rule::LeaderAwake,
         Rule::CommittedProof,
         Rule::ClockRate,
         Rule::OneConnection,
@@ -112,6 +123,7 @@ impl Rule {
         Rule::UnknownMayBeOurs,
         Rule::EarlierSessionIsNotOurs,
         Rule::GoneIsOpen,
+        Rule::DoubtEndsSession,
         Rule::WatchAgain,
         Rule::SyncWhenInDoubt,
         Rule::ResignFindsOut,

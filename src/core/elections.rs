@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::candidate::{dismiss, Candidate, Entry};
-use super::config::{Config, Rule};
+use super::config::{Config, Recipe, Rule};
 use super::fact::Fact;
-use super::lease::Lease;
+use super::lease::{Answer, Lease};
 use super::members::MembersWatcher;
 use super::observer::Observer;
 use super::outbox::{Outbox, Party, Sent};
@@ -51,10 +51,17 @@ pub struct Elections {
     lease_held: bool,
     /// When the lease was last worked for: a proof or a touch was sent.
     last_beat: Time,
+    /// That was a touch.
+    touched: bool,
     /// The candidates whose recipe says that they are master.
     elected: BTreeSet<Arc<str>>,
     /// The last one whose znode was checked by a proof.
     last_checked: Option<Arc<str>>,
+    /// Where a change of our znode, or a write that depends on it, has had no answer: it may be carried out as long as this
+    /// session lives, and meet another's znode.
+    in_doubt: BTreeSet<Arc<str>>,
+    /// One of these places was given up: the session is to end as soon as nobody leads in it.
+    forsaken: bool,
     /// What the proofs under way check.
     proofs: BTreeMap<RequestId, Vec<Arc<str>>>,
     candidates: BTreeMap<Arc<str>, Candidate>,
@@ -80,8 +87,11 @@ impl Elections {
             lease: Lease::new(config),
             lease_held: false,
             last_beat: Time(0),
+            touched: false,
             elected: BTreeSet::new(),
             last_checked: None,
+            in_doubt: BTreeSet::new(),
+            forsaken: false,
             proofs: BTreeMap::new(),
             candidates: BTreeMap::new(),
             observers: BTreeMap::new(),
@@ -133,6 +143,21 @@ impl Elections {
         if let Some(candidate) = self.candidates.get_mut(path) {
             candidate.resign(now, id, &mut self.outbox);
             self.settle(now, &Party::Candidate(path.clone()));
+        }
+    }
+
+    /// A write that depended on our mastership at `path` has had no answer, and may be carried out later: it comes by way of a
+    /// server that we have left, and the check that our znode stands is one of a path. Another master's may stand there
+    /// by then, unless what ends with our mastership is the session: then ZooKeeper refuses the write.
+    pub fn write_in_doubt(&mut self, now: Time, path: Arc<str>) {
+        self.begin(now);
+        self.note_doubt(path);
+    }
+
+    fn note_doubt(&mut self, path: Arc<str>) {
+        if self.config.recipe == Recipe::Node && self.config.keeps(Rule::DoubtEndsSession) {
+            self.forsaken |= !self.elected.contains(&path);
+            self.in_doubt.insert(path);
         }
     }
 
@@ -212,8 +237,10 @@ impl Elections {
             _ => self.lease.opened(now, timeout_ns, asked_at),
         }
         self.link = Link::Up(session);
+        // A session that was resumed just now needs no touch before its proof.
+        self.touched = true;
         self.handle_all(now, &Input::Up(session));
-        if !self.elected.is_empty() && !self.lease.holds(now) {
+        if !self.elected.is_empty() {
             self.beat(now);
         }
     }
@@ -230,6 +257,7 @@ impl Elections {
         self.handle_all(now, &Input::Down(rc));
         // What the end of a lease had just asked for, when there was no connection any more.
         for request in self.outbox.forget_unsent() {
+            self.outbox.answered(request);
             self.handle_reply(now, request, Reply::Unknown);
         }
     }
@@ -254,11 +282,13 @@ impl Elections {
     pub fn handle_reply(&mut self, now: Time, request: RequestId, reply: Reply) {
         self.begin(now);
         let mut asked_to_watch = false;
-        if let Some(Sent { at: sent_at, transaction, watch }) = self.outbox.answered(request) {
+        if let Some(Sent { at: sent_at, answer, changes, watch }) = self.outbox.answered(request) {
             asked_to_watch = watch;
-            if reply != Reply::Unknown {
-                let committed = transaction && !matches!(reply, Reply::Refused(_));
-                self.lease.answered(now, sent_at, committed);
+            match (&reply, self.outbox.routes.get(&request)) {
+                (Reply::Unknown, Some(Party::Candidate(path))) if changes => self.note_doubt(path.clone()),
+                (Reply::Unknown, _) => {}
+                (Reply::Refused(_), _) => self.lease.answered(now, sent_at, Answer::Server),
+                _ => self.lease.answered(now, sent_at, answer),
             }
         }
         let leaves_watch = asked_to_watch && !matches!(reply, Reply::Refused(_) | Reply::Unknown);
@@ -362,6 +392,11 @@ impl Elections {
     }
 
     pub fn poll_action(&mut self) -> Option<Action> {
+        if self.forsaken && self.elected.is_empty() {
+            let rc = rc::SESSION_EXPIRED;
+            self.end_session(self.outbox.now, Link::Down { rc }, Reason::Expired, rc);
+            self.outbox.actions.push_back(Action::Renew);
+        }
         self.outbox.actions.pop_front()
     }
 
@@ -400,6 +435,8 @@ impl Elections {
         self.link = link;
         self.lease.closed();
         self.proofs.clear();
+        self.in_doubt.clear();
+        self.forsaken = false;
         self.outbox.forget_requests();
         self.handle_all(now, &Input::Over(reason, rc));
     }
@@ -503,8 +540,9 @@ impl Elections {
     /// Keeps the list of the elected. Whoever is elected without a lease gets a proof at once.
     fn note_elected(&mut self, now: Time, path: &Arc<str>) {
         if self.candidates.get(path).is_none_or(|candidate| candidate.elected_by().is_none()) {
-            self.elected.remove(path);
+            self.forsaken |= self.elected.remove(path) && self.in_doubt.contains(path);
         } else if self.elected.insert(path.clone()) && matches!(self.link, Link::Up(_)) && !self.lease.holds(now) {
+            self.touched = true;
             self.beat(now);
         }
     }

@@ -9,9 +9,13 @@
 //!   and the session lived. A ping, a read, even a sync shows nothing of the kind.
 //! - An *answered request* that was sent at A has marked the session as alive at the server. The mark goes to the
 //!   leader with the server's answer to the leader's next PING, on the connection that also carries our
-//!   transactions: when its answer came to us at least D before P, the mark has arrived. (That it was sent so
-//!   long before is not enough: a slow network may bring both to the server at once.) One mark may be lost when it
-//!   coincides with that PING, so of the requests that were answered before P - D the second newest counts.
+//!   transactions.
+//! - An *answer of the leader's*, to a request that was sent at E, shows that such a PING was there: E is at least D after
+//!   the answer to A, so the leader, which was awake, had sent a PING in between, and on the same connection as its
+//!   answer. When that answer came before P, the mark went to the leader before our transaction did. (That A is D
+//!   before P is not enough: a leader that was stopped meanwhile has sent no PING.)
+//! - One mark may be lost when it coincides with a PING, so of the requests that were answered before E - D the second
+//!   newest counts.
 //! - *Opening or resuming* the session on a server renews it at the leader itself, after it was asked for.
 //!
 //! All moments are those of sending, on a clock that a suspended machine does not stop.
@@ -22,10 +26,22 @@ use super::config::{Config, Grade, Rule};
 use super::fact::Fact;
 use super::vocabulary::Time;
 
+/// Whose answer a request had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Answer {
+    /// That of the server we are connected to, which may have heard nothing of the others for long.
+    Server,
+    /// One that its leader had a part in, which may have heard nothing of the others for long.
+    Leader,
+    /// That of a transaction of ours which a quorum has committed.
+    Quorum,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Answered {
     sent_at: Time,
     heard_at: Time,
+    answer: Answer,
 }
 
 /// What the present end was counted from; for those who look inside.
@@ -101,9 +117,8 @@ impl Lease {
         self.answered.clear();
     }
 
-    /// A request that was sent at `sent_at` was answered; `committed` when the answer is that of a transaction
-    /// that was carried out.
-    pub fn answered(&mut self, now: Time, sent_at: Time, committed: bool) {
+    /// A request that was sent at `sent_at` was answered.
+    pub fn answered(&mut self, now: Time, sent_at: Time, answer: Answer) {
         if sent_at < self.connected_at {
             return;
         }
@@ -112,15 +127,21 @@ impl Lease {
         let useless = self.answered.partition_point(|earlier| earlier.sent_at.0 + self.timeout <= now.0);
         self.answered.drain(..useless);
         let any_answer_proves = self.config.grade == Grade::Answered || !self.config.keeps(Rule::CommittedProof);
-        if committed || any_answer_proves {
-            self.proved(Answered { sent_at: counted, heard_at: now });
+        let answered = Answered { sent_at: counted, heard_at: now, answer };
+        if answer == Answer::Quorum || any_answer_proves {
+            self.proved(answered);
         }
-        self.answered.push_back(Answered { sent_at: counted, heard_at: now });
+        self.answered.push_back(answered);
     }
 
     /// The answer to this request proves the lease.
     fn proved(&mut self, proof: Answered) {
-        let before = proof.sent_at.0.saturating_sub(self.distance());
+        let of_leader = |earlier: &&Answered| earlier.answer >= Answer::Leader && earlier.heard_at <= proof.sent_at;
+        let awake = match self.config.asks_leader() {
+            true => self.answered.iter().rev().find(of_leader).map_or(Time(0), |answered| answered.sent_at),
+            false => proof.sent_at,
+        };
+        let before = awake.0.saturating_sub(self.distance());
         let arrived = |earlier: &Answered| match self.config.keeps(Rule::HeardBefore) {
             true => earlier.heard_at.0 <= before,
             false => earlier.sent_at.0 <= before,
@@ -188,6 +209,7 @@ impl Lease {
 
 #[cfg(test)]
 mod tests {
+    use super::Answer::*;
     use super::*;
 
     const T: u64 = 1_000;
@@ -206,7 +228,7 @@ mod tests {
     fn opening_is_an_anchor_but_no_proof() {
         let mut lease = lease();
         assert_eq!(lease.end(), None);
-        lease.answered(at(1_030), at(1_020), true);
+        lease.answered(at(1_030), at(1_020), Quorum);
         assert_eq!(lease.end(), Some(at(1_990)));
     }
 
@@ -214,42 +236,61 @@ mod tests {
     fn the_second_newest_of_those_before_the_distance_is_the_anchor() {
         let mut lease = lease();
         for sent in [1_100, 1_200, 1_300, 1_400, 1_500] {
-            lease.answered(at(sent + 5), at(sent), false);
+            lease.answered(at(sent + 5), at(sent), Leader);
         }
-        assert_eq!(lease.end(), None, "a read proves nothing");
-        lease.answered(at(1_605), at(1_600), true);
-        assert_eq!(lease.end(), Some(at(1_200 + 990)), "1,300 is the newest before 1,600 - 250");
+        assert_eq!(lease.end(), None, "neither a read nor a sync proves anything");
+        lease.answered(at(1_605), at(1_600), Quorum);
+        assert_eq!(lease.end(), Some(at(1_100 + 990)), "1,200 is the newest before 1,500 - 250");
+    }
+
+    #[test]
+    fn what_no_answer_of_the_leader_came_after_is_no_anchor() {
+        let mut lease = lease();
+        for sent in [1_100, 1_200, 1_300, 1_400, 1_500, 1_600] {
+            let answer = if sent == 1_400 { Leader } else { Server };
+            lease.answered(at(sent + 5), at(sent), answer);
+        }
+        lease.answered(at(1_705), at(1_700), Quorum);
+        assert_eq!(lease.end(), Some(at(1_000 + 990)), "1,100 is the newest before 1,400 - 250, and may be lost");
+        lease.answered(at(1_805), at(1_704), Quorum);
+        assert_eq!(
+            lease.end(),
+            Some(at(1_000 + 990)),
+            "what was heard after 1,704 says nothing of what came before"
+        );
+        lease.answered(at(1_905), at(1_900), Quorum);
+        assert_eq!(lease.end(), Some(at(1_300 + 990)), "1,400 is the newest before 1,704 - 250");
     }
 
     #[test]
     fn what_was_sent_early_and_heard_late_is_no_anchor() {
         let mut lease = lease();
-        lease.answered(at(1_105), at(1_100), false);
-        lease.answered(at(1_205), at(1_200), false);
+        lease.answered(at(1_105), at(1_100), Server);
+        lease.answered(at(1_205), at(1_200), Server);
         for sent in [1_300, 1_400, 1_500, 1_600] {
-            lease.answered(at(1_790), at(sent), false);
+            lease.answered(at(1_790), at(sent), Leader);
         }
-        lease.answered(at(1_905), at(1_800), true);
-        assert_eq!(lease.end(), Some(at(1_100 + 990)), "of what was heard before 1,800 - 250");
+        lease.answered(at(1_905), at(1_800), Quorum);
+        assert_eq!(lease.end(), Some(at(1_100 + 990)), "of what was heard before 1,600 - 250");
     }
 
     #[test]
     fn an_earlier_connection_leaves_only_its_last_answer() {
         let mut lease = lease();
-        lease.answered(at(1_105), at(1_100), true);
-        lease.answered(at(1_205), at(1_200), false);
+        lease.answered(at(1_105), at(1_100), Quorum);
+        lease.answered(at(1_205), at(1_200), Leader);
         lease.resumed(at(1_500));
-        lease.answered(at(1_505), at(1_450), true);
+        lease.answered(at(1_505), at(1_450), Quorum);
         assert_eq!(lease.end(), Some(at(1_990)), "sent before the connection: not of it");
-        lease.answered(at(1_605), at(1_600), true);
+        lease.answered(at(1_605), at(1_600), Quorum);
         assert_eq!(lease.end(), Some(at(1_200 + 990)));
     }
 
     #[test]
     fn a_lease_never_shrinks_and_ends_with_its_session() {
         let mut lease = lease();
-        lease.answered(at(1_105), at(1_100), true);
-        lease.answered(at(1_205), at(1_200), true);
+        lease.answered(at(1_105), at(1_100), Quorum);
+        lease.answered(at(1_205), at(1_200), Quorum);
         assert_eq!(lease.end(), Some(at(1_990)));
         lease.closed();
         assert_eq!(lease.end(), None);
@@ -259,10 +300,10 @@ mod tests {
     fn margin_and_tick_are_heeded() {
         let mut lease = Lease::new(Config { margin_ms: 100, tick_ms: Some(200), ..Config::default() });
         lease.opened(at(1_010), T * 1_000_000, at(1_000));
-        for sent in [1_100, 1_200, 1_300] {
-            lease.answered(at(sent + 5), at(sent), false);
+        for sent in [1_100, 1_200, 1_300, 1_400] {
+            lease.answered(at(sent + 5), at(sent), Leader);
         }
-        lease.answered(at(1_405), at(1_400), true);
+        lease.answered(at(1_405), at(1_405), Quorum);
         assert_eq!(lease.end(), Some(at(1_100 + 890)));
     }
 }

@@ -49,7 +49,7 @@ impl Op {
             Op::Delete { .. } => "delete",
             Op::SetValue { .. } => "set value",
             Op::Prove { .. } => "prove",
-            Op::Touch { .. } => "touch",
+            Op::Touch => "touch",
         }
     }
 
@@ -64,9 +64,9 @@ impl Op {
             | Op::Stat { path }
             | Op::List { path, .. }
             | Op::Delete { path, .. }
-            | Op::SetValue { path, .. }
-            | Op::Touch { path } => path,
+            | Op::SetValue { path, .. } => path,
             Op::Prove { paths } => paths.first().map_or("", |path| path),
+            Op::Touch => "",
         }
     }
 }

@@ -4,7 +4,7 @@
 //! goes. Everything else in this file is about not being sure:
 //!
 //! - *A create without an answer may have been carried out.* Then the znode may be ours (`may_own`), and only a
-//!   read can tell: its `ephemeralOwner` is our session or it is not. The read follows a `sync`, because the
+//!   read can tell: its `ephemeralOwner` is our session or it is not. The read follows a transaction, because the
 //!   server that we are connected to now may lag behind the one that took the create. A create that is still
 //!   under way on the old connection cannot overtake that read: once a session has moved, the leader refuses
 //!   what its former server still forwards (`SessionTracker.checkSession`, SESSIONMOVED).

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::fact::Fact;
+use super::lease::Answer;
 use super::vocabulary::{Action, Op, RequestId, Time};
 
 /// Who asked: each open request, and each armed watch, belongs to a candidate, an observer, a watcher of
@@ -20,7 +21,10 @@ pub enum Party {
 #[derive(Clone, Copy, Debug)]
 pub struct Sent {
     pub at: Time,
-    pub transaction: bool,
+    /// Whose answer it will be, if it is carried out.
+    pub answer: Answer,
+    /// Whether it is to change or delete our znode.
+    pub changes: bool,
     /// Whether an answer leaves a watch.
     pub watch: bool,
 }
@@ -49,16 +53,15 @@ impl Outbox {
     pub fn submit(&mut self, party: Party, op: Op) -> RequestId {
         self.last_request += 1;
         let request = RequestId(self.last_request);
-        let transaction = matches!(
-            op,
-            Op::Create { .. }
-                | Op::CreateSequential { .. }
-                | Op::SetValue { .. }
-                | Op::Delete { .. }
-                | Op::Prove { .. }
-        );
+        let answer = match op {
+            Op::Create { .. } | Op::CreateSequential { .. } | Op::SetValue { .. } => Answer::Quorum,
+            Op::Delete { .. } | Op::Prove { .. } => Answer::Quorum,
+            Op::Touch => Answer::Leader,
+            _ => Answer::Server,
+        };
+        let changes = matches!(op, Op::SetValue { .. } | Op::Delete { .. });
         let watch = matches!(op, Op::Read { .. } | Op::Exists { .. } | Op::List { watch: true, .. });
-        self.sent.insert(request, Sent { at: self.now, transaction, watch });
+        self.sent.insert(request, Sent { at: self.now, answer, changes, watch });
         self.routes.insert(request, party);
         self.actions.push_back(Action::Submit(request, op));
         request

@@ -78,6 +78,8 @@ pub struct Queue {
     dialect: Dialect,
     /// In the name of the znode that we try to make; another one for each that was lost.
     guid: u128,
+    /// The first that this session has seen.
+    first_guid: u128,
     state: State,
     standing: Standing,
     session: Option<SessionId>,
@@ -116,6 +118,7 @@ impl Queue {
             value,
             dialect,
             guid,
+            first_guid: guid,
             state: State::Offline,
             standing,
             session: None,
@@ -210,6 +213,7 @@ impl Recipe for Queue {
             (_, Input::Over(reason, rc)) => {
                 self.session = None;
                 self.forget_own();
+                self.first_guid = self.guid;
                 self.watch = None;
                 self.state = if self.leaving { State::Gone } else { State::Offline };
                 self.stand(Standing::Unknown { reason, rc }, desk);

@@ -39,7 +39,8 @@ pub enum Op {
     /// Create what is missing above `path`. Answered by `Done`.
     MakeParents { path: Arc<str> },
     /// Read a znode and leave a watch on its data and its end. Answered by `Read`; a znode that is missing
-    /// is `NONODE` and leaves no watch. With `sync`, the server first catches up with its leader.
+    /// is `NONODE` and leaves no watch. With `sync`, what is read is as new as a transaction
+    /// that is sent with it.
     Read { path: Arc<str>, sync: bool },
     /// Ask whether a znode is there and leave a watch on its birth, data and end. Answered by `Exists`.
     Exists { path: Arc<str> },
@@ -47,7 +48,8 @@ pub enum Op {
     /// by `Stat`; a znode that is missing is `NONODE`.
     Stat { path: Arc<str> },
     /// List the names of a znode's children, in any order, and with `watch` leave a watch on the list and on
-    /// the end of the znode. Answered by `Listed`. With `sync`, the server first catches up with its leader.
+    /// the end of the znode. Answered by `Listed`. With `sync`, what is read is as new as a transaction
+    /// that is sent with it.
     List { path: Arc<str>, sync: bool, watch: bool },
     /// Change a znode's value if its data version is this. Answered by `Done`.
     SetValue { path: Arc<str>, value: Value, version: i32 },
@@ -56,8 +58,8 @@ pub enum Op {
     /// A transaction that changes nothing: check that all these znodes are there (`multi[check, check, ...]`).
     /// Answered by `Done` once a quorum has committed it; `NONODE` when one is missing.
     Prove { paths: Vec<Arc<str>> },
-    /// Have the server answer anything at all, at no cost to the others. Answered by `Done`.
-    Touch { path: Arc<str> },
+    /// Have the server ask its leader (`sync`), which costs no quorum. Answered by `Done`.
+    Touch,
 }
 
 /// What ZooKeeper says of a znode.

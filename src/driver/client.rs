@@ -163,7 +163,7 @@ impl Client {
             Op::List { path, sync, watch } => self.list(&path, sync, watch).await,
             Op::Prove { paths } => self.prove(&paths).await,
             Op::Stat { path } => self.stat(&path).await,
-            Op::Touch { path } => self.chrooted.check_stat(&path).await.map(|_| (Reply::Done, None)),
+            Op::Touch => self.chrooted.sync("/").await.map(|()| (Reply::Done, None)),
             Op::SetValue { path, value, version } => {
                 let set = self.chrooted.set_data(&path, &value, Some(version)).await;
                 set.map(|_| (Reply::Done, None))
@@ -209,27 +209,47 @@ impl Client {
 
     async fn read(&self, path: &str, sync: bool) -> Outcome {
         // Both are sent before either is answered, and are carried out in this order.
-        let synced = sync.then(|| self.chrooted.sync(path));
+        let caught_up = self.catch_up(sync);
         let read = self.chrooted.get_and_watch_data(path);
-        finish(synced).await?;
+        caught_up.await?;
         let (value, stat, watcher) = read.await?;
         let znode = Znode { value: Value::from(value), stat: stat_of(&stat) };
         Ok((Reply::Read(znode), Some(Watch(watcher))))
     }
 
     async fn list(&self, path: &str, sync: bool, watch: bool) -> Outcome {
-        let synced = sync.then(|| self.chrooted.sync(path));
+        let caught_up = self.catch_up(sync);
         let (names, watch) = if watch {
             let listed = self.chrooted.list_and_watch_children(path);
-            finish(synced).await?;
+            caught_up.await?;
             let (names, watcher) = listed.await?;
             (names, Some(Watch(watcher)))
         } else {
             let listed = self.chrooted.list_children(path);
-            finish(synced).await?;
+            caught_up.await?;
             (listed.await?, None)
         };
         Ok((Reply::Listed(names.into_iter().map(Into::into).collect()), watch))
+    }
+
+    /// Sends, if `sync`, a transaction that changes nothing: what is read after its answer is as new as that. ZooKeeper's own
+    /// `sync` would not do: a leader that the others have deposed answers it, too. Whether what it checks is there does
+    /// not matter.
+    fn catch_up(&self, sync: bool) -> impl Future<Output = Result<(), Error>> + '_ {
+        let committed = sync.then(|| {
+            let mut transaction = self.chrooted.new_multi_writer();
+            transaction.add_check_version("/", -1).map(|()| transaction.commit())
+        });
+        async {
+            match committed {
+                None => Ok(()),
+                Some(Err(error)) => Err(error),
+                Some(Ok(committed)) => match committed.await {
+                    Ok(_) | Err(MultiWriteError::OperationFailed { .. }) => Ok(()),
+                    Err(MultiWriteError::RequestFailed { source }) => Err(source),
+                },
+            }
+        }
     }
 
     async fn prove(&self, paths: &[Arc<str>]) -> Outcome {
@@ -358,14 +378,6 @@ impl Client {
                 }
             }
         }
-    }
-}
-
-/// Waits for the answer to a sync, where one was sent.
-async fn finish(synced: Option<impl Future<Output = Result<(), Error>>>) -> Result<(), Error> {
-    match synced {
-        Some(synced) => synced.await,
-        None => Ok(()),
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Counters {
     pub sets: u64,
     /// Reads, questions and lists.
     pub reads: u64,
-    /// Reads that only give the lease something to count from.
+    /// Requests that only give the lease something to count from.
     pub touches: u64,
     /// Proofs of the lease.
     pub proofs_sent: u64,

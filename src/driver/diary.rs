@@ -250,7 +250,7 @@ impl Diary {
             Op::Delete { .. } => Count::Deletes,
             Op::SetValue { .. } => Count::Sets,
             Op::Prove { .. } => Count::ProofsSent,
-            Op::Touch { .. } => Count::Touches,
+            Op::Touch => Count::Touches,
         });
         self.sent.insert(request, Sent { at: clock::now(), is_proof });
         self.says(LogLevel::Debug, None, format_args!("request {}: {} {}", request.0, op.name(), op.path()));
@@ -266,6 +266,7 @@ impl Diary {
     pub fn answer(&mut self, answer: &Answer) {
         match answer {
             Answer::Reply(request, reply) => self.reply(*request, reply),
+            Answer::InDoubt(_) => {}
             Answer::News(request, news) => {
                 self.count(Count::WatchesFired);
                 self.says(LogLevel::Debug, None, format_args!("watch of request {}: {news:?}", request.0));

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::future::{poll_fn, Future};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use futures::channel::mpsc::{unbounded, UnboundedReceiver, UnboundedSender};
@@ -22,6 +23,8 @@ use crate::core::{News, Op, Reply, RequestId};
 pub enum Answer {
     Reply(RequestId, Reply),
     News(RequestId, News),
+    /// A write under the fence of this election has had no answer.
+    InDoubt(Arc<str>),
 }
 
 /// A request with its watch; ends with its number when nothing more is to come of it.
@@ -57,6 +60,11 @@ impl Requests {
         let (abort, registration) = AbortHandle::new_pair();
         self.aborts.insert(request, abort);
         self.running.push(Box::pin(Abortable::new(work, registration).map(move |_| request)));
+    }
+
+    /// Where to say what becomes of a request that is not the core's; after the session, nobody listens.
+    pub fn answered(&self) -> UnboundedSender<Answer> {
+        self.answered.clone()
     }
 
     /// Drops the watch that a request left.

@@ -329,7 +329,7 @@ impl Task {
                 self.elections.watch_members(now, id, path, enough);
             }
             Command::UnwatchMembers { id, path } => self.elections.unwatch_members(now, id, &path),
-            Command::Write { path, write, written } => self.write(&path, write, written),
+            Command::Write { path, write, written } => self.write(path, write, written),
             Command::Members { path, members } => {
                 let asked = self.diary.asks(Count::Reads, "members of", &path);
                 self.ask(members, asked, |client, recipe| client.members(path, recipe));
@@ -397,8 +397,8 @@ impl Task {
         }
     }
 
-    fn write(&mut self, path: &str, write: Write, written: mpsc::SyncSender<Written>) {
-        let own = self.elections.fence(clock::now(), path);
+    fn write(&mut self, path: Arc<str>, write: Write, written: mpsc::SyncSender<Written>) {
+        let own = self.elections.fence(clock::now(), &path);
         let client = match &self.link {
             Link::Open(connection) => Some(connection.client.clone()),
             Link::Connecting(_) | Link::Denied => None,
@@ -413,12 +413,17 @@ impl Task {
         // The first poll sends it: now, and not after what the core may ask for next, such as to delete our znode. In
         // the node recipe another's may stand at its path by then.
         let refused = outcome.as_mut().now_or_never();
+        let answered = self.requests.answered();
         runtime::spawn(async move {
             let outcome = match refused {
                 Some(refused) => refused,
                 None => outcome.await,
             };
             asked.ended(outcome != Written::Unknown);
+            if outcome == Written::Unknown {
+                // Said before the caller hears it, and may resign.
+                let _ = answered.unbounded_send(Answer::InDoubt(path));
+            }
             let _ = written.send(outcome);
         });
     }
@@ -429,6 +434,7 @@ impl Task {
         match answer {
             Answer::Reply(request, reply) => self.elections.handle_reply(now, request, reply),
             Answer::News(request, news) => self.elections.handle_news(now, request, news),
+            Answer::InDoubt(path) => self.elections.write_in_doubt(now, path),
         }
     }
 

@@ -11,8 +11,11 @@ use crate::handle::{Error, Verifier};
 /// made. Waits for the answer, up to `timeout_ms` (1 to 3,600,000); in a callback, too.
 ///
 /// With ELECTION_RECIPE_NODE, a znode that another contender has created at `path` after somebody deleted ours
-/// counts as ours until we have heard of it; in a queue it does not. Before the grace delay is over nothing is
-/// written, either.
+/// counts as ours until we have heard of it; in a queue it does not. A write of which nobody knows may be carried out
+/// late, but not after another contender has become master: with ELECTION_RECIPE_NODE, where all masters' znodes have
+/// one name, the handle then opens a new session when this mastership has ended. While it leads at other paths it
+/// keeps the session: use a handle for each election, or a queue, where a late write may do harm.
+/// Before the grace delay is over nothing is written, either.
 ///
 /// Returns ELECTION_OK. Else nothing was written: ELECTION_NOT_MASTER when the mastership does not stand;
 /// ELECTION_NODEEXISTS, ELECTION_NONODE (no parent) and other numbers of ZooKeeper's when it refused the write;

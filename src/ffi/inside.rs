@@ -111,7 +111,7 @@ pub struct election_counters_t {
     pub sets: u64,
     /// Reads, questions and lists.
     pub reads: u64,
-    /// Reads that only give the lease something to count from.
+    /// Requests that only give the lease something to count from (`sync`): no quorum is asked.
     pub touches: u64,
     /// Proofs of the lease that were sent.
     pub proofs_sent: u64,

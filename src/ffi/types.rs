@@ -210,9 +210,9 @@ pub enum election_lease_grade_t {
     /// A transaction that changes nothing, committed eight times in a session timeout, one for all elections
     /// that the handle leads. Never two masters.
     ELECTION_LEASE_COMMITTED = 0,
-    /// Any answer of the server; costs no writes. WEAKER: when the master's server is cut off from the other
-    /// servers but not from the master, there are two masters until that server notices (its syncLimit times
-    /// its tickTime, 10 s by default).
+    /// Any answer of the server and its leader; costs no writes. WEAKER: when that leader is cut off from the other
+    /// servers but not from the master, there may be two masters until it notices (its syncLimit times its
+    /// tickTime, 10 s by default).
     ELECTION_LEASE_ANSWERED = 1,
 }
 

@@ -1,9 +1,9 @@
-//! What must be true: at every moment at most one master believes at a path, tokens only rise, a mastership that
-//! has lapsed does not come back, and callbacks pair up.
+//! What must be true: at every moment at most one master believes at a path, no lease lasts longer than the leader lets the
+//! session live, tokens only rise, a mastership that has lapsed does not come back, and callbacks pair up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use election::core::{Event, Master, PartyId, Reason, Recipe, Role, Time};
+use election::core::{Dialect, Event, Grade, Master, PartyId, Reason, Recipe, Role, Time};
 
 use crate::clock::Ns;
 use crate::plan::Plan;
@@ -39,6 +39,10 @@ struct Heard {
 pub struct Checker {
     violation: Option<Violation>,
     beliefs: Vec<Vec<Belief>>,
+    /// The end of each process's lease.
+    leases: Vec<Option<Time>>,
+    /// The sessions that somebody has ended whose they are not.
+    pub ended: BTreeSet<i64>,
     parties: BTreeMap<PartyId, Heard>,
     highest: Vec<i64>,
     committed: i64,
@@ -56,6 +60,8 @@ impl Checker {
         Checker {
             violation: None,
             beliefs: vec![vec![Belief::default(); plan.paths.len()]; plan.processes],
+            leases: vec![None; plan.processes],
+            ended: BTreeSet::new(),
             parties: BTreeMap::new(),
             highest: vec![0; plan.paths.len()],
             committed: 0,
@@ -191,9 +197,30 @@ impl World {
         }
     }
 
+    /// After it has heard something: a lease ends before the leader ends the session, should nothing more be heard of it.
+    fn check_lease(&mut self, process: usize) {
+        let it = &self.processes[process];
+        let end = it.core.lease_end();
+        let former = std::mem::replace(&mut self.checker.leases[process], end);
+        let (session, epoch) = (it.client.session, it.client.epoch());
+        let Some(leader) = self.leader().filter(|leader| self.servers[*leader].current_epoch >= epoch) else {
+            return;
+        };
+        let Some(end) = end.filter(|_| end != former).map(|end| it.clock.when(end.0)) else { return };
+        let said_nothing = self.plan.config.grade == Grade::Answered || self.checker.ended.contains(&session);
+        let clock = self.servers[leader].clock;
+        let expires = self.reign(leader).tracker.expires(session).map_or(self.now, |at| clock.when(at));
+        if !said_nothing && end > expires.max(self.now) {
+            let detail =
+                format!("process {process} until {end}, server {leader} lets {session:x} live until {expires}");
+            self.checker.violated("the session outlives the lease", detail);
+        }
+    }
+
     /// After it has heard something: whoever begins to believe is alone. (Nobody begins to believe but by an
     /// event of its own, so that looking then is looking always.)
     pub fn check_after(&mut self, process: usize) {
+        self.check_lease(process);
         for path in 0..self.plan.paths.len() {
             let token = self.token_of(process, path);
             let belief = &mut self.checker.beliefs[process][path];
@@ -251,7 +278,6 @@ impl World {
         self.stats.fenced += 1;
         let tree = &self.servers[server].tree;
         let place = &self.plan.paths[path];
-        let one_name = self.plan.config.recipe == Recipe::Node || self.plan.names_run_out();
         let master = match self.plan.config.recipe {
             Recipe::Node => tree.nodes.get(place).map(|node| node.stat.czxid),
             Recipe::Queue(_) => {
@@ -259,7 +285,8 @@ impl World {
                 stats.filter(|stat| stat.is_ephemeral()).map(|stat| stat.czxid).min()
             }
         };
-        // Where a znode of somebody else may have the same name, the check cannot tell.
+        // Where a znode of somebody else may have the same name, having no GUID in it, the check cannot tell.
+        let one_name = matches!(self.plan.config.recipe, Recipe::Node | Recipe::Queue(Dialect::Seed));
         let exempt = one_name && self.checker.deleted.contains(&token);
         if master != Some(token) && !exempt {
             self.checker

@@ -80,6 +80,11 @@ impl Client {
         }
     }
 
+    /// That of the last leader whose word it has seen.
+    pub fn epoch(&self) -> i64 {
+        self.last_zxid >> 32
+    }
+
     pub fn is_connected(&self) -> bool {
         matches!(self.link, Link::Up(_))
     }
@@ -218,10 +223,16 @@ impl World {
             client.making.entry(request).or_insert(path.clone());
         }
         if matches!(op, Op::Read { sync: true, .. } | Op::List { sync: true, .. }) {
-            self.send_up(conn, ClientMsg::Sync);
+            self.send_up(conn, ClientMsg::CatchUp);
         }
         let proves = matches!(op, Op::Prove { .. });
-        self.send_up(conn, ClientMsg::Request(request, op));
+        self.send_up(
+            conn,
+            match op {
+                Op::Touch => ClientMsg::Sync(request),
+                op => ClientMsg::Request(request, op),
+            },
+        );
         if proves {
             self.asks(process, 15);
         }
@@ -389,9 +400,12 @@ impl World {
         self.close_conn(process);
         self.tell_replies(process, usize::MAX);
         self.client(process).making.clear();
-        for (request, _) in std::mem::take(&mut self.client(process).requests) {
-            if request != OF_THE_PROGRAM {
-                self.drive(process, Input::Reply(request, Reply::Unknown));
+        for (request, op) in std::mem::take(&mut self.client(process).requests) {
+            match op {
+                Op::Prove { paths } if request == OF_THE_PROGRAM => {
+                    self.drive(process, Input::InDoubt(paths[0].clone()));
+                }
+                _ => self.drive(process, Input::Reply(request, Reply::Unknown)),
             }
         }
         self.drive(process, Input::Suspended(rc::CONNECTION_LOSS));

@@ -222,7 +222,7 @@ impl Play<'_> {
 
     fn operate(&mut self, command: &str) {
         let mut words = command.split(' ');
-        let (what, path) = (words.next(), self.path(words.next()));
+        let (what, path) = (words.next(), self.path(words.next().expect("a path")));
         let value = words.next().unwrap_or_default().as_bytes();
         match what {
             Some("create") => self.stage.create(&path, value),
@@ -243,7 +243,7 @@ impl Play<'_> {
         while unanswered > 0 {
             match self.hear(session) {
                 Some(Answer::Reply(..)) => unanswered -= 1,
-                Some(Answer::News(..)) => {}
+                Some(Answer::News(..) | Answer::InDoubt(_)) => {}
                 None => return,
             }
         }
@@ -263,13 +263,13 @@ impl Play<'_> {
         answer
     }
 
-    fn path(&self, path: Option<&str>) -> Arc<str> {
-        format!("{}{}", self.root, path.expect("a path")).into()
+    fn path(&self, path: &str) -> Arc<str> {
+        format!("{}{path}", self.root).into()
     }
 
     fn op(&self, request: &str) -> Op {
         let words: Vec<_> = request.split(' ').collect();
-        let path = self.path(words.get(1).copied());
+        let path = self.path(words.get(1).copied().unwrap_or_default());
         let value = || Value::from(words[2].as_bytes());
         let [sync, watch] = ["-synced", "-watched"].map(|flag| words[0].contains(flag));
         match words[0].trim_end_matches("-watched").trim_end_matches("-synced") {
@@ -282,8 +282,8 @@ impl Play<'_> {
             "set" => Op::SetValue { path, value: value(), version: words[3].parse().unwrap_or(-1) },
             "list" => Op::List { path, sync, watch },
             "delete" => Op::Delete { path, version: words[2].parse().unwrap_or(-1) },
-            "prove" => Op::Prove { paths: words[1..].iter().map(|path| self.path(Some(path))).collect() },
-            "touch" => Op::Touch { path },
+            "prove" => Op::Prove { paths: words[1..].iter().map(|path| self.path(path)).collect() },
+            "touch" => Op::Touch,
             _ => panic!("no request: {request}"),
         }
     }
@@ -321,6 +321,7 @@ impl Play<'_> {
             let _ = match line {
                 Line::Step(step) => writeln!(text, "{step}"),
                 Line::Silence => writeln!(text, "    nothing"),
+                Line::Heard(Answer::InDoubt(path)) => writeln!(text, "    in doubt at {path}"),
                 Line::Heard(Answer::News(request, news)) => writeln!(text, "    {} sees: {news:?}", request.0),
                 Line::Heard(Answer::Reply(request, reply)) => {
                     writeln!(text, "    {}: {}", request.0, self.told_reply(reply, &zxids))

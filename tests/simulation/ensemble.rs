@@ -27,6 +27,8 @@ pub struct Reign {
     /// Syncs that wait for so many transactions to be committed.
     pub syncs: Vec<(usize, usize, ConnId)>,
     pub beats: u64,
+    /// Until when it is busy with what it was asked before.
+    pub busy_until: Ns,
 }
 
 #[derive(Clone, Copy)]
@@ -45,7 +47,32 @@ impl World {
         (self.servers[server].clock.read(self.now) / 1_000_000) as i64
     }
 
+    /// What is asked waits for its turn (`PrepRequestProcessor`), but for the word whose a session is: that is said at
+    /// once, before what was asked earlier on the same connection.
     pub fn leader_asked(&mut self, leader: usize, from: usize, ask: Ask) {
+        if matches!(ask, Ask::Revalidate { .. }) {
+            return self.leader_does(leader, from, ask);
+        }
+        if self.faults_on && self.rng.chance(self.plan.busy_leaders) {
+            let busy_for = self.rng.magnitude(self.plan.latency, self.plan.timeout / 4);
+            let now = self.now;
+            let reign = self.reign(leader);
+            reign.busy_until = reign.busy_until.max(now) + busy_for;
+        }
+        let (at, number) = (self.reign(leader).busy_until, self.reign(leader).number);
+        match at < self.now {
+            true => self.leader_does(leader, from, ask),
+            false => self.plan_at(at, Happening::Prepares(leader, number, from, ask)),
+        }
+    }
+
+    pub fn leader_prepares(&mut self, leader: usize, reign: u32, from: usize, ask: Ask) {
+        if self.servers[leader].reign().is_some_and(|it| it.number == reign) {
+            self.leader_does(leader, from, ask);
+        }
+    }
+
+    fn leader_does(&mut self, leader: usize, from: usize, ask: Ask) {
         let clock = self.servers[leader].clock.read(self.now);
         let (ctime_ms, committed) = (self.ms_of(leader), self.servers[leader].applied);
         let behind = self.servers[leader].log.len() > committed;

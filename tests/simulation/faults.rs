@@ -159,13 +159,10 @@ impl World {
             Fault::Isolation => self.isolate(process, server, mends_at),
             Fault::ServerCrash => self.crash(server, mends_at),
             Fault::ServerFreeze => {
-                let outage = self.next_serial();
-                let it = &mut self.servers[server];
-                it.outage = outage;
-                it.frozen = !matches!(it.role, Role::Down);
-                self.plan_at(mends_at, Happening::Mend(Mend::Thaw(server, outage)));
+                self.freeze(server, mends_at);
                 true
             }
+            Fault::LeaderFreeze => self.freeze_leader(process, path),
             Fault::SlowFollower => {
                 self.servers[server].lag = self.rng.magnitude(self.plan.latency, self.plan.timeout);
                 self.plan_at(mends_at, Happening::Mend(Mend::Lag(server)));
@@ -271,6 +268,39 @@ impl World {
         true
     }
 
+    pub fn freeze(&mut self, server: usize, mends_at: Ns) {
+        let outage = self.next_serial();
+        let it = &mut self.servers[server];
+        it.outage = outage;
+        it.frozen = !matches!(it.role, Role::Down);
+        self.plan_at(mends_at, Happening::Mend(Mend::Thaw(server, outage)));
+    }
+
+    /// The leader is stopped, and who stands meanwhile where nobody does is the first whom it hears: before it hears that
+    /// the session was alive all the time.
+    fn freeze_leader(&mut self, process: usize, path: usize) -> bool {
+        let (Some(leader), crate::client::Link::Up(conn)) = (self.leader(), self.processes[process].client.link)
+        else {
+            return false;
+        };
+        if self.servers[leader].frozen || self.conns[conn].server == leader || self.processes[process].paused {
+            return false;
+        }
+        let timeout = self.plan.timeout;
+        let from = self.now + self.rng.below(10 * self.plan.latency + timeout / 8);
+        let until = from + timeout / 8 * 7 + self.rng.below(timeout);
+        self.plan_at(from, Happening::Freeze(leader, until));
+        for other in 0..self.plan.processes {
+            if !self.processes[other].paused && self.processes[other].candidates[path].is_some() {
+                self.drive(other, Input::Resign(path));
+            }
+            let early = self.rng.below(timeout / 4);
+            let stands_at = if other == process { until - early } else { until + early };
+            self.plan_at(stands_at, Happening::StandAgain(other, self.processes[other].life, path));
+        }
+        true
+    }
+
     fn pause(&mut self, process: usize, mends_at: Ns) -> bool {
         if self.processes[process].paused || !self.processes[process].alive {
             return false;
@@ -299,6 +329,7 @@ impl World {
         let own = reign.ahead.ephemerals().filter(|(_, node)| node.stat.ephemeral_owner == session);
         let tokens: Vec<_> = own.map(|(_, node)| node.stat.czxid).collect();
         self.checker.deleted.extend(tokens);
+        self.checker.ended.insert(session);
         self.close_session(leader, session);
     }
 

@@ -42,7 +42,9 @@ pub enum ClientMsg {
     },
     Request(RequestId, Op),
     Fenced(Fenced),
-    Sync,
+    Sync(RequestId),
+    /// A transaction that changes nothing, and whose answer is wanted only for what is asked after it.
+    CatchUp,
     Ping,
     CloseSession,
     /// The client has closed the connection.
@@ -138,6 +140,8 @@ pub enum Happening {
     ToPeer(usize, usize, u32, PeerMsg),
     /// A follower has come to this in its work; with the number of its connection to the leader.
     Applies(usize, u32, Apply),
+    /// A leader comes to this in its work; with the number of its reign and who asks.
+    Prepares(usize, u32, usize, Ask),
     /// A server hands on what a client asked for.
     Forwards(usize, u32, Ask),
     /// A leader pings its followers; with the number of its reign.
@@ -160,6 +164,8 @@ pub enum Happening {
     StandAgain(usize, u32, usize),
     Fault,
     Ambush(usize),
+    /// A server stops until then.
+    Freeze(usize, Ns),
     /// The end of a fault.
     Mend(Mend),
 }

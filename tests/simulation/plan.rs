@@ -21,6 +21,8 @@ pub enum Fault {
     Isolation,
     ServerCrash,
     ServerFreeze,
+    /// The leader is stopped for about a session timeout, and somebody begins to stand meanwhile.
+    LeaderFreeze,
     SlowFollower,
     ProcessPause,
     ProcessKill,
@@ -36,7 +38,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Fault; 19] = [
+    pub const ALL: [Fault; 20] = [
         Fault::LostReply,
         Fault::BrokenConnection,
         Fault::SlowNetwork,
@@ -46,6 +48,7 @@ impl Fault {
         Fault::Isolation,
         Fault::ServerCrash,
         Fault::ServerFreeze,
+        Fault::LeaderFreeze,
         Fault::SlowFollower,
         Fault::ProcessPause,
         Fault::ProcessKill,
@@ -87,6 +90,8 @@ pub struct Plan {
     pub lost_replies: u64,
     /// Out of a thousand touches, how many a follower loses.
     pub lost_touches: u64,
+    /// Out of a thousand requests to a leader, how many it is slow to come to.
+    pub busy_leaders: u64,
     /// Out of a thousand times, how often what comes at the same time is heard in another order.
     pub reorders: u64,
     /// The programs write, fenced.
@@ -110,6 +115,7 @@ impl Plan {
                 Dialect::Kazoo,
                 Dialect::Recipe,
                 Dialect::Seed,
+                Dialect::Seed,
             ])),
         };
         let names = ["/first", "/job/second", "/job/third"];
@@ -118,7 +124,7 @@ impl Plan {
         let ticks = rng.pick(&[2, 2, 2, 3, 4, 6, 10, 20, 20]);
         let ticks = if tight { 20 } else { ticks };
         let timeout = tick * ticks;
-        let tick_ms = rng.chance(500).then_some(tick / MS);
+        let tick_ms = rng.chance(if tight { 800 } else { 500 }).then_some(tick / MS);
         let grace_ms = if rng.chance(150) { rng.below(timeout / MS) } else { 0 };
         let margin_ms = if rng.chance(50) { timeout / MS / 20 } else { 0 };
         let latency = rng.magnitude(MS / 10, 4 * MS);
@@ -143,7 +149,7 @@ impl Plan {
         // The weaker grade says nothing where servers do not hear each other.
         let grade = if rng.chance(60) { Grade::Answered } else { Grade::Committed };
         if grade == Grade::Answered {
-            let between = [Fault::ServerCut, Fault::Isolation, Fault::ServerFreeze];
+            let between = [Fault::ServerCut, Fault::Isolation, Fault::ServerFreeze, Fault::LeaderFreeze];
             faults.retain(|fault| !between.contains(fault));
         }
         Plan {
@@ -157,7 +163,7 @@ impl Plan {
             latency,
             lag: if rng.chance(300) { rng.magnitude(MS, tick / 2) } else { 0 },
             jitter: rng.pick(&[0, MS / 2, 2 * MS]),
-            first_number: if rng.chance(300) { i32::MAX - rng.below(8) as i32 } else { 0 },
+            first_number: if rng.chance(400) { i32::MAX - rng.below(8) as i32 } else { 0 },
             counters_end: rng.chance(700),
             containers_go: rng.chance(300),
             length: timeout * rng.between(6, if ticks > 5 { 8 } else { 16 }),
@@ -167,6 +173,7 @@ impl Plan {
                 false => 0,
             },
             lost_touches: rng.pick(&[0, 20, 300, 300]),
+            busy_leaders: rng.pick(&[0, 0, 2, 10]),
             reorders: rng.pick(&[0, 0, 100, 400]),
             writes: rng.chance(400),
             ambush,

@@ -38,11 +38,17 @@ pub struct Process {
 
 /// What the core is told.
 pub enum Input {
-    Connected { session: SessionId, timeout: Ns, asked_at: u64 },
+    Connected {
+        session: SessionId,
+        timeout: Ns,
+        asked_at: u64,
+    },
     Suspended(i32),
     Expired,
     Reply(RequestId, Reply),
     News(RequestId, News),
+    /// A write of the program's has had no answer.
+    InDoubt(Arc<str>),
     Timeout,
     Stand(usize),
     Resign(usize),
@@ -218,6 +224,7 @@ impl World {
                 say!(self, "process {process}, watch {}: {news:?}", request.0);
                 self.processes[process].core.handle_news(now, request, news);
             }
+            Input::InDoubt(path) => core.write_in_doubt(now, path),
             Input::Timeout => core.handle_timeout(now),
             Input::Stand(path) => {
                 it.candidates[path] = Some(id);

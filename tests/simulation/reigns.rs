@@ -100,7 +100,8 @@ impl World {
         let first_expiry = it.clock.when(tracker.next_beat(clock));
         let followers = vec![None; self.plan.servers];
         let ahead = Tree { counters_end: false, ..it.tree.clone() };
-        let reign = Reign { number, epoch, proposed: 0, ahead, tracker, followers, syncs: Vec::new(), beats: 0 };
+        let (syncs, beats, busy_until) = (Vec::new(), 0, 0);
+        let reign = Reign { number, epoch, proposed: 0, ahead, tracker, followers, syncs, beats, busy_until };
         it.role = Role::Leading(Box::new(reign));
         say!(self, "server {leader} leads {members:?} in epoch {epoch}");
         for member in members.iter().filter(|member| **member != leader) {

@@ -55,8 +55,10 @@ pub struct Server {
 /// A request that waits for its turn to be answered.
 pub enum Item {
     Read(RequestId, Op),
-    Write(RequestId, Option<Reply>),
-    Sync(bool),
+    /// Who asked, if somebody wants the answer.
+    Write(Option<RequestId>, Option<Reply>),
+    /// Whether the leader has answered.
+    Sync(RequestId, bool),
     Ping,
 }
 
@@ -139,8 +141,17 @@ impl World {
         }
         self.touch(server, session);
         match message {
+            ClientMsg::Sync(request) => {
+                self.conns[id].pending.push_back(Item::Sync(request, false));
+                self.forward(server, Ask::Sync { conn: id });
+            }
+            ClientMsg::CatchUp => {
+                self.conns[id].pending.push_back(Item::Write(None, None));
+                let op = Op::Prove { paths: Vec::new() };
+                self.forward(server, Ask::Write { conn: id, session, op });
+            }
             ClientMsg::Request(request, op) if is_write(&op) => {
-                self.conns[id].pending.push_back(Item::Write(request, None));
+                self.conns[id].pending.push_back(Item::Write(Some(request), None));
                 self.forward(server, Ask::Write { conn: id, session, op });
             }
             ClientMsg::Request(request, op) => {
@@ -148,12 +159,8 @@ impl World {
                 self.answer(id);
             }
             ClientMsg::Fenced(write) => {
-                self.conns[id].pending.push_back(Item::Write(OF_THE_PROGRAM, None));
+                self.conns[id].pending.push_back(Item::Write(Some(OF_THE_PROGRAM), None));
                 self.forward(server, Ask::Fenced { conn: id, session, write });
-            }
-            ClientMsg::Sync => {
-                self.conns[id].pending.push_back(Item::Sync(false));
-                self.forward(server, Ask::Sync { conn: id });
             }
             ClientMsg::Ping => {
                 self.conns[id].pending.push_back(Item::Ping);
@@ -268,8 +275,8 @@ impl World {
     }
 
     pub fn synced(&mut self, id: ConnId) {
-        let open = |item: &&mut Item| matches!(item, Item::Sync(false));
-        if let Some(Item::Sync(done)) = self.conns[id].pending.iter_mut().find(open) {
+        let open = |item: &&mut Item| matches!(item, Item::Sync(_, false));
+        if let Some(Item::Sync(_, done)) = self.conns[id].pending.iter_mut().find(open) {
             *done = true;
         }
         self.answer(id);
@@ -281,7 +288,7 @@ impl World {
             let server = self.conns[id].server;
             let zxid = self.servers[server].tree.zxid;
             match self.conns[id].pending.front() {
-                None | Some(Item::Write(_, None) | Item::Sync(false)) => return,
+                None | Some(Item::Write(_, None) | Item::Sync(_, false)) => return,
                 Some(_) => {}
             }
             match self.conns[id].pending.pop_front().expect("looked at") {
@@ -299,11 +306,14 @@ impl World {
                     *self.stats.faults.entry(crate::plan::Fault::LostReply).or_default() += 1;
                     self.hang_up(id);
                 }
-                Item::Write(request, Some(reply)) => {
+                Item::Write(None, Some(_)) => {}
+                Item::Write(Some(request), Some(reply)) => {
                     self.send_down(id, ServerMsg::Reply { request, reply, zxid });
                 }
                 Item::Ping => self.send_down(id, ServerMsg::Pong { zxid }),
-                Item::Sync(_) => {}
+                Item::Sync(request, _) => {
+                    self.send_down(id, ServerMsg::Reply { request, reply: Reply::Done, zxid });
+                }
                 Item::Write(_, None) => unreachable!("looked at"),
             }
         }

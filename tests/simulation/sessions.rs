@@ -86,6 +86,11 @@ impl Tracker {
         self.sessions.remove(&session);
     }
 
+    /// When a session expires if nothing more is heard of it; `None` if it is closing or gone.
+    pub fn expires(&self, session: i64) -> Option<u64> {
+        self.sessions.get(&session).filter(|session| !session.closing).map(|session| session.expires_at)
+    }
+
     /// The sessions whose time is over; they are closing from now on.
     pub fn expire(&mut self, clock: u64) -> Vec<i64> {
         let over = self.sessions.iter_mut().filter(|(_, session)| !session.closing && session.expires_at <= clock);

@@ -197,7 +197,6 @@ impl Tree {
                 Reply::Listed(names.collect())
             }
             Op::List { .. } => Reply::Refused(rc::NO_NODE),
-            Op::Touch { .. } => Reply::Done,
             _ => unreachable!("not a read: {op:?}"),
         }
     }
@@ -242,5 +241,5 @@ impl Tree {
 }
 
 pub fn is_write(op: &Op) -> bool {
-    !matches!(op, Op::Read { .. } | Op::Exists { .. } | Op::List { .. } | Op::Stat { .. } | Op::Touch { .. })
+    !matches!(op, Op::Read { .. } | Op::Exists { .. } | Op::List { .. } | Op::Stat { .. })
 }

@@ -167,6 +167,7 @@ impl World {
             Happening::ToPeer(_, to, ..) => Some(*to),
             Happening::Applies(server, ..)
             | Happening::Forwards(server, ..)
+            | Happening::Prepares(server, ..)
             | Happening::LeaderBeat(server, _)
             | Happening::ExpiryBeat(server, _)
             | Happening::FollowerBeat(server, _) => Some(*server),
@@ -194,6 +195,7 @@ impl World {
             Happening::ToPeer(from, to, link, message) => self.peer_hears(from, to, link, message),
             Happening::Applies(server, link, apply) => self.follower_applies(server, link, apply),
             Happening::Forwards(server, life, ask) => self.forward_now(server, life, ask),
+            Happening::Prepares(server, reign, from, ask) => self.leader_prepares(server, reign, from, ask),
             Happening::LeaderBeat(server, reign) => self.leader_beat(server, reign),
             Happening::ExpiryBeat(server, reign) => self.expiry_beat(server, reign),
             Happening::FollowerBeat(server, link) => self.follower_beat(server, link),
@@ -207,21 +209,24 @@ impl World {
             Happening::StandAgain(process, life, path) => self.stand_again(process, life, path),
             Happening::Fault => self.next_fault(),
             Happening::Ambush(process) => self.ambush(process),
+            Happening::Freeze(server, until) => self.freeze(server, until),
             Happening::Mend(mend) => self.mend(mend),
         }
     }
 
-    /// What was held back while somebody was frozen happens now: messages in their order, and the timers before
-    /// or after them.
+    /// What was held back while somebody was frozen happens now: a leader's PINGs, which are late; messages in their
+    /// order, and the other timers before or after them.
     pub fn unpark(&mut self, parked: Vec<Happening>) {
+        let is_ping = |what: &Happening| matches!(what, Happening::LeaderBeat(..));
+        let (pings, parked): (Vec<_>, Vec<_>) = parked.into_iter().partition(is_ping);
         let is_timer = |what: &Happening| {
             use Happening::*;
-            matches!(what, LeaderBeat(..) | ExpiryBeat(..) | FollowerBeat(..) | ClientTimer(..) | CoreTimer(..))
+            matches!(what, ExpiryBeat(..) | FollowerBeat(..) | ClientTimer(..) | CoreTimer(..))
         };
         let (timers, messages): (Vec<_>, Vec<_>) = parked.into_iter().partition(is_timer);
         let timers_first = self.rng.chance(500);
         let (first, then) = if timers_first { (timers, messages) } else { (messages, timers) };
-        for what in first.into_iter().chain(then) {
+        for what in pings.into_iter().chain(first).chain(then) {
             self.plan_at(self.now, what);
         }
     }

@@ -9,12 +9,12 @@ use crate::core::outbox::Party;
 use crate::core::recipe::Input;
 use crate::core::vocabulary::{rc, Op, Reason, Reply, RequestId, Time};
 
-/// A master proves its lease this often in a session timeout.
-const PROOFS_PER_TIMEOUT: u64 = 8;
+/// Whoever is elected works for the lease this often in a session timeout: touches and proofs take turns.
+const BEATS_PER_TIMEOUT: u64 = 16;
 
-/// Whoever only waits lets the server answer this often in a session timeout, so that it has something for its
-/// lease to count from when it is elected.
-const TOUCHES_PER_TIMEOUT: u64 = 5;
+/// Whoever only waits has the leader answer this often in a session timeout, so that it has something for its lease to
+/// count from when it is elected.
+const TOUCHES_PER_TIMEOUT: u64 = 7;
 
 /// How many znodes one proof checks; with more elections led, they take turns.
 const CHECKS_PER_PROOF: usize = 64;
@@ -38,19 +38,27 @@ impl Elections {
     /// When to work for the lease again, while we are connected.
     pub(super) fn next_beat(&self) -> Option<Time> {
         let per_timeout = match (self.elected.is_empty(), self.candidates.is_empty()) {
-            (false, _) => PROOFS_PER_TIMEOUT,
+            (false, _) => BEATS_PER_TIMEOUT,
             (true, false) => TOUCHES_PER_TIMEOUT,
             (true, true) => return None,
         };
         Some(Time(self.last_beat.0 + self.lease.timeout() / per_timeout))
     }
 
-    /// Works for the lease: a proof while somebody is elected, else a request that costs the others nothing.
+    /// Works for the lease: a proof while somebody is elected, and else, as before each proof, a request that costs no
+    /// quorum.
     pub(super) fn beat(&mut self, now: Time) {
         self.last_beat = now;
-        let Some(first) = self.candidates.keys().next().cloned() else { return };
-        if self.elected.is_empty() || self.config.grade == Grade::Answered {
-            self.outbox.submit(Party::Lease, Op::Touch { path: first });
+        let Some(first) = self.candidates.keys().next() else { return };
+        let writes = self.config.grade == Grade::Committed && self.config.keeps(Rule::CommittedProof);
+        let touches = !writes || !self.touched;
+        self.touched = self.elected.is_empty() || touches;
+        if self.touched {
+            let touch = match self.config.asks_leader() {
+                true => Op::Touch,
+                false => Op::Stat { path: first.clone() },
+            };
+            self.outbox.submit(Party::Lease, touch);
             return;
         }
         let checked = self.next_to_check();

@@ -13,18 +13,35 @@ use crate::core::vocabulary::{rc, Op, Reason, RequestId, Time, Value};
 /// While strangers are in the queue, how often to look again, in milliseconds.
 const STRANGER_MS: u64 = 2_000;
 
+/// Of so many joins of this session before the last one, a create may still come late.
+const LATE_JOINS: u128 = 3;
+
 impl Queue {
+    /// The znodes of creates of ours that were looked for, not found, and sent again: they came late (ARCHITECTURE.md).
+    /// Nobody else would ever delete them.
+    fn carried_out_late<'a>(&self, own: &Own, names: &'a [Arc<str>]) -> Vec<&'a Arc<str>> {
+        if !self.dialect.has_guid() || !self.config.keeps(Rule::LookForGuid) {
+            return Vec::new();
+        }
+        let joins = self.guid.wrapping_sub(self.first_guid).min(LATE_JOINS);
+        let prefix = |back: u128| self.dialect.prefix(self.guid.wrapping_sub(back));
+        let prefixes: Vec<String> = (0..=joins).map(prefix).collect();
+        let is_ours = |name: &&Arc<str>| prefixes.iter().any(|prefix| name.starts_with(prefix));
+        names.iter().filter(is_ours).filter(|name| !own.path.ends_with(&***name)).collect()
+    }
+
     /// The queue as it is: are we first, and if not, who is before us?
     pub(super) fn look(&mut self, now: Time, names: &[Arc<str>], desk: &mut Desk) {
         if self.leaving || self.disowned {
             return self.ask(desk);
         }
         let Some(own) = self.own.clone() else { return self.ask(desk) };
+        let late = self.carried_out_late(&own, names);
         let mut own_is_there = false;
         let mut stranger = false;
         let mut tied = is_used_up(own.number);
         let mut others = Vec::new();
-        for name in names {
+        for name in names.iter().filter(|name| !late.contains(name)) {
             let number = match self.dialect.read(name) {
                 Name::Contender(number) => number,
                 Name::Stranger => {
@@ -42,6 +59,9 @@ impl Queue {
         }
         if !own_is_there {
             return self.lost_own(now, desk);
+        }
+        for name in late {
+            desk.submit(Op::Delete { path: format!("{}/{name}", self.path).into(), version: -1 });
         }
         if let Some(older) = self.older.as_mut().filter(|older| !older.is_empty()) {
             // Who was before us and is in the queue no more has gone; another one may come under that name.
