@@ -147,7 +147,6 @@ fn writes(relay: &Relay) -> Vec<i32> {
         opcode::DELETE,
         opcode::SET_DATA,
         opcode::MULTI,
-        opcode::SYNC,
     ];
     relay.requests().iter().map(|request| request.opcode).filter(|opcode| writes.contains(opcode)).collect()
 }

@@ -118,7 +118,7 @@ impl Audit {
 
     /// Nothing of ZooKeeper's will wake those who are not dismissed: a timer must.
     pub fn waits_for_a_timer(&self) -> bool {
-        let beat = |op: &Op| matches!(op, Op::Prove { .. } | Op::Touch { .. });
+        let beat = |op: &Op| matches!(op, Op::Prove { .. } | Op::Touch);
         let parties = self.parties();
         self.connected && parties > 0 && self.watches.is_empty() && self.open.values().all(beat)
     }
@@ -147,7 +147,7 @@ fn answers(op: &Op, reply: &Reply) -> bool {
         (Op::Exists { .. }, Reply::Exists(_)) | (Op::Stat { .. }, Reply::Stat(_)) => true,
         (Op::List { .. }, Reply::Listed(_)) => true,
         (Op::MakeParents { .. } | Op::SetValue { .. } | Op::Delete { .. }, Reply::Done) => true,
-        (Op::Prove { .. } | Op::Touch { .. }, Reply::Done) => true,
+        (Op::Prove { .. } | Op::Touch, Reply::Done) => true,
         _ => false,
     }
 }
@@ -160,10 +160,10 @@ fn leaves_watch(op: &Op, reply: &Reply) -> bool {
 fn path_of(op: &Op) -> String {
     match op {
         Op::Create { path, .. } | Op::MakeParents { path } | Op::Read { path, .. } | Op::Exists { path } => path,
-        Op::List { path, .. } | Op::Delete { path, .. } | Op::Stat { path } | Op::Touch { path } => path,
+        Op::List { path, .. } | Op::Delete { path, .. } | Op::Stat { path } => path,
         Op::SetValue { path, .. } => path,
         Op::CreateSequential { prefix, .. } => prefix,
-        Op::Prove { .. } => return String::new(),
+        Op::Prove { .. } | Op::Touch => return String::new(),
     }
     .to_string()
 }

@@ -11,17 +11,17 @@
 //! two: what happens, `----`, and all that comes of it. Nothing that is not understood is skipped.
 //!
 //!     config grace=2000                        options; also recipe=queue dialect=seed margin= tick= grade=
-//!     at 0   connected session=0x1 timeout=4000
+//!     at 0   connected session=0x1 timeout=7000
 //!            stand /master "10.0.0.1"          time in milliseconds; without "at", the same moment
 //!     ----
 //!     submit 1 create /master "10.0.0.1"       the core asks ZooKeeper; 1 is the number of the request
-//!     next at 800                              it wants to be woken then
+//!     next at 1000                             it wants to be woken then
 //!
 //!     at 5   reply 1 created czxid=10          ZooKeeper's answer to request 1
 //!     ----
 //!     tell /master MASTER reason=ELECTED ...   what the caller of go_to_election hears
 //!     submit 2 read /master
-//!     lease until 3960                         until when the masters of this process may believe
+//!     lease until 6930                         until when the masters of this process may believe
 //!
 //! What can happen:
 //!

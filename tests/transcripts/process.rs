@@ -138,7 +138,7 @@ impl Process {
                 let written = self.act(next, &action)?;
                 let request = match action {
                     Action::Submit(request, Op::Prove { .. }) => (request, proofs += 1).0,
-                    Action::Submit(request, Op::Touch { .. }) => (request, touches += 1).0,
+                    Action::Submit(request, Op::Touch) => (request, touches += 1).0,
                     _ => {
                         lines.push(format!("at {} {written}", ms(next)));
                         continue;
@@ -233,7 +233,7 @@ fn request(op: &Op) -> String {
             let paths: Vec<_> = paths.iter().map(|path| path.to_string()).collect();
             format!("prove {}", fold(&paths).join(" "))
         }
-        Op::Touch { path } => format!("touch {path}"),
+        Op::Touch => "touch".to_string(),
     }
 }
 

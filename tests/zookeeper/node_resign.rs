@@ -5,7 +5,7 @@ use crate::ground::{one_server, A_MOMENT, SOON};
 use crate::relays::{count, expire_and_keep_out, is, wait_held};
 use crate::witness::{acl, Witness};
 use election::{Error, Reason};
-use scratch::{eventually, opcode, Relay, Verdict};
+use scratch::{eventually, opcode, RawClient, Relay, Verdict};
 use std::time::Duration;
 use zookeeper::{CreateMode, Permission};
 
@@ -248,7 +248,7 @@ fn the_reply_to_the_delete_is_lost_and_another_is_master_by_then() {
     assert_eq!(count(&relay, opcode::DELETE, PATH), 1);
 }
 
-/// The delete never reached the server: it is sent again.
+/// The delete never reached the server, or it is still under way there and may meet another's znode: the session is ended.
 #[test]
 fn the_delete_is_lost() {
     const PATH: &str = "/delete-lost";
@@ -258,11 +258,16 @@ fn the_delete_is_lost() {
     let handle = Handle::open(&relay.host());
     let master = handle.stand(PATH, "mine");
     master.becomes_master();
+    let session = relay.session().expect("a session");
     relay.strike_once(Verdict::Cut, is(opcode::DELETE, PATH));
     master.resign();
     witness.wait_gone(PATH);
-    assert_eq!(count(&relay, opcode::DELETE, PATH), 2);
+    assert_eq!(count(&relay, opcode::DELETE, PATH), 1);
     master.has_resigned();
+    assert!(RawClient::resume(&ensemble.host(0), &session).is_err(), "the session is over");
+    let again = handle.stand(PATH, "again");
+    again.becomes_master();
+    assert_ne!(relay.session().expect("another session").id, session.id);
 }
 
 /// Who may delete is written at the parent. It is tried again, not hammered; and the end of the session needs no permission.

@@ -343,7 +343,8 @@ fn the_session_has_moved_behind_its_back() {
     master.resign();
     Witness::new(&ensemble.host(2)).wait_gone(PATH);
     master.has_resigned();
-    assert_eq!(relay.session().unwrap().id, session.id);
+    // Nobody knows what became of the deletion, and who deletes by path must not be late.
+    eventually(SOON, "another session", || relay.session().is_some_and(|now| now.id != session.id));
 }
 
 /// Breaks so short that nothing is heard of them: the master has its lease.
@@ -391,8 +392,8 @@ fn an_idle_session_is_kept_alive() {
     let kinds = |relay: &Relay| relay.requests().iter().map(|request| request.opcode).collect::<BTreeSet<i32>>();
     let without_pings =
         |relay: &Relay| kinds(relay).into_iter().filter(|&kind| kind != opcode::PING).collect::<Vec<_>>();
-    assert_eq!(without_pings(&relay), [opcode::MULTI], "a master sends proofs");
-    assert_eq!(without_pings(&slave_relay), [opcode::EXISTS], "a slave has the server answer something");
+    assert_eq!(without_pings(&relay), [opcode::SYNC, opcode::MULTI], "a master sends touches and proofs");
+    assert_eq!(without_pings(&slave_relay), [opcode::SYNC], "a slave sends touches");
     assert!(slave_relay.requests().iter().all(|request| !leaves_watch(request)));
     assert_eq!((relay.connection_count(), slave_relay.connection_count()), (1, 1));
 }

@@ -146,3 +146,10 @@ impl Relays {
         self.0.iter().map(|relay| count(relay, kind, path)).sum()
     }
 }
+
+/// Whether the first such request came right after a transaction.
+pub fn catches_up_before(relay: &Relay, kind: i32, path: &str) -> bool {
+    let (requests, asks) = (relay.requests(), is(kind, path));
+    let first = requests.iter().position(asks);
+    first.is_some_and(|at| at > 0 && requests[at - 1].opcode == opcode::MULTI)
+}
