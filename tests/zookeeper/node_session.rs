@@ -344,7 +344,7 @@ fn the_session_has_moved_behind_its_back() {
     Witness::new(&ensemble.host(2)).wait_gone(PATH);
     master.has_resigned();
     // Nobody knows what became of the deletion, and who deletes by path must not be late.
-    eventually(SOON, "another session", || relay.session().is_some_and(|now| now.id != session.id));
+    eventually(SOON, "the session is over", || RawClient::resume(&ensemble.host(1), &session).is_err());
 }
 
 /// Breaks so short that nothing is heard of them: the master has its lease.
