@@ -225,6 +225,8 @@ impl Elections {
         self.deadlines.clear();
         self.timetable.clear();
         self.elected.clear();
+        self.in_doubt.clear();
+        self.forsaken = false;
         self.outbox.forget_requests();
     }
 
