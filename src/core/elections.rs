@@ -151,11 +151,17 @@ impl Elections {
     /// by then, unless what ends with our mastership is the session: then ZooKeeper refuses the write.
     pub fn write_in_doubt(&mut self, now: Time, path: Arc<str>) {
         self.begin(now);
-        self.note_doubt(path);
+        let names_return = match self.config.recipe {
+            Recipe::Node => true,
+            Recipe::Queue(dialect) => !dialect.has_guid(),
+        };
+        if names_return {
+            self.note_doubt(path);
+        }
     }
 
     fn note_doubt(&mut self, path: Arc<str>) {
-        if self.config.recipe == Recipe::Node && self.config.keeps(Rule::DoubtEndsSession) {
+        if self.config.keeps(Rule::DoubtEndsSession) {
             self.forsaken |= !self.elected.contains(&path);
             self.in_doubt.insert(path);
         }
@@ -287,7 +293,9 @@ impl Elections {
         if let Some(Sent { at: sent_at, answer, changes, watch }) = self.outbox.answered(request) {
             asked_to_watch = watch;
             match (&reply, self.outbox.routes.get(&request)) {
-                (Reply::Unknown, Some(Party::Candidate(path))) if changes => self.note_doubt(path.clone()),
+                (Reply::Unknown, Some(Party::Candidate(path))) if changes && self.config.recipe == Recipe::Node => {
+                    self.note_doubt(path.clone());
+                }
                 (Reply::Unknown, _) => {}
                 (Reply::Refused(_), _) => self.lease.answered(now, sent_at, Answer::Server),
                 _ => self.lease.answered(now, sent_at, answer),

@@ -150,6 +150,7 @@ pub fn open(settings: Settings, outlet: Outlet, connected: Connected, inside: Ar
         elections: Elections::new(settings.elections),
         settings,
         leftover: None,
+        has_left: false,
         round_wait: Duration::ZERO,
         requests: Requests::new(),
         commands: receiver,
@@ -225,6 +226,8 @@ struct Task {
     link: Link,
     /// The session before, which we gave up: the servers may not know yet.
     leftover: Option<Leftover>,
+    /// That one was not over, as far as we know.
+    has_left: bool,
     /// How long to wait before the next round.
     round_wait: Duration,
     requests: Requests,
@@ -448,6 +451,7 @@ impl Task {
         let changed = self.diary.connected(session.0, timeout);
         self.connection(changed);
         self.elections.handle_connected(clock::now(), session, timeout.as_nanos() as u64, asked_at);
+        self.has_left = false;
         if let Some(leftover) = self.leftover.take() {
             let hosts = self.settings.hosts.clone();
             let access = self.settings.access.clone();
@@ -538,6 +542,10 @@ impl Task {
                 self.requests.unwatch(request);
             }
             Action::Renew => {
+                if let Link::Open(connection) = &self.link {
+                    self.leftover = Some(connection.client.leftover());
+                    self.has_left = true;
+                }
                 let changed = self.diary.renewed();
                 self.end_session();
                 self.connection(changed);
@@ -597,8 +605,8 @@ impl Task {
         let changed = self.diary.closed(rc::CLOSING);
         self.connection(changed);
         match self.link {
-            // There is no session, or none that anybody knows of.
-            Link::Connecting(_) | Link::Denied => true,
+            // There is no session, or none that anybody knows of; but one that was left may live on.
+            Link::Connecting(_) | Link::Denied => !self.has_left,
             Link::Open(connection) => {
                 let Connection { client, states, up, .. } = *connection;
                 // The session ends when no clone of the client is left.

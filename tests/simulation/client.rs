@@ -242,11 +242,12 @@ impl World {
     /// that for later.
     pub fn client_writes(&mut self, process: usize, write: Fenced) {
         let now = self.local(process);
+        let election = self.plan.paths[write.path].clone();
         let client = self.client(process);
         match client.link {
             Link::Up(conn) => {
                 client.sent_at = now;
-                client.requests.push_back((OF_THE_PROGRAM, Op::Prove { paths: vec![write.own.clone()] }));
+                client.requests.push_back((OF_THE_PROGRAM, Op::Prove { paths: vec![election] }));
                 self.send_up(conn, ClientMsg::Fenced(write));
             }
             _ => client.writes.push_back(write),
