@@ -20,8 +20,8 @@ use crate::core::{Event, Fact, PartyId, Role, Time, Value};
 use crate::driver::fork::Process;
 use crate::driver::log::{self, Place};
 use crate::driver::{
-    self, guid, hosts, Bell, Command, Denied, Inside, LeaseEnd, OnItsWay, Outlet, Seat, Session, Settings, Waited,
-    Write, Written,
+    self, guid, hosts, Bell, Command, Denied, Inside, LeaseEnd, Note, OnItsWay, Outlet, Seat, Session, Settings,
+    Waited, Write, Written,
 };
 
 pub use crate::driver::log::{LogLevel, LogRecord};
@@ -39,6 +39,9 @@ pub use verifier::Verifier;
 /// The longest path, in bytes, together with the chroot of the connect string.
 pub const PATH_MAX: usize = 4096;
 
+/// The session's task is given so long to close: more than it waits for a server.
+const LONGEST_CLOSE: Duration = Duration::from_secs(4);
+
 /// The longest value, in bytes.
 pub const VALUE_MAX: usize = 1_000_000;
 
@@ -55,6 +58,8 @@ pub struct Election {
     chroot_len: usize,
     callbacks: Arc<Callbacks>,
     callback_thread: Mutex<Option<JoinHandle<()>>>,
+    /// To end the callbacks without the session's task.
+    last_word: mpsc::Sender<Note>,
     next_party: AtomicU64,
     /// Where we stand. Read without waiting by `is_master`; changed under `changes` only.
     seats: Map<Arc<str>, (PartyId, Arc<Seat>)>,
@@ -121,6 +126,7 @@ impl Election {
                 Some(thread.map_err(|_| Error::NoResources)?)
             }
         };
+        let last_word = notes.clone();
         let outlet = Outlet::new(notes, bell, lease_end.clone(), denied.clone());
         log::say(LogLevel::Info, &inside.place, None, format_args!("opened for {}", opened_with.hosts));
         let session = driver::open(settings, outlet, connected, inside.clone());
@@ -134,6 +140,7 @@ impl Election {
             chroot_len,
             callbacks,
             callback_thread: Mutex::new(callback_thread),
+            last_word,
             next_party: AtomicU64::new(1),
             seats: Map::new(),
             changes: Mutex::default(),
@@ -333,7 +340,8 @@ impl Election {
     }
 
     /// Resigns everywhere, ends the session, and waits until the last callback has run: up to 2 s for the
-    /// server's word that the session is over, and for a callback that is running.
+    /// server's word that the session is over, and for a callback that is running. Should the library's own thread have no
+    /// time for it, because a server floods it, everybody is told of a failure after 4 s.
     ///
     /// # Errors
     /// [`Error::InCallback`] inside a callback of the handle, and [`Error::BadHandle`] when it is closed or being
@@ -355,14 +363,20 @@ impl Election {
         drop(changes);
         let (closed, confirmation) = mpsc::sync_channel(1);
         self.session.close(closed);
-        let confirmed = confirmation.recv().unwrap_or(false);
+        let confirmed = confirmation.recv_timeout(LONGEST_CLOSE);
+        if confirmed == Err(mpsc::RecvTimeoutError::Timeout) {
+            let _ = self.last_word.send(Note::End);
+            if let Some(bell) = self.callbacks.bell() {
+                bell.ring();
+            }
+        }
         let thread = self.callback_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         match thread {
             // It ends when the session's task has dropped its outlet, and does not panic: see `thread::spawn`.
             Some(thread) => drop(thread.join()),
             None => self.callbacks.finish(),
         }
-        confirmed.then_some(()).ok_or(Error::ConnectionLoss)
+        confirmed.unwrap_or(false).then_some(()).ok_or(Error::ConnectionLoss)
     }
 
     fn check_path(&self, path: &str) -> Result<Arc<str>, Error> {

@@ -441,6 +441,11 @@ impl Elections {
         self.candidates.get(path)?.elected_by()
     }
 
+    /// A znode with which a candidate is elected: as long as it stands, its owner is our session.
+    pub fn elected_znode(&self) -> Option<Arc<str>> {
+        self.elected.iter().find_map(|path| self.candidates.get(path)?.elected_by())
+    }
+
     fn end_session(&mut self, now: Time, link: Link, reason: Reason, rc: i32) {
         self.link = link;
         self.lease.closed();

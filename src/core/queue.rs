@@ -504,11 +504,15 @@ impl Queue {
         }
     }
 
-    /// Our znode is gone although nobody here asked for that.
-    fn lost_own(&mut self, now: Time, desk: &mut Desk) {
+    fn deleted(&mut self, desk: &mut Desk) {
         if self.is_master() {
             self.stand(Standing::Unknown { reason: Reason::Deleted, rc: rc::NO_NODE }, desk);
         }
+    }
+
+    /// Our znode is gone although nobody here asked for that.
+    fn lost_own(&mut self, now: Time, desk: &mut Desk) {
+        self.deleted(desk);
         if let Some(watch) = self.own_watch {
             desk.unwatch(watch);
         }

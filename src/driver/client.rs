@@ -16,6 +16,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{pin_mut, select_biased, FutureExt};
 use zookeeper_client::{
     Acl, Acls, AuthId, Connector, CreateMode, CreateOptions, Error, EventType, MultiWriteError, OneshotWatcher,
     Permission, SessionInfo, SessionState, StateWatcher,
@@ -23,6 +24,8 @@ use zookeeper_client::{
 
 use super::access::{Access, Credential, Permit};
 use super::hosts::Hosts;
+use super::leash::{with_leash, Ended, Leash};
+use super::trust::LONGEST_SILENCE;
 use crate::core::{rc, Dialect, Master, Member, News, Op, Recipe, Reply, SessionId, Stat, Value, Znode};
 
 /// A session with ZooKeeper. When the last clone is dropped, the session is closed: at once, or as soon as a
@@ -36,6 +39,7 @@ pub struct Client {
     chroot: String,
     /// Of the znodes that are made.
     acl: Arc<[Acl]>,
+    leash: Arc<Leash>,
 }
 
 /// What the connection has come to.
@@ -70,7 +74,11 @@ pub enum Written {
 }
 
 /// Tells of the connection's states; some may be skipped, the latest never is.
-pub struct States(StateWatcher);
+pub struct States {
+    watcher: StateWatcher,
+    /// Without a last word, when the client's task has failed.
+    ended: Ended,
+}
 
 /// A watch that is armed.
 pub struct Watch(OneshotWatcher);
@@ -80,7 +88,9 @@ pub struct Watch(OneshotWatcher);
 /// `session_timeout` is what is asked for; a server that does not answer is given up after a fifth of it, so
 /// that there is time for two silent servers in a row. Fails with ZooKeeper's number for why.
 pub async fn connect(hosts: &Hosts, access: &Access, session_timeout: Duration) -> Result<(Client, States), i32> {
-    let root = connector(access, session_timeout).connect(&hosts.servers).await.map_err(|error| match error {
+    let connecting = connector(access, session_timeout).connect(&hosts.servers);
+    let (connected, leash) = with_leash(patience(session_timeout), connecting).await;
+    let root = connected.map_err(|error| match error {
         Error::AuthFailed => rc::AUTH_FAILED,
         _ => rc::CONNECTION_LOSS,
     })?;
@@ -88,15 +98,21 @@ pub async fn connect(hosts: &Hosts, access: &Access, session_timeout: Duration) 
         "" => root.clone(),
         chroot => root.clone().chroot(chroot).map_err(|_| rc::BAD_ARGUMENTS)?,
     };
-    let client = Client { chrooted, root, chroot: hosts.chroot.clone(), acl: acl_of(access) };
+    let (chroot, leash) = (hosts.chroot.clone(), Arc::new(leash));
+    let client = Client { chrooted, root, chroot, acl: acl_of(access), leash };
     let states = client.states();
     Ok((client, states))
+}
+
+/// How long a client that was dropped may take to close its session. Without it for that long, the session expires.
+fn patience(session_timeout: Duration) -> Duration {
+    session_timeout.min(LONGEST_SILENCE)
 }
 
 fn connector(access: &Access, session_timeout: Duration) -> Connector {
     let connector = zookeeper_client::Client::connector()
         .with_session_timeout(session_timeout)
-        .with_connection_timeout(session_timeout / 5)
+        .with_connection_timeout((session_timeout / 5).min(LONGEST_SILENCE))
         .with_fail_eagerly();
     let present =
         |connector: Connector, credential: &Credential| connector.with_auth(&credential.scheme, &credential.auth);
@@ -127,7 +143,7 @@ pub struct Leftover(SessionInfo);
 pub async fn bury(hosts: &Hosts, access: &Access, leftover: Leftover, session_timeout: Duration) {
     let connector = connector(access, session_timeout).with_session(leftover.0);
     // Dropping the client closes the session. On failure it has expired, or it will.
-    drop(connector.connect(&hosts.servers).await);
+    drop(with_leash(patience(session_timeout) / 5, connector.connect(&hosts.servers)).await);
 }
 
 impl Client {
@@ -145,11 +161,35 @@ impl Client {
     }
 
     pub fn states(&self) -> States {
-        States(self.root.state_watcher())
+        States { watcher: self.root.state_watcher(), ended: self.leash.ended() }
     }
 
     pub fn is_connected(&self) -> bool {
         state(self.root.state()) == State::Connected
+    }
+
+    /// Whether a server has said that the session is.
+    pub fn is_over(&self) -> bool {
+        state(self.root.state()) == State::Over
+    }
+
+    /// The session is given up: the client leaves off at once, and keeps nothing busy. `bury` closes the session.
+    pub fn abandon(&self) {
+        self.leash.cut();
+    }
+
+    /// Whether the session that was resumed is the one that owns `own`, a znode of ours. The client takes another id that a
+    /// server answers with over in silence, and each proof would still find the znode, until its session expires. Servers
+    /// before 3.6 cannot tell, and are believed. The first poll asks.
+    pub async fn still_owns(self, own: Arc<str>) -> bool {
+        let (held, found) = (self.chrooted.list_ephemerals(&own), self.chrooted.check_stat(&own));
+        let (held, found) = (held.await, found.await);
+        match (held, found) {
+            (Ok(held), Ok(Some(stat))) if stat.ephemeral_owner == self.session_id().0 => {
+                held.iter().any(|path| **path == *own)
+            }
+            _ => true,
+        }
     }
 
     /// Carries out a request. The first poll sends it.
@@ -386,21 +426,26 @@ type Outcome = Result<(Reply, Option<Watch>), Error>;
 impl States {
     /// Waits for the next state.
     pub async fn changed(&mut self) -> State {
-        state(self.0.changed().await)
+        let (said, ended) = (self.watcher.changed().fuse(), self.ended.clone());
+        pin_mut!(said, ended);
+        select_biased! {
+            said = said => state(said),
+            _ = ended => State::Over,
+        }
     }
 
     /// Waits until there is no connection.
     pub async fn broken(mut self) {
-        if state(self.0.state()) == State::Connected {
+        if state(self.watcher.state()) == State::Connected {
             while self.changed().await == State::Connected {}
         }
     }
 
-    /// Waits until the client is of no more use.
+    /// Waits until the client says that it is of no more use.
     pub async fn over(mut self) {
         let is_over = |state| matches!(state, State::Over | State::Denied);
-        if !is_over(state(self.0.state())) {
-            while !is_over(self.changed().await) {}
+        if !is_over(state(self.watcher.state())) {
+            while !is_over(state(self.watcher.changed().await)) {}
         }
     }
 }

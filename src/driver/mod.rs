@@ -15,6 +15,7 @@ pub mod fork;
 pub mod guid;
 pub mod hosts;
 mod inside;
+mod leash;
 pub mod log;
 mod outlet;
 mod probe;
@@ -23,6 +24,7 @@ mod requests;
 mod runtime;
 mod session;
 pub mod thread;
+mod trust;
 
 pub use access::{Access, Credential, Permit};
 pub use bell::Bell;

@@ -18,6 +18,7 @@ use futures::{pin_mut, FutureExt};
 use once_cell::sync::{Lazy, OnceCell};
 
 use super::fork::{Claim, Process};
+use super::leash;
 use super::log::{self, Place};
 use super::thread;
 
@@ -112,6 +113,6 @@ struct Spawner;
 
 impl spawns_core::Spawn for Spawner {
     fn spawn(&self, task: spawns_core::Task) {
-        spawn(Box::into_pin(task.future));
+        spawn(leash::leashed(leash::collar(), Box::into_pin(task.future)));
     }
 }

@@ -24,6 +24,7 @@ use super::outlet::{OnItsWay, Outlet};
 use super::rehearsal;
 use super::requests::{Answer, Requests};
 use super::runtime;
+use super::trust::{is_credible, Trust};
 use crate::core::{
     rc, Action, Config, Elections, Fact, Master, Member, Op, PartyId, Recipe, Reply, RequestId, Time, Value,
 };
@@ -152,6 +153,8 @@ pub fn open(settings: Settings, outlet: Outlet, connected: Connected, inside: Ar
         leftover: None,
         has_left: false,
         round_wait: Duration::ZERO,
+        trust: Trust::default(),
+        resumed: None,
         requests: Requests::new(),
         commands: receiver,
         close,
@@ -163,6 +166,7 @@ pub fn open(settings: Settings, outlet: Outlet, connected: Connected, inside: Ar
     Session { commands, closes }
 }
 
+type Question = Pin<Box<dyn Future<Output = bool> + Send>>;
 type Round = Pin<Box<dyn Future<Output = Result<Opened, i32>> + Send>>;
 
 /// A new session.
@@ -196,16 +200,23 @@ async fn round(settings: Settings, wait: Duration) -> Result<Opened, i32> {
         Timer::after(wait.mul_f64(1.0 + jitter)).await;
     }
     let asked = settings.session_timeout.max(SHORTEST_ASKED);
-    let asked_at = clock::now();
-    let (client, states) = connect(&settings.hosts, &settings.access, asked).await?;
+    let opened = session(&settings, asked).await?;
     // The time after which a silent server is given up was taken from what we asked for. Where the server has
     // decided on something very different, ask for that.
-    let granted = client.session_timeout();
+    let granted = opened.client.session_timeout();
     if granted > asked * 2 || granted * 2 < asked {
-        drop((client, states));
-        let asked_at = clock::now();
-        let (client, states) = connect(&settings.hosts, &settings.access, granted).await?;
-        return Ok(Opened { client, states, asked_at });
+        drop(opened);
+        return session(&settings, granted).await;
+    }
+    Ok(opened)
+}
+
+/// A new session of the first server that grants one.
+async fn session(settings: &Settings, asked: Duration) -> Result<Opened, i32> {
+    let asked_at = clock::now();
+    let (client, states) = connect(&settings.hosts, &settings.access, asked).await?;
+    if !is_credible(client.session_timeout(), asked) {
+        return Err(rc::CONNECTION_LOSS);
     }
     Ok(Opened { client, states, asked_at })
 }
@@ -215,6 +226,8 @@ enum Happening {
     Connected(Box<Opened>),
     NotConnected(i32),
     State(State),
+    /// Whether a session that was resumed is ours.
+    Resumed(bool),
     Command(Command),
     /// The handle was closed, or dropped.
     Close(Option<Close>),
@@ -226,10 +239,13 @@ struct Task {
     link: Link,
     /// The session before, which we gave up: the servers may not know yet.
     leftover: Option<Leftover>,
-    /// That one was not over, as far as we know.
+    /// No server has said that that one is over.
     has_left: bool,
     /// How long to wait before the next round.
     round_wait: Duration,
+    trust: Trust,
+    /// Is it our session that was resumed?
+    resumed: Option<Question>,
     requests: Requests,
     elections: Elections,
     // A task that fails is dropped in this order: nothing more is accepted, everybody hears of it, and a close returns.
@@ -273,14 +289,17 @@ impl Task {
                     self.elections.handle_suspended(clock::now(), rc);
                 }
                 Happening::State(state) => self.state(state),
-                Happening::Time => self.elections.handle_timeout(clock::now()),
+                Happening::Resumed(is_ours) => self.resumed(is_ours),
+                Happening::Time => self.time(),
             }
         }
     }
 
-    /// Answers come first: what a server said before the connection broke is heard before the break.
+    /// Answers come first: what a server said before the connection broke is heard before the break; but before all, whether
+    /// they are answers to us.
     async fn next(&mut self) -> Happening {
-        let deadline = self.elections.poll_timeout();
+        let deadlines = [self.elections.poll_timeout(), self.trust.deadline(self.settings.session_timeout)];
+        let deadline = deadlines.into_iter().flatten().min();
         let time = async {
             match deadline {
                 Some(then) => Timer::after(clock::until(then)).await,
@@ -298,15 +317,32 @@ impl Task {
                 Link::Denied => std::future::pending().await,
             }
         };
-        let (link, time) = (link.fuse(), time.fuse());
-        pin_mut!(link, time);
+        let resumed = async {
+            let is_ours = match &mut self.resumed {
+                Some(question) => question.await,
+                None => std::future::pending().await,
+            };
+            Happening::Resumed(is_ours)
+        };
+        let (link, time, resumed) = (link.fuse(), time.fuse(), resumed.fuse());
+        pin_mut!(link, time, resumed);
         select_biased! {
             close = self.close.next().fuse() => Happening::Close(close),
+            happening = resumed => happening,
             answer = self.requests.next_answer().fuse() => Happening::Answer(answer),
             happening = link => happening,
             command = self.commands.select_next_some() => Happening::Command(command),
             happening = time => happening,
         }
+    }
+
+    fn time(&mut self) {
+        let now = clock::now();
+        if self.trust.deadline(self.settings.session_timeout).is_some_and(|deadline| deadline <= now) {
+            self.broken(now);
+            self.state(State::Over);
+        }
+        self.elections.handle_timeout(now);
     }
 
     fn command(&mut self, command: Command) {
@@ -434,6 +470,9 @@ impl Task {
     fn answer(&mut self, answer: Answer) {
         let now = clock::now();
         self.diary.answer(&answer);
+        if !matches!(answer, Answer::Reply(_, Reply::Unknown)) {
+            self.trust.answered();
+        }
         match answer {
             Answer::Reply(request, reply) => self.elections.handle_reply(now, request, reply),
             Answer::News(request, news) => self.elections.handle_news(now, request, news),
@@ -446,13 +485,14 @@ impl Task {
         let session = client.session_id();
         let timeout = client.session_timeout();
         self.settings.session_timeout = timeout;
-        self.round_wait = Duration::ZERO;
+        self.trust.connected(clock::now());
         self.link = Link::Open(Box::new(Connection { client, states, up: true, timeout, asked_at }));
         let changed = self.diary.connected(session.0, timeout);
         self.connection(changed);
         self.elections.handle_connected(clock::now(), session, timeout.as_nanos() as u64, asked_at);
         self.has_left = false;
-        if let Some(leftover) = self.leftover.take() {
+        // Who is thrown out all the time comes back for himself alone.
+        if let Some(leftover) = self.leftover.take().filter(|_| !self.trust.is_lost()) {
             let hosts = self.settings.hosts.clone();
             let access = self.settings.access.clone();
             runtime::spawn(async move { bury(&hosts, &access, leftover, timeout).await });
@@ -473,7 +513,12 @@ impl Task {
                 let asked_at = connection.asked_at;
                 if was_up {
                     self.suspended(now);
+                    if self.trust.is_lost() {
+                        return self.state(State::Over);
+                    }
                 }
+                self.trust.connected(now);
+                self.ask_whose_it_is();
                 let changed = self.diary.connected(session.0, timeout);
                 self.connection(changed);
                 self.elections.handle_connected(now, session, timeout.as_nanos() as u64, asked_at);
@@ -481,9 +526,16 @@ impl Task {
             State::Suspended => {
                 connection.up = false;
                 self.suspended(now);
+                if self.trust.is_lost() {
+                    self.state(State::Over);
+                }
             }
             State::Over => {
+                self.broken(now);
+                let Link::Open(connection) = &mut self.link else { return };
                 self.leftover = Some(connection.client.leftover());
+                self.has_left = !connection.client.is_over();
+                connection.client.abandon();
                 let changed = self.diary.expired();
                 self.connection(changed);
                 self.end_session();
@@ -498,10 +550,31 @@ impl Task {
         }
     }
 
+    /// Before anything else is asked in a session that was resumed.
+    fn ask_whose_it_is(&mut self) {
+        let Link::Open(connection) = &self.link else { return };
+        let Some(own) = self.elections.elected_znode() else { return };
+        let is_ours = AssertUnwindSafe(connection.client.clone().still_owns(own)).catch_unwind();
+        let mut question: Question = Box::pin(is_ours.map(|is_ours| is_ours.unwrap_or(false)));
+        if question.as_mut().now_or_never().is_none() {
+            self.resumed = Some(question);
+        }
+    }
+
+    fn resumed(&mut self, is_ours: bool) {
+        self.resumed = None;
+        if !is_ours {
+            let inside = self.diary.inside();
+            log::say(LogLevel::Warn, &inside.place, None, format_args!("the server has resumed another session"));
+            self.state(State::Over);
+        }
+    }
+
     /// The servers refuse our credentials, and would again: what they keep of ours is all that is left to be done.
     fn denied(&mut self) {
         self.link = Link::Denied;
         self.requests = Requests::new();
+        self.resumed = None;
         self.outlet.denied(rc::AUTH_FAILED);
         let changed = self.diary.denied();
         self.connection(changed);
@@ -516,7 +589,15 @@ impl Task {
         }
     }
 
+    fn broken(&mut self, now: Time) {
+        self.resumed = None;
+        if self.trust.broken(now) {
+            self.round_wait = Duration::ZERO;
+        }
+    }
+
     fn suspended(&mut self, now: Time) {
+        self.broken(now);
         let changed = self.diary.suspended(rc::CONNECTION_LOSS);
         self.connection(changed);
         self.elections.handle_suspended(now, rc::CONNECTION_LOSS);
@@ -526,6 +607,7 @@ impl Task {
     fn end_session(&mut self) {
         self.reconnect();
         self.requests = Requests::new();
+        self.resumed = None;
     }
 
     /// The next round through the servers, in place of the link as it is.
@@ -582,6 +664,7 @@ impl Task {
         match &self.link {
             Link::Open(connection) if connection.client.is_connected() => {
                 self.diary.sent(request, &op);
+                self.trust.asked(clock::now());
                 self.requests.submit(connection.client.clone(), request, op);
             }
             _ => {
@@ -612,6 +695,7 @@ impl Task {
                 // The session ends when no clone of the client is left.
                 drop(client);
                 drop(self.requests);
+                drop(self.resumed);
                 if !up {
                     return false;
                 }

@@ -52,7 +52,8 @@ pub unsafe extern "C" fn election_open(
 
 /// Close a handle: resign everywhere, end the session, and forget the handle. Every candidate and observer
 /// hears of it, as its last event, before this returns; no callback runs afterwards. Waits for a callback that
-/// is running, and up to 2 s for the server to confirm the end of the session.
+/// is running, and up to 2 s for the server to confirm the end of the session; 4 s when a hostile server keeps the
+/// library's thread so busy that it cannot even ask.
 ///
 /// Returns ELECTION_OK; ELECTION_CONNECTIONLOSS when no server confirmed the end of the session: the handle is
 /// closed all the same, a znode of ours may stand until the session expires; ELECTION_FORKED in a child of the

@@ -10,6 +10,9 @@ use crate::core::dialect::{is_used_up, Name};
 use crate::core::recipe::REFRESH_MS;
 use crate::core::vocabulary::{rc, Op, Reason, RequestId, Time, Value};
 
+/// A list contradicts what we know of our own znodes: so long until we look again, in milliseconds.
+const CONTRADICTION_MS: u64 = 100;
+
 /// While strangers are in the queue, how often to look again, in milliseconds.
 const STRANGER_MS: u64 = 2_000;
 
@@ -56,6 +59,14 @@ impl Queue {
                 tied |= number == own.number;
                 others.push((number, name));
             }
+        }
+        if !own_is_there && self.dialect.has_guid() {
+            // By its GUID it is ours alone. Should it stand after all, it would stand before us for ever.
+            self.deleted(desk);
+            self.disowned = true;
+            self.predecessor = None;
+            self.state = State::Pausing(now.plus_ms(CONTRADICTION_MS));
+            return;
         }
         if !own_is_there {
             return self.lost_own(now, desk);
