@@ -71,9 +71,10 @@ campaign: setup ## run the fault campaign alone: SECONDS=600 SEED=1
 	$(CARGO) build --locked --release --quiet --lib --example campaign
 	target/release/examples/campaign run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
-test-long: campaign ## the fault campaign, a million seeds of the simulation, a handover among a thousand, fuzzing (an hour)
+test-long: campaign ## the fault campaign, a million seeds of the simulation, a handover among a thousand, a soak, fuzzing (an hour)
 	SEEDS=1000000 $(CARGO) test --locked --release --test simulation campaign -- --nocapture
 	$(CARGO) test --locked --test safety -- --ignored
+	$(CARGO) test --locked --release --test hostile -- --ignored --nocapture
 	FUZZ_SECONDS=60 $(CARGO) test --locked --test border each_function_stands_whatever_comes
 
 bench: setup build ## measure, beside a raw read and write on the same ZooKeeper

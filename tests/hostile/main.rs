@@ -1,0 +1,307 @@
+//! A hostile or broken server: an error and a new attempt, never a crash, a hang of the caller, a spin or memory without
+//! bound. What cannot be guarded against in front of the client crate is in `upstream.md`.
+
+mod liar;
+mod lies;
+mod soak;
+mod subject;
+
+use election::testing::rehearsal;
+use election::Options;
+use liar::{framed, Deed, Liar};
+use lies::{lie, Case, To};
+use scratch::{eventually, Ensemble, Program};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use subject::{Load, Subject};
+
+/// The tests of this program measure it, so one runs at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+const SIEGE: Duration = Duration::from_secs(2);
+
+/// Known limits, with what they may take of a core, in twentieths. Each event at a path that nobody watches makes the client
+/// crate send a request, whose answer brings the next event: how fast is the server's to decide (`upstream.md`, 5). A
+/// timeout of nothing for a session that is resumed makes it ping every few milliseconds (6).
+const LIMITS: [(&str, u32); 4] =
+    [("event at no path", 20), ("event at another path", 20), ("timeout 0", 5), ("observer: timeout 0", 5)];
+
+/// In that time.
+const MOST_ATTEMPTS: usize = 100;
+
+/// So many programs are lied to at the same time.
+const PROGRAMS: usize = 5;
+const LONGEST_PROGRAM: Duration = Duration::from_secs(90);
+
+/// In a program of its own: what the test is given there by the program that started it.
+const LIE: &str = "LIE";
+const SERVER: &str = "SERVER";
+
+#[test]
+fn each_lie_is_an_error_and_a_new_attempt() {
+    if let Ok(name) = std::env::var(LIE) {
+        let case = lies::all().into_iter().find(|case| case.name == name).expect("a lie of that name");
+        return besiege(case, &std::env::var(SERVER).expect("the server's address"));
+    }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let ensemble = Ensemble::start(1);
+    let (cases, failures) = (Mutex::new(lies::all().into_iter()), Mutex::new(Vec::new()));
+    let next = || cases.lock().unwrap().next();
+    let work = || {
+        while let Some(case) = next() {
+            let (status, said) =
+                in_a_program_of_its_own("each_lie_is_an_error_and_a_new_attempt", &case, &ensemble);
+            said.lines().filter(|line| line.contains(case.name)).for_each(|line| println!("{line}"));
+            if status.is_none_or(|status| !status.success()) {
+                failures.lock().unwrap().push(format!("{}: {status:?}\n{said}", case.name));
+            }
+        }
+    };
+    std::thread::scope(|scope| (0..PROGRAMS).for_each(|_| drop(scope.spawn(work))));
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// A known limit: on a machine that has not the memory the client crate's request for it ends the process. Where this
+/// is one day no more the case, the README is to say so.
+#[test]
+fn a_list_of_a_length_that_no_memory_holds() {
+    if let Ok(server) = std::env::var(SERVER) {
+        return besiege(lies::a_list_without_end(), &server);
+    }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let ensemble = Ensemble::start(1);
+    let case = lies::a_list_without_end();
+    let (status, said) = in_a_program_of_its_own("a_list_of_a_length_that_no_memory_holds", &case, &ensemble);
+    let status = status.expect("it ends");
+    println!("{status}");
+    let is_out_of_memory = status.signal() == Some(libc::SIGABRT) && said.contains("memory allocation");
+    assert!(status.success() || is_out_of_memory, "{status}\n{said}");
+}
+
+/// What became of it, and what it said. It must not take this program along.
+fn in_a_program_of_its_own(test: &str, case: &Case, ensemble: &Ensemble) -> (Option<ExitStatus>, String) {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args([test, "--exact", "--nocapture"]).env(LIE, case.name).env(SERVER, ensemble.host(0));
+    let program = Program::spawn(command);
+    (program.wait(LONGEST_PROGRAM), program.transcript())
+}
+
+fn besiege(case: Case, server: &str) {
+    let Case { name, to, lie } = case;
+    let path = format!("/hostile/{}", name.replace([' ', ':'], "-"));
+    let liar = Liar::start(server.parse().expect("an address"));
+    let subject = Subject::start(to, &liar.host(), server, &path);
+    subject.is_settled();
+    liar.lie(Some(lie));
+    // What may be used at once is used up first.
+    subject.answers_for(SIEGE / 2);
+    let (before, connections) = (Load::now(), liar.connections());
+    subject.answers_for(SIEGE);
+    let load = Load::now().since(&before);
+    let tried = liar.connections() - connections;
+    // Whoever comes and goes meanwhile.
+    let stranger = Subject::start(to, &liar.host(), server, &format!("{path}-stranger"));
+    stranger.answers_once();
+    stranger.close();
+    liar.lie(None);
+    let back = subject.is_served();
+    println!("{name}: {load}, {tried} connections, back after {back:?}");
+    let twentieths = LIMITS.iter().find(|(limited, _)| *limited == name).map_or(1, |(_, twentieths)| *twentieths);
+    assert_eq!(load.excess(SIEGE, twentieths), None);
+    assert!(tried <= MOST_ATTEMPTS, "{tried} connections");
+    subject.close();
+}
+
+/// Events as fast as they are taken: a known limit, since the client crate reads on for as long as there is something to
+/// read, on the thread of all handles. No call hangs all the same, nobody believes what is not true, and it passes.
+#[test]
+fn a_flood_hangs_no_caller() {
+    if let Ok(server) = std::env::var(SERVER) {
+        let liar = Liar::start(server.parse().expect("an address"));
+        let subject = Subject::start(To::Candidate, &liar.host(), &server, "/hostile/flood");
+        let closed = Subject::start(To::Observer, &liar.host(), &server, "/hostile/flood-closed");
+        subject.is_settled();
+        closed.is_settled();
+        liar.lie(Some(lies::flood()));
+        subject.answers_for(SIEGE);
+        closed.close();
+        liar.lie(None);
+        subject.is_served();
+        return subject.close();
+    }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let ensemble = Ensemble::start(1);
+    let case = Case { name: "flood", to: To::Candidate, lie: lies::flood() };
+    let (status, said) = in_a_program_of_its_own("a_flood_hangs_no_caller", &case, &ensemble);
+    assert!(status.is_some_and(|status| status.success()), "{status:?}\n{said}");
+}
+
+/// One connection on which each byte is a sign of life and none an answer; the server is honest on the next. Who waited
+/// for the connection to break would wait for ever.
+#[test]
+fn a_connection_that_only_trickles_is_given_up() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let ensemble = Ensemble::start(1);
+    let liar = Liar::start(ensemble.addr(0));
+    let subject = Subject::start(To::Candidate, &liar.host(), &ensemble.host(0), "/trickle");
+    subject.is_settled();
+    let before = trickle_once(&liar);
+    subject.stops_believing();
+    let back = subject.is_served();
+    println!("back after {back:?}, {} connections", liar.connections() - before);
+    assert!(liar.connections() - before > 1);
+    subject.close();
+}
+
+/// Who only watches asks for nothing until what it watches is read again, every 30 s.
+#[test]
+#[ignore = "half a minute: `make test-long` runs it"]
+fn an_observer_gives_a_connection_that_only_trickles_up() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let ensemble = Ensemble::start(1);
+    let liar = Liar::start(ensemble.addr(0));
+    let subject = Subject::start(To::Observer, &liar.host(), &ensemble.host(0), "/trickle");
+    subject.is_settled();
+    trickle_once(&liar);
+    let back = subject.is_served_within(Duration::from_secs(40));
+    println!("back after {back:?}");
+    subject.close();
+}
+
+/// How many connections there were.
+fn trickle_once(liar: &Liar) -> usize {
+    let has_struck = AtomicBool::new(false);
+    let before = liar.connections();
+    liar.lie(Some(lie(move |number, body| match number >= 2 && !has_struck.swap(true, Ordering::SeqCst) {
+        // A frame of 16 MiB, and a byte of it now and then.
+        true => Deed::GoOnSaying(vec![1], lies::PAUSE),
+        false => Deed::Say(framed(body)),
+    })));
+    before
+}
+
+/// The server goes on talking, so the client crate would wait for its last answers for ever.
+#[test]
+fn what_is_closed_leaves_nothing_behind() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let ensemble = Ensemble::start(1);
+    let liar = Liar::start(ensemble.addr(0));
+    let keeper = Subject::start(To::Candidate, &ensemble.host(0), &ensemble.host(0), "/keeper");
+    keeper.is_settled();
+    let subject = Subject::start(To::Candidate, &liar.host(), &ensemble.host(0), "/left");
+    subject.is_settled();
+    liar.lie(Some(lies::trickle()));
+    subject.stops_believing();
+    subject.close();
+    eventually(Duration::from_secs(6), "the library's end of each connection is closed", || liar.is_alone());
+    keeper.close();
+}
+
+/// Whatever the reason.
+#[test]
+fn a_panic_in_the_client_costs_a_session() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let ensemble = Ensemble::start(1);
+    for to in [To::Candidate, To::Observer] {
+        let path = format!("/panic-{to:?}");
+        let subject = Subject::start(to, &ensemble.host(0), &ensemble.host(0), &path);
+        subject.is_settled();
+        let before = subject.counters().sessions_opened;
+        rehearsal::panic_at("the client's task");
+        let since = Instant::now();
+        eventually(Duration::from_secs(10), "a panic", || !rehearsal::is_due());
+        if to == To::Candidate {
+            eventually(Duration::from_secs(10), "a new session", || subject.counters().sessions_opened > before);
+        }
+        println!("{to:?}: a new session after {:?}", since.elapsed());
+        subject.is_served();
+        subject.close();
+    }
+}
+
+/// Of a new session; one that is resumed keeps what it was granted first.
+#[test]
+fn a_session_timeout_that_nobody_means_is_refused() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let ensemble = Ensemble::start(1);
+    let liar = Liar::start(ensemble.addr(0));
+    for granted_ms in [-1, 0, 39, i32::MAX] {
+        liar.lie(Some(lies::grants(granted_ms)));
+        let (before, path) = (liar.connections(), format!("/grant-{granted_ms}"));
+        let subject = Subject::start(To::Candidate, &liar.host(), &ensemble.host(0), &path);
+        std::thread::sleep(SIEGE / 2);
+        assert!(liar.connections() - before > 1, "{granted_ms}: a new attempt");
+        assert_eq!((subject.counters().sessions_opened, subject.token()), (0, None), "{granted_ms}");
+        liar.lie(None);
+        subject.is_served();
+        subject.close();
+    }
+}
+
+/// A server, or what stands in front of it, that gives whoever resumes a session another one: what was ours stays until
+/// our session expires, and so each proof would find it and prove nothing.
+#[test]
+fn a_session_that_is_resumed_as_another_is_given_up() {
+    const TIMEOUT: Duration = Duration::from_secs(12);
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let ensemble = Ensemble::builder(1).max_session_timeout_ms(20_000).start();
+    let liar = Liar::start(ensemble.addr(0));
+    let mut options = Options::default();
+    options.set_session_timeout_ms(TIMEOUT.as_millis() as i64).unwrap();
+    let (host, server) = (liar.host(), ensemble.host(0));
+    let subject = Subject::with_options(To::Candidate, &host, &server, "/another", &options);
+    subject.is_settled();
+    let token = subject.token();
+    liar.forget_session();
+    let since = Instant::now();
+    eventually(TIMEOUT / 2, "a mastership of a new session", || {
+        subject.token().is_some_and(|now| Some(now) != token)
+    });
+    println!("a new mastership after {:?}", since.elapsed());
+    subject.close();
+}
+
+/// At each byte of the handshake and of the first answers, for as long as it lasts, and each at once with the others.
+#[test]
+fn the_connection_ends_at_each_byte() {
+    const BYTES: usize = 160;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let ensemble = Ensemble::builder(1).config_line("maxClientCnxns=0").start();
+    let each: Vec<(Liar, Subject)> = (0..BYTES)
+        .map(|bytes| {
+            let liar = Liar::start(ensemble.addr(0));
+            let said = Mutex::new(0);
+            liar.lie(Some(lie(move |number, body| {
+                let mut said = said.lock().unwrap();
+                *said = if number == 0 { 0 } else { *said };
+                let frame = framed(body);
+                let left = bytes - *said;
+                *said += frame.len().min(left);
+                match frame.len() <= left {
+                    true => Deed::Say(frame),
+                    false => Deed::SayAndClose(frame[..left].to_vec()),
+                }
+            })));
+            let subject = Subject::start(To::Candidate, &liar.host(), &ensemble.host(0), &format!("/byte-{bytes}"));
+            (liar, subject)
+        })
+        .collect();
+    let before = Load::now();
+    std::thread::sleep(SIEGE);
+    let load = Load::now().since(&before);
+    println!("{BYTES} handles: {load}");
+    for (liar, subject) in &each {
+        assert!(liar.connections() > 0);
+        liar.lie(None);
+        subject.answers_once();
+    }
+    for (_, subject) in each {
+        subject.is_served();
+        subject.close();
+    }
+    assert_eq!(load.excess(SIEGE, BYTES as u32), None);
+}
