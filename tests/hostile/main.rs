@@ -1,25 +1,24 @@
 //! A hostile or broken server: an error and a new attempt, never a crash, a hang of the caller, a spin or memory without
 //! bound. What cannot be guarded against in front of the client crate is in `upstream.md`.
 
+mod alone;
 mod liar;
 mod lies;
 mod soak;
+mod stalls;
 mod subject;
 
+use alone::{alone, carry_out, told, LONGEST};
 use election::testing::rehearsal;
 use election::Options;
 use liar::{framed, Deed, Liar};
 use lies::{lie, Case, To};
-use scratch::{eventually, Ensemble, Program};
+use scratch::{eventually, Ensemble};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use subject::{Load, Subject};
-
-/// The tests of this program measure it, so one runs at a time.
-static ALONE: Mutex<()> = Mutex::new(());
 
 const SIEGE: Duration = Duration::from_secs(2);
 
@@ -34,26 +33,21 @@ const MOST_ATTEMPTS: usize = 100;
 
 /// So many programs are lied to at the same time.
 const PROGRAMS: usize = 5;
-const LONGEST_PROGRAM: Duration = Duration::from_secs(90);
-
-/// In a program of its own: what the test is given there by the program that started it.
-const LIE: &str = "LIE";
-const SERVER: &str = "SERVER";
 
 #[test]
 fn each_lie_is_an_error_and_a_new_attempt() {
-    if let Ok(name) = std::env::var(LIE) {
+    if let Some(told) = told() {
+        let (server, name) = told.split_once(' ').expect("the server's address, and a name");
         let case = lies::all().into_iter().find(|case| case.name == name).expect("a lie of that name");
-        return besiege(case, &std::env::var(SERVER).expect("the server's address"));
+        return besiege(case, server);
     }
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let ensemble = Ensemble::start(1);
     let (cases, failures) = (Mutex::new(lies::all().into_iter()), Mutex::new(Vec::new()));
     let next = || cases.lock().unwrap().next();
     let work = || {
         while let Some(case) = next() {
-            let (status, said) =
-                in_a_program_of_its_own("each_lie_is_an_error_and_a_new_attempt", &case, &ensemble);
+            let what = format!("{} {}", ensemble.host(0), case.name);
+            let (status, said) = carry_out("each_lie_is_an_error_and_a_new_attempt", &what, LONGEST);
             said.lines().filter(|line| line.contains(case.name)).for_each(|line| println!("{line}"));
             if status.is_none_or(|status| !status.success()) {
                 failures.lock().unwrap().push(format!("{}: {status:?}\n{said}", case.name));
@@ -69,25 +63,15 @@ fn each_lie_is_an_error_and_a_new_attempt() {
 /// is one day no more the case, the README is to say so.
 #[test]
 fn a_list_of_a_length_that_no_memory_holds() {
-    if let Ok(server) = std::env::var(SERVER) {
+    if let Some(server) = told() {
         return besiege(lies::a_list_without_end(), &server);
     }
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let ensemble = Ensemble::start(1);
-    let case = lies::a_list_without_end();
-    let (status, said) = in_a_program_of_its_own("a_list_of_a_length_that_no_memory_holds", &case, &ensemble);
+    let (status, said) = carry_out("a_list_of_a_length_that_no_memory_holds", &ensemble.host(0), LONGEST);
     let status = status.expect("it ends");
     println!("{status}");
     let is_out_of_memory = status.signal() == Some(libc::SIGABRT) && said.contains("memory allocation");
     assert!(status.success() || is_out_of_memory, "{status}\n{said}");
-}
-
-/// What became of it, and what it said. It must not take this program along.
-fn in_a_program_of_its_own(test: &str, case: &Case, ensemble: &Ensemble) -> (Option<ExitStatus>, String) {
-    let mut command = Command::new(std::env::current_exe().expect("this program"));
-    command.args([test, "--exact", "--nocapture"]).env(LIE, case.name).env(SERVER, ensemble.host(0));
-    let program = Program::spawn(command);
-    (program.wait(LONGEST_PROGRAM), program.transcript())
 }
 
 fn besiege(case: Case, server: &str) {
@@ -120,10 +104,11 @@ fn besiege(case: Case, server: &str) {
 /// read, on the thread of all handles. No call hangs all the same, nobody believes what is not true, and it passes.
 #[test]
 fn a_flood_hangs_no_caller() {
-    if let Ok(server) = std::env::var(SERVER) {
-        let liar = Liar::start(server.parse().expect("an address"));
-        let subject = Subject::start(To::Candidate, &liar.host(), &server, "/hostile/flood");
-        let closed = Subject::start(To::Observer, &liar.host(), &server, "/hostile/flood-closed");
+    alone("a_flood_hangs_no_caller", LONGEST, || {
+        let ensemble = Ensemble::start(1);
+        let liar = Liar::start(ensemble.addr(0));
+        let subject = Subject::start(To::Candidate, &liar.host(), &ensemble.host(0), "/flood");
+        let closed = Subject::start(To::Observer, &liar.host(), &ensemble.host(0), "/flood-closed");
         subject.is_settled();
         closed.is_settled();
         liar.lie(Some(lies::flood()));
@@ -131,45 +116,42 @@ fn a_flood_hangs_no_caller() {
         closed.close();
         liar.lie(None);
         subject.is_served();
-        return subject.close();
-    }
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let ensemble = Ensemble::start(1);
-    let case = Case { name: "flood", to: To::Candidate, lie: lies::flood() };
-    let (status, said) = in_a_program_of_its_own("a_flood_hangs_no_caller", &case, &ensemble);
-    assert!(status.is_some_and(|status| status.success()), "{status:?}\n{said}");
+        subject.close();
+    });
 }
 
 /// One connection on which each byte is a sign of life and none an answer; the server is honest on the next. Who waited
 /// for the connection to break would wait for ever.
 #[test]
 fn a_connection_that_only_trickles_is_given_up() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let ensemble = Ensemble::start(1);
-    let liar = Liar::start(ensemble.addr(0));
-    let subject = Subject::start(To::Candidate, &liar.host(), &ensemble.host(0), "/trickle");
-    subject.is_settled();
-    let before = trickle_once(&liar);
-    subject.stops_believing();
-    let back = subject.is_served();
-    println!("back after {back:?}, {} connections", liar.connections() - before);
-    assert!(liar.connections() - before > 1);
-    subject.close();
+    alone("a_connection_that_only_trickles_is_given_up", LONGEST, || {
+        let ensemble = Ensemble::start(1);
+        let liar = Liar::start(ensemble.addr(0));
+        let subject = Subject::start(To::Candidate, &liar.host(), &ensemble.host(0), "/trickle");
+        subject.is_settled();
+        let before = trickle_once(&liar);
+        subject.stops_believing();
+        let back = subject.is_served();
+        println!("back after {back:?}, {} connections", liar.connections() - before);
+        assert!(liar.connections() - before > 1);
+        subject.close();
+    });
 }
 
 /// Who only watches asks for nothing until what it watches is read again, every 30 s.
 #[test]
 #[ignore = "half a minute: `make test-long` runs it"]
 fn an_observer_gives_a_connection_that_only_trickles_up() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let ensemble = Ensemble::start(1);
-    let liar = Liar::start(ensemble.addr(0));
-    let subject = Subject::start(To::Observer, &liar.host(), &ensemble.host(0), "/trickle");
-    subject.is_settled();
-    trickle_once(&liar);
-    let back = subject.is_served_within(Duration::from_secs(40));
-    println!("back after {back:?}");
-    subject.close();
+    alone("an_observer_gives_a_connection_that_only_trickles_up", LONGEST, || {
+        let ensemble = Ensemble::start(1);
+        let liar = Liar::start(ensemble.addr(0));
+        let subject = Subject::start(To::Observer, &liar.host(), &ensemble.host(0), "/trickle");
+        subject.is_settled();
+        trickle_once(&liar);
+        let back = subject.is_served_within(Duration::from_secs(40));
+        println!("back after {back:?}");
+        subject.close();
+    });
 }
 
 /// How many connections there were.
@@ -187,121 +169,129 @@ fn trickle_once(liar: &Liar) -> usize {
 /// The server goes on talking, so the client crate would wait for its last answers for ever.
 #[test]
 fn what_is_closed_leaves_nothing_behind() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let ensemble = Ensemble::start(1);
-    let liar = Liar::start(ensemble.addr(0));
-    let keeper = Subject::start(To::Candidate, &ensemble.host(0), &ensemble.host(0), "/keeper");
-    keeper.is_settled();
-    let subject = Subject::start(To::Candidate, &liar.host(), &ensemble.host(0), "/left");
-    subject.is_settled();
-    liar.lie(Some(lies::trickle()));
-    subject.stops_believing();
-    subject.close();
-    eventually(Duration::from_secs(6), "the library's end of each connection is closed", || liar.is_alone());
-    keeper.close();
+    alone("what_is_closed_leaves_nothing_behind", LONGEST, || {
+        let ensemble = Ensemble::start(1);
+        let liar = Liar::start(ensemble.addr(0));
+        let keeper = Subject::start(To::Candidate, &ensemble.host(0), &ensemble.host(0), "/keeper");
+        keeper.is_settled();
+        let subject = Subject::start(To::Candidate, &liar.host(), &ensemble.host(0), "/left");
+        subject.is_settled();
+        liar.lie(Some(lies::trickle()));
+        subject.stops_believing();
+        subject.close();
+        eventually(Duration::from_secs(6), "the library's end of each connection is closed", || liar.is_alone());
+        keeper.close();
+    });
 }
 
 /// Whatever the reason.
 #[test]
 fn a_panic_in_the_client_costs_a_session() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let ensemble = Ensemble::start(1);
-    for to in [To::Candidate, To::Observer] {
-        let path = format!("/panic-{to:?}");
-        let subject = Subject::start(to, &ensemble.host(0), &ensemble.host(0), &path);
-        subject.is_settled();
-        let before = subject.counters().sessions_opened;
-        rehearsal::panic_at("the client's task");
-        let since = Instant::now();
-        eventually(Duration::from_secs(10), "a panic", || !rehearsal::is_due());
-        if to == To::Candidate {
-            eventually(Duration::from_secs(10), "a new session", || subject.counters().sessions_opened > before);
+    alone("a_panic_in_the_client_costs_a_session", LONGEST, || {
+        let ensemble = Ensemble::start(1);
+        for to in [To::Candidate, To::Observer] {
+            let path = format!("/panic-{to:?}");
+            let subject = Subject::start(to, &ensemble.host(0), &ensemble.host(0), &path);
+            subject.is_settled();
+            let before = subject.counters().sessions_opened;
+            rehearsal::panic_at("the client's task");
+            let since = Instant::now();
+            eventually(Duration::from_secs(10), "a panic", || !rehearsal::is_due());
+            if to == To::Candidate {
+                eventually(Duration::from_secs(10), "a new session", || {
+                    subject.counters().sessions_opened > before
+                });
+            }
+            println!("{to:?}: a new session after {:?}", since.elapsed());
+            subject.is_served();
+            subject.close();
         }
-        println!("{to:?}: a new session after {:?}", since.elapsed());
-        subject.is_served();
-        subject.close();
-    }
+    });
 }
 
 /// Of a new session; one that is resumed keeps what it was granted first.
 #[test]
 fn a_session_timeout_that_nobody_means_is_refused() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let ensemble = Ensemble::start(1);
-    let liar = Liar::start(ensemble.addr(0));
-    for granted_ms in [-1, 0, 39, i32::MAX] {
-        liar.lie(Some(lies::grants(granted_ms)));
-        let (before, path) = (liar.connections(), format!("/grant-{granted_ms}"));
-        let subject = Subject::start(To::Candidate, &liar.host(), &ensemble.host(0), &path);
-        std::thread::sleep(SIEGE / 2);
-        assert!(liar.connections() - before > 1, "{granted_ms}: a new attempt");
-        assert_eq!((subject.counters().sessions_opened, subject.token()), (0, None), "{granted_ms}");
-        liar.lie(None);
-        subject.is_served();
-        subject.close();
-    }
+    alone("a_session_timeout_that_nobody_means_is_refused", LONGEST, || {
+        let ensemble = Ensemble::start(1);
+        let liar = Liar::start(ensemble.addr(0));
+        for granted_ms in [-1, 0, 39, i32::MAX] {
+            liar.lie(Some(lies::grants(granted_ms)));
+            let (before, path) = (liar.connections(), format!("/grant-{granted_ms}"));
+            let subject = Subject::start(To::Candidate, &liar.host(), &ensemble.host(0), &path);
+            std::thread::sleep(SIEGE / 2);
+            assert!(liar.connections() - before > 1, "{granted_ms}: a new attempt");
+            assert_eq!((subject.counters().sessions_opened, subject.token()), (0, None), "{granted_ms}");
+            liar.lie(None);
+            subject.is_served();
+            subject.close();
+        }
+    });
 }
 
 /// A server, or what stands in front of it, that gives whoever resumes a session another one: what was ours stays until
 /// our session expires, and so each proof would find it and prove nothing.
 #[test]
 fn a_session_that_is_resumed_as_another_is_given_up() {
-    const TIMEOUT: Duration = Duration::from_secs(12);
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let ensemble = Ensemble::builder(1).max_session_timeout_ms(20_000).start();
-    let liar = Liar::start(ensemble.addr(0));
-    let mut options = Options::default();
-    options.set_session_timeout_ms(TIMEOUT.as_millis() as i64).unwrap();
-    let (host, server) = (liar.host(), ensemble.host(0));
-    let subject = Subject::with_options(To::Candidate, &host, &server, "/another", &options);
-    subject.is_settled();
-    let token = subject.token();
-    liar.forget_session();
-    let since = Instant::now();
-    eventually(TIMEOUT / 2, "a mastership of a new session", || {
-        subject.token().is_some_and(|now| Some(now) != token)
+    alone("a_session_that_is_resumed_as_another_is_given_up", LONGEST, || {
+        const TIMEOUT: Duration = Duration::from_secs(12);
+        let ensemble = Ensemble::builder(1).max_session_timeout_ms(20_000).start();
+        let liar = Liar::start(ensemble.addr(0));
+        let mut options = Options::default();
+        options.set_session_timeout_ms(TIMEOUT.as_millis() as i64).unwrap();
+        let (host, server) = (liar.host(), ensemble.host(0));
+        let subject = Subject::with_options(To::Candidate, &host, &server, "/another", &options);
+        subject.is_settled();
+        let token = subject.token();
+        liar.forget_session();
+        let since = Instant::now();
+        eventually(TIMEOUT / 2, "a mastership of a new session", || {
+            subject.token().is_some_and(|now| Some(now) != token)
+        });
+        println!("a new mastership after {:?}", since.elapsed());
+        subject.close();
     });
-    println!("a new mastership after {:?}", since.elapsed());
-    subject.close();
 }
 
 /// At each byte of the handshake and of the first answers, for as long as it lasts, and each at once with the others.
 #[test]
 fn the_connection_ends_at_each_byte() {
-    const BYTES: usize = 160;
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let ensemble = Ensemble::builder(1).config_line("maxClientCnxns=0").start();
-    let each: Vec<(Liar, Subject)> = (0..BYTES)
-        .map(|bytes| {
-            let liar = Liar::start(ensemble.addr(0));
-            let said = Mutex::new(0);
-            liar.lie(Some(lie(move |number, body| {
-                let mut said = said.lock().unwrap();
-                *said = if number == 0 { 0 } else { *said };
-                let frame = framed(body);
-                let left = bytes - *said;
-                *said += frame.len().min(left);
-                match frame.len() <= left {
-                    true => Deed::Say(frame),
-                    false => Deed::SayAndClose(frame[..left].to_vec()),
-                }
-            })));
-            let subject = Subject::start(To::Candidate, &liar.host(), &ensemble.host(0), &format!("/byte-{bytes}"));
-            (liar, subject)
-        })
-        .collect();
-    let before = Load::now();
-    std::thread::sleep(SIEGE);
-    let load = Load::now().since(&before);
-    println!("{BYTES} handles: {load}");
-    for (liar, subject) in &each {
-        assert!(liar.connections() > 0);
-        liar.lie(None);
-        subject.answers_once();
-    }
-    for (_, subject) in each {
-        subject.is_served();
-        subject.close();
-    }
-    assert_eq!(load.excess(SIEGE, BYTES as u32), None);
+    alone("the_connection_ends_at_each_byte", LONGEST, || {
+        const BYTES: usize = 160;
+        let ensemble = Ensemble::builder(1).config_line("maxClientCnxns=0").start();
+        let each: Vec<(Liar, Subject)> = (0..BYTES)
+            .map(|bytes| {
+                let liar = Liar::start(ensemble.addr(0));
+                let said = Mutex::new(0);
+                liar.lie(Some(lie(move |number, body| {
+                    let mut said = said.lock().unwrap();
+                    *said = if number == 0 { 0 } else { *said };
+                    let frame = framed(body);
+                    let left = bytes - *said;
+                    *said += frame.len().min(left);
+                    match frame.len() <= left {
+                        true => Deed::Say(frame),
+                        false => Deed::SayAndClose(frame[..left].to_vec()),
+                    }
+                })));
+                let subject =
+                    Subject::start(To::Candidate, &liar.host(), &ensemble.host(0), &format!("/byte-{bytes}"));
+                (liar, subject)
+            })
+            .collect();
+        let before = Load::now();
+        std::thread::sleep(SIEGE);
+        let load = Load::now().since(&before);
+        println!("{BYTES} handles: {load}");
+        for (liar, subject) in &each {
+            assert!(liar.connections() > 0);
+            liar.lie(None);
+            subject.answers_once();
+        }
+        for (_, subject) in each {
+            subject.is_served();
+            subject.close();
+        }
+        assert_eq!(load.excess(SIEGE, BYTES as u32), None);
+    });
 }

@@ -1,14 +1,13 @@
 //! Many reconnects, expiries and handles: memory, descriptors and threads return to where they were.
 
+use crate::alone::{alone, LONGEST};
 use crate::lies::To;
 use crate::subject::{Load, Subject};
-use crate::ALONE;
 use election::ffi::*;
 use scratch::{eventually, expire_session, Ensemble, Relay};
 use std::ffi::{c_int, c_void, CString};
 use std::hint::black_box;
 use std::ptr::{null, null_mut};
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -92,7 +91,6 @@ fn stays_flat(what: &str, times: usize, mut round: impl FnMut(usize)) -> Result<
 }
 
 fn soak(reconnects: usize, expiries: usize, handles: usize) {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let ensemble = Ensemble::builder(1).config_line("maxClientCnxns=0").start();
     let relay = Relay::start(ensemble.addr(0));
     let subject = Subject::start(To::Candidate, &relay.host(), &ensemble.host(0), "/soak");
@@ -112,11 +110,13 @@ fn soak(reconnects: usize, expiries: usize, handles: usize) {
 
 #[test]
 fn a_short_soak() {
-    soak(30, 30, 300);
+    alone("soak::a_short_soak", LONGEST, || soak(30, 30, 300));
 }
 
 #[test]
 #[ignore = "minutes: `make test-long` runs it"]
 fn a_thousand_reconnects_and_expiries_and_ten_thousand_handles() {
-    soak(1000, 1000, 10_000);
+    alone("soak::a_thousand_reconnects_and_expiries_and_ten_thousand_handles", Duration::from_secs(3600), || {
+        soak(1000, 1000, 10_000)
+    });
 }
