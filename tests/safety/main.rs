@@ -5,12 +5,13 @@
 //! one line of time, and fails where two did at once.
 //!
 //! - [`paused`]: the master's process stands still; [`cut_off`]: its server does, or is cut off from the others;
-//!   [`unharmed`]: its server goes and two are left;
+//!   [`another_server`]: its server goes and two are left;
 //! - [`fenced`], [`tokens`], [`grace`], [`mixed`]: fenced writes, tokens over restarts, the grace delay, other
 //!   implementations in one queue; [`wrap`]: a queue whose counter overflows;
 //! - [`cost`]: what a handover and a lease cost the servers;
 //! - the rest is what these stand on.
 
+mod another_server;
 mod belief;
 mod believer;
 mod candidate;
@@ -22,7 +23,6 @@ mod library;
 mod mixed;
 mod paused;
 mod tokens;
-mod unharmed;
 mod wrap;
 
 use std::time::Duration;

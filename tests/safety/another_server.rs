@@ -8,7 +8,7 @@ use crate::believer::{ms, now, Believers, Line, RECIPE_NODE};
 use crate::candidate::first_in_queue;
 use crate::{witness, SOON};
 
-const PATH: &str = "/unharmed";
+const PATH: &str = "/another-server";
 const SESSION_TIMEOUT_MS: i64 = 10_000;
 const KILLS: usize = 10;
 const FREEZES: usize = 3;
