@@ -659,7 +659,8 @@ void election_options_free(election_options_t *options);
 /**
  * Set the session timeout: for how long ZooKeeper keeps the znode of a master it does not hear from, and so
  * how long after the death of a master the next one comes. 100 to 3,600,000 ms; at least 1,000 are asked for, and
- * the server moves it into its own limits (by default 2 to 20 of its ticks of 2 s).
+ * the server moves it into its own limits (by default 2 to 20 of its ticks of 2 s), which have to be the same on all
+ * servers of the ensemble.
  *
  * Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
  */

@@ -70,7 +70,7 @@ impl Default for Options {
 
 impl Options {
     /// For how long ZooKeeper keeps the znode of a master it does not hear from: 100 to 3,600,000 ms. At least 1,000
-    /// are asked for, and the server moves it into its own limits.
+    /// are asked for, and the server moves it into its own limits, which have to be the same on all servers.
     ///
     /// # Errors
     /// [`Error::BadTimeout`].
