@@ -2,8 +2,11 @@
 //! go into the core; its actions go out. Whatever ends the ZooKeeper session, a new one is opened: the core
 //! learns of the new session's number and goes on.
 
+mod asked;
+mod connection;
+mod round;
+
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{mpsc, Arc};
 use std::time::Duration;
@@ -12,11 +15,13 @@ use async_io::Timer;
 use futures::channel::mpsc::{unbounded, UnboundedReceiver, UnboundedSender};
 use futures::{pin_mut, select_biased, FutureExt, StreamExt};
 
+use round::{round, Opened, Round};
+
 use super::access::Access;
-use super::client::{bury, connect, Client, Leftover, State, States, Write, Written};
+use super::client::{Client, Leftover, State, States, Write, Written};
 use super::clock;
 use super::counters::Count;
-use super::diary::{Asked, Diary};
+use super::diary::Diary;
 use super::hosts::Hosts;
 use super::inside::{self, Inside};
 use super::log::{self, LogLevel};
@@ -24,20 +29,13 @@ use super::outlet::{OnItsWay, Outlet};
 use super::rehearsal;
 use super::requests::{Answer, Requests};
 use super::runtime;
-use super::trust::{is_credible, Trust};
+use super::trust::Trust;
 use crate::core::{
-    rc, Action, Config, Elections, Fact, Master, Member, Op, PartyId, Recipe, Reply, RequestId, Time, Value,
+    rc, Action, Config, Elections, Fact, Master, Member, Op, PartyId, Reply, RequestId, Time, Value,
 };
 
 /// How long a close waits for the server's word that the session is over.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
-
-/// Between two rounds through all servers, while none can be reached: twice as long each time, up to this.
-const LONGEST_ROUND_WAIT: Duration = Duration::from_millis(500);
-const FIRST_ROUND_WAIT: Duration = Duration::from_millis(50);
-
-/// The shortest session timeout that is asked for: a fifth of it is the time that a server is given to answer.
-const SHORTEST_ASKED: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -167,16 +165,6 @@ pub fn open(settings: Settings, outlet: Outlet, connected: Connected, inside: Ar
 }
 
 type Question = Pin<Box<dyn Future<Output = bool> + Send>>;
-type Round = Pin<Box<dyn Future<Output = Result<Opened, i32>> + Send>>;
-
-/// A new session.
-struct Opened {
-    client: Client,
-    states: States,
-    /// It was asked for at this moment or later.
-    asked_at: Time,
-}
-
 enum Link {
     Connecting(Round),
     Open(Box<Connection>),
@@ -191,34 +179,6 @@ struct Connection {
     up: bool,
     timeout: Duration,
     asked_at: Time,
-}
-
-/// Waits, then tries each server once.
-async fn round(settings: Settings, wait: Duration) -> Result<Opened, i32> {
-    if !wait.is_zero() {
-        let jitter = fastrand::f64() / 4.0;
-        Timer::after(wait.mul_f64(1.0 + jitter)).await;
-    }
-    let asked = settings.session_timeout.max(SHORTEST_ASKED);
-    let opened = session(&settings, asked).await?;
-    // The time after which a silent server is given up was taken from what we asked for. Where the server has
-    // decided on something very different, ask for that.
-    let granted = opened.client.session_timeout();
-    if granted > asked * 2 || granted * 2 < asked {
-        drop(opened);
-        return session(&settings, granted).await;
-    }
-    Ok(opened)
-}
-
-/// A new session of the first server that grants one.
-async fn session(settings: &Settings, asked: Duration) -> Result<Opened, i32> {
-    let asked_at = clock::now();
-    let (client, states) = connect(&settings.hosts, &settings.access, asked).await?;
-    if !is_credible(client.session_timeout(), asked) {
-        return Err(rc::CONNECTION_LOSS);
-    }
-    Ok(Opened { client, states, asked_at })
 }
 
 enum Happening {
@@ -404,69 +364,6 @@ impl Task {
         }
     }
 
-    /// Asks ZooKeeper on the caller's behalf, beside all else. A question is not kept for the next connection.
-    fn ask<T, A>(
-        &mut self,
-        answer: mpsc::SyncSender<Result<T, i32>>,
-        asked: Asked,
-        ask: impl FnOnce(Client, Recipe) -> A,
-    ) where
-        T: Send + 'static,
-        A: Future<Output = Result<T, i32>> + Send + 'static,
-    {
-        match &self.link {
-            Link::Open(connection) if connection.up => {
-                let broken = connection.client.states().broken();
-                let told = ask(connection.client.clone(), self.settings.elections.recipe);
-                runtime::spawn(async move {
-                    let (told, broken) = (told.fuse(), broken.fuse());
-                    pin_mut!(told, broken);
-                    let told = select_biased! {
-                        told = told => told,
-                        () = broken => Err(rc::CONNECTION_LOSS),
-                    };
-                    asked.ended(!matches!(told, Err(rc::CONNECTION_LOSS)));
-                    let _ = answer.send(told);
-                });
-            }
-            _ => {
-                asked.ended(false);
-                let _ = answer.send(Err(rc::CONNECTION_LOSS));
-            }
-        }
-    }
-
-    fn write(&mut self, path: Arc<str>, write: Write, written: mpsc::SyncSender<Written>) {
-        let own = self.elections.fence(clock::now(), &path);
-        let client = match &self.link {
-            Link::Open(connection) => Some(connection.client.clone()),
-            Link::Connecting(_) | Link::Denied => None,
-        };
-        let (Some(own), Some(client)) = (own, client) else {
-            let _ = written.send(Written::NotMaster);
-            return;
-        };
-        let asked = self.diary.asks(Count::FencedWrites, "write fenced by", &own);
-        let outcome = AssertUnwindSafe(client.write_fenced(own, write)).catch_unwind();
-        let mut outcome = Box::pin(outcome.map(|outcome| outcome.unwrap_or(Written::Unknown)));
-        // The first poll sends it: now, and not after what the core may ask for next, such as to delete our znode. In
-        // the node recipe another's may stand at its path by then.
-        let refused = outcome.as_mut().now_or_never();
-        let answered = self.requests.answered();
-        runtime::spawn(async move {
-            let outcome = match refused {
-                Some(refused) => refused,
-                None => outcome.await,
-            };
-            asked.ended(outcome != Written::Unknown);
-            if outcome == Written::Unknown {
-                // Said before the caller hears it, and may resign.
-                let _ = answered.unbounded_send(Answer::InDoubt(path));
-            }
-            let _ = written.send(outcome);
-        });
-    }
-
     fn answer(&mut self, answer: Answer) {
         let now = clock::now();
         self.diary.answer(&answer);
@@ -478,142 +375,6 @@ impl Task {
             Answer::News(request, news) => self.elections.handle_news(now, request, news),
             Answer::InDoubt(path) => self.elections.write_in_doubt(now, path),
         }
-    }
-
-    fn up(&mut self, opened: Opened) {
-        let Opened { client, states, asked_at } = opened;
-        let session = client.session_id();
-        let timeout = client.session_timeout();
-        self.settings.session_timeout = timeout;
-        self.trust.connected(clock::now());
-        self.link = Link::Open(Box::new(Connection { client, states, up: true, timeout, asked_at }));
-        let changed = self.diary.connected(session.0, timeout);
-        self.connection(changed);
-        self.elections.handle_connected(clock::now(), session, timeout.as_nanos() as u64, asked_at);
-        self.has_left = false;
-        // Who is thrown out all the time comes back for himself alone.
-        if let Some(leftover) = self.leftover.take().filter(|_| !self.trust.is_lost()) {
-            let hosts = self.settings.hosts.clone();
-            let access = self.settings.access.clone();
-            runtime::spawn(async move { bury(&hosts, &access, leftover, timeout).await });
-        }
-        if let Some(connected) = self.connected.take() {
-            let _ = connected.send(Ok(()));
-        }
-    }
-
-    fn state(&mut self, state: State) {
-        let now = clock::now();
-        let Link::Open(connection) = &mut self.link else { return };
-        match state {
-            State::Connected => {
-                // The break between two connections may have been too short to be told of.
-                let was_up = std::mem::replace(&mut connection.up, true);
-                let (session, timeout) = (connection.client.session_id(), connection.timeout);
-                let asked_at = connection.asked_at;
-                if was_up {
-                    self.suspended(now);
-                    if self.trust.is_lost() {
-                        return self.state(State::Over);
-                    }
-                }
-                self.trust.connected(now);
-                self.ask_whose_it_is();
-                let changed = self.diary.connected(session.0, timeout);
-                self.connection(changed);
-                self.elections.handle_connected(now, session, timeout.as_nanos() as u64, asked_at);
-            }
-            State::Suspended => {
-                connection.up = false;
-                self.suspended(now);
-                if self.trust.is_lost() {
-                    self.state(State::Over);
-                }
-            }
-            State::Over => {
-                self.broken(now);
-                let Link::Open(connection) = &mut self.link else { return };
-                self.leftover = Some(connection.client.leftover());
-                self.has_left = !connection.client.is_over();
-                connection.client.abandon();
-                let changed = self.diary.expired();
-                self.connection(changed);
-                self.end_session();
-                let changed = self.diary.connecting(rc::SESSION_EXPIRED);
-                self.connection(changed);
-                self.elections.handle_expired(now);
-            }
-            State::Denied => {
-                self.leftover = Some(connection.client.leftover());
-                self.denied();
-            }
-        }
-    }
-
-    /// Before anything else is asked in a session that was resumed.
-    fn ask_whose_it_is(&mut self) {
-        let Link::Open(connection) = &self.link else { return };
-        let Some(own) = self.elections.elected_znode() else { return };
-        let is_ours = AssertUnwindSafe(connection.client.clone().still_owns(own)).catch_unwind();
-        let mut question: Question = Box::pin(is_ours.map(|is_ours| is_ours.unwrap_or(false)));
-        if question.as_mut().now_or_never().is_none() {
-            self.resumed = Some(question);
-        }
-    }
-
-    fn resumed(&mut self, is_ours: bool) {
-        self.resumed = None;
-        if !is_ours {
-            let inside = self.diary.inside();
-            log::say(LogLevel::Warn, &inside.place, None, format_args!("the server has resumed another session"));
-            self.state(State::Over);
-        }
-    }
-
-    /// The servers refuse our credentials, and would again: what they keep of ours is all that is left to be done.
-    fn denied(&mut self) {
-        self.link = Link::Denied;
-        self.requests = Requests::new();
-        self.resumed = None;
-        self.outlet.denied(rc::AUTH_FAILED);
-        let changed = self.diary.denied();
-        self.connection(changed);
-        self.elections.handle_denied(clock::now(), rc::AUTH_FAILED);
-        if let Some(leftover) = self.leftover.take() {
-            let (hosts, timeout) = (self.settings.hosts.clone(), self.settings.session_timeout);
-            // Without credentials there are none to be refused.
-            runtime::spawn(async move { bury(&hosts, &Access::default(), leftover, timeout).await });
-        }
-        if let Some(connected) = self.connected.take() {
-            let _ = connected.send(Err(rc::AUTH_FAILED));
-        }
-    }
-
-    fn broken(&mut self, now: Time) {
-        self.resumed = None;
-        if self.trust.broken(now) {
-            self.round_wait = Duration::ZERO;
-        }
-    }
-
-    fn suspended(&mut self, now: Time) {
-        self.broken(now);
-        let changed = self.diary.suspended(rc::CONNECTION_LOSS);
-        self.connection(changed);
-        self.elections.handle_suspended(now, rc::CONNECTION_LOSS);
-    }
-
-    /// Leave this session for a new one.
-    fn end_session(&mut self) {
-        self.reconnect();
-        self.requests = Requests::new();
-        self.resumed = None;
-    }
-
-    /// The next round through the servers, in place of the link as it is.
-    fn reconnect(&mut self) {
-        self.link = Link::Connecting(Box::pin(round(self.settings.clone(), self.round_wait)));
-        self.round_wait = (self.round_wait * 2).clamp(FIRST_ROUND_WAIT, LONGEST_ROUND_WAIT);
     }
 
     fn carry_out(&mut self, action: Action) {

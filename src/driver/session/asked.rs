@@ -1,0 +1,81 @@
+//! What a handle asks of ZooKeeper on its caller's behalf, beside the elections.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{mpsc, Arc};
+
+use futures::{pin_mut, select_biased, FutureExt};
+
+use super::{Link, Task};
+use crate::core::{rc, Recipe};
+use crate::driver::client::{Client, Write, Written};
+use crate::driver::clock;
+use crate::driver::counters::Count;
+use crate::driver::diary::Asked;
+use crate::driver::requests::Answer;
+use crate::driver::runtime;
+
+impl Task {
+    /// Asks ZooKeeper on the caller's behalf, beside all else. A question is not kept for the next connection.
+    pub(super) fn ask<T, A>(
+        &mut self,
+        answer: mpsc::SyncSender<Result<T, i32>>,
+        asked: Asked,
+        ask: impl FnOnce(Client, Recipe) -> A,
+    ) where
+        T: Send + 'static,
+        A: Future<Output = Result<T, i32>> + Send + 'static,
+    {
+        match &self.link {
+            Link::Open(connection) if connection.up => {
+                let broken = connection.client.states().broken();
+                let told = ask(connection.client.clone(), self.settings.elections.recipe);
+                runtime::spawn(async move {
+                    let (told, broken) = (told.fuse(), broken.fuse());
+                    pin_mut!(told, broken);
+                    let told = select_biased! {
+                        told = told => told,
+                        () = broken => Err(rc::CONNECTION_LOSS),
+                    };
+                    asked.ended(!matches!(told, Err(rc::CONNECTION_LOSS)));
+                    let _ = answer.send(told);
+                });
+            }
+            _ => {
+                asked.ended(false);
+                let _ = answer.send(Err(rc::CONNECTION_LOSS));
+            }
+        }
+    }
+
+    pub(super) fn write(&mut self, path: Arc<str>, write: Write, written: mpsc::SyncSender<Written>) {
+        let own = self.elections.fence(clock::now(), &path);
+        let client = match &self.link {
+            Link::Open(connection) => Some(connection.client.clone()),
+            Link::Connecting(_) | Link::Denied => None,
+        };
+        let (Some(own), Some(client)) = (own, client) else {
+            let _ = written.send(Written::NotMaster);
+            return;
+        };
+        let asked = self.diary.asks(Count::FencedWrites, "write fenced by", &own);
+        let outcome = AssertUnwindSafe(client.write_fenced(own, write)).catch_unwind();
+        let mut outcome = Box::pin(outcome.map(|outcome| outcome.unwrap_or(Written::Unknown)));
+        // The first poll sends it: now, and not after what the core may ask for next, such as to delete our znode. In
+        // the node recipe another's may stand at its path by then.
+        let refused = outcome.as_mut().now_or_never();
+        let answered = self.requests.answered();
+        runtime::spawn(async move {
+            let outcome = match refused {
+                Some(refused) => refused,
+                None => outcome.await,
+            };
+            asked.ended(outcome != Written::Unknown);
+            if outcome == Written::Unknown {
+                // Said before the caller hears it, and may resign.
+                let _ = answered.unbounded_send(Answer::InDoubt(path));
+            }
+            let _ = written.send(outcome);
+        });
+    }
+}

@@ -1,0 +1,154 @@
+//! The connection comes, breaks, resumes, is refused or given up: what the task and the core make of it.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures::FutureExt;
+
+use super::round::{next_wait, round, Opened};
+use super::{Connection, Link, Question, Task};
+use crate::core::{rc, Time};
+use crate::driver::access::Access;
+use crate::driver::client::{bury, State};
+use crate::driver::clock;
+use crate::driver::log::{self, LogLevel};
+use crate::driver::requests::Requests;
+use crate::driver::runtime;
+
+impl Task {
+    pub(super) fn up(&mut self, opened: Opened) {
+        let Opened { client, states, asked_at } = opened;
+        let session = client.session_id();
+        let timeout = client.session_timeout();
+        self.settings.session_timeout = timeout;
+        self.trust.connected(clock::now());
+        self.link = Link::Open(Box::new(Connection { client, states, up: true, timeout, asked_at }));
+        let changed = self.diary.connected(session.0, timeout);
+        self.connection(changed);
+        self.elections.handle_connected(clock::now(), session, timeout.as_nanos() as u64, asked_at);
+        self.has_left = false;
+        // Who is thrown out all the time comes back for himself alone.
+        if let Some(leftover) = self.leftover.take().filter(|_| !self.trust.is_lost()) {
+            let hosts = self.settings.hosts.clone();
+            let access = self.settings.access.clone();
+            runtime::spawn(async move { bury(&hosts, &access, leftover, timeout).await });
+        }
+        if let Some(connected) = self.connected.take() {
+            let _ = connected.send(Ok(()));
+        }
+    }
+
+    pub(super) fn state(&mut self, state: State) {
+        let now = clock::now();
+        let Link::Open(connection) = &mut self.link else { return };
+        match state {
+            State::Connected => {
+                // The break between two connections may have been too short to be told of.
+                let was_up = std::mem::replace(&mut connection.up, true);
+                let (session, timeout) = (connection.client.session_id(), connection.timeout);
+                let asked_at = connection.asked_at;
+                if was_up {
+                    self.suspended(now);
+                    if self.trust.is_lost() {
+                        return self.state(State::Over);
+                    }
+                }
+                self.trust.connected(now);
+                self.ask_whose_it_is();
+                let changed = self.diary.connected(session.0, timeout);
+                self.connection(changed);
+                self.elections.handle_connected(now, session, timeout.as_nanos() as u64, asked_at);
+            }
+            State::Suspended => {
+                connection.up = false;
+                self.suspended(now);
+                if self.trust.is_lost() {
+                    self.state(State::Over);
+                }
+            }
+            State::Over => {
+                self.broken(now);
+                let Link::Open(connection) = &mut self.link else { return };
+                self.leftover = Some(connection.client.leftover());
+                self.has_left = !connection.client.is_over();
+                connection.client.abandon();
+                let changed = self.diary.expired();
+                self.connection(changed);
+                self.end_session();
+                let changed = self.diary.connecting(rc::SESSION_EXPIRED);
+                self.connection(changed);
+                self.elections.handle_expired(now);
+            }
+            State::Denied => {
+                self.leftover = Some(connection.client.leftover());
+                self.denied();
+            }
+        }
+    }
+
+    /// Before anything else is asked in a session that was resumed.
+    fn ask_whose_it_is(&mut self) {
+        let Link::Open(connection) = &self.link else { return };
+        let Some(own) = self.elections.elected_znode() else { return };
+        let is_ours = AssertUnwindSafe(connection.client.clone().still_owns(own)).catch_unwind();
+        let mut question: Question = Box::pin(is_ours.map(|is_ours| is_ours.unwrap_or(false)));
+        if question.as_mut().now_or_never().is_none() {
+            self.resumed = Some(question);
+        }
+    }
+
+    pub(super) fn resumed(&mut self, is_ours: bool) {
+        self.resumed = None;
+        if !is_ours {
+            let inside = self.diary.inside();
+            log::say(LogLevel::Warn, &inside.place, None, format_args!("the server has resumed another session"));
+            self.state(State::Over);
+        }
+    }
+
+    /// The servers refuse our credentials, and would again: what they keep of ours is all that is left to be done.
+    pub(super) fn denied(&mut self) {
+        self.link = Link::Denied;
+        self.requests = Requests::new();
+        self.resumed = None;
+        self.outlet.denied(rc::AUTH_FAILED);
+        let changed = self.diary.denied();
+        self.connection(changed);
+        self.elections.handle_denied(clock::now(), rc::AUTH_FAILED);
+        if let Some(leftover) = self.leftover.take() {
+            let (hosts, timeout) = (self.settings.hosts.clone(), self.settings.session_timeout);
+            // Without credentials there are none to be refused.
+            runtime::spawn(async move { bury(&hosts, &Access::default(), leftover, timeout).await });
+        }
+        if let Some(connected) = self.connected.take() {
+            let _ = connected.send(Err(rc::AUTH_FAILED));
+        }
+    }
+
+    pub(super) fn broken(&mut self, now: Time) {
+        self.resumed = None;
+        if self.trust.broken(now) {
+            self.round_wait = Duration::ZERO;
+        }
+    }
+
+    fn suspended(&mut self, now: Time) {
+        self.broken(now);
+        let changed = self.diary.suspended(rc::CONNECTION_LOSS);
+        self.connection(changed);
+        self.elections.handle_suspended(now, rc::CONNECTION_LOSS);
+    }
+
+    /// Leave this session for a new one.
+    pub(super) fn end_session(&mut self) {
+        self.reconnect();
+        self.requests = Requests::new();
+        self.resumed = None;
+    }
+
+    /// The next round through the servers, in place of the link as it is.
+    pub(super) fn reconnect(&mut self) {
+        self.link = Link::Connecting(Box::pin(round(self.settings.clone(), self.round_wait)));
+        self.round_wait = next_wait(self.round_wait);
+    }
+}
