@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use scratch::{eventually, Ensemble, Program, RawClient, ScratchFolder, Stream};
+use scratch::{Ensemble, Program, RawClient, ScratchFolder, Stream};
 
 use crate::cast::{elections, Language, Part, BALLAST, QUEUE, REGISTER, ROOT};
 use crate::clock;
@@ -296,7 +296,8 @@ impl Arena {
         }
     }
 
-    /// Waits until every server serves; one that does not come is started anew.
+    /// Waits until every server serves. One that does not come is started anew; one that does not come then either is
+    /// written down, as long as there are enough without it.
     pub fn wait_servers(&self) {
         self.ensemble.start_all();
         for i in 0..SERVERS {
@@ -305,7 +306,10 @@ impl Arena {
                 self.ensemble.start_server(i);
             }
         }
-        eventually(SOON, "all servers serve", || (0..SERVERS).all(|i| self.ensemble.is_serving(i)));
+        scratch::wait_until(SOON, || (0..SERVERS).all(|i| self.ensemble.is_serving(i)));
+        let absent: Vec<usize> = (0..SERVERS).filter(|i| !self.ensemble.is_serving(*i)).collect();
+        absent.iter().for_each(|i| self.note(&format!("absent {}", i + 1)));
+        assert!(2 * absent.len() < SERVERS, "{} of {SERVERS} servers do not come back", absent.len());
     }
 
     /// The part that is, or was last, master at a path.

@@ -7,9 +7,9 @@
 //!     campaign draw HISTORY PICTURE [PATH FROM TO]
 //!
 //! `run` leaves `history.txt` ([`history`] says what is in it) and `timeline.svg` in the folder, by default in the target
-//! folder, and fails with 1 when the checker finds anything, and with 3 when the machine did not keep up and the run proves
-//! nothing; `check` and `draw` do the same again from a history. `plants` tries the checker on faults that are planted in the
-//! processes themselves.
+//! folder, and fails with 1 when the checker finds anything, and with 3 when the machine or a server did not keep up and the
+//! run proves nothing; `check` and `draw` do the same again from a history. `plants` tries the checker on faults that are
+//! planted in the processes themselves.
 
 mod arena;
 mod cast;

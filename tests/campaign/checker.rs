@@ -24,7 +24,7 @@ use truth::Truth;
 #[derive(Debug, Default)]
 pub struct Verdict {
     pub violations: Vec<String>,
-    /// What came too late while the machine stood still: nobody can tell whose fault it was.
+    /// What came too late while the machine stood still, or a server that did not come back: nobody can tell whose fault it was.
     pub doubts: Vec<String>,
     /// What was looked at, line by line.
     pub figures: Vec<String>,
@@ -53,8 +53,8 @@ impl fmt::Display for Verdict {
             (0, 0) => writeln!(out, "the checker found nothing"),
             (0, _) => writeln!(
                 out,
-                "INVALID: the machine did not keep up with this campaign, which proves nothing: run it again on a machine that \
-                 has less to do"
+                "INVALID: the machine, or a server, did not keep up with this campaign, which proves nothing: run it again on a \
+                 machine that has less to do"
             ),
             (count, _) => writeln!(out, "the checker found {count} violations"),
         }

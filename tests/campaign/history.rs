@@ -37,6 +37,7 @@
 //! | `expire` | pair, session: taken over and closed from outside |
 //! | `calm` | stamp: the last fault has ended, all run; again when the machine stood still after that |
 //! | `closing` | stamp: all are told to close |
+//! | `absent` | server: it did not serve again after the last fault |
 //! | `complaint` | server, `no-space` or `slow-flush`, number: what its log said of its disk |
 //! | `left` | path: a znode that was there when all had gone |
 //!
@@ -229,6 +230,8 @@ pub struct History {
     pub calm: i64,
     pub closing: i64,
     pub left: Vec<String>,
+    /// Servers, from 1, that did not serve again after the last fault.
+    pub absent: Vec<i64>,
     /// What the servers said of their disks, and how often.
     pub complaints: Vec<(String, i64)>,
 }
@@ -322,6 +325,7 @@ impl History {
             "expire" => self.expired.push((record.pair(1)?, record.number(3)?)),
             "calm" => self.calm = record.number(1)?,
             "closing" => self.closing = record.number(1)?,
+            "absent" => self.absent.push(record.number(1)?),
             "complaint" => self.complaints.push((record.word(2)?.to_owned(), record.number(3)?)),
             "left" => self.left.push(record.word(1)?.to_owned()),
             _ => return None,

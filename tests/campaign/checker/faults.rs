@@ -44,6 +44,9 @@ pub fn check(history: &History, verdict: &mut Verdict) {
     if !vain.is_empty() {
         verdict.figure(format!("came to nothing: {}", list(&vain)));
     }
+    for server in &history.absent {
+        verdict.doubts.push(format!("server {server} did not serve again after the last fault"));
+    }
     let complaints = |name: &str| {
         let of_name = history.complaints.iter().filter(|(what, _)| what == name);
         of_name.map(|(_, count)| count).sum::<i64>()

@@ -340,6 +340,7 @@ fn what_came_late_while_the_machine_stood_still_is_neither_good_nor_a_violation(
         assert!(verdict.violations.iter().any(|it| it.contains(what)), "not found: {what}, but {verdict}");
         assert!(!verdict.to_string().contains("INVALID"));
     };
+    in_doubt(&[], "absent 3\n", "server 3 did not serve again");
     let late = (OF_BOB, "belief /e 20 @8.5 @8.501 @9.3 @9.301 @9.9 500 6000 2000000 @9.4 @9.401");
     in_doubt(&[late], "stall @6 @6.11\n", "not one master at /e");
     in_doubt(&[late], "stall @6 @6.06\nstall @6.5 @6.56\n", "not one master at /e");
