@@ -4,7 +4,7 @@ use crate::candidates::{Candidate, Handle, Observer};
 use crate::ground::{one_server, A_MOMENT, LONG_MS, SHORT_MS, SOON};
 use crate::relays::{count, is, wait_held};
 use crate::witness::{acl, Witness};
-use election::{ffi, Error};
+use election::{ffi, Dialect, Error};
 use scratch::{eventually, opcode, Relay, Verdict};
 use std::ffi::{c_void, CStr, CString};
 use std::sync::mpsc::{channel, Sender};
@@ -181,6 +181,30 @@ fn a_candidate_right_below_the_chroot() {
     // A chroot of / is none.
     let root = format!("{}/", ensemble.hosts());
     Candidate::stand(&root, "/chroot-of-root", "mine").becomes_master();
+}
+
+/// A session that is resumed is asked for the znodes that it owns, which are below the chroot: it is the same, and goes on.
+#[test]
+fn a_master_below_a_chroot_whose_connection_breaks() {
+    let ensemble = one_server();
+    let relay = Relay::start(ensemble.addr(0));
+    let hosts = format!("{}/chroot-broken", relay.host());
+    for path in ["/node", "/queue"] {
+        let handle = match path {
+            "/node" => Handle::open_for(&hosts, SHORT_MS),
+            _ => Handle::open_in_queue(&hosts, SHORT_MS, Dialect::default()),
+        };
+        let candidate = handle.stand(path, "mine");
+        let token = candidate.becomes_master();
+        relay.cut_all();
+        let counters = || handle.counters().expect("open");
+        eventually(SOON, "a new connection", || counters().connections == 2);
+        let proofs = counters().proofs_committed;
+        eventually(SOON, "proofs on it", || counters().proofs_committed >= proofs + 2);
+        assert_eq!(candidate.mastership().map(|mastership| mastership.token), Some(token), "{path}");
+        assert_eq!(counters().sessions_opened, 1, "{path}");
+        candidate.resign();
+    }
 }
 
 /// What a C program hears is the path that it gave, without the chroot.
