@@ -299,7 +299,6 @@ impl Task {
     fn time(&mut self) {
         let now = clock::now();
         if self.trust.deadline(self.settings.session_timeout).is_some_and(|deadline| deadline <= now) {
-            self.broken(now);
             self.state(State::Over);
         }
         self.elections.handle_timeout(now);
@@ -385,12 +384,8 @@ impl Task {
                 self.requests.unwatch(request);
             }
             Action::Renew => {
-                if let Link::Open(connection) = &self.link {
-                    self.leftover = Some(connection.client.leftover());
-                    self.has_left = true;
-                }
                 let changed = self.diary.renewed();
-                self.end_session();
+                self.end_session(clock::now());
                 self.connection(changed);
             }
             told => self.tell(told),

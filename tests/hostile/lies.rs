@@ -38,6 +38,10 @@ fn xid(body: &[u8]) -> i32 {
 
 const PONG: i32 = -2;
 
+pub fn is_pong(body: &[u8]) -> bool {
+    xid(body) == PONG
+}
+
 /// Changes the connect response: protocol version, timeout, session id, password.
 fn greeting(change: impl Fn(&mut Vec<u8>) + Send + Sync + 'static) -> Lie {
     lie(move |number, body| {
@@ -161,7 +165,7 @@ fn zxid_goes_back() -> Lie {
 
 /// Stands until the client has its pong, and then never for long enough to be asked.
 pub fn closes_after_the_pong() -> Lie {
-    lie(|number, body| match number > 0 && xid(body) == PONG {
+    lie(|number, body| match number > 0 && is_pong(body) {
         true => Deed::SayAndClose(framed(body)),
         false => Deed::Say(framed(body)),
     })
@@ -173,7 +177,7 @@ pub fn answers_once_and_closes() -> Lie {
     lie(move |number, body| {
         let mut has_pinged = has_pinged.lock().unwrap();
         let is_over = *has_pinged && number > 0 && xid(body) > 0;
-        *has_pinged = number > 0 && (*has_pinged || xid(body) == PONG);
+        *has_pinged = number > 0 && (*has_pinged || is_pong(body));
         if is_over {
             Deed::SayAndClose(framed(body))
         } else {

@@ -16,7 +16,7 @@ use lies::{lie, Case, To};
 use scratch::{eventually, Ensemble};
 use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use subject::{Load, Subject};
 
@@ -74,6 +74,15 @@ fn a_list_of_a_length_that_no_memory_holds() {
     assert!(status.success() || is_out_of_memory, "{status}\n{said}");
 }
 
+/// A server, a liar before it that is honest so far, and whoever talks to that.
+fn settled(to: To, path: &str) -> (Ensemble, Liar, Subject) {
+    let ensemble = Ensemble::start(1);
+    let liar = Liar::start(ensemble.addr(0));
+    let subject = Subject::start(to, &liar.host(), &ensemble.host(0), path);
+    subject.is_settled();
+    (ensemble, liar, subject)
+}
+
 fn besiege(case: Case, server: &str) {
     let Case { name, to, lie } = case;
     let path = format!("/hostile/{}", name.replace([' ', ':'], "-"));
@@ -105,11 +114,8 @@ fn besiege(case: Case, server: &str) {
 #[test]
 fn a_flood_hangs_no_caller() {
     alone("a_flood_hangs_no_caller", LONGEST, || {
-        let ensemble = Ensemble::start(1);
-        let liar = Liar::start(ensemble.addr(0));
-        let subject = Subject::start(To::Candidate, &liar.host(), &ensemble.host(0), "/flood");
+        let (ensemble, liar, subject) = settled(To::Candidate, "/flood");
         let closed = Subject::start(To::Observer, &liar.host(), &ensemble.host(0), "/flood-closed");
-        subject.is_settled();
         closed.is_settled();
         liar.lie(Some(lies::flood()));
         subject.answers_for(SIEGE);
@@ -125,11 +131,8 @@ fn a_flood_hangs_no_caller() {
 #[test]
 fn a_connection_that_only_trickles_is_given_up() {
     alone("a_connection_that_only_trickles_is_given_up", LONGEST, || {
-        let ensemble = Ensemble::start(1);
-        let liar = Liar::start(ensemble.addr(0));
-        let subject = Subject::start(To::Candidate, &liar.host(), &ensemble.host(0), "/trickle");
-        subject.is_settled();
-        let before = trickle_once(&liar);
+        let (_ensemble, liar, subject) = settled(To::Candidate, "/trickle");
+        let before = trickle_once(&liar, |number, _| number >= 2);
         subject.stops_believing();
         let back = subject.is_served();
         println!("back after {back:?}, {} connections", liar.connections() - before);
@@ -143,26 +146,28 @@ fn a_connection_that_only_trickles_is_given_up() {
 #[ignore = "half a minute: `make test-long` runs it"]
 fn an_observer_gives_a_connection_that_only_trickles_up() {
     alone("an_observer_gives_a_connection_that_only_trickles_up", LONGEST, || {
-        let ensemble = Ensemble::start(1);
-        let liar = Liar::start(ensemble.addr(0));
-        let subject = Subject::start(To::Observer, &liar.host(), &ensemble.host(0), "/trickle");
-        subject.is_settled();
-        trickle_once(&liar);
+        let (_ensemble, liar, subject) = settled(To::Observer, "/trickle");
+        // What it asks when it is back is answered.
+        let since = Instant::now();
+        trickle_once(&liar, move |number, body| {
+            number > 0 && lies::is_pong(body) && since.elapsed() > Duration::from_secs(1)
+        });
         let back = subject.is_served_within(Duration::from_secs(40));
         println!("back after {back:?}");
         subject.close();
     });
 }
 
-/// How many connections there were.
-fn trickle_once(liar: &Liar) -> usize {
-    let has_struck = AtomicBool::new(false);
-    let before = liar.connections();
-    liar.lie(Some(lie(move |number, body| match number >= 2 && !has_struck.swap(true, Ordering::SeqCst) {
+/// In place of the first frame that is fit for it, and returns then. How many connections there were.
+fn trickle_once(liar: &Liar, is_fit: impl Fn(usize, &[u8]) -> bool + Send + Sync + 'static) -> usize {
+    let has_struck = Arc::new(AtomicBool::new(false));
+    let (strikes, before) = (Arc::clone(&has_struck), liar.connections());
+    liar.lie(Some(lie(move |number, body| match is_fit(number, body) && !strikes.swap(true, Ordering::SeqCst) {
         // A frame of 16 MiB, and a byte of it now and then.
         true => Deed::GoOnSaying(vec![1], lies::PAUSE),
         false => Deed::Say(framed(body)),
     })));
+    eventually(Duration::from_secs(10), "a trickle", || has_struck.load(Ordering::SeqCst));
     before
 }
 
@@ -170,12 +175,9 @@ fn trickle_once(liar: &Liar) -> usize {
 #[test]
 fn what_is_closed_leaves_nothing_behind() {
     alone("what_is_closed_leaves_nothing_behind", LONGEST, || {
-        let ensemble = Ensemble::start(1);
-        let liar = Liar::start(ensemble.addr(0));
+        let (ensemble, liar, subject) = settled(To::Candidate, "/left");
         let keeper = Subject::start(To::Candidate, &ensemble.host(0), &ensemble.host(0), "/keeper");
         keeper.is_settled();
-        let subject = Subject::start(To::Candidate, &liar.host(), &ensemble.host(0), "/left");
-        subject.is_settled();
         liar.lie(Some(lies::trickle()));
         subject.stops_believing();
         subject.close();

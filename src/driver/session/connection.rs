@@ -67,14 +67,10 @@ impl Task {
                 }
             }
             State::Over => {
-                self.broken(now);
-                let Link::Open(connection) = &mut self.link else { return };
-                self.leftover = Some(connection.client.leftover());
-                self.has_left = !connection.client.is_over();
                 connection.client.abandon();
                 let changed = self.diary.expired();
                 self.connection(changed);
-                self.end_session();
+                self.end_session(now);
                 let changed = self.diary.connecting(rc::SESSION_EXPIRED);
                 self.connection(changed);
                 self.elections.handle_expired(now);
@@ -108,9 +104,9 @@ impl Task {
 
     /// The servers refuse our credentials, and would again: what they keep of ours is all that is left to be done.
     pub(super) fn denied(&mut self) {
+        self.broken(clock::now());
         self.link = Link::Denied;
         self.requests = Requests::new();
-        self.resumed = None;
         self.outlet.denied(rc::AUTH_FAILED);
         let changed = self.diary.denied();
         self.connection(changed);
@@ -125,7 +121,7 @@ impl Task {
         }
     }
 
-    pub(super) fn broken(&mut self, now: Time) {
+    fn broken(&mut self, now: Time) {
         self.resumed = None;
         if self.trust.broken(now) {
             self.round_wait = Duration::ZERO;
@@ -140,10 +136,14 @@ impl Task {
     }
 
     /// Leave this session for a new one.
-    pub(super) fn end_session(&mut self) {
+    pub(super) fn end_session(&mut self, now: Time) {
+        self.broken(now);
+        if let Link::Open(connection) = &self.link {
+            self.leftover = Some(connection.client.leftover());
+            self.has_left = !connection.client.is_over();
+        }
         self.reconnect();
         self.requests = Requests::new();
-        self.resumed = None;
     }
 
     /// The next round through the servers, in place of the link as it is.
