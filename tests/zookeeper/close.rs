@@ -178,3 +178,20 @@ fn it_is_closed_while_it_is_disconnected() {
     witness.wait_gone(PATH);
     assert!(began.elapsed() < Duration::from_millis(LONG_MS as u64 / 2), "not by its session timeout");
 }
+
+/// The session before lives on as far as anybody knows, although the handle has given it up and has no other one yet.
+#[test]
+fn it_is_closed_after_it_has_left_a_session() {
+    const PATH: &str = "/closed-after-leaving";
+    let ensemble = one_server();
+    let relay = Relay::start(ensemble.addr(0));
+    let master = Candidate::stand(&ensemble.hosts(), PATH, "master");
+    master.becomes_master();
+    let slave = Candidate::stand(&relay.host(), PATH, "slave");
+    slave.becomes_slave_of("master");
+    relay.refuse(true);
+    relay.cut_all();
+    let renewed = || slave.handle.counters().expect("open").sessions_renewed;
+    eventually(SOON, "a slave holds no znode, and tries a fresh session", || renewed() == 1);
+    assert_eq!(slave.handle.close(), Err(Error::ConnectionLoss));
+}
