@@ -4,16 +4,20 @@
 //! The servers are those of Debian's `zookeeper` package, or of the release that `ZOOKEEPER_HOME` names. Each is one JVM
 //! started without any script in between, so that its process id is the server's.
 
+mod builder;
+mod server;
+
+pub use builder::EnsembleBuilder;
+
 use crate::folder::ScratchFolder;
 use crate::loopback::Claim;
 use crate::network::Network;
 use crate::process::{lock, Process};
 use crate::wait::wait_looking_every;
-use std::fs::{self, File, OpenOptions};
+use server::{Server, CLIENT_PORT, ELECTION_PORT, QUORUM_PORT};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -21,169 +25,6 @@ use std::time::Duration;
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(20);
 const FOUR_LETTER_TIMEOUT: Duration = Duration::from_secs(2);
-const ADDRESS_ATTEMPTS: usize = 5;
-const LOG_TAIL_LINES: usize = 20;
-
-const CLIENT_PORT: u16 = 21_810;
-const QUORUM_PORT: u16 = 22_880;
-const ELECTION_PORT: u16 = 23_880;
-
-const DISTRIBUTION_JARS: &str = "/usr/share/java";
-const JARS: [&str; 16] = [
-    "zookeeper",
-    "zookeeper-jute",
-    "slf4j-api",
-    "slf4j-simple",
-    "netty-buffer",
-    "netty-common",
-    "netty-handler",
-    "netty-transport",
-    "netty-transport-native-epoll",
-    "snappy-java",
-    "metrics-core",
-    "commons-io",
-    "commons-cli",
-    "jackson-annotations",
-    "jackson-core",
-    "jackson-databind",
-];
-
-/// For the servers of `ZOOKEEPER_HOME`, which log through logback; Debian's log through slf4j-simple.
-const LOGBACK_XML: &str = r#"<configuration>
-  <appender name="ERR" class="ch.qos.logback.core.ConsoleAppender">
-    <target>System.err</target>
-    <encoder><pattern>%d{HH:mm:ss.SSS} [%thread] %level %logger{0} - %msg%n</pattern></encoder>
-  </appender>
-  <logger name="org.apache.zookeeper.server.NIOServerCnxn" level="WARN"/>
-  <root level="INFO"><appender-ref ref="ERR"/></root>
-</configuration>
-"#;
-
-/// What an ensemble is started with. Times that are not told are ZooKeeper's own defaults, but for the tick.
-#[derive(Clone, Debug)]
-pub struct EnsembleBuilder {
-    len: usize,
-    tick_ms: u32,
-    init_limit: u32,
-    sync_limit: u32,
-    min_session_timeout_ms: Option<u32>,
-    max_session_timeout_ms: Option<u32>,
-    config_lines: Vec<String>,
-    java_args: Vec<String>,
-    environment: Vec<(String, String)>,
-    disk_mb: Option<u32>,
-    ipv6: bool,
-    force_sync: bool,
-    has_network: bool,
-}
-
-impl EnsembleBuilder {
-    /// The length of a tick, 500 ms if not told. Session timeouts lie between 2 and 20 ticks if not told.
-    pub fn tick_ms(mut self, tick_ms: u32) -> Self {
-        self.tick_ms = tick_ms;
-        self
-    }
-
-    /// How many ticks a follower may take to connect to a leader and catch up; 20 if not told.
-    pub fn init_limit(mut self, ticks: u32) -> Self {
-        self.init_limit = ticks;
-        self
-    }
-
-    /// How many ticks a follower may be out of touch with its leader; 5 if not told.
-    pub fn sync_limit(mut self, ticks: u32) -> Self {
-        self.sync_limit = ticks;
-        self
-    }
-
-    pub fn min_session_timeout_ms(mut self, timeout_ms: u32) -> Self {
-        self.min_session_timeout_ms = Some(timeout_ms);
-        self
-    }
-
-    pub fn max_session_timeout_ms(mut self, timeout_ms: u32) -> Self {
-        self.max_session_timeout_ms = Some(timeout_ms);
-        self
-    }
-
-    /// One more line for each server's `zoo.cfg`.
-    pub fn config_line(mut self, line: &str) -> Self {
-        self.config_lines.push(line.to_owned());
-        self
-    }
-
-    /// One more argument for each server's JVM.
-    pub fn java_arg(mut self, arg: &str) -> Self {
-        self.java_args.push(arg.to_owned());
-        self
-    }
-
-    /// One more variable of each server's environment; `{server}` in the value is the server's folder.
-    pub fn environment(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Gives each server a disk of its own for its data, a file system in memory of this size, that a test can fill. It is
-    /// mounted in the mount namespace of the calling thread, which should be a private one.
-    pub fn disk_mb(mut self, disk_mb: u32) -> Self {
-        self.disk_mb = Some(disk_mb);
-        self
-    }
-
-    /// Listens for clients on `::1`; the servers still talk to each other over IPv4.
-    pub fn ipv6(mut self, ipv6: bool) -> Self {
-        self.ipv6 = ipv6;
-        self
-    }
-
-    /// Runs each server in a network namespace of its own, see `Network`. Only programs in the namespace of its clients reach
-    /// them then.
-    pub fn network(mut self, has_network: bool) -> Self {
-        self.has_network = has_network;
-        self
-    }
-
-    /// Flushes every transaction to the disk before it counts, as production servers do. Off if not told: what a server
-    /// has written outlives its `kill -9` either way, for the kernel has it; only a power cut would tell.
-    pub fn force_sync(mut self, force_sync: bool) -> Self {
-        self.force_sync = force_sync;
-        self
-    }
-
-    /// Starts all servers at once and returns when all of them serve.
-    pub fn start(self) -> Ensemble {
-        for _ in 0..ADDRESS_ATTEMPTS {
-            let ensemble = Ensemble::prepare(self.clone());
-            ensemble.start_all();
-            match ensemble.try_wait_all_serving() {
-                Ok(()) => return ensemble,
-                Err(why) if why.is_taken_port => continue,
-                Err(why) => panic!("{}", why.text),
-            }
-        }
-        panic!("{ADDRESS_ATTEMPTS} addresses in a row had a port taken by somebody else");
-    }
-}
-
-#[derive(Debug)]
-struct Server {
-    client_addr: SocketAddr,
-    folder: PathBuf,
-    process: Mutex<Option<Process>>,
-    _ipv6_port: Option<Claim>,
-}
-
-impl Server {
-    fn log_file(&self) -> PathBuf {
-        self.folder.join("server.log")
-    }
-
-    /// A frozen server answers nothing; there is no need to wait for that.
-    fn may_answer(&self) -> bool {
-        lock(&self.process).as_ref().is_some_and(|process| process.is_running() && !process.is_frozen())
-    }
-}
 
 /// Running servers. Dropping it kills them and removes their data; when that happens in a panic, it first prints the end of
 /// each server's log.
@@ -210,22 +51,7 @@ impl Ensemble {
     }
 
     pub fn builder(len: usize) -> EnsembleBuilder {
-        assert!((1..=9).contains(&len), "an ensemble of {len} servers is not for a scratch folder");
-        EnsembleBuilder {
-            len,
-            tick_ms: 500,
-            init_limit: 20,
-            sync_limit: 5,
-            min_session_timeout_ms: None,
-            max_session_timeout_ms: None,
-            config_lines: Vec::new(),
-            java_args: Vec::new(),
-            environment: Vec::new(),
-            disk_mb: None,
-            ipv6: false,
-            force_sync: false,
-            has_network: false,
-        }
+        EnsembleBuilder::new(len)
     }
 
     fn prepare(builder: EnsembleBuilder) -> Ensemble {
@@ -261,7 +87,7 @@ impl Ensemble {
             })
             .collect();
         for (i, server) in servers.iter().enumerate() {
-            write_server_folder(&builder, &peer_ips, i, server);
+            server.write_folder(&builder, &peer_ips, i);
         }
         Ensemble { servers, folder, builder, network, _address: address }
     }
@@ -278,7 +104,7 @@ impl Ensemble {
 
     /// The folder with one server's data; `version-2` in it has the snapshots and the log of transactions.
     pub fn data_folder(&self, i: usize) -> PathBuf {
-        self.servers[i].folder.join("data")
+        self.servers[i].data_folder()
     }
 
     /// The folder of one server.
@@ -335,40 +161,7 @@ impl Ensemble {
         if process.as_ref().is_some_and(Process::is_running) {
             return;
         }
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(server.log_file())
-            .and_then(|file| Ok((file.try_clone()?, file)));
-        let (out, err) = log.unwrap_or_else(|error| panic!("no log for server {i}: {error}"));
-        let mut command = java_command();
-        command
-            .arg("-cp")
-            .arg(class_path(&server.folder))
-            .args([
-                "-XX:+UseSerialGC",
-                "-XX:TieredStopAtLevel=1",
-                "-Xmx256m",
-                "-XX:-UsePerfData",
-                "-Dzookeeper.admin.enableServer=false",
-                "-Dzookeeper.4lw.commands.whitelist=*",
-                "-Dzookeeper.jmx.log4j.disable=true",
-                "-Dorg.slf4j.simpleLogger.showDateTime=true",
-                "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
-                "-Dorg.slf4j.simpleLogger.showShortLogName=true",
-                // Else each question whether it serves leaves a line.
-                "-Dorg.slf4j.simpleLogger.log.org.apache.zookeeper.server.NIOServerCnxn=warn",
-            ])
-            .args(&self.builder.java_args)
-            .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
-            .arg(server.folder.join("zoo.cfg"))
-            .current_dir(&server.folder)
-            .stdin(Stdio::null())
-            .stdout(out)
-            .stderr(err);
-        for (name, value) in &self.builder.environment {
-            command.env(name, value.replace("{server}", &server.folder.display().to_string()));
-        }
+        let mut command = server.command(&self.builder);
         if let Some(network) = &self.network {
             network.server(i).enter(&mut command);
         }
@@ -465,7 +258,7 @@ impl Ensemble {
         };
         let log = self.log(i);
         Err(NotServing {
-            is_taken_port: self.whole_log(i).contains("Address already in use"),
+            is_taken_port: self.servers[i].log().contains("Address already in use"),
             text: format!("server {i} {what}; the end of its log:\n{log}"),
         })
     }
@@ -533,15 +326,7 @@ impl Ensemble {
 
     /// The last lines of one server's log.
     pub fn log(&self, i: usize) -> String {
-        let text = self.whole_log(i);
-        let lines: Vec<&str> = text.lines().collect();
-        let tail = &lines[lines.len().saturating_sub(LOG_TAIL_LINES)..];
-        tail.join("\n")
-    }
-
-    fn whole_log(&self, i: usize) -> String {
-        let bytes = fs::read(self.servers[i].log_file()).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
+        self.servers[i].log_tail()
     }
 }
 
@@ -555,118 +340,10 @@ impl Drop for Ensemble {
         for server in &self.servers {
             lock(&server.process).take();
             if self.builder.disk_mb.is_some() {
-                unmount(&server.folder.join("data"));
+                server.unmount_disk();
             }
         }
     }
-}
-
-fn mount_memory(folder: &Path, mb: u32) -> std::io::Result<()> {
-    let target = std::ffi::CString::new(folder.as_os_str().as_encoded_bytes())?;
-    let size = std::ffi::CString::new(format!("size={mb}m"))?;
-    // SAFETY: all strings end with a 0 byte and outlive the call.
-    let rc = unsafe {
-        libc::mount(c"tmpfs".as_ptr(), target.as_ptr(), c"tmpfs".as_ptr(), 0, size.as_ptr().cast::<libc::c_void>())
-    };
-    match rc {
-        0 => Ok(()),
-        _ => Err(std::io::Error::last_os_error()),
-    }
-}
-
-fn unmount(folder: &Path) {
-    if let Ok(target) = std::ffi::CString::new(folder.as_os_str().as_encoded_bytes()) {
-        // SAFETY: the string ends with a 0 byte and outlives the call.
-        unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) };
-    }
-}
-
-fn write_server_folder(builder: &EnsembleBuilder, peer_ips: &[IpAddr], i: usize, server: &Server) {
-    let data = server.folder.join("data");
-    let client_ip = match server.client_addr.ip() {
-        IpAddr::V6(Ipv6Addr::LOCALHOST) => "::1".to_owned(),
-        ip => ip.to_string(),
-    };
-    let mut config = format!(
-        "tickTime={}\ninitLimit={}\nsyncLimit={}\ndataDir={}\nclientPortAddress={client_ip}\nclientPort={}\n\
-         maxClientCnxns=0\npreAllocSize=1024\nforceSync={}\n",
-        builder.tick_ms,
-        builder.init_limit,
-        builder.sync_limit,
-        data.display(),
-        server.client_addr.port(),
-        match builder.force_sync {
-            true => "yes",
-            false => "no",
-        },
-    );
-    if let Some(timeout_ms) = builder.min_session_timeout_ms {
-        config.push_str(&format!("minSessionTimeout={timeout_ms}\n"));
-    }
-    if let Some(timeout_ms) = builder.max_session_timeout_ms {
-        config.push_str(&format!("maxSessionTimeout={timeout_ms}\n"));
-    }
-    if builder.len > 1 {
-        for (k, ip) in peer_ips.iter().enumerate() {
-            let (quorum, election) = (QUORUM_PORT + k as u16, ELECTION_PORT + k as u16);
-            config.push_str(&format!("server.{}={ip}:{quorum}:{election}\n", k + 1));
-        }
-    }
-    for line in &builder.config_lines {
-        config.push_str(&format!("{line}\n"));
-    }
-    let write = || {
-        fs::create_dir_all(&data)?;
-        if let Some(mb) = builder.disk_mb {
-            mount_memory(&data, mb)?;
-        }
-        fs::write(data.join("myid"), format!("{}\n", i + 1))?;
-        fs::write(server.folder.join("zoo.cfg"), &config)?;
-        fs::write(server.folder.join("logback.xml"), LOGBACK_XML)?;
-        File::create(server.log_file()).map(drop)
-    };
-    if let Err(error) = write() {
-        panic!("cannot write {}: {error}", server.folder.display());
-    }
-}
-
-fn java_command() -> Command {
-    match std::env::var_os("JAVA_HOME") {
-        Some(home) => Command::new(Path::new(&home).join("bin/java")),
-        None => Command::new("java"),
-    }
-}
-
-fn class_path(server_folder: &Path) -> String {
-    let mut jars: Vec<PathBuf> = match std::env::var_os("ZOOKEEPER_HOME") {
-        Some(home) => jars_of_release(Path::new(&home)),
-        None => {
-            let jar = |name: &&str| Path::new(DISTRIBUTION_JARS).join(format!("{name}.jar"));
-            JARS.iter().map(jar).collect()
-        }
-    };
-    for jar in &jars {
-        assert!(jar.exists(), "ZooKeeper is not installed: run `make setup` (no {})", jar.display());
-    }
-    // For logback.xml.
-    jars.push(server_folder.to_owned());
-    let jars: Vec<String> = jars.iter().map(|jar| jar.display().to_string()).collect();
-    jars.join(":")
-}
-
-fn jars_of_release(home: &Path) -> Vec<PathBuf> {
-    let lib = home.join("lib");
-    let entries = fs::read_dir(&lib).unwrap_or_else(|error| {
-        panic!("ZOOKEEPER_HOME is {}, and its lib cannot be read: {error}", home.display())
-    });
-    let mut jars: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "jar"))
-        .collect();
-    jars.sort();
-    assert!(!jars.is_empty(), "no jar in {}", lib.display());
-    jars
 }
 
 #[cfg(test)]

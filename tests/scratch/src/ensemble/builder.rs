@@ -1,0 +1,131 @@
+//! What an ensemble is started with.
+
+use super::Ensemble;
+
+const ADDRESS_ATTEMPTS: usize = 5;
+
+/// What an ensemble is started with. Times that are not told are ZooKeeper's own defaults, but for the tick.
+#[derive(Clone, Debug)]
+pub struct EnsembleBuilder {
+    pub(super) len: usize,
+    pub(super) tick_ms: u32,
+    pub(super) init_limit: u32,
+    pub(super) sync_limit: u32,
+    pub(super) min_session_timeout_ms: Option<u32>,
+    pub(super) max_session_timeout_ms: Option<u32>,
+    pub(super) config_lines: Vec<String>,
+    pub(super) java_args: Vec<String>,
+    pub(super) environment: Vec<(String, String)>,
+    pub(super) disk_mb: Option<u32>,
+    pub(super) ipv6: bool,
+    pub(super) force_sync: bool,
+    pub(super) has_network: bool,
+}
+
+impl EnsembleBuilder {
+    pub(super) fn new(len: usize) -> Self {
+        assert!((1..=9).contains(&len), "an ensemble of {len} servers is not for a scratch folder");
+        EnsembleBuilder {
+            len,
+            tick_ms: 500,
+            init_limit: 20,
+            sync_limit: 5,
+            min_session_timeout_ms: None,
+            max_session_timeout_ms: None,
+            config_lines: Vec::new(),
+            java_args: Vec::new(),
+            environment: Vec::new(),
+            disk_mb: None,
+            ipv6: false,
+            force_sync: false,
+            has_network: false,
+        }
+    }
+
+    /// The length of a tick, 500 ms if not told. Session timeouts lie between 2 and 20 ticks if not told.
+    pub fn tick_ms(mut self, tick_ms: u32) -> Self {
+        self.tick_ms = tick_ms;
+        self
+    }
+
+    /// How many ticks a follower may take to connect to a leader and catch up; 20 if not told.
+    pub fn init_limit(mut self, ticks: u32) -> Self {
+        self.init_limit = ticks;
+        self
+    }
+
+    /// How many ticks a follower may be out of touch with its leader; 5 if not told.
+    pub fn sync_limit(mut self, ticks: u32) -> Self {
+        self.sync_limit = ticks;
+        self
+    }
+
+    pub fn min_session_timeout_ms(mut self, timeout_ms: u32) -> Self {
+        self.min_session_timeout_ms = Some(timeout_ms);
+        self
+    }
+
+    pub fn max_session_timeout_ms(mut self, timeout_ms: u32) -> Self {
+        self.max_session_timeout_ms = Some(timeout_ms);
+        self
+    }
+
+    /// One more line for each server's `zoo.cfg`.
+    pub fn config_line(mut self, line: &str) -> Self {
+        self.config_lines.push(line.to_owned());
+        self
+    }
+
+    /// One more argument for each server's JVM.
+    pub fn java_arg(mut self, arg: &str) -> Self {
+        self.java_args.push(arg.to_owned());
+        self
+    }
+
+    /// One more variable of each server's environment; `{server}` in the value is the server's folder.
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Gives each server a disk of its own for its data, a file system in memory of this size, that a test can fill. It is
+    /// mounted in the mount namespace of the calling thread, which should be a private one.
+    pub fn disk_mb(mut self, disk_mb: u32) -> Self {
+        self.disk_mb = Some(disk_mb);
+        self
+    }
+
+    /// Listens for clients on `::1`; the servers still talk to each other over IPv4.
+    pub fn ipv6(mut self, ipv6: bool) -> Self {
+        self.ipv6 = ipv6;
+        self
+    }
+
+    /// Runs each server in a network namespace of its own, see `Network`. Only programs in the namespace of its clients reach
+    /// them then.
+    pub fn network(mut self, has_network: bool) -> Self {
+        self.has_network = has_network;
+        self
+    }
+
+    /// Flushes every transaction to the disk before it counts, as production servers do. Off if not told: what a server
+    /// has written outlives its `kill -9` either way, for the kernel has it; only a power cut would tell.
+    pub fn force_sync(mut self, force_sync: bool) -> Self {
+        self.force_sync = force_sync;
+        self
+    }
+
+    /// Starts all servers at once and returns when all of them serve.
+    pub fn start(self) -> Ensemble {
+        for _ in 0..ADDRESS_ATTEMPTS {
+            let ensemble = Ensemble::prepare(self.clone());
+            ensemble.start_all();
+            match ensemble.try_wait_all_serving() {
+                Ok(()) => return ensemble,
+                Err(why) if why.is_taken_port => continue,
+                Err(why) => panic!("{}", why.text),
+            }
+        }
+        panic!("{ADDRESS_ATTEMPTS} addresses in a row had a port taken by somebody else");
+    }
+}
