@@ -64,7 +64,7 @@ LINT = $(CARGO) clippy --quiet --locked --workspace --all-targets --target-dir '
 test: setup ## run every check and every test, with ZooKeeper and without, and the demo
 	$(CARGO) fmt --all --check
 	@$(MAKE) --no-print-directory demo HOSTS=
-	nice -n 19 $(LINT) & lint=$$!; \
+	nice -n 19 $(LINT) & lint=$$!; trap "kill $$lint" INT TERM; \
 	$(CARGO) test --locked --workspace -- --test-threads=$(TEST_THREADS); tests=$$?; wait $$lint && exit $$tests
 	$(CARGO) test --locked --release --test simulation -- --nocapture
 	$(CARGO) build --locked --release --quiet --lib --example campaign
@@ -75,7 +75,7 @@ campaign: setup ## run the fault campaign alone: SECONDS=600 SEED=1
 	$(CARGO) build --locked --release --quiet --lib --example campaign
 	target/release/examples/campaign run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
-test-long: campaign ## the fault campaign, a million seeds of the simulation, a handover among a thousand, a soak, fuzzing (an hour)
+test-long: campaign ## the fault campaign, a million seeds of the simulation, a handover among a thousand, a soak, fuzzing (over an hour)
 	SEEDS=1000000 $(CARGO) test --locked --release --test simulation campaign -- --nocapture
 	$(CARGO) test --locked --test safety -- --ignored
 	$(CARGO) test --locked --release --test hostile -- --ignored --nocapture
