@@ -90,7 +90,8 @@ impl Election {
     ///
     /// # Errors
     /// [`Error::BadHosts`]; [`Error::Timeout`] when the connect timeout passed without a connection;
-    /// [`Error::ZooKeeper`] when the servers refused the credentials before it had passed; [`Error::NoResources`] when no thread can be started.
+    /// [`Error::ZooKeeper`] when the servers refused the credentials before it had passed; [`Error::NoResources`] when no
+    /// thread can be started; [`Error::Forked`]; [`Error::Internal`] when the library has failed, also while this waits.
     pub fn open(hosts: &str, options: &Options) -> Result<Election, Error> {
         let opened_with = OpenedWith { hosts: hosts.to_string(), options: options.describe(), at: driver::now() };
         let hosts = hosts::parse(hosts).ok_or(Error::BadHosts)?;
@@ -150,7 +151,8 @@ impl Election {
                 Ok(Ok(())) => Ok(election),
                 // Dropping the handle closes it.
                 Ok(Err(rc)) => Err(Error::ZooKeeper(rc)),
-                Err(_) => Err(Error::Timeout),
+                Err(mpsc::RecvTimeoutError::Timeout) => Err(Error::Timeout),
+                Err(mpsc::RecvTimeoutError::Disconnected) => Err(Error::Internal),
             },
             None => Ok(election),
         }

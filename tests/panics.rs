@@ -251,6 +251,20 @@ fn panic_in_the_session(point: &'static str, dispatch: election_dispatch_t) {
     assert_eq!(heard.freed.load(Ordering::SeqCst), 3);
 }
 
+/// The session's task ends by a panic while an open waits for its connection: the open says so, and at once.
+fn panic_while_open_waits() {
+    let options = election_options_new();
+    let mut handle = null_mut();
+    rehearsal::panic_at("session");
+    unsafe {
+        assert_eq!(election_options_set_connect_timeout_ms(options, 60_000), 0);
+        assert_eq!(i64::from(election_open(HOSTS.as_ptr(), options, &mut handle)), INTERNAL);
+        election_options_free(options);
+    }
+    assert!(!rehearsal::is_due());
+    assert!(handle.is_null());
+}
+
 /// Where callbacks run, a panic costs the note that it struck, and nothing else.
 fn panic_between_callbacks(dispatch: election_dispatch_t) {
     let heard = heard();
@@ -297,6 +311,7 @@ fn all_of_them() {
         panic_in_the_session("close", dispatch);
         panic_between_callbacks(dispatch);
     }
+    panic_while_open_waits();
     panic_in_dispatch();
 }
 

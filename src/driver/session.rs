@@ -218,6 +218,7 @@ struct Task {
 
 impl Task {
     async fn run(mut self) {
+        rehearsal::pass("session");
         loop {
             self.outlet.lease(self.elections.lease_end());
             while let Some(action) = self.elections.poll_action() {

@@ -30,8 +30,9 @@ pub extern "C" fn election_strerror(rc: c_int) -> *const c_char {
 /// Returns ELECTION_OK, and `*handle` is to be closed with election_close. Else nothing was opened, and
 /// `*handle` is untouched: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_OPERATIONTIMEOUT when the connect
 /// timeout passed without a connection, and ELECTION_AUTHFAILED, at once, when the servers refused the credentials;
-/// ELECTION_NO_RESOURCES; ELECTION_FORKED in a child of a process that had
-/// opened a handle before the fork, or was at it in another thread. (A process that forks first and opens later is fine.)
+/// ELECTION_NO_RESOURCES; ELECTION_INTERNAL, also when the library fails while this waits; ELECTION_FORKED in a child
+/// of a process that had opened a handle before the fork, or was at it in another thread. (A process that forks first
+/// and opens later is fine.)
 #[no_mangle]
 pub unsafe extern "C" fn election_open(
     hosts: *const c_char,
