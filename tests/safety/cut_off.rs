@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use scratch::{eventually, Ensemble};
+use scratch::Ensemble;
 
 use crate::belief::{self, Belief};
 use crate::believer::{ms, now, Believer, Believers, NOT_MASTER, RECIPE_NODE, RECIPE_QUEUE, SLAVE, UNKNOWN};
@@ -145,7 +145,7 @@ fn cut_off(recipe: i32, which: Which) {
         assert!([NOT_MASTER, CONNECTIONLOSS, OPERATIONTIMEOUT].contains(&rc), "the fenced write came to {rc}");
         (fault, healed, answered, rc)
     });
-    eventually(SOON, "all serve again", || (0..3).all(|i| ensemble.is_serving(i)));
+    ensemble.wait_all_serving();
     first.wait_last_role(SLAVE);
     clients.run(|| {
         // From a server that was not cut off, and from the one that was: what was on its way has come to nothing.

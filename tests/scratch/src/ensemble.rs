@@ -231,7 +231,8 @@ impl Ensemble {
         }
     }
 
-    /// Waits until every server serves.
+    /// Waits until all servers serve as one ensemble: one of them leads, and every other one is in step with it. A leader that
+    /// was frozen or cut off goes on for a moment as if it still led, and until it has found the others they are one fewer.
     #[track_caller]
     pub fn wait_all_serving(&self) {
         if let Err(why) = self.try_wait_all_serving() {
@@ -240,7 +241,26 @@ impl Ensemble {
     }
 
     fn try_wait_all_serving(&self) -> Result<(), NotServing> {
-        (0..self.len()).try_for_each(|i| self.try_wait_serving(i))
+        (0..self.len()).try_for_each(|i| self.try_wait_serving(i))?;
+        if wait_looking_every(BETWEEN_QUESTIONS, START_TIMEOUT, || self.is_whole()) {
+            return Ok(());
+        }
+        let logs: String = (0..self.len()).map(|i| format!("\n--- server {i}:\n{}", self.log(i))).collect();
+        Err(NotServing { is_taken_port: false, text: format!("the servers do not become one ensemble{logs}") })
+    }
+
+    fn is_whole(&self) -> bool {
+        let modes: Vec<String> = (0..self.len()).filter_map(|i| Some(self.mode(i)?.0)).collect();
+        let mut leaders = (0..modes.len()).filter(|&i| modes[i] == "leader");
+        match (modes.len() == self.len(), leaders.next(), leaders.next()) {
+            (true, Some(leader), None) => {
+                let figures = self.four_letter(leader, "mntr");
+                let in_step = figures.lines().find_map(|line| line.strip_prefix("zk_synced_followers\t"));
+                in_step.and_then(|count| count.trim().parse::<f64>().ok()) == Some((self.len() - 1) as f64)
+            }
+            (true, None, None) => modes == ["standalone"],
+            _ => false,
+        }
     }
 
     fn try_wait_serving(&self, i: usize) -> Result<(), NotServing> {

@@ -47,9 +47,11 @@ fn another_leads_when_the_leader_is_killed_or_frozen() {
         ensemble.leader().is_some_and(|leader| leader != second)
     });
     ensemble.thaw(second);
-    eventually(SOON, "the thawed server follows", || {
-        ensemble.is_serving(second) && ensemble.leader() != Some(second)
-    });
+    ensemble.wait_all_serving();
+    let modes = [0, 1, 2].map(|i| ensemble.four_letter(i, "srvr"));
+    let leading = |mode: &&String| mode.contains("Mode: leader");
+    assert_eq!(modes.iter().filter(leading).count(), 1, "the thawed server leads no more: {modes:?}");
+    assert!(ensemble.is_serving(second) && ensemble.leader() != Some(second));
     ensemble.restart(second);
 }
 
