@@ -22,9 +22,10 @@ use subject::{Load, Subject};
 
 const SIEGE: Duration = Duration::from_secs(2);
 
-/// Known limits, with what they may take of a core, in twentieths. Each event at a path that nobody watches makes the client
-/// crate send a request, whose answer brings the next event: how fast is the server's to decide (`upstream.md`, 5). A
-/// timeout of nothing for a session that is resumed makes it ping every few milliseconds (6).
+/// Known limits, with what they may take of a core, in twentieths; all else may take one, beyond what honest answers cost.
+/// Each event at a path that nobody watches makes the client crate send a request, whose answer brings the next event: how
+/// fast is the server's to decide (`upstream.md`, 5). A timeout of nothing for a session that is resumed makes it ping every
+/// few milliseconds (6).
 const LIMITS: [(&str, u32); 4] =
     [("event at no path", 20), ("event at another path", 20), ("timeout 0", 5), ("observer: timeout 0", 5)];
 
@@ -104,7 +105,14 @@ fn besiege(case: Case, server: &str) {
     let back = subject.is_served();
     println!("{name}: {load}, {tried} connections, back after {back:?}");
     let twentieths = LIMITS.iter().find(|(limited, _)| *limited == name).map_or(1, |(_, twentieths)| *twentieths);
-    assert_eq!(load.excess(SIEGE, twentieths), None);
+    if load.excess(SIEGE, twentieths).is_some() {
+        // The same questions cost something when the answers are honest, too, and more on a machine that is slow.
+        let before = Load::now();
+        subject.answers_for(SIEGE);
+        let honest = Load::now().since(&before);
+        println!("{name}: {honest}, when the server is honest");
+        assert_eq!(load.without_cpu_of(&honest).excess(SIEGE, twentieths), None);
+    }
     assert!(tried <= MOST_ATTEMPTS, "{tried} connections");
     subject.close();
 }

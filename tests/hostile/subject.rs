@@ -200,6 +200,10 @@ impl Load {
         }
     }
 
+    pub fn without_cpu_of(self, other: &Load) -> Load {
+        Load { cpu_ms: self.cpu_ms - other.cpu_ms, ..self }
+    }
+
     /// What is more than so many twentieths of a core, or than 20 MiB.
     pub fn excess(&self, time: Duration, twentieths: u32) -> Option<String> {
         let cpu_limit = (time * twentieths / 20).as_millis() as i64;
