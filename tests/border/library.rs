@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use scratch::ScratchFolder;
 
@@ -125,35 +125,46 @@ fn system_libraries() -> Vec<String> {
     libraries.split_whitespace().map(str::to_owned).collect()
 }
 
-/// The shared library, with this crate compiled in another way and everything else as it is in the release build. Returns
-/// the folder that it is in, which is in the target folder.
-#[track_caller]
-pub fn compiled_with(name: &str, flags: &[&str]) -> PathBuf {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    std::fs::create_dir_all(&folder).expect("the target folder takes folders");
-    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
-    let mut compile = Command::new(rustc);
-    compile.args([
-        "--crate-name=election",
-        "--crate-type=cdylib",
-        "--edition=2021",
-        "src/lib.rs",
-        "--cap-lints=allow",
-    ]);
-    compile.args(["-Copt-level=2", "-Cdebuginfo=1", "-Clink-arg=-Wl,-soname,libelection.so.0"]).args(flags);
-    compile.arg("-L").arg(format!("dependency={}", release().join("deps").display()));
-    for (dependency, rlib) in dependencies() {
-        compile.arg("--extern").arg(format!("{dependency}={rlib}"));
-    }
-    compile.arg("-o").arg(folder.join("libelection.so")).current_dir(root());
-    compile.env("CARGO_PKG_VERSION", env!("CARGO_PKG_VERSION")).env("RUSTC_BOOTSTRAP", "1");
-    tools::run_command(compile);
-    let soname = folder.join("libelection.so.0");
-    let _ = std::fs::remove_file(&soname);
-    symlink("libelection.so", soname).expect("the target folder takes links");
-    folder
+/// What AddressSanitizer watches, what tells libFuzzer of the way that an input takes, in rustc's words; and failing
+/// arithmetic is a panic. Not optimized: that takes a minute, and makes neither of them see more.
+const INSTRUMENTED: [&str; 12] = [
+    "-Copt-level=0",
+    "-Cdebuginfo=line-tables-only",
+    "-Zsanitizer=address",
+    "-Cunsafe-allow-abi-mismatch=sanitizer",
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "-Cdebug-assertions=on",
+    "-Coverflow-checks=on",
+    "-Clink-arg=-Wl,-z,undefs",
+];
+
+/// The folder of the shared library with this crate compiled for AddressSanitizer and libFuzzer, whose runtimes are to be in
+/// the program, and everything else as it is in the release build.
+pub fn instrumented() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("instrumented");
+        std::fs::create_dir_all(&folder).expect("the target folder takes folders");
+        let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+        let mut compile = Command::new(rustc);
+        compile.args(["--crate-name=election", "--crate-type=cdylib", "--edition=2021", "--cap-lints=allow"]);
+        compile.args(["src/lib.rs", "-Clink-arg=-Wl,-soname,libelection.so.0"]).args(INSTRUMENTED);
+        compile.arg("-L").arg(format!("dependency={}", release().join("deps").display()));
+        for (dependency, rlib) in dependencies() {
+            compile.arg("--extern").arg(format!("{dependency}={rlib}"));
+        }
+        compile.arg("-o").arg(folder.join("libelection.so")).current_dir(root());
+        compile.env("CARGO_PKG_VERSION", env!("CARGO_PKG_VERSION")).env("RUSTC_BOOTSTRAP", "1");
+        tools::run_command(compile);
+        let soname = folder.join("libelection.so.0");
+        let _ = std::fs::remove_file(&soname);
+        symlink("libelection.so", soname).expect("the target folder takes links");
+        folder
+    })
 }
 
 /// The libraries that the release build was made of, by crate.

@@ -1,46 +1,33 @@
 //! The fuzz targets of `target.c`, with clang's libFuzzer and this crate compiled so that it sees which way each input
-//! takes. Every test first runs the inputs in `corpus/FUNCTION`, then for `FUZZ_SECONDS` new ones (`make test-long`: a
-//! minute for each function). What is found is printed as base64: decode it into the corpus, and it is run for ever.
+//! takes, and AddressSanitizer what becomes of memory. Every test first runs the inputs in `corpus/FUNCTION`, then a few
+//! hundred new ones, or for `FUZZ_SECONDS` (`make test-long`: a minute for each function). What is found is printed as
+//! base64: decode it into the corpus, and it is run for ever.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
-use crate::library::{compiled_with, Workshop};
+use crate::library::{instrumented, Workshop};
 use crate::tools::{self, root};
-
-/// What tells libFuzzer of the way that an input takes, in rustc's words; and failing arithmetic is a panic.
-const COVERAGE: [&str; 8] = [
-    "-Cpasses=sancov-module",
-    "-Cllvm-args=-sanitizer-coverage-level=4",
-    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
-    "-Cllvm-args=-sanitizer-coverage-pc-table",
-    "-Cllvm-args=-sanitizer-coverage-trace-compares",
-    "-Cdebug-assertions=on",
-    "-Coverflow-checks=on",
-    "-Clink-arg=-Wl,-z,undefs",
-];
-
-fn folder() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| compiled_with("coverage", &COVERAGE))
-}
 
 fn build(workshop: &Workshop, more: &[&str]) -> PathBuf {
     let program = workshop.path("target");
     let mut compile = Command::new("clang");
-    compile.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-g", "-O1", "-fsanitize=fuzzer,undefined"]);
+    compile.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-g", "-O1", "-fsanitize=fuzzer,address,undefined"]);
     compile.args(["-fno-sanitize-recover=undefined", "-rdynamic", "-Iinclude"]).args(more);
     compile.arg("tests/fuzz/target.c").arg("-o").arg(&program);
-    compile.arg(format!("-L{}", folder().display())).arg("-lelection");
-    compile.arg(format!("-Wl,-rpath,{}", folder().display())).current_dir(root());
+    compile.arg(format!("-L{}", instrumented().display())).arg("-lelection");
+    compile.arg(format!("-Wl,-rpath,{}", instrumented().display())).current_dir(root());
     tools::run_command(compile);
     program
 }
 
-fn seconds() -> u32 {
-    std::env::var("FUZZ_SECONDS").ok().map_or(1, |seconds| seconds.parse().expect("FUZZ_SECONDS is a number"))
+/// How long each function is tried, in libFuzzer's words.
+fn length() -> String {
+    match std::env::var("FUZZ_SECONDS") {
+        Ok(seconds) => format!("-max_total_time={}", seconds.parse::<u32>().expect("FUZZ_SECONDS is a number")),
+        Err(_) => "-runs=500".to_owned(),
+    }
 }
 
 fn functions_with_targets(program: &Path) -> BTreeSet<String> {
@@ -61,7 +48,7 @@ fn each_function_stands_whatever_comes() {
         let inputs = std::fs::read_dir(&corpus).map_or(0, |entries| entries.count());
         assert!(inputs > 0, "tests/fuzz/corpus/{function} has an input to start from");
         let mut fuzz = Command::new(&program);
-        fuzz.arg(format!("--function={function}")).arg(format!("-max_total_time={}", seconds()));
+        fuzz.arg(format!("--function={function}")).arg(length());
         fuzz.args(["-timeout=20", "-print_final_stats=1", "-max_len=8192", "-len_control=20"]);
         fuzz.arg(format!("-artifact_prefix={}/", found.display()));
         // The first folder takes what is new.

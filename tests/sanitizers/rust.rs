@@ -2,13 +2,11 @@
 //! it uses and Rust's standard library are not. For ThreadSanitizer the standard library would have to be, whose locks and
 //! queues it cannot see otherwise; that takes its sources (`-Zbuild-std`), which a stable toolchain comes without.
 
-use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
 
 use scratch::Program;
 
-use crate::library::{compiled_with, Workshop};
+use crate::library::{instrumented, Workshop};
 use crate::place::zookeeper;
 use crate::programs::LONGEST;
 use crate::tools::{self, root, source};
@@ -17,9 +15,7 @@ use super::SESSION_TIMEOUT_MS;
 
 /// Its runtime must be in the program, since the library is loaded by it.
 fn build(workshop: &Workshop, name: &str) -> Command {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let flags = ["-Zsanitizer=address", "-Cunsafe-allow-abi-mismatch=sanitizer"];
-    let folder = FOLDER.get_or_init(|| compiled_with("address", &flags));
+    let folder = instrumented().display();
     let sysroot = tools::run("rustc", ["--print", "target-libdir"]);
     let runtime = format!("{}/librustc-stable_rt.asan.a", sysroot.trim());
     let program = workshop.path("program");
@@ -27,10 +23,7 @@ fn build(workshop: &Workshop, name: &str) -> Command {
     compile.args(["-std=c99", "-g", "-O1", "-pthread", "-rdynamic", "-I"]).arg(root().join("include"));
     compile.arg(source(name)).arg("-o").arg(&program);
     compile.args(["-Wl,--whole-archive", &runtime, "-Wl,--no-whole-archive", "-ldl", "-lm", "-lrt"]);
-    compile
-        .arg(format!("-L{0}", folder.display()))
-        .arg(format!("-Wl,-rpath,{}", folder.display()))
-        .arg("-lelection");
+    compile.arg(format!("-L{folder}")).arg(format!("-Wl,-rpath,{folder}")).arg("-lelection");
     tools::run_command(compile);
     Command::new(program)
 }
