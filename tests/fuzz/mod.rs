@@ -65,18 +65,32 @@ fn each_function_stands_whatever_comes() {
     }
 }
 
-/// The library is seen from inside, and what only its answers lead to is found.
-#[test]
-fn a_planted_mistake_is_found() {
+/// What is said of go_to_election with a mistake planted in its target.
+#[track_caller]
+fn find(mistake: &str) -> String {
     let workshop = Workshop::new();
-    let program = build(&workshop, &["-DPLANTED"]);
-    let mut fuzz = Command::new(&program);
+    let mut fuzz = Command::new(build(&workshop, &[mistake]));
     fuzz.args(["--function=go_to_election", "-seed=1", "-runs=2000000", "-max_total_time=120", "-max_len=64"]);
     fuzz.arg(format!("-artifact_prefix={}/", workshop.path(".").display()));
     let output = fuzz.output().expect("what was just built can be run");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains("go_to_election: does not hold"), "{said}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{said}");
+    said
+}
+
+/// The library is seen from inside, and what only its answers lead to is found.
+#[test]
+fn a_planted_mistake_is_found() {
+    let said = find("-DPLANTED");
+    assert!(said.contains("go_to_election: does not hold"), "{said}");
     assert!(said.contains("Loaded 2 modules"), "the program and the library: {said}");
+}
+
+/// AddressSanitizer watches what the library itself reads.
+#[test]
+fn a_value_that_is_said_to_be_longer_than_it_is_is_found() {
+    let said = find("-DTOO_LONG=64");
+    assert!(said.contains("heap-buffer-overflow") && said.contains("in go_to_election"), "{said}");
 }
 
 /// These take nothing but handles and what the library made.
