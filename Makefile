@@ -57,21 +57,18 @@ demo: ## show an election and what it survives; HOSTS=host:port,... plays on you
 	$(CARGO) build --release --locked --quiet --example demo
 	@target/release/examples/demo $(if $(HOSTS),--hosts '$(HOSTS)')
 
+# In a folder of its own, for cargo locks the one that it builds in, and make test has it look while the tests run: they wait
+# more than they compute.
 lint: ## let clippy look at the code
 	$(CARGO) clippy --quiet --locked --workspace --all-targets --target-dir '$(TARGET)/clippy' -- -D warnings
-
-# The tests wait more than they compute: with what they leave of the machine clippy looks at the code, in a folder of its
-# own, for cargo locks the one that it builds in, and what comes after them is built.
-meanwhile: lint
-	$(CARGO) build --locked --release --quiet --lib --example campaign
-	$(CARGO) test --locked --release --quiet --test simulation --no-run
 
 test: setup ## run every check and every test, with ZooKeeper and without, and the demo
 	$(CARGO) fmt --all --check
 	@$(MAKE) --no-print-directory demo HOSTS=
-	nice -n 19 $(MAKE) --no-print-directory meanwhile & meanwhile=$$!; trap "kill $$meanwhile" INT TERM; \
-	$(CARGO) test --locked --workspace -- --test-threads=$(TEST_THREADS); tests=$$?; wait $$meanwhile && exit $$tests
+	nice -n 19 $(MAKE) --no-print-directory lint & lint=$$!; trap "kill $$lint" INT TERM; \
+	$(CARGO) test --locked --workspace -- --test-threads=$(TEST_THREADS); tests=$$?; wait $$lint && exit $$tests
 	$(CARGO) test --locked --release --test simulation -- --nocapture
+	$(CARGO) build --locked --release --quiet --lib --example campaign
 	target/release/examples/campaign run --seconds 60 --seed 1865
 	target/release/examples/campaign plants
 
@@ -110,4 +107,4 @@ clean: ## remove everything that was built
 	$(CARGO) clean
 	@$(MAKE) --no-print-directory -C c_examples clean
 
-.PHONY: build help setup examples demo lint meanwhile test campaign test-long bench install install-strip uninstall deb clean
+.PHONY: build help setup examples demo lint test campaign test-long bench install install-strip uninstall deb clean
