@@ -78,9 +78,9 @@ campaign: setup ## run the fault campaign alone: SECONDS=600 SEED=1
 
 test-long: campaign ## the fault campaign, a million seeds of the simulation, a handover among a thousand, a soak, fuzzing (over an hour)
 	SEEDS=1000000 $(CARGO) test --locked --release --test simulation campaign -- --nocapture
-	$(CARGO) test --locked --test safety -- --ignored
+	$(CARGO) test --locked --test multiprocess -- --ignored
 	$(CARGO) test --locked --release --test hostile -- --ignored --nocapture
-	FUZZ_SECONDS=60 $(CARGO) test --locked --test border each_function_stands_whatever_comes
+	FUZZ_SECONDS=60 $(CARGO) test --locked --test c_api each_function_stands_whatever_comes
 
 bench: setup build ## measure, beside a raw read and write on the same ZooKeeper
 	$(CARGO) bench --locked

@@ -49,7 +49,7 @@ const PREFACE: &str = "\
 
 /// The files of `src/ffi` that make the header, in the order of a reader.
 const CHAPTERS: [&str; 9] =
-    ["types", "open", "options", "access", "candidate", "observe", "dispatch", "fence", "inside"];
+    ["types", "open", "options", "access", "candidate", "observe", "dispatch", "fence", "diagnostics"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -88,7 +88,7 @@ fn write_header() {
             include: [
                 "election_rc_t",
                 "election_recipe_t",
-                "election_lease_grade_t",
+                "election_lease_mode_t",
                 "election_dispatch_t",
                 "election_acl_t",
                 "election_perm_t",

@@ -197,9 +197,9 @@ static inline const char *reason_name(election_reason_t reason)
     case ELECTION_REASON_RESIGNED: return "RESIGNED";
     case ELECTION_REASON_CLOSED: return "CLOSED";
     case ELECTION_REASON_FAILED: return "FAILED";
-    case ELECTION_REASON_LAPSED: return "LAPSED";
+    case ELECTION_REASON_LEASE_EXPIRED: return "LEASE_EXPIRED";
     case ELECTION_REASON_GRACE: return "GRACE";
-    case ELECTION_REASON_STRANGER: return "STRANGER";
+    case ELECTION_REASON_FOREIGN_CONTENDER: return "FOREIGN_CONTENDER";
     }
     return "?"; /* of a later version of the library */
 }

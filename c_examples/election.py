@@ -66,7 +66,7 @@ class Role(Open):
 
 class Reason(Open):
     ELECTED, FOLLOWING, SUSPENDED, EXPIRED, DELETED, REFUSED, BLOCKED, RESIGNED, CLOSED, FAILED = range(10)
-    LAPSED, GRACE, STRANGER, DENIED = range(10, 14)
+    LEASE_EXPIRED, GRACE, FOREIGN_CONTENDER, DENIED = range(10, 14)
 
 
 class Rc(Open):
@@ -77,8 +77,8 @@ class Rc(Open):
     BAD_HANDLE, BAD_HOSTS, BAD_OPTIONS, BAD_TIMEOUT, BAD_PATH = range(-1001, -1006, -1)
     BAD_VALUE, BAD_CALLBACK, BAD_RESULT, BAD_RECIPE, ALREADY = range(-1006, -1011, -1)
     NOT_THERE, IN_CALLBACK, NOT_EPHEMERAL, RESIGNED, NO_RESOURCES = range(-1011, -1016, -1)
-    INTERNAL, LAPSED, GRACE, STRANGER, NOT_MASTER = range(-1016, -1021, -1)
-    STALE_TOKEN, BAD_GRADE, FORKED, NOT_MANUAL, BAD_ROLE, BAD_DISPATCH = range(-1021, -1027, -1)
+    INTERNAL, LEASE_EXPIRED, GRACE, FOREIGN_CONTENDER, NOT_MASTER = range(-1016, -1021, -1)
+    STALE_TOKEN, BAD_LEASE_MODE, FORKED, NOT_MANUAL, BAD_ROLE, BAD_DISPATCH = range(-1021, -1027, -1)
     BAD_VERIFIER, BAD_COUNT = -1027, -1028
     BAD_SIZE, BAD_FORMAT, BAD_LEVEL = range(-1032, -1035, -1)
     BAD_AUTH, BAD_ACL = -1036, -1037
@@ -166,7 +166,7 @@ _COUNTERS = (
     "connections connect_failures suspensions sessions_opened sessions_expired sessions_renewed "
     "requests_sent requests_answered requests_unknown creates deletes sets reads touches proofs_sent "
     "proofs_committed proof_last_us proof_longest_us fenced_writes watches_fired masterships_begun "
-    "masterships_ended leases_lapsed callbacks_run callback_longest_us"
+    "masterships_ended leases_expired callbacks_run callback_longest_us"
 ).split()
 
 
@@ -194,7 +194,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "election_options_set_recipe": (c_int, [_options_p, c_int]),
     "election_options_set_dispatch": (c_int, [_options_p, c_int]),
     "election_options_set_grace_ms": (c_int, [_options_p, c_int]),
-    "election_options_set_lease_grade": (c_int, [_options_p, c_int]),
+    "election_options_set_lease_mode": (c_int, [_options_p, c_int]),
     "election_options_set_lease_margin_ms": (c_int, [_options_p, c_int]),
     "election_options_set_tick_ms": (c_int, [_options_p, c_int]),
     "election_options_add_auth": (c_int, [_options_p, c_char_p, c_char_p, c_size_t]),
@@ -403,7 +403,7 @@ class _Session:
         *,
         recipe: int = Recipe.NODE,
         grace_ms: int = 0,
-        lease_grade: int = Lease.COMMITTED,
+        lease_mode: int = Lease.COMMITTED,
         lease_margin_ms: int = 0,
         tick_ms: int = 0,
         dispatch: int = Dispatch.THREAD,
@@ -421,7 +421,7 @@ class _Session:
                 "connect_timeout_ms": connect_timeout_ms,
                 "recipe": recipe,
                 "grace_ms": grace_ms,
-                "lease_grade": lease_grade,
+                "lease_mode": lease_mode,
                 "lease_margin_ms": lease_margin_ms,
                 "tick_ms": tick_ms,
                 "dispatch": dispatch,

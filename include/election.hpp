@@ -10,7 +10,7 @@
  *         do_a_piece_of_work();
  *
  * Each name here is that of election.h without its prefix, and does what is written there: election_resign is
- * handle::resign, ELECTION_REASON_LAPSED is reason::lapsed. What C++ adds:
+ * handle::resign, ELECTION_REASON_LEASE_EXPIRED is reason::lease_expired. What C++ adds:
  *
  * - Errors. Each function that can fail has two forms, as in std::filesystem: one takes a std::error_code & last and
  *   sets or clears it; the other throws election::error, a std::system_error. Both carry a number of election::rc
@@ -74,9 +74,9 @@ enum class reason : int {
     resigned = ELECTION_REASON_RESIGNED,
     closed = ELECTION_REASON_CLOSED,
     failed = ELECTION_REASON_FAILED,
-    lapsed = ELECTION_REASON_LAPSED,
+    lease_expired = ELECTION_REASON_LEASE_EXPIRED,
     grace = ELECTION_REASON_GRACE,
-    stranger = ELECTION_REASON_STRANGER,
+    foreign_contender = ELECTION_REASON_FOREIGN_CONTENDER,
     denied = ELECTION_REASON_DENIED,
 };
 
@@ -115,12 +115,12 @@ enum class rc : int {
     resigned = ELECTION_RESIGNED,
     no_resources = ELECTION_NO_RESOURCES,
     internal = ELECTION_INTERNAL,
-    lapsed = ELECTION_LAPSED,
+    lease_expired = ELECTION_LEASE_EXPIRED,
     grace = ELECTION_GRACE,
-    stranger = ELECTION_STRANGER,
+    foreign_contender = ELECTION_FOREIGN_CONTENDER,
     not_master = ELECTION_NOT_MASTER,
     stale_token = ELECTION_STALE_TOKEN,
-    bad_grade = ELECTION_BAD_GRADE,
+    bad_lease_mode = ELECTION_BAD_LEASE_MODE,
     forked = ELECTION_FORKED,
     not_manual = ELECTION_NOT_MANUAL,
     bad_role = ELECTION_BAD_ROLE,
@@ -144,8 +144,8 @@ enum class recipe : int {
     queue_w = ELECTION_RECIPE_QUEUE_W,
 };
 
-/** election_lease_grade_t. */
-enum class lease_grade : int {
+/** election_lease_mode_t. */
+enum class lease_mode : int {
     committed = ELECTION_LEASE_COMMITTED,
     answered = ELECTION_LEASE_ANSWERED,
 };
@@ -243,9 +243,9 @@ inline constexpr std::string_view name(reason which) noexcept
     case reason::resigned: return "RESIGNED";
     case reason::closed: return "CLOSED";
     case reason::failed: return "FAILED";
-    case reason::lapsed: return "LAPSED";
+    case reason::lease_expired: return "LEASE_EXPIRED";
     case reason::grace: return "GRACE";
-    case reason::stranger: return "STRANGER";
+    case reason::foreign_contender: return "FOREIGN_CONTENDER";
     case reason::denied: return "DENIED";
     }
     return "?";
@@ -317,7 +317,7 @@ public:
         case rc::bad_callback:
         case rc::bad_result:
         case rc::bad_recipe:
-        case rc::bad_grade:
+        case rc::bad_lease_mode:
         case rc::bad_role:
         case rc::bad_dispatch:
         case rc::bad_count:
@@ -467,7 +467,7 @@ struct options {
     std::optional<election::recipe> recipe = std::nullopt;
     std::optional<election::dispatch> dispatch = std::nullopt;
     std::optional<std::chrono::milliseconds> grace = std::nullopt;
-    std::optional<election::lease_grade> lease_grade = std::nullopt;
+    std::optional<election::lease_mode> lease_mode = std::nullopt;
     std::optional<std::chrono::milliseconds> lease_margin = std::nullopt;
     std::optional<std::chrono::milliseconds> tick = std::nullopt;
     std::vector<credential> auth = {};
@@ -634,7 +634,7 @@ inline int open(const std::string &hosts, const options &from, election_t **hand
     set(election_options_set_recipe, from.recipe);
     set(election_options_set_dispatch, from.dispatch);
     set(election_options_set_grace_ms, from.grace);
-    set(election_options_set_lease_grade, from.lease_grade);
+    set(election_options_set_lease_mode, from.lease_mode);
     set(election_options_set_lease_margin_ms, from.lease_margin);
     set(election_options_set_tick_ms, from.tick);
     set(election_options_set_acl, from.acl);

@@ -8,9 +8,9 @@ mod border;
 
 mod access;
 mod candidate;
+mod diagnostics;
 mod dispatch;
 mod fence;
-mod inside;
 mod observe;
 mod open;
 mod options;
@@ -18,9 +18,9 @@ mod types;
 
 pub use access::*;
 pub use candidate::*;
+pub use diagnostics::*;
 pub use dispatch::*;
 pub use fence::*;
-pub use inside::*;
 pub use observe::*;
 pub use open::*;
 pub use options::*;

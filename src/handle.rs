@@ -1,8 +1,8 @@
 //! The safe Rust API: a handle, the elections on it, and the thread that runs its callbacks.
 
 mod callbacks;
+mod diagnostics;
 mod error;
-mod inside;
 mod map;
 mod observe;
 mod options;
@@ -16,22 +16,22 @@ use std::sync::{mpsc, Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::core::{Event, Fact, PartyId, Role, Time, Value};
 use crate::driver::fork::Process;
-use crate::driver::log::{self, Place};
+use crate::driver::log::{self, LogContext};
 use crate::driver::{
-    self, guid, hosts, Bell, Command, Denied, Inside, LeaseEnd, Note, OnItsWay, Outlet, Seat, Session, Settings,
-    Waited, Write, Written,
+    self, guid, hosts, CandidateStatus, Command, Denied, Diagnostics, EventSink, LeaseEnd, Notification, OnItsWay,
+    Session, Settings, Waited, WakeFd, Write, Written,
 };
+use crate::logic::{Event, Report, Role, SubscriptionId, Time, Value};
 
+pub(crate) use crate::driver::failpoint;
 pub use crate::driver::log::{LogLevel, LogRecord};
-pub(crate) use crate::driver::rehearsal;
 pub use crate::driver::thread::quietly;
 pub use crate::driver::{Connection, ConnectionState, Counters, Mastership};
 use callbacks::{Callbacks, Listener};
+pub(crate) use diagnostics::listen_to_log;
+pub use diagnostics::{set_log, Format};
 pub use error::{explain, Error};
-pub(crate) use inside::listen_to_log;
-pub use inside::{set_log, Format};
 pub(crate) use map::Map;
 pub use options::{Acl, Dispatch, Options};
 pub use verifier::Verifier;
@@ -46,12 +46,12 @@ const LONGEST_CLOSE: Duration = Duration::from_secs(4);
 pub const VALUE_MAX: usize = 1_000_000;
 
 /// One session with ZooKeeper and the elections on it. Everything may be called from any thread and from inside
-/// a callback, except [`close`](Election::close). Dropping it closes it.
-pub struct Election {
+/// a callback, except [`close`](Handle::close). Dropping it closes it.
+pub struct Handle {
     process: Process,
     session: Session,
-    inside: Arc<Inside>,
-    /// What it was opened with; for those who look inside.
+    diagnostics: Arc<Diagnostics>,
+    /// What it was opened with; for those who look diagnostics.
     opened_with: OpenedWith,
     lease_end: Arc<LeaseEnd>,
     denied: Arc<Denied>,
@@ -59,30 +59,30 @@ pub struct Election {
     callbacks: Arc<Callbacks>,
     callback_thread: Mutex<Option<JoinHandle<()>>>,
     /// To end the callbacks without the session's task.
-    last_word: mpsc::Sender<Note>,
-    next_party: AtomicU64,
+    last_word: mpsc::Sender<Notification>,
+    next_subscription: AtomicU64,
     /// Where we stand. Read without waiting by `is_master`; changed under `changes` only.
-    seats: Map<Arc<str>, (PartyId, Arc<Seat>)>,
+    statuses: Map<Arc<str>, (SubscriptionId, Arc<CandidateStatus>)>,
     changes: Mutex<Changes>,
 }
 
 /// What verbs change: one at a time, so that the driver hears of them in the order in which they took effect.
 #[derive(Default)]
 struct Changes {
-    watches: BTreeMap<Arc<str>, PartyId>,
-    watches_of_members: BTreeMap<Arc<str>, PartyId>,
-    connection_watch: Option<PartyId>,
+    watches: BTreeMap<Arc<str>, SubscriptionId>,
+    watches_of_members: BTreeMap<Arc<str>, SubscriptionId>,
+    connection_watch: Option<SubscriptionId>,
     closed: bool,
 }
 
 #[derive(Debug)]
 struct OpenedWith {
     hosts: String,
-    options: Fact,
+    options: Report,
     at: Time,
 }
 
-impl Election {
+impl Handle {
     /// Opens a session with the servers of a connect string, `host:port,host:port,.../chroot`.
     ///
     /// Waits for the first connection only if the options say so; without one, the connection is made in the
@@ -92,7 +92,7 @@ impl Election {
     /// [`Error::BadHosts`]; [`Error::Timeout`] when the connect timeout passed without a connection;
     /// [`Error::ZooKeeper`] when the servers refused the credentials before it had passed; [`Error::NoResources`] when no
     /// thread can be started; [`Error::Forked`]; [`Error::Internal`] when the library has failed, also while this waits.
-    pub fn open(hosts: &str, options: &Options) -> Result<Election, Error> {
+    pub fn open(hosts: &str, options: &Options) -> Result<Handle, Error> {
         let opened_with = OpenedWith { hosts: hosts.to_string(), options: options.describe(), at: driver::now() };
         let hosts = hosts::parse(hosts).ok_or(Error::BadHosts)?;
         if hosts.chroot.len() >= PATH_MAX {
@@ -106,19 +106,19 @@ impl Election {
             _ => Error::NoResources,
         })?;
         static HANDLES: AtomicU64 = AtomicU64::new(1);
-        let inside = Arc::new(Inside::new(Place::new(HANDLES.fetch_add(1, Ordering::Relaxed))));
-        let (notes, inbox) = mpsc::channel();
+        let diagnostics = Arc::new(Diagnostics::new(LogContext::new(HANDLES.fetch_add(1, Ordering::Relaxed))));
+        let (notifications, inbox) = mpsc::channel();
         let (connected, first_connection) = mpsc::sync_channel(1);
         let access = Arc::new(options.access.clone());
         let (session_timeout, elections) = (options.session_timeout, options.elections);
         let settings = Settings { hosts, access, session_timeout, elections };
         let lease_end = Arc::new(LeaseEnd::default());
         let denied = Arc::new(Denied::default());
-        let bell = match options.dispatch {
+        let wake_fd = match options.dispatch {
             Dispatch::Thread => None,
-            Dispatch::Manual => Some(Arc::new(Bell::new().map_err(|_| Error::NoResources)?)),
+            Dispatch::Manual => Some(Arc::new(WakeFd::new().map_err(|_| Error::NoResources)?)),
         };
-        let callbacks = Arc::new(Callbacks::new(inbox, bell.clone(), inside.clone()));
+        let callbacks = Arc::new(Callbacks::new(inbox, wake_fd.clone(), diagnostics.clone()));
         let callback_thread = match options.dispatch {
             Dispatch::Manual => None,
             Dispatch::Thread => {
@@ -127,14 +127,14 @@ impl Election {
                 Some(thread.map_err(|_| Error::NoResources)?)
             }
         };
-        let last_word = notes.clone();
-        let outlet = Outlet::new(notes, bell, lease_end.clone(), denied.clone());
-        log::say(LogLevel::Info, &inside.place, None, format_args!("opened for {}", opened_with.hosts));
-        let session = driver::open(settings, outlet, connected, inside.clone());
-        let election = Election {
+        let last_word = notifications.clone();
+        let events = EventSink::new(notifications, wake_fd, lease_end.clone(), denied.clone());
+        log::say(LogLevel::Info, &diagnostics.place, None, format_args!("opened for {}", opened_with.hosts));
+        let session = driver::open(settings, events, connected, diagnostics.clone());
+        let election = Handle {
             process,
             session,
-            inside,
+            diagnostics,
             opened_with,
             lease_end,
             denied,
@@ -142,8 +142,8 @@ impl Election {
             callbacks,
             callback_thread: Mutex::new(callback_thread),
             last_word,
-            next_party: AtomicU64::new(1),
-            seats: Map::new(),
+            next_subscription: AtomicU64::new(1),
+            statuses: Map::new(),
             changes: Mutex::default(),
         };
         match options.connect_timeout {
@@ -184,14 +184,14 @@ impl Election {
         let value = check_value(value)?;
         let guid = guid::new().map_err(|_| Error::NoResources)?;
         let changes = self.admitted()?;
-        if self.seats.get(&path).is_some_and(|(former, _)| !self.denied.take(former)) {
+        if self.statuses.get(&path).is_some_and(|(former, _)| !self.denied.take(former)) {
             return Err(Error::Already);
         }
-        let id = self.new_party();
-        let seat = Arc::new(Seat::new(self.lease_end.clone()));
-        self.callbacks.add(id, || Listener::Role(seat.clone(), on_role()));
-        self.seats.insert(path.clone(), (id, seat.clone()));
-        self.command(Command::Stand { id, path, value, guid, seat: OnItsWay::new(seat) });
+        let id = self.new_subscription();
+        let status = Arc::new(CandidateStatus::new(self.lease_end.clone()));
+        self.callbacks.add(id, || Listener::Role(status.clone(), on_role()));
+        self.statuses.insert(path.clone(), (id, status.clone()));
+        self.command(Command::Stand { id, path, value, guid, status: OnItsWay::new(status) });
         drop(changes);
         Ok(())
     }
@@ -206,7 +206,7 @@ impl Election {
         let path = self.check_path(path)?;
         let value = check_value(value)?;
         let _changes = self.changes()?;
-        let Some((id, _)) = self.seats.get(&path) else { return Err(Error::NotThere) };
+        let Some((id, _)) = self.statuses.get(&path) else { return Err(Error::NotThere) };
         if self.denied.has(id) {
             return Err(Error::NotThere);
         }
@@ -222,7 +222,7 @@ impl Election {
     pub fn resign(&self, path: &str) -> Result<(), Error> {
         let path = self.check_path(path)?;
         let _changes = self.changes()?;
-        let Some((id, _)) = self.seats.remove(&path) else { return Err(Error::NotThere) };
+        let Some((id, _)) = self.statuses.remove(&path) else { return Err(Error::NotThere) };
         if self.denied.take(id) {
             return Err(Error::NotThere);
         }
@@ -236,18 +236,18 @@ impl Election {
         self.mastership(path).is_some()
     }
 
-    /// As [`is_master`](Election::is_master), with the token and the time that the lease has left.
+    /// As [`is_master`](Handle::is_master), with the token and the time that the lease has left.
     pub fn mastership(&self, path: &str) -> Option<Mastership> {
         if !self.process.is_this() {
             return None;
         }
-        self.seats.with(path, |(_, seat)| seat.mastership()).flatten()
+        self.statuses.with(path, |(_, status)| status.mastership()).flatten()
     }
 
     /// Creates a persistent znode if, in the same transaction, our mastership at `election` still stands.
     ///
     /// # Errors
-    /// See [`fenced_delete`](Election::fenced_delete).
+    /// See [`fenced_delete`](Handle::fenced_delete).
     pub fn fenced_create(&self, election: &str, path: &str, value: &[u8], timeout: Duration) -> Result<(), Error> {
         let (path, value) = (self.check_path(path)?, check_value(value)?);
         self.fenced(election, Write::Create { path, value }, timeout)
@@ -256,7 +256,7 @@ impl Election {
     /// Sets a znode's value if, in the same transaction, our mastership at `election` still stands.
     ///
     /// # Errors
-    /// See [`fenced_delete`](Election::fenced_delete).
+    /// See [`fenced_delete`](Handle::fenced_delete).
     pub fn fenced_set(
         &self,
         election: &str,
@@ -294,8 +294,8 @@ impl Election {
     pub fn wait(&self, path: &str, role: Role, timeout: Duration) -> Result<(), Error> {
         let path = self.check_path(path)?;
         drop(self.changes()?);
-        let (_, seat) = self.seats.get(&path).ok_or(Error::NotThere)?;
-        match seat.wait(role, timeout) {
+        let (_, status) = self.statuses.get(&path).ok_or(Error::NotThere)?;
+        match status.wait(role, timeout) {
             Waited::Came => Ok(()),
             Waited::Left => Err(Error::NotThere),
             Waited::Denied(rc) => Err(Error::ZooKeeper(rc)),
@@ -310,7 +310,7 @@ impl Election {
     /// [`Error::NotManual`] unless the handle was opened with [`Dispatch::Manual`].
     pub fn fd(&self) -> Result<RawFd, Error> {
         let _changes = self.changes()?;
-        self.callbacks.bell().map(|bell| bell.fd()).ok_or(Error::NotManual)
+        self.callbacks.wake_fd().map(|wake_fd| wake_fd.fd()).ok_or(Error::NotManual)
     }
 
     /// Runs the callbacks that wait to be run, on this thread; if there are none, waits for one up to `timeout`.
@@ -361,20 +361,20 @@ impl Election {
         // Together: to whom the handle is closed, nobody is master by it.
         let mut changes = self.changes()?;
         changes.closed = true;
-        self.seats.clear();
+        self.statuses.clear();
         drop(changes);
         let (closed, confirmation) = mpsc::sync_channel(1);
         self.session.close(closed);
         let confirmed = confirmation.recv_timeout(LONGEST_CLOSE);
         if confirmed == Err(mpsc::RecvTimeoutError::Timeout) {
-            let _ = self.last_word.send(Note::End);
-            if let Some(bell) = self.callbacks.bell() {
-                bell.ring();
+            let _ = self.last_word.send(Notification::End);
+            if let Some(wake_fd) = self.callbacks.wake_fd() {
+                wake_fd.signal();
             }
         }
         let thread = self.callback_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         match thread {
-            // It ends when the session's task has dropped its outlet, and does not panic: see `thread::spawn`.
+            // It ends when the session's task has dropped its events, and does not panic: see `thread::spawn`.
             Some(thread) => drop(thread.join()),
             None => self.callbacks.finish(),
         }
@@ -395,7 +395,7 @@ impl Election {
             return Err(Error::Forked);
         }
         let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        rehearsal::pass("change");
+        failpoint::pass("change");
         if changes.closed {
             return Err(Error::BadHandle);
         }
@@ -413,8 +413,8 @@ impl Election {
         }
     }
 
-    fn new_party(&self) -> PartyId {
-        PartyId(self.next_party.fetch_add(1, Ordering::Relaxed))
+    fn new_subscription(&self) -> SubscriptionId {
+        SubscriptionId(self.next_subscription.fetch_add(1, Ordering::Relaxed))
     }
 
     /// The session's task takes commands until it is closed. Should it have failed, everybody has been told so.
@@ -430,7 +430,7 @@ fn check_value(value: &[u8]) -> Result<Value, Error> {
     }
 }
 
-impl Drop for Election {
+impl Drop for Handle {
     fn drop(&mut self) {
         // From inside a callback of its own a handle cannot wait for that callback: the session closes by itself.
         let _ = self.close();

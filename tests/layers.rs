@@ -1,4 +1,4 @@
-//! The layers hold: `ffi -> handle -> driver -> core`, and the core is pure.
+//! The layers hold: `ffi -> handle -> driver -> logic`, and the logic is pure.
 //!
 //! Sources are read as text, without comments, literals and their own tests. Every path in them, however it was written
 //! (`use` trees, `super::`, in an expression), becomes a full one and is held against the rules of its layer.
@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// What the core may use of the standard library: nothing that has a clock, a thread, a lock, a file or chance in it.
+/// What the logic may use of the standard library: nothing that has a clock, a thread, a lock, a file or chance in it.
 const PURE_STD: [&str; 7] = ["cmp", "collections", "fmt", "mem", "ops", "str", "sync::Arc"];
 
-/// What must not be named in the core, in whatever way it got there. The maps are those that are not ordered.
+/// What must not be named in the logic, in whatever way it got there. The maps are those that are not ordered.
 const IMPURE: [&str; 20] = [
     "unsafe",
     "async",
@@ -36,7 +36,7 @@ const IMPURE: [&str; 20] = [
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layer {
-    Core,
+    Logic,
     Driver,
     Handle,
     Ffi,
@@ -47,7 +47,7 @@ enum Layer {
 impl Layer {
     fn of(modules: &[String]) -> Layer {
         match modules.first().map(String::as_str) {
-            Some("core") => Layer::Core,
+            Some("logic") => Layer::Logic,
             Some("driver") => Layer::Driver,
             Some("handle") => Layer::Handle,
             Some("ffi") => Layer::Ffi,
@@ -59,11 +59,11 @@ impl Layer {
     /// The modules of ours that it may import; its own is always allowed.
     fn may_import(self) -> &'static [&'static str] {
         match self {
-            Layer::Core => &["core"],
-            Layer::Driver => &["core", "driver"],
-            Layer::Handle => &["core", "driver", "handle"],
-            Layer::Ffi => &["core", "handle", "ffi"],
-            Layer::Root => &["core", "driver", "handle", "ffi"],
+            Layer::Logic => &["logic"],
+            Layer::Driver => &["logic", "driver"],
+            Layer::Handle => &["logic", "driver", "handle"],
+            Layer::Ffi => &["logic", "handle", "ffi"],
+            Layer::Root => &["logic", "driver", "handle", "ffi"],
         }
     }
 }
@@ -79,7 +79,7 @@ fn violations(file: &str, text: &str, crates: &BTreeSet<String>) -> Vec<String> 
             found.push(format!("src/{file}:{line}: {why}: {}", path.join("::")));
         }
     }
-    if layer == Layer::Core {
+    if layer == Layer::Logic {
         for (line, word) in words(&code).filter(|(_, word)| IMPURE.contains(word)) {
             found.push(format!("src/{file}:{line}: not in the core: {word}"));
         }
@@ -105,13 +105,13 @@ fn why_not(layer: Layer, modules: &[String], path: &[String], crates: &BTreeSet<
         _ => None,
     };
     if let Some(module) = of_ours {
-        let is_layer = ["core", "driver", "handle", "ffi"].contains(&module.as_str());
+        let is_layer = ["logic", "driver", "handle", "ffi"].contains(&module.as_str());
         // Other names at the root are re-exports of a layer that the file should name itself.
         let is_allowed =
             if is_layer { layer.may_import().contains(&module.as_str()) } else { layer == Layer::Root };
         return (!is_allowed).then_some("imports go ffi -> handle -> driver -> core");
     }
-    if layer != Layer::Core {
+    if layer != Layer::Logic {
         return None;
     }
     match first {
@@ -125,7 +125,7 @@ fn why_not(layer: Layer, modules: &[String], path: &[String], crates: &BTreeSet<
     }
 }
 
-/// The module path of a file: `core/node.rs` is `core::node`, `core/mod.rs` and `handle.rs` are themselves.
+/// The module path of a file: `logic/node.rs` is `logic::node`, `logic/mod.rs` and `handle.rs` are themselves.
 fn modules_of(file: &str) -> Vec<String> {
     let mut modules: Vec<String> = file.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
     if modules.last().is_some_and(|last| last == "mod" || last == "lib") {
@@ -350,7 +350,7 @@ fn the_layers_hold() {
     let mut sources = Vec::new();
     read_sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut sources);
     sources.sort();
-    for layer in [Layer::Core, Layer::Driver, Layer::Handle, Layer::Ffi] {
+    for layer in [Layer::Logic, Layer::Driver, Layer::Handle, Layer::Ffi] {
         assert!(sources.iter().any(|(file, _)| Layer::of(&modules_of(file)) == layer), "no file in {layer:?}");
     }
     let crates = crates();
@@ -362,25 +362,25 @@ fn the_layers_hold() {
 #[test]
 fn breaches_are_seen() {
     for (file, text, line, breach) in [
-        ("core/node.rs", "use std::time::Duration;", 1, "std::time::Duration"),
-        ("core/node.rs", "\n\nuse std::{collections::BTreeMap, thread};", 3, "std::thread"),
-        ("core/node.rs", "use std::sync::{Arc, Mutex};", 1, "std::sync::Mutex"),
-        ("core/node.rs", "use std::sync;", 1, "std::sync"),
-        ("core/node.rs", "fn f() {\n    std::fs::read(p);\n}", 2, "std::fs::read"),
-        ("core/node.rs", "use core::time::Duration;", 1, "core::time::Duration"),
-        ("core/node.rs", "use std as pure; ", 1, "std"),
-        ("core/node.rs", "use std::collections::{BTreeMap,\n HashMap};", 2, "HashMap"),
-        ("core/node.rs", "fn f() { println!(\"{x}\") }", 1, "println"),
-        ("core/node.rs", "fn f() { unsafe { g() } }", 1, "unsafe"),
-        ("core/node.rs", "async fn f() {}", 1, "async"),
-        ("core/node.rs", "use libc::c_int;", 1, "libc::c_int"),
-        ("core/node.rs", "fn f() { zookeeper_client::f() }", 1, "zookeeper_client::f"),
-        ("core/node.rs", "use crate::driver::Note;", 1, "crate::driver::Note"),
-        ("core/node.rs", "use crate::{core::Time, driver};", 1, "crate::driver"),
-        ("core/node.rs", "use crate::Election;", 1, "crate::Election"),
-        ("core/node.rs", "use super::super::handle::Error;", 1, "super::super::handle::Error"),
-        ("core/mod.rs", "use super::handle::Error;", 1, "super::handle::Error"),
-        ("core/mod.rs", "/* /* nested */ */ use super::ffi;", 1, "super::ffi"),
+        ("logic/node.rs", "use std::time::Duration;", 1, "std::time::Duration"),
+        ("logic/node.rs", "\n\nuse std::{collections::BTreeMap, thread};", 3, "std::thread"),
+        ("logic/node.rs", "use std::sync::{Arc, Mutex};", 1, "std::sync::Mutex"),
+        ("logic/node.rs", "use std::sync;", 1, "std::sync"),
+        ("logic/node.rs", "fn f() {\n    std::fs::read(p);\n}", 2, "std::fs::read"),
+        ("logic/node.rs", "use core::time::Duration;", 1, "core::time::Duration"),
+        ("logic/node.rs", "use std as pure; ", 1, "std"),
+        ("logic/node.rs", "use std::collections::{BTreeMap,\n HashMap};", 2, "HashMap"),
+        ("logic/node.rs", "fn f() { println!(\"{x}\") }", 1, "println"),
+        ("logic/node.rs", "fn f() { unsafe { g() } }", 1, "unsafe"),
+        ("logic/node.rs", "async fn f() {}", 1, "async"),
+        ("logic/node.rs", "use libc::c_int;", 1, "libc::c_int"),
+        ("logic/node.rs", "fn f() { zookeeper_client::f() }", 1, "zookeeper_client::f"),
+        ("logic/node.rs", "use crate::driver::Note;", 1, "crate::driver::Note"),
+        ("logic/node.rs", "use crate::{logic::Time, driver};", 1, "crate::driver"),
+        ("logic/node.rs", "use crate::Handle;", 1, "crate::Handle"),
+        ("logic/node.rs", "use super::super::handle::Error;", 1, "super::super::handle::Error"),
+        ("logic/mod.rs", "use super::handle::Error;", 1, "super::handle::Error"),
+        ("logic/mod.rs", "/* /* nested */ */ use super::ffi;", 1, "super::ffi"),
         ("driver/session.rs", "use crate::handle::Error;", 1, "crate::handle::Error"),
         ("driver/mod.rs", "fn f() { crate::ffi::election_open() }", 1, "crate::ffi::election_open"),
         ("driver/mod.rs", "use super::{core, handle as h};", 1, "super::handle"),
@@ -402,26 +402,26 @@ fn breaches_are_seen() {
 #[test]
 fn what_is_allowed_is_allowed() {
     for (file, text) in [
-        ("core/node.rs", "use std::collections::{BTreeMap, VecDeque};\nuse std::sync::Arc;\nuse std::fmt;"),
-        ("core/node.rs", "use super::vocabulary::{rc, Time};\nuse crate::core::Event;"),
-        ("core/node.rs", "fn f() { std::mem::take(&mut x); Self::handle(1); rc::OK }"),
+        ("logic/node.rs", "use std::collections::{BTreeMap, VecDeque};\nuse std::sync::Arc;\nuse std::fmt;"),
+        ("logic/node.rs", "use super::types::{rc, Time};\nuse crate::logic::Event;"),
+        ("logic/node.rs", "fn f() { std::mem::take(&mut x); Self::handle(1); rc::OK }"),
         (
-            "core/node.rs",
+            "logic/node.rs",
             "// std::time, unsafe\n/// `crate::driver`\nfn f<'a>(x: &'a str) { g(\"unsafe \\\" async\", '\"') }",
         ),
-        ("core/node.rs", "fn f() { g(r#\"println \" unsafe\"#) } /* Mutex */"),
+        ("logic/node.rs", "fn f() { g(r#\"println \" unsafe\"#) } /* Mutex */"),
         (
-            "core/node.rs",
+            "logic/node.rs",
             "#[cfg(test)]\nmod tests {\n    use std::time::Instant;\n    fn f() { if x { println!() } }\n}",
         ),
-        ("core/mod.rs", "mod node;\npub use node::Node;"),
-        ("driver/session.rs", "use crate::core::Time;\nuse super::client;\nuse std::time::Duration;"),
+        ("logic/mod.rs", "mod node;\npub use node::Node;"),
+        ("driver/session.rs", "use crate::logic::Time;\nuse super::client;\nuse std::time::Duration;"),
         ("driver/client.rs", "use zookeeper_client::{Client, Error};"),
         ("handle.rs", "use crate::driver::{self, hosts};\nmod callbacks;"),
         ("handle/options.rs", "use super::Error;"),
-        ("ffi.rs", "use crate::handle::Election;\nmod border;"),
-        ("ffi/border.rs", "use super::election_t;\nuse crate::core::Event;"),
-        ("lib.rs", "pub mod core;\nmod driver;\npub use crate::handle::Election;"),
+        ("ffi.rs", "use crate::handle::Handle;\nmod border;"),
+        ("ffi/border.rs", "use super::election_t;\nuse crate::logic::Event;"),
+        ("lib.rs", "pub mod logic;\nmod driver;\npub use crate::handle::Handle;"),
     ] {
         assert_eq!(violations(file, text, &crates()), Vec::<String>::new(), "{file}: {text}");
     }

@@ -1,7 +1,7 @@
 //! A panic inside the library becomes a code, prints nothing, ends nothing, and leaves a handle that works and closes.
 //!
-//! The library of this build panics at named points when it is asked to (`src/driver/rehearsal.rs`). What the release build
-//! does when the system fails under it, `tests/border/failing_system.c` shows.
+//! The library of this build panics at named points when it is asked to (`src/driver/failpoint.rs`). What the release build
+//! does when the system fails under it, `tests/c_api/failing_system.c` shows.
 
 use std::collections::BTreeMap;
 use std::ffi::{c_char, c_int, c_void, CStr};
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use election::ffi::*;
-use election::testing::rehearsal;
+use election::testing::failpoint;
 
 const INTERNAL: i64 = election_rc_t::ELECTION_INTERNAL as i64;
 
@@ -115,7 +115,7 @@ fn calls(handle: *mut election_t, heard: &'static Heard) -> BTreeMap<&'static st
     number!(election_options_set_recipe(options, 0));
     number!(election_options_set_dispatch(options, 0));
     number!(election_options_set_grace_ms(options, 0));
-    number!(election_options_set_lease_grade(options, 0));
+    number!(election_options_set_lease_mode(options, 0));
     number!(election_options_set_lease_margin_ms(options, 0));
     number!(election_options_set_tick_ms(options, 0));
     number!(election_options_add_auth(options, c"digest".as_ptr(), value, 1));
@@ -174,7 +174,7 @@ const WITHOUT_GUARD: [&str; 2] = ["election_version", "election_strerror"];
 
 /// The functions that the library exports.
 fn functions() -> Vec<&'static str> {
-    let abi = include_str!("border/abi.txt");
+    let abi = include_str!("c_api/abi.txt");
     abi.lines().filter_map(|line| line.strip_prefix("function ")?.split_once(':')).map(|(name, _)| name).collect()
 }
 
@@ -203,9 +203,9 @@ fn panic_in_each_function(point: &'static str, is_asked: fn(&Call) -> bool) {
     known.sort_unstable();
     assert_eq!(known, functions(), "the functions of this table, and those of the library");
     for (name, call) in calls.iter().filter(|(_, call)| is_asked(call)) {
-        rehearsal::panic_at(point);
+        failpoint::panic_at(point);
         assert_eq!((call.call)(), call.after_panic, "{name}");
-        assert!(!rehearsal::is_due(), "{name} passes {point}");
+        assert!(!failpoint::is_due(), "{name} passes {point}");
     }
     assert_eq!(heard.freed.load(Ordering::SeqCst), 0, "what was refused is the caller's, what stands goes on");
     unsafe {
@@ -225,7 +225,7 @@ fn panic_in_the_session(point: &'static str, dispatch: election_dispatch_t) {
     let heard = heard();
     let handle = open(dispatch);
     stand_and_watch(handle, heard);
-    rehearsal::panic_at(point);
+    failpoint::panic_at(point);
     unsafe {
         if point == "command" {
             assert_eq!(election_unwatch_master(handle, WATCHED.as_ptr()), 0);
@@ -244,7 +244,7 @@ fn panic_in_the_session(point: &'static str, dispatch: election_dispatch_t) {
         }
         assert_eq!(election_close(handle), election_rc_t::ELECTION_CONNECTIONLOSS as c_int, "nobody confirms it");
     }
-    assert!(!rehearsal::is_due());
+    assert!(!failpoint::is_due());
     assert_eq!(heard.reason.load(Ordering::SeqCst), election_reason_t::ELECTION_REASON_FAILED as i32);
     assert_eq!(heard.rc.load(Ordering::SeqCst), INTERNAL as i32);
     assert_eq!(heard.connection.load(Ordering::SeqCst), INTERNAL as i32);
@@ -255,25 +255,25 @@ fn panic_in_the_session(point: &'static str, dispatch: election_dispatch_t) {
 fn panic_while_open_waits() {
     let options = election_options_new();
     let mut handle = null_mut();
-    rehearsal::panic_at("session");
+    failpoint::panic_at("session");
     unsafe {
         assert_eq!(election_options_set_connect_timeout_ms(options, 60_000), 0);
         assert_eq!(i64::from(election_open(HOSTS.as_ptr(), options, &mut handle)), INTERNAL);
         election_options_free(options);
     }
-    assert!(!rehearsal::is_due());
+    assert!(!failpoint::is_due());
     assert!(handle.is_null());
 }
 
 /// Where callbacks run, a panic costs the note that it struck, and nothing else.
 fn panic_between_callbacks(dispatch: election_dispatch_t) {
     let heard = heard();
-    rehearsal::panic_at("note");
+    failpoint::panic_at("note");
     let handle = open(dispatch);
     stand_and_watch(handle, heard);
     unsafe {
         // Each hears at first that there is no connection.
-        while rehearsal::is_due() {
+        while failpoint::is_due() {
             std::thread::sleep(Duration::from_millis(1));
             election_dispatch(handle, 0);
         }
@@ -291,7 +291,7 @@ fn panic_in_dispatch() {
     let heard = heard();
     let handle = open(election_dispatch_t::ELECTION_DISPATCH_MANUAL);
     stand_and_watch(handle, heard);
-    rehearsal::panic_at("dispatch");
+    failpoint::panic_at("dispatch");
     unsafe {
         assert_eq!(i64::from(election_dispatch(handle, 60_000)), INTERNAL);
         assert!(election_dispatch(handle, 60_000) > 0);

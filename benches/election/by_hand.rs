@@ -8,7 +8,7 @@ use std::sync::Barrier;
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use scratch::opcode;
+use testkit::opcode;
 
 use crate::raw::{self, EPHEMERAL, SESSION_TIMEOUT_MS};
 use crate::{Result, PATIENCE};

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use election::{Election, Reason, Role};
+use election::{Handle, Reason, Role};
 
 use crate::by_hand::Contenders;
 use crate::machine;
@@ -48,7 +48,7 @@ pub fn measure(hosts: &[String], candidates: usize, report: &mut Report) -> Resu
 /// Candidates of which one is master, and all others know it.
 struct Group {
     inbox: Inbox,
-    members: Vec<Election>,
+    members: Vec<Handle>,
     /// The token of the master that each follows; 0 for none.
     follows: Vec<i64>,
     master: usize,

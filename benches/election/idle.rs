@@ -9,7 +9,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use scratch::{Ensemble, Program, ScratchFolder};
+use testkit::{Ensemble, Program, ScratchFolder};
 
 use crate::is_master;
 use crate::machine::{self, Memory};

@@ -39,7 +39,7 @@ pub fn measure(hosts: &[String], report: &mut Report) -> Result<()> {
     row("Rust", &samples(|| election.is_master(black_box(path)))?, report);
     election.close()?;
 
-    let handle = Handle::open(hosts)?;
+    let handle = CHandle::open(hosts)?;
     handle.stand(PATH)?;
     handle.wait_until_master(PATH)?;
     row("C ABI", &samples(|| handle.is_master(PATH))?, report);
@@ -99,15 +99,15 @@ fn path_of(kind: &str, i: usize) -> Result<CString> {
 
 /// A handle of the C API.
 #[derive(Clone, Copy)]
-struct Handle(*mut election_t);
+struct CHandle(*mut election_t);
 
-impl Handle {
-    fn open(hosts: &[String]) -> Result<Handle> {
+impl CHandle {
+    fn open(hosts: &[String]) -> Result<CHandle> {
         let hosts = CString::new(hosts.join(","))?;
         let mut handle = null_mut();
         // SAFETY: the string ends with a 0 byte, and the handle is written to a place of ours.
         expect_ok(unsafe { election_open(hosts.as_ptr(), null(), &mut handle) })?;
-        Ok(Handle(handle))
+        Ok(CHandle(handle))
     }
 
     fn stand(self, path: &CStr) -> Result<()> {
@@ -121,7 +121,7 @@ impl Handle {
     }
 
     fn wait_until_master(self, path: &CStr) -> Result<()> {
-        let is_so = scratch::wait_until(PATIENCE, || self.is_master(path));
+        let is_so = testkit::wait_until(PATIENCE, || self.is_master(path));
         is_so.then_some(()).ok_or_else(|| format!("not within {PATIENCE:?}: master at {path:?}").into())
     }
 
@@ -142,13 +142,13 @@ fn expect_ok(rc: i32) -> Result<()> {
 struct Busy(&'static Churn);
 
 struct Churn {
-    handle: Handle,
+    handle: CHandle,
     is_over: AtomicBool,
     told: AtomicUsize,
 }
 
 impl Busy {
-    fn start(handle: &Handle) -> Result<Busy> {
+    fn start(handle: &CHandle) -> Result<Busy> {
         // Callbacks may come until the handle is closed; nobody counts on a bench to free this.
         let churn = Box::leak(Box::new(Churn { handle: *handle, is_over: false.into(), told: 0.into() }));
         let ctx: *mut c_void = std::ptr::from_mut(churn).cast();
@@ -158,7 +158,7 @@ impl Busy {
             expect_ok(unsafe { go_to_election(handle.0, path.as_ptr(), null(), 0, Some(turn), ctx, None) })?;
         }
         let busy = Busy(churn);
-        let is_busy = scratch::wait_until(PATIENCE, || busy.told() > 10 * BUSY_PATHS);
+        let is_busy = testkit::wait_until(PATIENCE, || busy.told() > 10 * BUSY_PATHS);
         is_busy.then_some(busy).ok_or_else(|| "candidates that resign and stand again do not".into())
     }
 
@@ -167,7 +167,7 @@ impl Busy {
     }
 
     /// Lets all of them come to rest as masters. How many roles were told since the start.
-    fn stop(self, handle: &Handle) -> Result<usize> {
+    fn stop(self, handle: &CHandle) -> Result<usize> {
         let told = self.told();
         self.0.is_over.store(true, Ordering::Relaxed);
         (0..BUSY_PATHS).try_for_each(|i| handle.wait_until_master(&path_of("busy", i)?))?;

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use scratch::{Ensemble, RawClient, ScratchFolder};
+use testkit::{Ensemble, RawClient, ScratchFolder};
 
 use crate::report::Report;
 use crate::samples::Samples;

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use report::Report;
-use scratch::Ensemble;
+use testkit::Ensemble;
 
 /// Whatever went wrong, as a sentence.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;

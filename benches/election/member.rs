@@ -3,7 +3,7 @@
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Instant;
 
-use election::{Election, Event, Options, Role};
+use election::{Event, Handle, Options, Role};
 
 use crate::raw;
 use crate::{Result, PATIENCE};
@@ -28,11 +28,11 @@ impl Inbox {
     }
 
     /// Opens a session with the default options.
-    pub fn open(hosts: &[String]) -> Result<Election> {
-        Ok(Election::open(&hosts.join(","), &Options::default())?)
+    pub fn open(hosts: &[String]) -> Result<Handle> {
+        Ok(Handle::open(&hosts.join(","), &Options::default())?)
     }
 
-    pub fn stand(&self, election: &Election, path: &str, who: usize) -> Result<()> {
+    pub fn stand(&self, election: &Handle, path: &str, who: usize) -> Result<()> {
         let sender = self.sender.clone();
         election.go_to_election(path, raw::VALUE, move |event| {
             let at = Instant::now();

@@ -4,7 +4,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use scratch::{opcode, RawClient};
+use testkit::{opcode, RawClient};
 
 use crate::report::Report;
 use crate::samples::Samples;

@@ -24,9 +24,9 @@ use zookeeper_client::{
 
 use super::access::{Access, Credential, Permit};
 use super::hosts::Hosts;
-use super::leash::{with_leash, Ended, Leash};
-use super::trust::LONGEST_SILENCE;
-use crate::core::{rc, Dialect, Master, Member, News, Op, Recipe, Reply, SessionId, Stat, Value, Znode};
+use super::server_health::LONGEST_SILENCE;
+use super::task_guard::{with_task_guard, Ended, TaskGuard};
+use crate::logic::{rc, Dialect, Master, Member, Op, Recipe, Reply, SessionId, Stat, Value, WatchEvent, Znode};
 
 /// A session with ZooKeeper. When the last clone is dropped, the session is closed: at once, or as soon as a
 /// server can be reached.
@@ -39,7 +39,7 @@ pub struct Client {
     chroot: String,
     /// Of the znodes that are made.
     acl: Arc<[Acl]>,
-    leash: Arc<Leash>,
+    task_guard: Arc<TaskGuard>,
 }
 
 /// What the connection has come to.
@@ -89,7 +89,7 @@ pub struct Watch(OneshotWatcher);
 /// that there is time for two silent servers in a row. Fails with ZooKeeper's number for why.
 pub async fn connect(hosts: &Hosts, access: &Access, session_timeout: Duration) -> Result<(Client, States), i32> {
     let connecting = connector(access, session_timeout).connect(&hosts.servers);
-    let (connected, leash) = with_leash(patience(session_timeout), connecting).await;
+    let (connected, task_guard) = with_task_guard(patience(session_timeout), connecting).await;
     let root = connected.map_err(|error| match error {
         Error::AuthFailed => rc::AUTH_FAILED,
         _ => rc::CONNECTION_LOSS,
@@ -98,8 +98,8 @@ pub async fn connect(hosts: &Hosts, access: &Access, session_timeout: Duration) 
         "" => root.clone(),
         chroot => root.clone().chroot(chroot).map_err(|_| rc::BAD_ARGUMENTS)?,
     };
-    let (chroot, leash) = (hosts.chroot.clone(), Arc::new(leash));
-    let client = Client { chrooted, root, chroot, acl: acl_of(access), leash };
+    let (chroot, task_guard) = (hosts.chroot.clone(), Arc::new(task_guard));
+    let client = Client { chrooted, root, chroot, acl: acl_of(access), task_guard };
     let states = client.states();
     Ok((client, states))
 }
@@ -136,19 +136,19 @@ fn acl_of(access: &Access) -> Arc<[Acl]> {
 }
 
 /// A session that this client gave up, and that may live on at the servers, with all its znodes.
-pub struct Leftover(SessionInfo);
+pub struct OrphanSession(SessionInfo);
 
 /// Closes a session that was given up, if it still lives: whoever waits for its znodes to go need not wait until it
 /// expires. It is resumed for that alone, so nothing can be mixed up.
-pub async fn bury(hosts: &Hosts, access: &Access, leftover: Leftover, session_timeout: Duration) {
-    let connector = connector(access, session_timeout).with_session(leftover.0);
+pub async fn close_orphan(hosts: &Hosts, access: &Access, orphan: OrphanSession, session_timeout: Duration) {
+    let connector = connector(access, session_timeout).with_session(orphan.0);
     // Dropping the client closes the session. On failure it has expired, or it will.
-    drop(with_leash(patience(session_timeout) / 5, connector.connect(&hosts.servers)).await);
+    drop(with_task_guard(patience(session_timeout) / 5, connector.connect(&hosts.servers)).await);
 }
 
 impl Client {
-    pub fn leftover(&self) -> Leftover {
-        Leftover(self.root.session().clone())
+    pub fn orphan(&self) -> OrphanSession {
+        OrphanSession(self.root.session().clone())
     }
 
     pub fn session_id(&self) -> SessionId {
@@ -161,7 +161,7 @@ impl Client {
     }
 
     pub fn states(&self) -> States {
-        States { watcher: self.root.state_watcher(), ended: self.leash.ended() }
+        States { watcher: self.root.state_watcher(), ended: self.task_guard.ended() }
     }
 
     pub fn is_connected(&self) -> bool {
@@ -173,9 +173,9 @@ impl Client {
         state(self.root.state()) == State::Over
     }
 
-    /// The session is given up: the client leaves off at once, and keeps nothing busy. `bury` closes the session.
+    /// The session is given up: the client leaves off at once, and keeps nothing busy. `close_orphan` closes the session.
     pub fn abandon(&self) {
-        self.leash.cut();
+        self.task_guard.cut();
     }
 
     /// Whether the session that was resumed is the one that owns `own`, a znode of ours. The client takes another id that a
@@ -452,13 +452,13 @@ impl States {
 
 impl Watch {
     /// Waits for what the watch sees. `None`: nothing any more, the session is over.
-    pub fn fired(self) -> impl Future<Output = Option<News>> {
+    pub fn fired(self) -> impl Future<Output = Option<WatchEvent>> {
         let changed = self.0.changed();
         async {
             match changed.await.event_type {
-                EventType::NodeCreated => Some(News::Created),
-                EventType::NodeDeleted => Some(News::Deleted),
-                EventType::NodeDataChanged | EventType::NodeChildrenChanged => Some(News::Changed),
+                EventType::NodeCreated => Some(WatchEvent::Created),
+                EventType::NodeDeleted => Some(WatchEvent::Deleted),
+                EventType::NodeDataChanged | EventType::NodeChildrenChanged => Some(WatchEvent::Changed),
                 EventType::Session => None,
             }
         }

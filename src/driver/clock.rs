@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::core::Time;
+use crate::logic::Time;
 
 pub fn now() -> Time {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };

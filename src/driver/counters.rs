@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::core::Fact;
+use crate::logic::Report;
 
 /// The counters of one handle since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,15 +49,15 @@ pub struct Counters {
     pub masterships_begun: u64,
     pub masterships_ended: u64,
     /// Of these, those whose lease ran out.
-    pub leases_lapsed: u64,
+    pub leases_expired: u64,
     pub callbacks_run: u64,
     /// The longest callback, in microseconds.
     pub callback_longest_us: u64,
 }
 
 impl Counters {
-    pub fn describe(&self) -> Fact {
-        Fact::from([
+    pub fn describe(&self) -> Report {
+        Report::from([
             ("connections", self.connections.into()),
             ("connect_failures", self.connect_failures.into()),
             ("suspensions", self.suspensions.into()),
@@ -80,7 +80,7 @@ impl Counters {
             ("watches_fired", self.watches_fired.into()),
             ("masterships_begun", self.masterships_begun.into()),
             ("masterships_ended", self.masterships_ended.into()),
-            ("leases_lapsed", self.leases_lapsed.into()),
+            ("leases_expired", self.leases_expired.into()),
             ("callbacks_run", self.callbacks_run.into()),
             ("callback_longest_us", self.callback_longest_us.into()),
         ])
@@ -112,7 +112,7 @@ pub enum Count {
     WatchesFired,
     MastershipsBegun,
     MastershipsEnded,
-    LeasesLapsed,
+    LeasesExpired,
     CallbacksRun,
     CallbackLongestUs,
 }
@@ -165,7 +165,7 @@ impl Tally {
             watches_fired: read(Count::WatchesFired),
             masterships_begun: read(Count::MastershipsBegun),
             masterships_ended: read(Count::MastershipsEnded),
-            leases_lapsed: read(Count::LeasesLapsed),
+            leases_expired: read(Count::LeasesExpired),
             callbacks_run: read(Count::CallbacksRun),
             callback_longest_us: read(Count::CallbackLongestUs),
         }

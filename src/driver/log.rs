@@ -58,14 +58,14 @@ pub struct LogRecord {
 
 /// Whose affairs something is said of: a handle, and its session at the moment.
 #[derive(Debug)]
-pub struct Place {
+pub struct LogContext {
     handle: u64,
     session: AtomicI64,
 }
 
-impl Place {
-    pub fn new(handle: u64) -> Place {
-        Place { handle, session: AtomicI64::new(0) }
+impl LogContext {
+    pub fn new(handle: u64) -> LogContext {
+        LogContext { handle, session: AtomicI64::new(0) }
     }
 
     pub fn handle(&self) -> u64 {
@@ -99,7 +99,7 @@ struct Logger {
 }
 
 thread_local! {
-    static PLACE: RefCell<Option<Arc<Place>>> = const { RefCell::new(None) };
+    static LOG_CONTEXT: RefCell<Option<Arc<LogContext>>> = const { RefCell::new(None) };
     static IS_LISTENING: RefCell<bool> = const { RefCell::new(false) };
 }
 
@@ -139,7 +139,7 @@ pub fn is_listening() -> bool {
 
 /// Says something of a handle.
 #[inline]
-pub fn say(level: LogLevel, place: &Place, path: Option<&Arc<str>>, message: fmt::Arguments) {
+pub fn say(level: LogLevel, place: &LogContext, path: Option<&Arc<str>>, message: fmt::Arguments) {
     if is_on(level) {
         pass_on(level, "election", Some(place), path, message);
     }
@@ -147,21 +147,21 @@ pub fn say(level: LogLevel, place: &Place, path: Option<&Arc<str>>, message: fmt
 
 /// Says what the ZooKeeper client has said, of the handle whose task runs.
 pub fn repeat(level: LogLevel, message: fmt::Arguments) {
-    PLACE.with_borrow(|place| pass_on(level, "zookeeper-client", place.as_deref(), None, message));
+    LOG_CONTEXT.with_borrow(|place| pass_on(level, "zookeeper-client", place.as_deref(), None, message));
 }
 
 /// The handle whose task runs on this thread.
-pub fn here() -> Option<Arc<Place>> {
-    PLACE.with_borrow(Clone::clone)
+pub fn here() -> Option<Arc<LogContext>> {
+    LOG_CONTEXT.with_borrow(Clone::clone)
 }
 
 /// Runs a piece of a handle's task: what the client says in it is said of that handle. The program's own listener to the
 /// client's tracing, if it has one, is in its place again afterwards, and is never replaced while the log is off.
-pub fn at<T>(place: &Option<Arc<Place>>, run: impl FnOnce() -> T) -> T {
+pub fn at<T>(place: &Option<Arc<LogContext>>, run: impl FnOnce() -> T) -> T {
     let _overheard = is_on(LogLevel::Error).then(client::overhear);
-    let former = PLACE.replace(place.clone());
+    let former = LOG_CONTEXT.replace(place.clone());
     let result = run();
-    PLACE.set(former);
+    LOG_CONTEXT.set(former);
     result
 }
 
@@ -169,7 +169,7 @@ pub fn at<T>(place: &Option<Arc<Place>>, run: impl FnOnce() -> T) -> T {
 fn pass_on(
     level: LogLevel,
     origin: &'static str,
-    place: Option<&Place>,
+    place: Option<&LogContext>,
     path: Option<&Arc<str>>,
     message: fmt::Arguments,
 ) {
@@ -182,7 +182,7 @@ fn pass_on(
         level,
         message: one_line(message),
         origin,
-        handle: place.map_or(0, Place::handle),
+        handle: place.map_or(0, LogContext::handle),
         session_id: place.map_or(0, |place| place.session.load(Ordering::Relaxed)),
         path: path.cloned(),
         at_ms: wall_clock_ms(),

@@ -6,37 +6,37 @@
 //! [`client`] alone, so that another client could take its place there.
 
 mod access;
-mod bell;
 mod client;
 mod clock;
 mod counters;
-mod diary;
+mod diagnostics;
+mod events;
+pub mod failpoint;
 pub mod fork;
 pub mod guid;
 pub mod hosts;
-mod inside;
-mod leash;
 pub mod log;
-mod outlet;
-mod probe;
-pub mod rehearsal;
 mod requests;
 mod runtime;
+mod server_health;
 mod session;
+mod task_guard;
+mod telemetry;
+mod test_client;
 pub mod thread;
-mod trust;
+mod wake_fd;
 
 pub use access::{Access, Credential, Permit};
-pub use bell::Bell;
 pub use client::{Write, Written};
 pub use clock::now;
 pub use counters::{Count, Counters};
-pub use inside::{Connection, ConnectionState, Inside};
-pub use outlet::{
-    failed_connection, failed_master, failed_members, Denied, LeaseEnd, Mastership, Note, OnItsWay, Outlet, Seat,
-    Waited,
+pub use diagnostics::{Connection, ConnectionState, Diagnostics};
+pub use events::{
+    failed_connection, failed_master, failed_members, CandidateStatus, Denied, EventSink, LeaseEnd, Mastership,
+    Notification, OnItsWay, Waited,
 };
-pub use probe::Probe;
 pub use requests::Answer;
 pub use runtime::start;
 pub use session::{open, Command, Session, Settings};
+pub use test_client::TestClient;
+pub use wake_fd::WakeFd;

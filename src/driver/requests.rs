@@ -16,13 +16,13 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 
 use super::client::Client;
-use crate::core::{News, Op, Reply, RequestId};
+use crate::logic::{Op, Reply, RequestId, WatchEvent};
 
 /// What came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Reply(RequestId, Reply),
-    News(RequestId, News),
+    WatchEvent(RequestId, WatchEvent),
     /// A write under the fence of this election has had no answer.
     InDoubt(Arc<str>),
 }
@@ -53,7 +53,7 @@ impl Requests {
             let _ = answered.unbounded_send(Answer::Reply(request, reply));
             if let Some(watch) = watch {
                 if let Ok(Some(news)) = AssertUnwindSafe(watch.fired()).catch_unwind().await {
-                    let _ = answered.unbounded_send(Answer::News(request, news));
+                    let _ = answered.unbounded_send(Answer::WatchEvent(request, news));
                 }
             }
         };

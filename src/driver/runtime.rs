@@ -18,8 +18,8 @@ use futures::{pin_mut, FutureExt};
 use once_cell::sync::{Lazy, OnceCell};
 
 use super::fork::{Claim, Process};
-use super::leash;
-use super::log::{self, Place};
+use super::log::{self, LogContext};
+use super::task_guard;
 use super::thread;
 
 static TASKS: Lazy<Executor<'static>> = Lazy::new(Executor::new);
@@ -74,7 +74,7 @@ pub fn spawn(task: impl Future<Output = ()> + Send + 'static) {
 }
 
 /// The same for this handle.
-pub fn spawn_for(place: Arc<Place>, task: impl Future<Output = ()> + Send + 'static) {
+pub fn spawn_for(place: Arc<LogContext>, task: impl Future<Output = ()> + Send + 'static) {
     detach(Some(place), task);
 }
 
@@ -98,7 +98,7 @@ fn serve() {
 }
 
 /// A task that panics ends alone; the thread goes on for the others.
-fn detach(place: Option<Arc<Place>>, task: impl Future<Output = ()> + Send + 'static) {
+fn detach(place: Option<Arc<LogContext>>, task: impl Future<Output = ()> + Send + 'static) {
     let failure = FAILURE.came.clone();
     let placed = async move {
         pin_mut!(task);
@@ -113,6 +113,6 @@ struct Spawner;
 
 impl spawns_core::Spawn for Spawner {
     fn spawn(&self, task: spawns_core::Task) {
-        spawn(leash::leashed(leash::collar(), Box::into_pin(task.future)));
+        spawn(task_guard::guarded(task_guard::cancel_token(), Box::into_pin(task.future)));
     }
 }

@@ -18,20 +18,20 @@ use futures::{pin_mut, select_biased, FutureExt, StreamExt};
 use round::{round, Opened, Round};
 
 use super::access::Access;
-use super::client::{Client, Leftover, State, States, Write, Written};
+use super::client::{Client, OrphanSession, State, States, Write, Written};
 use super::clock;
 use super::counters::Count;
-use super::diary::Diary;
+use super::diagnostics::{self, Diagnostics};
+use super::events::{EventSink, OnItsWay};
+use super::failpoint;
 use super::hosts::Hosts;
-use super::inside::{self, Inside};
 use super::log::{self, LogLevel};
-use super::outlet::{OnItsWay, Outlet};
-use super::rehearsal;
 use super::requests::{Answer, Requests};
 use super::runtime;
-use super::trust::Trust;
-use crate::core::{
-    rc, Action, Config, Elections, Fact, Master, Member, Op, PartyId, Reply, RequestId, Time, Value,
+use super::server_health::ServerHealth;
+use super::telemetry::Telemetry;
+use crate::logic::{
+    rc, Action, Config, Elections, Master, Member, Op, Reply, Report, RequestId, SubscriptionId, Time, Value,
 };
 
 /// How long a close waits for the server's word that the session is over.
@@ -48,36 +48,36 @@ pub struct Settings {
 /// What a handle asks of its session.
 pub enum Command {
     Stand {
-        id: PartyId,
+        id: SubscriptionId,
         path: Arc<str>,
         value: Value,
         guid: u128,
-        seat: OnItsWay,
+        status: OnItsWay,
     },
     SetValue {
-        id: PartyId,
+        id: SubscriptionId,
         path: Arc<str>,
         value: Value,
     },
     Resign {
-        id: PartyId,
+        id: SubscriptionId,
         path: Arc<str>,
     },
     Observe {
-        id: PartyId,
+        id: SubscriptionId,
         path: Arc<str>,
     },
     Unobserve {
-        id: PartyId,
+        id: SubscriptionId,
         path: Arc<str>,
     },
     WatchMembers {
-        id: PartyId,
+        id: SubscriptionId,
         path: Arc<str>,
         enough: usize,
     },
     UnwatchMembers {
-        id: PartyId,
+        id: SubscriptionId,
         path: Arc<str>,
     },
     /// Write in one transaction with the check that our mastership at `path` stands.
@@ -88,14 +88,14 @@ pub enum Command {
     },
     /// Tell of the connection, and how it stands.
     WatchConnection {
-        id: PartyId,
+        id: SubscriptionId,
     },
     UnwatchConnection {
-        id: PartyId,
+        id: SubscriptionId,
     },
     /// What are you at, and what do you believe?
     Describe {
-        description: mpsc::SyncSender<Fact>,
+        description: mpsc::SyncSender<Report>,
     },
     /// Who stands at `path`? Answered with ZooKeeper's number when nobody can tell.
     Members {
@@ -141,26 +141,26 @@ type Connected = mpsc::SyncSender<Result<(), i32>>;
 
 /// Starts a session, on the I/O thread that was started before. `connected` is told once, when it is connected for
 /// the first time or refused for good.
-pub fn open(settings: Settings, outlet: Outlet, connected: Connected, inside: Arc<Inside>) -> Session {
+pub fn open(settings: Settings, events: EventSink, connected: Connected, diagnostics: Arc<Diagnostics>) -> Session {
     let (commands, receiver) = unbounded();
     let (closes, close) = unbounded();
     let task = Task {
         link: Link::Connecting(Box::pin(round(settings.clone(), Duration::ZERO))),
         elections: Elections::new(settings.elections),
         settings,
-        leftover: None,
+        orphan: None,
         has_left: false,
         round_wait: Duration::ZERO,
-        trust: Trust::default(),
+        server_health: ServerHealth::default(),
         resumed: None,
         requests: Requests::new(),
         commands: receiver,
         close,
-        outlet,
+        events,
         connected: Some(connected),
-        diary: Diary::new(inside.clone()),
+        telemetry: Telemetry::new(diagnostics.clone()),
     };
-    runtime::spawn_for(inside.place.clone(), task.run());
+    runtime::spawn_for(diagnostics.place.clone(), task.run());
     Session { commands, closes }
 }
 
@@ -198,42 +198,42 @@ struct Task {
     settings: Settings,
     link: Link,
     /// The session before, which we gave up: the servers may not know yet.
-    leftover: Option<Leftover>,
+    orphan: Option<OrphanSession>,
     /// No server has said that that one is over.
     has_left: bool,
     /// How long to wait before the next round.
     round_wait: Duration,
-    trust: Trust,
+    server_health: ServerHealth,
     /// Is it our session that was resumed?
     resumed: Option<Question>,
     requests: Requests,
     elections: Elections,
     // A task that fails is dropped in this order: nothing more is accepted, everybody hears of it, and a close returns.
     commands: UnboundedReceiver<Command>,
-    outlet: Outlet,
+    events: EventSink,
     close: UnboundedReceiver<Close>,
     connected: Option<Connected>,
-    diary: Diary,
+    telemetry: Telemetry,
 }
 
 impl Task {
     async fn run(mut self) {
-        rehearsal::pass("session");
+        failpoint::pass("session");
         loop {
-            self.outlet.lease(self.elections.lease_end());
+            self.events.lease(self.elections.lease_end());
             while let Some(action) = self.elections.poll_action() {
                 self.carry_out(action);
             }
             match self.next().await {
                 Happening::Close(closed) => {
-                    let inside = self.diary.inside().clone();
+                    let diagnostics = self.telemetry.diagnostics().clone();
                     let confirmed = self.close().await;
                     let how = if confirmed {
                         "its session is over"
                     } else {
                         "no server confirmed the end of its session"
                     };
-                    log::say(LogLevel::Info, &inside.place, None, format_args!("closed; {how}"));
+                    log::say(LogLevel::Info, &diagnostics.place, None, format_args!("closed; {how}"));
                     if let Some(closed) = closed {
                         let _ = closed.send(confirmed);
                     }
@@ -245,7 +245,7 @@ impl Task {
                 Happening::NotConnected(rc::AUTH_FAILED) => self.denied(),
                 Happening::NotConnected(rc) => {
                     self.reconnect();
-                    let changed = self.diary.not_connected(rc);
+                    let changed = self.telemetry.not_connected(rc);
                     self.connection(changed);
                     self.elections.handle_suspended(clock::now(), rc);
                 }
@@ -259,7 +259,7 @@ impl Task {
     /// Answers come first: what a server said before the connection broke is heard before the break; but before all, whether
     /// they are answers to us.
     async fn next(&mut self) -> Happening {
-        let deadlines = [self.elections.poll_timeout(), self.trust.deadline(self.settings.session_timeout)];
+        let deadlines = [self.elections.poll_timeout(), self.server_health.deadline(self.settings.session_timeout)];
         let deadline = deadlines.into_iter().flatten().min();
         let time = async {
             match deadline {
@@ -299,80 +299,80 @@ impl Task {
 
     fn time(&mut self) {
         let now = clock::now();
-        if self.trust.deadline(self.settings.session_timeout).is_some_and(|deadline| deadline <= now) {
+        if self.server_health.deadline(self.settings.session_timeout).is_some_and(|deadline| deadline <= now) {
             self.state(State::Over);
         }
         self.elections.handle_timeout(now);
     }
 
     fn command(&mut self, command: Command) {
-        rehearsal::pass("command");
+        failpoint::pass("command");
         let now = clock::now();
         match command {
-            Command::Stand { id, path, value, guid, seat } => {
-                self.diary.party(id, &path, "stands at");
-                self.outlet.add_candidate(id, seat);
+            Command::Stand { id, path, value, guid, status } => {
+                self.telemetry.subscription(id, &path, "stands at");
+                self.events.add_candidate(id, status);
                 self.elections.stand(now, id, path, value, guid);
             }
             Command::SetValue { id, path, value } => self.elections.set_value(now, id, &path, value),
             Command::Resign { id, path } => self.elections.resign(now, id, &path),
             Command::Observe { id, path } => {
-                self.diary.party(id, &path, "observes");
-                self.outlet.add_observer(id);
+                self.telemetry.subscription(id, &path, "observes");
+                self.events.add_observer(id);
                 self.elections.observe(now, id, path);
             }
             Command::Unobserve { id, path } => self.elections.unobserve(now, id, &path),
             Command::WatchMembers { id, path, enough } => {
-                self.diary.party(id, &path, "watches the members of");
-                self.outlet.add_watcher_of_members(id);
+                self.telemetry.subscription(id, &path, "watches the members of");
+                self.events.add_watcher_of_members(id);
                 self.elections.watch_members(now, id, path, enough);
             }
             Command::UnwatchMembers { id, path } => self.elections.unwatch_members(now, id, &path),
             Command::Write { path, write, written } => self.write(path, write, written),
             Command::Members { path, members } => {
-                let asked = self.diary.asks(Count::Reads, "members of", &path);
+                let asked = self.telemetry.asks(Count::Reads, "members of", &path);
                 self.ask(members, asked, |client, recipe| client.members(path, recipe));
             }
             Command::Master { path, master } => {
-                let asked = self.diary.asks(Count::Reads, "master of", &path);
+                let asked = self.telemetry.asks(Count::Reads, "master of", &path);
                 self.ask(master, asked, |client, recipe| client.master(path, recipe));
             }
             Command::WatchConnection { id } => {
-                self.outlet.watch_connection(id, self.diary.inside().connection());
+                self.events.watch_connection(id, self.telemetry.diagnostics().connection());
             }
-            Command::UnwatchConnection { id } => self.outlet.unwatch_connection(id),
+            Command::UnwatchConnection { id } => self.events.unwatch_connection(id),
             Command::Describe { description } => {
                 let _ = description.send(self.describe(now));
             }
         }
     }
 
-    fn describe(&self, now: Time) -> Fact {
+    fn describe(&self, now: Time) -> Report {
         let client = match &self.link {
             Link::Connecting(_) => "connecting",
             Link::Open(connection) if connection.client.is_connected() => "connected",
             Link::Open(_) => "not_connected",
             Link::Denied => "denied",
         };
-        let facts = self.elections.describe(now).with("client", client);
-        facts.with("next_round_wait_ms", self.round_wait.as_millis())
+        let reports = self.elections.describe(now).with("client", client);
+        reports.with("next_round_wait_ms", self.round_wait.as_millis())
     }
 
-    fn connection(&mut self, changed: Option<inside::Connection>) {
+    fn connection(&mut self, changed: Option<diagnostics::Connection>) {
         if let Some(connection) = changed {
-            self.outlet.connection(connection);
+            self.events.connection(connection);
         }
     }
 
     fn answer(&mut self, answer: Answer) {
         let now = clock::now();
-        self.diary.answer(&answer);
+        self.telemetry.answer(&answer);
         if !matches!(answer, Answer::Reply(_, Reply::Unknown)) {
-            self.trust.answered();
+            self.server_health.answered();
         }
         match answer {
             Answer::Reply(request, reply) => self.elections.handle_reply(now, request, reply),
-            Answer::News(request, news) => self.elections.handle_news(now, request, news),
+            Answer::WatchEvent(request, news) => self.elections.handle_watch_event(now, request, news),
             Answer::InDoubt(path) => self.elections.write_in_doubt(now, path),
         }
     }
@@ -381,11 +381,11 @@ impl Task {
         match action {
             Action::Submit(request, op) => self.submit(request, op),
             Action::Unwatch(request) => {
-                self.diary.unwatched(request);
+                self.telemetry.unwatched(request);
                 self.requests.unwatch(request);
             }
             Action::Renew => {
-                let changed = self.diary.renewed();
+                let changed = self.telemetry.renewed();
                 self.end_session(clock::now());
                 self.connection(changed);
             }
@@ -396,20 +396,20 @@ impl Task {
     fn tell(&mut self, action: Action) {
         match action {
             Action::TellRole(id, event) => {
-                self.diary.role(id, &event, || self.elections.describe_lease(clock::now()));
-                self.outlet.role(id, event);
+                self.telemetry.role(id, &event, || self.elections.describe_lease(clock::now()));
+                self.events.role(id, event);
             }
             Action::TellMaster(id, master) => {
-                self.diary.master(id, &master);
-                self.outlet.master(id, master);
+                self.telemetry.master(id, &master);
+                self.events.master(id, master);
             }
             Action::TellMembers(id, members) => {
-                self.diary.members(id, &members);
-                self.outlet.members(id, members);
+                self.telemetry.members(id, &members);
+                self.events.members(id, members);
             }
-            Action::Dismiss(id) => {
-                self.diary.dismiss(id);
-                self.outlet.dismiss(id);
+            Action::Finished(id) => {
+                self.telemetry.finish(id);
+                self.events.finish(id);
             }
             Action::Submit(..) | Action::Unwatch(_) | Action::Renew => {}
         }
@@ -420,8 +420,8 @@ impl Task {
     fn submit(&mut self, request: RequestId, op: Op) {
         match &self.link {
             Link::Open(connection) if connection.client.is_connected() => {
-                self.diary.sent(request, &op);
-                self.trust.asked(clock::now());
+                self.telemetry.sent(request, &op);
+                self.server_health.asked(clock::now());
                 self.requests.submit(connection.client.clone(), request, op);
             }
             _ => {
@@ -433,7 +433,7 @@ impl Task {
 
     /// The last news to everybody, then the end of the session. Whether a server confirmed that.
     async fn close(mut self) -> bool {
-        rehearsal::pass("close");
+        failpoint::pass("close");
         // Whoever has just come is told as well.
         while let Ok(command) = self.commands.try_recv() {
             self.command(command);
@@ -442,7 +442,7 @@ impl Task {
         while let Some(action) = self.elections.poll_action() {
             self.tell(action);
         }
-        let changed = self.diary.closed(rc::CLOSING);
+        let changed = self.telemetry.closed(rc::CLOSING);
         self.connection(changed);
         match self.link {
             // There is no session, or none that anybody knows of; but one that was left may live on.

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use super::{
     election_acl_t, election_alarm_t, election_dispatch_t, election_event_t, election_free_fn,
-    election_lease_grade_t, election_master_t, election_member_t, election_members_t, election_reason_t,
+    election_lease_mode_t, election_master_t, election_member_t, election_members_t, election_reason_t,
     election_recipe_t, election_role_t, election_t,
 };
-use crate::core::{Alarm, Dialect, Event, Grade, Master, Member, Members, Reason, Recipe, Role};
-use crate::handle::{explain, quietly, rehearsal, Acl, Dispatch, Election, Error, Map};
+use crate::handle::{explain, failpoint, quietly, Acl, Dispatch, Error, Handle, Map};
+use crate::logic::{Alarm, Dialect, Event, LeaseMode, Master, Member, Members, Reason, Recipe, Role};
 
 /// Runs a body; a panic in it becomes `otherwise`.
 pub fn guard<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
     let body = || {
-        rehearsal::pass("border");
+        failpoint::pass("border");
         body()
     };
     quietly(body).unwrap_or(otherwise)
@@ -32,7 +32,7 @@ pub fn strerror(rc: c_int) -> &'static CStr {
 }
 
 /// The open handles by number.
-static HANDLES: Map<usize, Arc<Election>> = Map::new();
+static HANDLES: Map<usize, Arc<Handle>> = Map::new();
 
 /// What C knows a handle of this process by; NULL for none. Numbers are not used again. They are odd, as no pointer to
 /// anything is, and not small, as the numbers are that a program may have in a pointer by mistake.
@@ -43,26 +43,23 @@ pub fn handle_of(id: u64) -> *mut election_t {
     }
 }
 
-pub fn register(election: Election) -> *mut election_t {
+pub fn register(election: Handle) -> *mut election_t {
     let handle = handle_of(election.id());
     HANDLES.insert(handle as usize, Arc::new(election));
     handle
 }
 
-pub fn find(handle: *const election_t) -> Result<Arc<Election>, Error> {
+pub fn find(handle: *const election_t) -> Result<Arc<Handle>, Error> {
     HANDLES.get(&(handle as usize)).ok_or(Error::BadHandle)
 }
 
 /// Looks at an open handle without keeping it.
-pub fn with<T>(handle: *const election_t, look: impl FnOnce(&Election) -> T) -> Result<T, Error> {
+pub fn with<T>(handle: *const election_t, look: impl FnOnce(&Handle) -> T) -> Result<T, Error> {
     HANDLES.with(&(handle as usize), |election| look(election)).ok_or(Error::BadHandle)
 }
 
 /// Closes a handle and forgets it, unless it cannot be closed here.
-pub fn unregister(
-    handle: *mut election_t,
-    close: impl FnOnce(&Election) -> Result<(), Error>,
-) -> Result<(), Error> {
+pub fn unregister(handle: *mut election_t, close: impl FnOnce(&Handle) -> Result<(), Error>) -> Result<(), Error> {
     let election = find(handle)?;
     let closed = close(&election);
     if matches!(closed, Err(Error::InCallback | Error::BadHandle)) {
@@ -118,13 +115,13 @@ pub fn recipe(number: c_int) -> Option<Recipe> {
     recipes.into_iter().find(|(c, _)| *c as c_int == number).map(|(_, recipe)| recipe)
 }
 
-/// A number of election_lease_grade_t.
-pub fn grade(number: c_int) -> Option<Grade> {
-    let grades = [
-        (election_lease_grade_t::ELECTION_LEASE_COMMITTED, Grade::Committed),
-        (election_lease_grade_t::ELECTION_LEASE_ANSWERED, Grade::Answered),
+/// A number of election_lease_mode_t.
+pub fn lease_mode(number: c_int) -> Option<LeaseMode> {
+    let modes = [
+        (election_lease_mode_t::ELECTION_LEASE_COMMITTED, LeaseMode::Committed),
+        (election_lease_mode_t::ELECTION_LEASE_ANSWERED, LeaseMode::Answered),
     ];
-    grades.into_iter().find(|(c, _)| *c as c_int == number).map(|(_, grade)| grade)
+    modes.into_iter().find(|(c, _)| *c as c_int == number).map(|(_, lease_mode)| lease_mode)
 }
 
 /// A number of election_dispatch_t.
@@ -248,9 +245,9 @@ impl CEvent {
                 Reason::Blocked => election_reason_t::ELECTION_REASON_BLOCKED,
                 Reason::Resigned => election_reason_t::ELECTION_REASON_RESIGNED,
                 Reason::Closed => election_reason_t::ELECTION_REASON_CLOSED,
-                Reason::Lapsed => election_reason_t::ELECTION_REASON_LAPSED,
+                Reason::LeaseExpired => election_reason_t::ELECTION_REASON_LEASE_EXPIRED,
                 Reason::Grace => election_reason_t::ELECTION_REASON_GRACE,
-                Reason::Stranger => election_reason_t::ELECTION_REASON_STRANGER,
+                Reason::ForeignContender => election_reason_t::ELECTION_REASON_FOREIGN_CONTENDER,
                 Reason::Failed => election_reason_t::ELECTION_REASON_FAILED,
             },
             rc: event.rc,

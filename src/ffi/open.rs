@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int};
 
 use super::border::{self, answer, text};
 use super::types::*;
-use crate::handle::{Election, Error};
+use crate::handle::{Error, Handle};
 
 /// Get the version of the library at hand, as ELECTION_VERSION was when the header was made. Static storage.
 #[no_mangle]
@@ -45,7 +45,7 @@ pub unsafe extern "C" fn election_open(
         }
         let hosts = unsafe { text(hosts) }.ok_or(Error::BadHosts)?;
         let options = unsafe { options.as_ref() }.map(|options| options.options.clone()).unwrap_or_default();
-        let opened = border::register(Election::open(hosts, &options)?);
+        let opened = border::register(Handle::open(hosts, &options)?);
         unsafe { handle.write(opened) };
         Ok(())
     })
@@ -62,5 +62,5 @@ pub unsafe extern "C" fn election_open(
 /// ELECTION_IN_CALLBACK when called from a callback of this handle: nothing happened.
 #[no_mangle]
 pub unsafe extern "C" fn election_close(handle: *mut election_t) -> c_int {
-    answer(|| border::unregister(handle, Election::close))
+    answer(|| border::unregister(handle, Handle::close))
 }

@@ -85,16 +85,16 @@ pub unsafe extern "C" fn election_options_set_grace_ms(options: *mut election_op
     answer(|| unsafe { set(options) }?.set_grace_ms(grace_ms.into()))
 }
 
-/// Set what the lease rests on, a number of election_lease_grade_t.
+/// Set what the lease rests on, a number of election_lease_mode_t.
 ///
-/// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_GRADE.
+/// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_LEASE_MODE.
 #[no_mangle]
-pub unsafe extern "C" fn election_options_set_lease_grade(
+pub unsafe extern "C" fn election_options_set_lease_mode(
     options: *mut election_options_t,
-    lease_grade: c_int,
+    lease_mode: c_int,
 ) -> c_int {
     answer(|| {
-        unsafe { set(options) }?.set_lease_grade(border::grade(lease_grade).ok_or(Error::BadGrade)?);
+        unsafe { set(options) }?.set_lease_mode(border::lease_mode(lease_mode).ok_or(Error::BadLeaseMode)?);
         Ok(())
     })
 }

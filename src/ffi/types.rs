@@ -96,17 +96,17 @@ pub enum election_rc_t {
     /// The library failed; a bug, please report it.
     ELECTION_INTERNAL = -1016,
     /// The lease ran out: for too long no server proved that the session lives.
-    ELECTION_LAPSED = -1017,
+    ELECTION_LEASE_EXPIRED = -1017,
     /// Elected, but the grace delay is not over.
     ELECTION_GRACE = -1018,
     /// Somebody stands at the path whom this recipe does not count, or who does not count us.
-    ELECTION_STRANGER = -1019,
+    ELECTION_FOREIGN_CONTENDER = -1019,
     /// Not master, or no longer: nothing was written.
     ELECTION_NOT_MASTER = -1020,
     /// The token is smaller than one that was seen before: an old master's.
     ELECTION_STALE_TOKEN = -1021,
-    /// The lease grade is none of election_lease_grade_t.
-    ELECTION_BAD_GRADE = -1022,
+    /// The lease mode is none of election_lease_mode_t.
+    ELECTION_BAD_LEASE_MODE = -1022,
     /// The handle, or the library's thread, belongs to the process that this one was forked from.
     ELECTION_FORKED = -1023,
     /// The handle has a thread of its own for callbacks.
@@ -171,12 +171,12 @@ pub enum election_reason_t {
     ELECTION_REASON_FAILED = 9,
     /// UNKNOWN: the lease ran out before a server could prove that the session lives. That mastership is over
     /// for good; the place is contended for anew.
-    ELECTION_REASON_LAPSED = 10,
+    ELECTION_REASON_LEASE_EXPIRED = 10,
     /// UNKNOWN: elected, but the grace delay is not over. MASTER follows, if nothing comes between.
     ELECTION_REASON_GRACE = 11,
     /// UNKNOWN: in the queue stands a contender of another recipe, who would be master besides ours. Nobody
     /// here becomes master until it has gone.
-    ELECTION_REASON_STRANGER = 12,
+    ELECTION_REASON_FOREIGN_CONTENDER = 12,
     /// UNKNOWN: ZooKeeper refused a request or the credentials and would do so again, `rc` says why: ELECTION_NOAUTH,
     /// ELECTION_INVALIDACL, ELECTION_NOCHILDRENFOREPHEMERALS, ELECTION_BADARGUMENTS, ELECTION_UNIMPLEMENTED, and
     /// for all of a handle ELECTION_AUTHFAILED. The last event of this candidate; what stands of it is deleted.
@@ -206,7 +206,7 @@ pub enum election_recipe_t {
 /// What the lease of a master rests on.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum election_lease_grade_t {
+pub enum election_lease_mode_t {
     /// A transaction that changes nothing, committed eight times in a session timeout, one for all elections
     /// that the handle leads. Never two masters.
     ELECTION_LEASE_COMMITTED = 0,

@@ -8,87 +8,92 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use crate::core::{Event, Master, Members, PartyId};
 use crate::driver::thread::quietly;
 use crate::driver::{
-    failed_connection, failed_master, failed_members, rehearsal, Bell, Connection, Count, Inside, Note, Seat,
+    failed_connection, failed_master, failed_members, failpoint, CandidateStatus, Connection, Count, Diagnostics,
+    Notification, WakeFd,
 };
+use crate::logic::{Event, Master, Members, SubscriptionId};
 
 pub enum Listener {
-    Role(Arc<Seat>, Box<dyn FnMut(&Event) + Send>),
+    Role(Arc<CandidateStatus>, Box<dyn FnMut(&Event) + Send>),
     Master(Box<dyn FnMut(&Master) + Send>),
     Members(Box<dyn FnMut(&Members) + Send>),
     Connection(Box<dyn FnMut(&Connection) + Send>),
 }
 
 pub struct Callbacks {
-    listeners: Mutex<BTreeMap<PartyId, Listener>>,
+    listeners: Mutex<BTreeMap<SubscriptionId, Listener>>,
     /// Taken out by whoever tells the listeners, while it does.
-    inbox: Mutex<Option<Receiver<Note>>>,
+    inbox: Mutex<Option<Receiver<Notification>>>,
     put_back: Condvar,
     /// The last note was fetched: there is nothing to wait for any more.
     is_over: AtomicBool,
     /// The thread that tells the listeners at this moment.
-    teller: Mutex<Option<ThreadId>>,
+    reporter: Mutex<Option<ThreadId>>,
     /// Rung for each note, when the program dispatches. Given back at the end: the handle itself may be kept for longer
     /// by those who looked for it.
-    bell: Mutex<Option<Arc<Bell>>>,
-    inside: Arc<Inside>,
+    wake_fd: Mutex<Option<Arc<WakeFd>>>,
+    diagnostics: Arc<Diagnostics>,
 }
 
 impl Callbacks {
-    pub fn new(inbox: Receiver<Note>, bell: Option<Arc<Bell>>, inside: Arc<Inside>) -> Callbacks {
+    pub fn new(
+        inbox: Receiver<Notification>,
+        wake_fd: Option<Arc<WakeFd>>,
+        diagnostics: Arc<Diagnostics>,
+    ) -> Callbacks {
         Callbacks {
             listeners: Mutex::default(),
             inbox: Mutex::new(Some(inbox)),
             put_back: Condvar::new(),
             is_over: AtomicBool::new(false),
-            teller: Mutex::default(),
-            bell: Mutex::new(bell),
-            inside,
+            reporter: Mutex::default(),
+            wake_fd: Mutex::new(wake_fd),
+            diagnostics,
         }
     }
 
     /// Makes a listener and lets it listen.
-    pub fn add(&self, id: PartyId, listener: impl FnOnce() -> Listener) {
+    pub fn add(&self, id: SubscriptionId, listener: impl FnOnce() -> Listener) {
         self.put(id, listener());
     }
 
     /// Whether this thread is inside a callback.
     pub fn is_current_thread(&self) -> bool {
-        *lock(&self.teller) == Some(thread::current().id())
+        *lock(&self.reporter) == Some(thread::current().id())
     }
 
     /// The descriptor to wait at, when the program dispatches.
-    pub fn bell(&self) -> Option<Arc<Bell>> {
-        lock(&self.bell).clone()
+    pub fn wake_fd(&self) -> Option<Arc<WakeFd>> {
+        lock(&self.wake_fd).clone()
     }
 
-    /// Tells the listeners until the session has nothing more to say. With a bell, `dispatch` is called instead.
+    /// Tells the listeners until the session has nothing more to say. With a `WakeFd`, `dispatch` is called instead.
     pub fn serve(&self) {
         let Some(inbox) = lock(&self.inbox).take() else { return };
-        *lock(&self.teller) = Some(thread::current().id());
+        *lock(&self.reporter) = Some(thread::current().id());
         for note in &inbox {
             if !self.pass_on(note) {
                 break;
             }
         }
-        self.dismiss_all();
-        *lock(&self.teller) = None;
+        self.finish_all();
+        *lock(&self.reporter) = None;
     }
 
-    /// Tells the listeners what there is to tell, having waited for it up to `timeout`. The number of notes that
+    /// Tells the listeners what there is to tell, having waited for it up to `timeout`. The number of notifications that
     /// were passed on; 0 at once when another thread is at it, when the session has ended, and when a signal comes.
     pub fn dispatch(&self, timeout: Duration) -> usize {
         let Some(inbox) = self.take_inbox(lock(&self.inbox)) else { return 0 };
-        rehearsal::pass("dispatch");
+        failpoint::pass("dispatch");
         let until = Instant::now() + timeout;
-        let bell = self.bell();
+        let wake_fd = self.wake_fd();
         let mut told = self.drain(&inbox);
-        // The bell may still ring for a note that was fetched before it was rung.
-        while let (0, Some(bell)) = (told, &bell) {
+        // The wake-up may still come for a notification that was fetched before.
+        while let (0, Some(wake_fd)) = (told, &wake_fd) {
             let left = until.saturating_duration_since(Instant::now());
-            if self.is_over.load(Ordering::Relaxed) || left.is_zero() || !bell.wait(left) {
+            if self.is_over.load(Ordering::Relaxed) || left.is_zero() || !wake_fd.wait(left) {
                 break;
             }
             told = self.drain(&inbox);
@@ -104,71 +109,71 @@ impl Callbacks {
         if let Some(inbox) = taken {
             self.drain(&inbox);
         }
-        drop(lock(&self.bell).take());
+        drop(lock(&self.wake_fd).take());
     }
 
-    fn take_inbox(&self, mut inbox: MutexGuard<'_, Option<Receiver<Note>>>) -> Option<TakenInbox<'_>> {
+    fn take_inbox(&self, mut inbox: MutexGuard<'_, Option<Receiver<Notification>>>) -> Option<TakenInbox<'_>> {
         inbox.take().map(|inbox| TakenInbox { callbacks: self, inbox: Some(inbox) })
     }
 
     fn drain(&self, inbox: &TakenInbox<'_>) -> usize {
         // Silenced first: a note that comes later rings again.
-        if let Some(bell) = self.bell() {
-            bell.silence();
+        if let Some(wake_fd) = self.wake_fd() {
+            wake_fd.clear();
         }
-        *lock(&self.teller) = Some(thread::current().id());
+        *lock(&self.reporter) = Some(thread::current().id());
         let mut told = 0;
         while let Some(note) = inbox.next() {
             told += 1;
             // Read by whoever takes the inbox next, under its lock.
-            self.is_over.fetch_or(matches!(note, Note::End), Ordering::Relaxed);
+            self.is_over.fetch_or(matches!(note, Notification::End), Ordering::Relaxed);
             if !self.pass_on(note) {
-                self.dismiss_all();
+                self.finish_all();
             }
         }
-        *lock(&self.teller) = None;
+        *lock(&self.reporter) = None;
         told
     }
 
     /// False after the last note. A panic in it costs that note, and nobody any other.
-    fn pass_on(&self, note: Note) -> bool {
+    fn pass_on(&self, note: Notification) -> bool {
         quietly(|| self.try_to_pass_on(note)).unwrap_or(true)
     }
 
-    fn try_to_pass_on(&self, note: Note) -> bool {
-        rehearsal::pass("note");
+    fn try_to_pass_on(&self, note: Notification) -> bool {
+        failpoint::pass("note");
         match note {
-            Note::Role(id, event) => self.tell(id, |listener| {
+            Notification::Role(id, event) => self.tell(id, |listener| {
                 if let Listener::Role(_, on_role) = listener {
                     on_role(&event);
                 }
             }),
-            Note::Master(id, master) => self.tell(id, |listener| {
+            Notification::Master(id, master) => self.tell(id, |listener| {
                 if let Listener::Master(on_master) = listener {
                     on_master(&master);
                 }
             }),
-            Note::Members(id, members) => self.tell(id, |listener| {
+            Notification::Members(id, members) => self.tell(id, |listener| {
                 if let Listener::Members(on_members) = listener {
                     on_members(&members);
                 }
             }),
-            Note::Connection(id, connection) => self.tell(id, |listener| {
+            Notification::Connection(id, connection) => self.tell(id, |listener| {
                 if let Listener::Connection(on_connection) = listener {
                     on_connection(&connection);
                 }
             }),
-            Note::Dismiss(id) => drop(self.take(id)),
-            Note::End => return false,
+            Notification::Finished(id) => drop(self.take(id)),
+            Notification::End => return false,
         }
         true
     }
 
     /// The session knew nothing of whoever still listens: it failed before it heard of them.
-    fn dismiss_all(&self) {
+    fn finish_all(&self) {
         while let Some((_, mut listener)) = { lock(&self.listeners).pop_first() } {
             let _ = quietly(|| match &mut listener {
-                Listener::Role(seat, on_role) => on_role(&seat.fail()),
+                Listener::Role(status, on_role) => on_role(&status.fail()),
                 Listener::Master(on_master) => on_master(&failed_master()),
                 Listener::Members(on_members) => on_members(&failed_members()),
                 Listener::Connection(on_connection) => on_connection(&failed_connection()),
@@ -177,25 +182,25 @@ impl Callbacks {
         }
     }
 
-    fn tell(&self, id: PartyId, call: impl FnOnce(&mut Listener)) {
+    fn tell(&self, id: SubscriptionId, call: impl FnOnce(&mut Listener)) {
         if let Some(mut listener) = self.take(id) {
             // A panic in a listener of a Rust program is its own affair; the others are told all the same.
             // Nor must a clock that fails cost anybody a listener.
             let began = quietly(Instant::now);
             let _ = quietly(|| call(&mut listener));
             self.put(id, listener);
-            self.inside.tally.one(Count::CallbacksRun);
+            self.diagnostics.tally.one(Count::CallbacksRun);
             if let Ok(began) = began {
-                self.inside.tally.longest(Count::CallbackLongestUs, began.elapsed());
+                self.diagnostics.tally.longest(Count::CallbackLongestUs, began.elapsed());
             }
         }
     }
 
-    fn take(&self, id: PartyId) -> Option<Listener> {
+    fn take(&self, id: SubscriptionId) -> Option<Listener> {
         lock(&self.listeners).remove(&id)
     }
 
-    fn put(&self, id: PartyId, listener: Listener) {
+    fn put(&self, id: SubscriptionId, listener: Listener) {
         lock(&self.listeners).insert(id, listener);
     }
 }
@@ -203,11 +208,11 @@ impl Callbacks {
 /// The inbox in the hands of a thread that tells the listeners; put back when that is over, after a panic, too.
 struct TakenInbox<'a> {
     callbacks: &'a Callbacks,
-    inbox: Option<Receiver<Note>>,
+    inbox: Option<Receiver<Notification>>,
 }
 
 impl TakenInbox<'_> {
-    fn next(&self) -> Option<Note> {
+    fn next(&self) -> Option<Notification> {
         self.inbox.as_ref()?.try_recv().ok()
     }
 }
@@ -228,15 +233,15 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::driver::log::Place;
+    use crate::driver::log::LogContext;
 
     /// Whoever was about to dispatch when the handle was closed.
     #[test]
     fn nobody_waits_after_the_end() {
-        let (notes, inbox) = mpsc::channel();
-        let bell = Arc::new(Bell::new().expect("a descriptor"));
-        let callbacks = Callbacks::new(inbox, Some(bell), Arc::new(Inside::new(Place::new(1))));
-        notes.send(Note::End).expect("it is received");
+        let (notifications, inbox) = mpsc::channel();
+        let wake_fd = Arc::new(WakeFd::new().expect("a descriptor"));
+        let callbacks = Callbacks::new(inbox, Some(wake_fd), Arc::new(Diagnostics::new(LogContext::new(1))));
+        notifications.send(Notification::End).expect("it is received");
         assert_eq!(callbacks.dispatch(Duration::ZERO), 1);
         let from = Instant::now();
         assert_eq!(callbacks.dispatch(Duration::from_secs(30)), 0);
@@ -246,12 +251,12 @@ mod tests {
     #[test]
     fn a_bell_that_rings_for_nothing_ends_no_wait() {
         let (_notes, inbox) = mpsc::channel();
-        let bell = Arc::new(Bell::new().expect("a descriptor"));
-        let inside = Arc::new(Inside::new(Place::new(1)));
-        let callbacks = Callbacks::new(inbox, Some(bell.clone()), inside);
+        let wake_fd = Arc::new(WakeFd::new().expect("a descriptor"));
+        let diagnostics = Arc::new(Diagnostics::new(LogContext::new(1)));
+        let callbacks = Callbacks::new(inbox, Some(wake_fd.clone()), diagnostics);
         let ringer = thread::spawn(move || {
             thread::sleep(Duration::from_millis(10));
-            bell.ring();
+            wake_fd.signal();
         });
         let from = Instant::now();
         assert_eq!(callbacks.dispatch(Duration::from_millis(50)), 0);

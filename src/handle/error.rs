@@ -40,8 +40,8 @@ pub enum Error {
     ZooKeeper(i32),
     /// The recipe is none of those that there are.
     BadRecipe,
-    /// The lease grade is none of those that there are.
-    BadGrade,
+    /// The lease mode is none of those that there are.
+    BadLeaseMode,
     /// The token is smaller than one that was seen before.
     StaleToken,
     /// The handle, or the library's thread, belongs to the process that this one was forked from.
@@ -90,7 +90,7 @@ impl Error {
             Error::NoResources => -1015,
             Error::Internal => -1016,
             Error::BadRecipe => -1009,
-            Error::BadGrade => -1022,
+            Error::BadLeaseMode => -1022,
             Error::StaleToken => -1021,
             Error::Forked => -1023,
             Error::NotManual => -1024,
@@ -181,7 +181,7 @@ pub fn explain(rc: i32) -> &'static str {
         -1028 => "the number of members is negative\0",
         -1026 => "there is no such way to dispatch\0",
         -1023 => "the handle, or the library's thread, belongs to the parent process\0",
-        -1022 => "there is no such lease grade\0",
+        -1022 => "there is no such lease mode\0",
         -1032 => "the size of the struct is not set, or none that it can have\0",
         -1033 => "there is no such format\0",
         -1034 => "there is no such level of the log\0",

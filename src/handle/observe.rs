@@ -4,11 +4,11 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::callbacks::Listener;
-use super::{Election, Error};
-use crate::core::{Master, Member, Members};
+use super::{Error, Handle};
 use crate::driver::Command;
+use crate::logic::{Master, Member, Members};
 
-impl Election {
+impl Handle {
     /// Watches who is master at `path`, without standing. `on_master` hears at once, and then of each change,
     /// on the handle's callback thread. Returns at once.
     ///
@@ -30,7 +30,7 @@ impl Election {
         if changes.watches.get(&path).is_some_and(|former| !self.denied.take(*former)) {
             return Err(Error::Already);
         }
-        let id = self.new_party();
+        let id = self.new_subscription();
         self.callbacks.add(id, || Listener::Master(on_master()));
         changes.watches.insert(path.clone(), id);
         self.command(Command::Observe { id, path });
@@ -80,7 +80,7 @@ impl Election {
         if changes.watches_of_members.get(&path).is_some_and(|former| !self.denied.take(*former)) {
             return Err(Error::Already);
         }
-        let id = self.new_party();
+        let id = self.new_subscription();
         self.callbacks.add(id, || Listener::Members(on_members()));
         changes.watches_of_members.insert(path.clone(), id);
         self.command(Command::WatchMembers { id, path, enough });
@@ -103,10 +103,10 @@ impl Election {
     }
 
     /// Who is master at `path` at this moment: asked of the server once. `rc` says whether there is one, as it does in
-    /// [`watch_master`](Election::watch_master).
+    /// [`watch_master`](Handle::watch_master).
     ///
     /// # Errors
-    /// As [`members`](Election::members).
+    /// As [`members`](Handle::members).
     pub fn master(&self, path: &str, timeout: Duration) -> Result<Master, Error> {
         let path = self.check_path(path)?;
         self.ask(timeout, |master| Command::Master { path, master })

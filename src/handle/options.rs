@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Error;
-use crate::core::{Config, Grade, Recipe};
 use crate::driver::{Access, Credential, Permit};
+use crate::logic::{Config, LeaseMode, Recipe};
 
 const LONGEST_MS: i64 = 3_600_000;
 const SHORTEST_SESSION_MS: i64 = 100;
@@ -21,7 +21,7 @@ pub const ACL_ENTRY_MAX: usize = 1_024;
 const ALL_PERMISSIONS: i32 = 31;
 const READ: i32 = 1;
 
-/// Options of [`Election::open`](super::Election::open).
+/// Options of [`Handle::open`](super::Handle::open).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     pub(super) session_timeout: Duration,
@@ -37,7 +37,7 @@ pub enum Dispatch {
     /// A thread of the handle's own.
     #[default]
     Thread,
-    /// The program, when it calls [`dispatch`](super::Election::dispatch).
+    /// The program, when it calls [`dispatch`](super::Handle::dispatch).
     Manual,
 }
 
@@ -143,8 +143,8 @@ impl Options {
     }
 
     /// What the lease rests on.
-    pub fn set_lease_grade(&mut self, grade: Grade) {
-        self.elections.grade = grade;
+    pub fn set_lease_mode(&mut self, lease_mode: LeaseMode) {
+        self.elections.lease_mode = lease_mode;
     }
 
     /// For how long a new master waits before it is told, so that what the old one had begun can end: up to

@@ -8,7 +8,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use scratch::{Ensemble, Program, RawClient, ScratchFolder, Stream};
+use testkit::{Ensemble, Program, RawClient, ScratchFolder, Stream};
 
 use crate::cast::{elections, Language, Part, BALLAST, QUEUE, REGISTER, ROOT};
 use crate::clock;
@@ -301,12 +301,12 @@ impl Arena {
     pub fn wait_servers(&self) {
         self.ensemble.start_all();
         for i in 0..SERVERS {
-            if !scratch::wait_until(SOON, || self.ensemble.is_serving(i)) {
+            if !testkit::wait_until(SOON, || self.ensemble.is_serving(i)) {
                 self.ensemble.kill9(i);
                 self.ensemble.start_server(i);
             }
         }
-        scratch::wait_until(SOON, || (0..SERVERS).all(|i| self.ensemble.is_serving(i)));
+        testkit::wait_until(SOON, || (0..SERVERS).all(|i| self.ensemble.is_serving(i)));
         let absent: Vec<usize> = (0..SERVERS).filter(|i| !self.ensemble.is_serving(*i)).collect();
         absent.iter().for_each(|i| self.note(&format!("absent {}", i + 1)));
         assert!(2 * absent.len() < SERVERS, "{} of {SERVERS} servers do not come back", absent.len());

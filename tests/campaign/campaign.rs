@@ -193,7 +193,7 @@ fn finish(arena: &Arena) -> PathBuf {
     wait_for_calm(arena);
     arena.note(&format!("closing {}", clock::now()));
     (0..arena.parts.len()).for_each(|part| arena.tell(part, "close"));
-    scratch::wait_until(CLOSING, || (0..arena.parts.len()).all(|part| arena.has_ended(part)));
+    testkit::wait_until(CLOSING, || (0..arena.parts.len()).all(|part| arena.has_ended(part)));
     arena.note_stalls();
     // Those that were killed before have left a session each, which ends by itself.
     std::thread::sleep(Duration::from_millis(SESSION_TIMEOUT_MS + 4 * u64::from(TICK_MS)));

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use scratch::expire_session;
+use testkit::expire_session;
 
 use crate::arena::{Arena, SERVERS, SESSION_TIMEOUT_MS};
 use crate::cast::{self, BALLAST, NODE};

@@ -387,9 +387,9 @@ fn reason(reason: i32) -> &'static str {
         "resigned",
         "closed",
         "failed",
-        "lapsed",
+        "lease expired",
         "grace",
-        "stranger",
+        "foreign contender",
         "denied",
     ];
     usize::try_from(reason).ok().and_then(|at| REASONS.get(at)).copied().unwrap_or("unknown")

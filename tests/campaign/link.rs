@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use scratch::{Namespace, Session};
+use testkit::{Namespace, Session};
 
 use crate::rng::Rng;
 

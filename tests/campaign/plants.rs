@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use scratch::eventually;
+use testkit::eventually;
 
 use crate::arena::{Arena, SESSION_TIMEOUT_MS};
 use crate::cast::{elections, Language, Part};

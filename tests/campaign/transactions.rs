@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use scratch::opcode;
+use testkit::opcode;
 
 const MAGIC: &[u8] = b"ZKLG";
 pub const HEADER: usize = 16;

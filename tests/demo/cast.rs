@@ -1,11 +1,11 @@
 //! The cast: the programs that stand and the one that watches, as processes, and what the lines that they print mean.
 
 use crate::timeline::{Ink, Lane};
-use scratch::{Line, Program};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
+use testkit::{Line, Program};
 
 /// What a candidate is, as far as the demo knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

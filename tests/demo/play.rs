@@ -4,9 +4,9 @@ use crate::cast::{Actor, Script, Sight, Standing, Voice, Word};
 use crate::interrupt;
 use crate::ledger::{Ledger, Moment};
 use crate::timeline::{Ink, Lane, Timeline};
-use scratch::{Line, Stream};
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::time::{Duration, Instant};
+use testkit::{Line, Stream};
 
 pub const CANDIDATES: [&str; 4] = ["ann", "bob", "cid", "pia"];
 /// The candidate that is written in Python.

@@ -5,8 +5,8 @@ use crate::ledger::Moment;
 use crate::play::{Play, Stop, CANDIDATES};
 use crate::stage::Stage;
 use crate::timeline::Ink;
-use scratch::Ensemble;
 use std::time::Duration;
+use testkit::Ensemble;
 
 /// Much longer than anything takes on a machine that does nothing else: a demo must not fail because a machine is busy.
 const PATIENCE: Duration = Duration::from_secs(15);

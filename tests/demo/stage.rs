@@ -1,8 +1,8 @@
 //! The stage: the ZooKeeper that the demo plays on. Its own scratch ensemble, or somebody's, of which it uses one path and
 //! leaves nothing behind.
 
-use scratch::{opcode, Ensemble, RawClient};
 use std::time::Duration;
+use testkit::{opcode, Ensemble, RawClient};
 
 /// The timeline speaks of three.
 const SERVERS: usize = 3;

@@ -324,7 +324,7 @@ static void recipe(void) { set(election_options_set_recipe, ELECTION_BAD_RECIPE)
 static void way(void) { set(election_options_set_dispatch, ELECTION_BAD_DISPATCH); }
 static void acl(void) { set(election_options_set_acl, ELECTION_BAD_ACL); }
 static void grace(void) { set(election_options_set_grace_ms, ELECTION_BAD_TIMEOUT); }
-static void grade(void) { set(election_options_set_lease_grade, ELECTION_BAD_GRADE); }
+static void grade(void) { set(election_options_set_lease_mode, ELECTION_BAD_LEASE_MODE); }
 static void margin(void) { set(election_options_set_lease_margin_ms, ELECTION_BAD_TIMEOUT); }
 static void tick(void) { set(election_options_set_tick_ms, ELECTION_BAD_TIMEOUT); }
 
@@ -453,7 +453,7 @@ static const struct {
     {"election_options_set_recipe", recipe},
     {"election_options_set_dispatch", way},
     {"election_options_set_grace_ms", grace},
-    {"election_options_set_lease_grade", grade},
+    {"election_options_set_lease_mode", grade},
     {"election_options_set_lease_margin_ms", margin},
     {"election_options_set_tick_ms", tick},
     {"election_options_add_auth", add_auth},

@@ -1,8 +1,8 @@
 //! Tests in programs of their own: what the program uses is what the test uses, and what ends the program ends one test.
 
-use scratch::Program;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
+use testkit::Program;
 
 /// Set in a program that a test has started: what it was told.
 const TOLD: &str = "HOSTILE_TEST_IS_TOLD";

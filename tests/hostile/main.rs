@@ -9,16 +9,16 @@ mod stalls;
 mod subject;
 
 use alone::{alone, carry_out, told, LONGEST};
-use election::testing::rehearsal;
+use election::testing::failpoint;
 use election::Options;
 use liar::{framed, Deed, Liar};
 use lies::{lie, Case, To};
-use scratch::{eventually, Ensemble};
 use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use subject::{Load, Subject};
+use testkit::{eventually, Ensemble};
 
 const SIEGE: Duration = Duration::from_secs(2);
 
@@ -204,9 +204,9 @@ fn a_panic_in_the_client_costs_a_session() {
             let subject = Subject::start(to, &ensemble.host(0), &ensemble.host(0), &path);
             subject.is_settled();
             let before = subject.counters().sessions_opened;
-            rehearsal::panic_at("the client's task");
+            failpoint::panic_at("the client's task");
             let since = Instant::now();
-            eventually(Duration::from_secs(10), "a panic", || !rehearsal::is_due());
+            eventually(Duration::from_secs(10), "a panic", || !failpoint::is_due());
             if to == To::Candidate {
                 eventually(Duration::from_secs(10), "a new session", || {
                     subject.counters().sessions_opened > before

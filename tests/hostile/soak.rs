@@ -4,11 +4,11 @@ use crate::alone::{alone, LONGEST};
 use crate::lies::To;
 use crate::subject::{Load, Subject};
 use election::ffi::*;
-use scratch::{eventually, expire_session, Ensemble, Relay};
 use std::ffi::{c_int, c_void, CString};
 use std::hint::black_box;
 use std::ptr::{null, null_mut};
 use std::time::{Duration, Instant};
+use testkit::{eventually, expire_session, Ensemble, Relay};
 
 const SOON: Duration = Duration::from_secs(20);
 

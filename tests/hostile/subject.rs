@@ -2,12 +2,12 @@
 
 use crate::lies::To;
 use crate::stalls;
-use election::{Dialect, Election, Options, Recipe};
-use scratch::{eventually, wait_until, RawClient};
+use election::{Dialect, Handle, Options, Recipe};
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use testkit::{eventually, wait_until, RawClient};
 
 /// What a verb is told to wait, and what it may take beyond that, and beyond what the machine keeps everybody waiting.
 const VERB: Duration = Duration::from_millis(100);
@@ -15,12 +15,12 @@ const SLACK: Duration = Duration::from_millis(900);
 const BACK: Duration = Duration::from_secs(20);
 
 pub struct Subject {
-    election: Election,
+    election: Handle,
     server: String,
     path: String,
     heard: Arc<AtomicUsize>,
     /// Whom an observer watches: it knows no liar.
-    master: Option<Election>,
+    master: Option<Handle>,
 }
 
 impl Subject {
@@ -35,10 +35,10 @@ impl Subject {
     }
 
     pub fn with_options(to: To, host: &str, server: &str, path: &str, options: &Options) -> Subject {
-        let election = Election::open(host, options).unwrap();
+        let election = Handle::open(host, options).unwrap();
         let mut master = None;
         if to == To::Observer {
-            let other = Election::open(server, options).unwrap();
+            let other = Handle::open(server, options).unwrap();
             other.go_to_election(path, b"watched", |_| {}).unwrap();
             master = Some(other);
         } else {

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use scratch::{Ensemble, Program};
+use testkit::{Ensemble, Program};
 
 use crate::tools::{self, output, root, run, version, Installed};
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use scratch::ScratchFolder;
+use testkit::ScratchFolder;
 
 use crate::consumers::{becomes_master, compile_with_cmake, consumer, dynamic};
 use crate::tools::{self, call, make, output, run, target, version};

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use scratch::ScratchFolder;
+use testkit::ScratchFolder;
 
 use crate::tools::{self, make, output, root, run, version};
 

@@ -1,4 +1,4 @@
-//! The programs of `tests/border` under clang's sanitizers, with the library as it is installed: what C and C++ programs
+//! The programs of `tests/c_api` under clang's sanitizers, with the library as it is installed: what C and C++ programs
 //! do with it, and what it does with their memory through the C library (allocation, copying, strings), is watched. Each
 //! sanitizer finds mistakes planted in a callback, so it was on.
 //!
@@ -12,7 +12,7 @@ mod rust;
 use std::path::PathBuf;
 use std::process::Command;
 
-use scratch::Program;
+use testkit::Program;
 
 use crate::library::{Link, Workshop};
 use crate::place::{zookeeper, Place};
@@ -135,7 +135,7 @@ lives! {
     recipe: "recipe.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
     lease: "lease.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
     access: "access.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
-    inside: "inside.c", address: AddressAndUndefined ["manual", "instrumented"], thread: Thread ["instrumented"];
+    inside: "diagnostics.c", address: AddressAndUndefined ["manual", "instrumented"], thread: Thread ["instrumented"];
     ends: "ends.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
     in_callbacks: "in_callbacks.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
     close_race: "close_race.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];

@@ -7,7 +7,7 @@
 
 #include <limits.h>
 
-#include "../border/life.h"
+#include "../c_api/life.h"
 
 static const char *mistake;
 static int count;

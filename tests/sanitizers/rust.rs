@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use scratch::Program;
+use testkit::Program;
 
 use crate::library::{instrumented, Workshop};
 use crate::place::zookeeper;

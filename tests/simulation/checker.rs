@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use election::core::{Dialect, Event, Grade, Master, PartyId, Reason, Recipe, Role, Time};
+use election::logic::{Dialect, Event, LeaseMode, Master, Reason, Recipe, Role, SubscriptionId, Time};
 
 use crate::clock::Ns;
 use crate::plan::Plan;
@@ -43,7 +43,7 @@ pub struct Checker {
     leases: Vec<Option<Time>>,
     /// The sessions that somebody has ended whose they are not.
     pub ended: BTreeSet<i64>,
-    parties: BTreeMap<PartyId, Heard>,
+    parties: BTreeMap<SubscriptionId, Heard>,
     highest: Vec<i64>,
     committed: i64,
     /// The tokens of znodes that an operator has deleted: until their masters hear of it, there may be others.
@@ -97,13 +97,13 @@ impl Checker {
         self.parties.retain(|_, heard| heard.process != process);
     }
 
-    pub fn stands(&mut self, id: PartyId, process: usize, path: usize) {
+    pub fn stands(&mut self, id: SubscriptionId, process: usize, path: usize) {
         let (master, last_end, seen) = (None, None, None);
         self.parties
             .insert(id, Heard { path, process, master, last_token: 0, last_end, dismissed: false, seen, shown: 0 });
     }
 
-    pub fn observes(&mut self, id: PartyId, process: usize, path: usize) {
+    pub fn observes(&mut self, id: SubscriptionId, process: usize, path: usize) {
         self.stands(id, process, path);
     }
 
@@ -114,11 +114,11 @@ impl Checker {
         }
     }
 
-    pub fn observed(&self, id: PartyId) -> Option<&Master> {
+    pub fn observed(&self, id: SubscriptionId) -> Option<&Master> {
         self.parties.get(&id)?.seen.as_ref()
     }
 
-    pub fn told_role(&mut self, id: PartyId, event: &Event) {
+    pub fn told_role(&mut self, id: SubscriptionId, event: &Event) {
         let Some(heard) = self.parties.get_mut(&id) else { return };
         let mut wrong = None;
         if heard.dismissed {
@@ -126,7 +126,7 @@ impl Checker {
         }
         match event.role {
             Role::Master => {
-                let again = heard.last_token == event.token && heard.last_end != Some(Reason::Lapsed);
+                let again = heard.last_token == event.token && heard.last_end != Some(Reason::LeaseExpired);
                 if let Some(former) = heard.master.replace(event.token) {
                     wrong = Some(("callbacks pair up", format!("{id:?} master twice: {former:x}, {event:?}")));
                 } else if event.token <= self.highest[heard.path] && !again && !self.deleted.contains(&event.token)
@@ -148,7 +148,7 @@ impl Checker {
         }
     }
 
-    pub fn told_master(&mut self, id: PartyId, master: &Master) {
+    pub fn told_master(&mut self, id: SubscriptionId, master: &Master) {
         let Some(heard) = self.parties.get_mut(&id) else { return };
         heard.seen = Some(master.clone());
         let (czxid, shown) = (master.stat.czxid, heard.shown);
@@ -161,7 +161,7 @@ impl Checker {
         }
     }
 
-    pub fn dismissed(&mut self, id: PartyId) {
+    pub fn dismissed(&mut self, id: SubscriptionId) {
         let Some(heard) = self.parties.get_mut(&id) else { return };
         let wrong = heard.dismissed || heard.master.is_some();
         heard.dismissed = true;
@@ -207,7 +207,8 @@ impl World {
             return;
         };
         let Some(end) = end.filter(|_| end != former).map(|end| it.clock.when(end.0)) else { return };
-        let said_nothing = self.plan.config.grade == Grade::Answered || self.checker.ended.contains(&session);
+        let said_nothing =
+            self.plan.config.lease_mode == LeaseMode::Answered || self.checker.ended.contains(&session);
         let clock = self.servers[leader].clock;
         let expires = self.reign(leader).tracker.expires(session).map_or(self.now, |at| clock.when(at));
         if !said_nothing && end > expires.max(self.now) {

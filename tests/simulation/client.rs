@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use election::core::{rc, Op, Reply, RequestId, SessionId};
+use election::logic::{rc, Op, Reply, RequestId, SessionId};
 
 use crate::clock::{Ns, MS};
 use crate::messages::{ClientMsg, ConnId, Fenced, Happening, ServerMsg, WatchKind};
@@ -367,9 +367,9 @@ impl World {
                 }
             }
             ServerMsg::Pong { zxid } => client.last_zxid = client.last_zxid.max(zxid),
-            // News may be heard before the answers to earlier requests, but not before that of the request which left
+            // WatchEvent may be heard before the answers to earlier requests, but not before that of the request which left
             // the watch.
-            ServerMsg::News { kind, path, news } => {
+            ServerMsg::WatchEvent { kind, path, news } => {
                 let watch = (kind, path);
                 let client = self.client(process);
                 let left_by = client.watches.get(&watch).cloned().unwrap_or_default();
@@ -380,7 +380,7 @@ impl World {
                     requests.reverse();
                 }
                 for request in requests {
-                    self.drive(process, Input::News(request, news));
+                    self.drive(process, Input::WatchEvent(request, news));
                 }
             }
         }

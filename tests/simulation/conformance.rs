@@ -9,9 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use election::core::{rc, Op, Recipe, Reply, RequestId, SessionId, Stat, Value};
-use election::testing::{Answer, Probe};
-use scratch::{opcode, Ensemble, RawClient};
+use election::logic::{rc, Op, Recipe, Reply, RequestId, SessionId, Stat, Value};
+use election::testing::{Answer, TestClient};
+use testkit::{opcode, Ensemble, RawClient};
 
 use crate::clock::MS;
 use crate::process::Input;
@@ -49,7 +49,7 @@ struct Real<'a> {
     ensemble: &'a Ensemble,
     first: usize,
     operator: RawClient,
-    probes: [Option<Probe>; 3],
+    probes: [Option<TestClient>; 3],
 }
 
 impl Real<'_> {
@@ -63,7 +63,7 @@ impl Stage for Real<'_> {
     fn open(&mut self, session: usize) -> SessionId {
         let server = (self.first + session) % self.ensemble.len();
         let host = self.ensemble.host(server);
-        let probe = (0..ATTEMPTS).find_map(|_| Probe::open(&host, Duration::from_secs(10)));
+        let probe = (0..ATTEMPTS).find_map(|_| TestClient::open(&host, Duration::from_secs(10)));
         self.probes[session].insert(probe.expect("a server that serves")).session()
     }
 
@@ -94,7 +94,7 @@ impl Stage for Real<'_> {
     }
 }
 
-fn written(answer: io::Result<scratch::Reply>) {
+fn written(answer: io::Result<testkit::Reply>) {
     assert_eq!(answer.expect("a server that serves").err, 0, "the operator may do everything");
 }
 
@@ -163,7 +163,7 @@ impl Stage for Simulated {
     fn next(&mut self, session: usize) -> Option<Answer> {
         self.run_until(|it| !it.heard(session).is_empty()).then(|| match self.heard(session).remove(0) {
             Input::Reply(request, reply) => Answer::Reply(request, reply),
-            Input::News(request, news) => Answer::News(request, news),
+            Input::WatchEvent(request, news) => Answer::WatchEvent(request, news),
             _ => panic!("the connection of session {session} broke without a fault"),
         })
     }
@@ -248,7 +248,7 @@ impl Play<'_> {
         while unanswered > 0 {
             match self.hear(session) {
                 Some(Answer::Reply(..)) => unanswered -= 1,
-                Some(Answer::News(..) | Answer::InDoubt(_)) => {}
+                Some(Answer::WatchEvent(..) | Answer::InDoubt(_)) => {}
                 None => return,
             }
         }
@@ -258,8 +258,8 @@ impl Play<'_> {
     fn hear(&mut self, session: usize) -> Option<Answer> {
         let answer = self.stage.next(session);
         let mut at = self.history.len();
-        if let Some(Answer::News(request, news)) = answer {
-            let is_same = |line: &Line| matches!(line, Line::Heard(Answer::News(other, seen)) if *seen == news && *other > request);
+        if let Some(Answer::WatchEvent(request, news)) = answer {
+            let is_same = |line: &Line| matches!(line, Line::Heard(Answer::WatchEvent(other, seen)) if *seen == news && *other > request);
             while at > 0 && is_same(&self.history[at - 1]) {
                 at -= 1;
             }
@@ -327,7 +327,9 @@ impl Play<'_> {
                 Line::Step(step) => writeln!(text, "{step}"),
                 Line::Silence => writeln!(text, "    nothing"),
                 Line::Heard(Answer::InDoubt(path)) => writeln!(text, "    in doubt at {path}"),
-                Line::Heard(Answer::News(request, news)) => writeln!(text, "    {} sees: {news:?}", request.0),
+                Line::Heard(Answer::WatchEvent(request, news)) => {
+                    writeln!(text, "    {} sees: {news:?}", request.0)
+                }
                 Line::Heard(Answer::Reply(request, reply)) => {
                     writeln!(text, "    {}: {}", request.0, self.told_reply(reply, &zxids))
                 }

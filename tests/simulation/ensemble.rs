@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use election::core::{rc, Reply};
+use election::logic::{rc, Reply};
 
 use crate::clock::Ns;
 use crate::messages::{Apply, Ask, ConnId, Fenced, Happening, PeerMsg, Txn, Verdict};

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use election::core::{News, Op, Reply, RequestId, SessionId};
+use election::logic::{Op, Reply, RequestId, SessionId, WatchEvent};
 
 use crate::clock::Ns;
 use crate::tree::Change;
@@ -66,10 +66,10 @@ pub enum ServerMsg {
     Pong {
         zxid: i64,
     },
-    News {
+    WatchEvent {
         kind: WatchKind,
         path: Arc<str>,
-        news: News,
+        news: WatchEvent,
     },
     Closed,
     Fin,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use election::core::{Config, Dialect, Grade, Recipe, Rule};
+use election::logic::{Config, Dialect, LeaseMode, Recipe, Rule};
 
 use crate::clock::{Clock, Ns, MS};
 use crate::rng::Rng;
@@ -146,9 +146,9 @@ impl Plan {
             faults.retain(|fault| !there_for.contains(fault));
             faults.extend(there_for);
         }
-        // The weaker grade says nothing where servers do not hear each other.
-        let grade = if rng.chance(60) { Grade::Answered } else { Grade::Committed };
-        if grade == Grade::Answered {
+        // The weaker lease_mode says nothing where servers do not hear each other.
+        let lease_mode = if rng.chance(60) { LeaseMode::Answered } else { LeaseMode::Committed };
+        if lease_mode == LeaseMode::Answered {
             let between = [Fault::ServerCut, Fault::Isolation, Fault::ServerFreeze, Fault::LeaderFreeze];
             faults.retain(|fault| !between.contains(fault));
         }
@@ -156,7 +156,7 @@ impl Plan {
             servers,
             processes,
             paths,
-            config: Config { recipe, grace_ms, margin_ms, tick_ms, grade, broken, ..Config::default() },
+            config: Config { recipe, grace_ms, margin_ms, tick_ms, lease_mode, broken, ..Config::default() },
             tick,
             sync_limit: rng.pick(&[2, 3, 5, 10]),
             timeout,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use election::core::{Action, Elections, News, PartyId, Reply, RequestId, SessionId, Time};
+use election::logic::{Action, Elections, Reply, RequestId, SessionId, SubscriptionId, Time, WatchEvent};
 
 use crate::client::Client;
 use crate::clock::{Clock, Ns};
@@ -25,8 +25,8 @@ pub struct Process {
     pub released_at: Ns,
     pub parked: Vec<Happening>,
     /// Who stands, and who observes, at each path.
-    pub candidates: Vec<Option<PartyId>>,
-    pub observers: Vec<Option<PartyId>>,
+    pub candidates: Vec<Option<SubscriptionId>>,
+    pub observers: Vec<Option<SubscriptionId>>,
     /// What would be told to the core, where somebody listens in its place.
     pub heard: Option<Vec<Input>>,
     /// The session that the core was told of last.
@@ -46,7 +46,7 @@ pub enum Input {
     Suspended(i32),
     Expired,
     Reply(RequestId, Reply),
-    News(RequestId, News),
+    WatchEvent(RequestId, WatchEvent),
     /// A write of the program's has had no answer.
     InDoubt(Arc<str>),
     Timeout,
@@ -198,7 +198,7 @@ impl World {
         self.check_before(process);
         let now = Time(self.local(process));
         let guid = u128::from(self.rng.next()) << 64 | u128::from(self.rng.next());
-        let id = PartyId(u64::from(self.next_serial()));
+        let id = SubscriptionId(u64::from(self.next_serial()));
         let it = &mut self.processes[process];
         let core = &mut it.core;
         match input {
@@ -220,9 +220,9 @@ impl World {
                 say!(self, "process {process}, answer {}: {reply:?}", request.0);
                 self.processes[process].core.handle_reply(now, request, reply);
             }
-            Input::News(request, news) => {
+            Input::WatchEvent(request, news) => {
                 say!(self, "process {process}, watch {}: {news:?}", request.0);
-                self.processes[process].core.handle_news(now, request, news);
+                self.processes[process].core.handle_watch_event(now, request, news);
             }
             Input::InDoubt(path) => core.write_in_doubt(now, path),
             Input::Timeout => core.handle_timeout(now),
@@ -270,7 +270,7 @@ impl World {
                     self.client_sends(process, request, op);
                 } else {
                     if it.client.session != 0 {
-                        it.core.handle_suspended(now, election::core::rc::CONNECTION_LOSS);
+                        it.core.handle_suspended(now, election::logic::rc::CONNECTION_LOSS);
                     }
                     it.core.handle_reply(now, request, Reply::Unknown);
                 }
@@ -279,7 +279,7 @@ impl World {
             Action::TellRole(id, event) => self.checker.told_role(id, &event),
             Action::TellMaster(id, master) => self.checker.told_master(id, &master),
             Action::TellMembers(..) => unreachable!("nobody here watches the members"),
-            Action::Dismiss(id) => self.checker.dismissed(id),
+            Action::Finished(id) => self.checker.dismissed(id),
             Action::Renew => {
                 say!(self, "process {process} leaves its session for a new one");
                 self.client_restarts(process);

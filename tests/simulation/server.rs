@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use election::core::{News, Op, Reply, RequestId, SessionId};
+use election::logic::{Op, Reply, RequestId, SessionId, WatchEvent};
 
 use crate::client::OF_THE_PROGRAM;
 use crate::clock::{Clock, Ns};
@@ -68,7 +68,7 @@ impl Server {
         if plan.first_number != 0 {
             for path in plan.paths.iter().rev() {
                 for path in [parent(path), path] {
-                    if !tree.nodes.contains_key(path) && plan.config.recipe != election::core::Recipe::Node {
+                    if !tree.nodes.contains_key(path) && plan.config.recipe != election::logic::Recipe::Node {
                         let (path, value) = (Arc::<str>::from(path), [].into());
                         let number = Change::Number { path: path.clone(), counter: plan.first_number };
                         tree.apply(0, 0, &Change::Create { path, value, owner: 0, container: false });
@@ -324,14 +324,14 @@ impl World {
         for (kind, path) in watches {
             let tree = &self.servers[self.conns[id].server].tree;
             let news = match (kind, tree.nodes.get(&path)) {
-                (WatchKind::Exist, Some(_)) => Some(News::Created),
+                (WatchKind::Exist, Some(_)) => Some(WatchEvent::Created),
                 (WatchKind::Exist, None) => None,
-                (WatchKind::Data | WatchKind::Child, None) => Some(News::Deleted),
-                (WatchKind::Data, Some(node)) => (node.stat.mzxid > last_zxid).then_some(News::Changed),
-                (WatchKind::Child, Some(node)) => (node.pzxid > last_zxid).then_some(News::Changed),
+                (WatchKind::Data | WatchKind::Child, None) => Some(WatchEvent::Deleted),
+                (WatchKind::Data, Some(node)) => (node.stat.mzxid > last_zxid).then_some(WatchEvent::Changed),
+                (WatchKind::Child, Some(node)) => (node.pzxid > last_zxid).then_some(WatchEvent::Changed),
             };
             match news {
-                Some(news) => self.send_down(id, ServerMsg::News { kind, path, news }),
+                Some(news) => self.send_down(id, ServerMsg::WatchEvent { kind, path, news }),
                 None => self.conns[id].watches.push((kind, path)),
             }
         }
@@ -340,12 +340,16 @@ impl World {
     /// Tells the clients of a server who watch for this.
     pub fn fire(&mut self, server: usize, change: &Change) {
         use WatchKind::*;
-        let seen: &[(WatchKind, &str, News)] = match change {
-            Change::Create { path, .. } => &[(Exist, path, News::Created), (Child, parent(path), News::Changed)],
-            Change::Delete { path } => {
-                &[(Data, path, News::Deleted), (Child, path, News::Deleted), (Child, parent(path), News::Changed)]
+        let seen: &[(WatchKind, &str, WatchEvent)] = match change {
+            Change::Create { path, .. } => {
+                &[(Exist, path, WatchEvent::Created), (Child, parent(path), WatchEvent::Changed)]
             }
-            Change::Set { path, .. } => &[(Data, path, News::Changed)],
+            Change::Delete { path } => &[
+                (Data, path, WatchEvent::Deleted),
+                (Child, path, WatchEvent::Deleted),
+                (Child, parent(path), WatchEvent::Changed),
+            ],
+            Change::Set { path, .. } => &[(Data, path, WatchEvent::Changed)],
             _ => return,
         };
         for at in 0..self.servers[server].conns.len() {
@@ -359,7 +363,7 @@ impl World {
                 let watch = watches.iter().position(|(armed, watched)| armed == kind && &**watched == *path);
                 if let Some(watch) = watch {
                     let (kind, path) = watches.remove(watch);
-                    self.send_down(id, ServerMsg::News { kind, path, news: *news });
+                    self.send_down(id, ServerMsg::WatchEvent { kind, path, news: *news });
                 }
             }
         }

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use election::core::{
-    rc, Action, Alarm, Elections, Event, Master, Members, Op, PartyId, Reply, RequestId, Role, Time,
+use election::logic::{
+    rc, Action, Alarm, Elections, Event, Master, Members, Op, Reply, RequestId, Role, SubscriptionId, Time,
 };
 
 use crate::notation::{Input, Parsed};
@@ -19,9 +19,9 @@ pub struct Audit {
     /// The watches that are armed, and on what.
     pub watches: BTreeMap<RequestId, String>,
     /// Those whose news are not over: where they stand, and what they were told last.
-    pub candidates: BTreeMap<PartyId, (String, Option<Event>)>,
-    pub observers: BTreeMap<PartyId, Option<Master>>,
-    pub watchers_of_members: BTreeMap<PartyId, Option<Members>>,
+    pub candidates: BTreeMap<SubscriptionId, (String, Option<Event>)>,
+    pub observers: BTreeMap<SubscriptionId, Option<Master>>,
+    pub watchers_of_members: BTreeMap<SubscriptionId, Option<Members>>,
 }
 
 impl Audit {
@@ -93,7 +93,7 @@ impl Audit {
                 ensure(!nobody_can_tell || members.members.is_empty(), "members though nobody can tell")?;
                 ensure(!nobody_can_tell || members.alarm == Alarm::None, "an alarm though nobody can tell")?;
             }
-            Action::Dismiss(id) => {
+            Action::Finished(id) => {
                 let candidate = self.candidates.remove(id).is_some();
                 let looks_on = self.observers.remove(id).is_some() || self.watchers_of_members.remove(id).is_some();
                 ensure(candidate || looks_on, "dismissed twice")?;

@@ -1,5 +1,5 @@
 //! Transcripts: stories of what an election does, as text files beside this one. Each is played to the core
-//! (`src/core/`, which does no I/O), and what the core does must be what the file says.
+//! (`src/logic/`, which does no I/O), and what the core does must be what the file says.
 //!
 //! - `cargo test --test transcripts` plays every `*.txt` here; a difference is shown with file and line.
 //! - `BLESS=1 cargo test --test transcripts` writes what the core does now into the files. Read the diff
@@ -10,7 +10,7 @@
 //! A file begins with comments (`#`) that say what the story is. Then come steps, with an empty line between
 //! two: what happens, `----`, and all that comes of it. Nothing that is not understood is skipped.
 //!
-//!     config grace=2000                        options; also recipe=queue dialect=seed margin= tick= grade=
+//!     config grace=2000                        options; also recipe=queue dialect=seed margin= tick= lease_mode=
 //!     at 0   connected session=0x1 timeout=7000
 //!            stand /master "10.0.0.1"          time in milliseconds; without "at", the same moment
 //!     ----

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use election::core::{Config, Dialect, Grade, News, Recipe, Reply, RequestId, SessionId, Stat, Value, Znode};
+use election::logic::{
+    Config, Dialect, LeaseMode, Recipe, Reply, RequestId, SessionId, Stat, Value, WatchEvent, Znode,
+};
 
 pub type Parsed<T> = Result<T, String>;
 
@@ -21,7 +23,7 @@ pub enum Input {
     UnwatchMembers(Arc<str>),
     Close,
     Reply(RequestId, Reply),
-    Watch(RequestId, News),
+    Watch(RequestId, WatchEvent),
     Timeout,
     Beats,
     Paused,
@@ -123,9 +125,9 @@ const RCS: [(&str, i32); 20] = [
     ("NOTEPHEMERAL", -1013),
     ("RESIGNED", -1014),
     ("INTERNAL", -1016),
-    ("LAPSED", -1017),
+    ("LEASE_EXPIRED", -1017),
     ("GRACE", -1018),
-    ("STRANGER", -1019),
+    ("FOREIGN_CONTENDER", -1019),
 ];
 
 fn rc(words: &mut Words) -> Parsed<i32> {
@@ -152,9 +154,9 @@ pub fn config(words: &mut Words) -> Parsed<Config> {
     config.grace_ms = words.number("grace")?.map_or(0, |ms| ms as u64);
     config.margin_ms = words.number("margin")?.map_or(0, |ms| ms as u64);
     config.tick_ms = words.number("tick")?.map(|ms| ms as u64);
-    config.grade = match words.key("grade").as_deref() {
-        None | Some("committed") => Grade::Committed,
-        Some("answered") => Grade::Answered,
+    config.lease_mode = match words.key("lease_mode").as_deref() {
+        None | Some("committed") => LeaseMode::Committed,
+        Some("answered") => LeaseMode::Answered,
         Some(other) => return Err(format!("no such grade: {other}")),
     };
     Ok(config)
@@ -199,11 +201,11 @@ fn request(words: &mut Words) -> Parsed<RequestId> {
     Ok(RequestId(number(&words.next("the number of a request")?)? as u64))
 }
 
-fn news(words: &mut Words) -> Parsed<News> {
+fn news(words: &mut Words) -> Parsed<WatchEvent> {
     Ok(match words.next("what the watch saw")?.as_str() {
-        "created" => News::Created,
-        "changed" => News::Changed,
-        "deleted" => News::Deleted,
+        "created" => WatchEvent::Created,
+        "changed" => WatchEvent::Changed,
+        "deleted" => WatchEvent::Deleted,
         other => return Err(format!("no watch sees: {other}")),
     })
 }

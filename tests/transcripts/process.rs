@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use election::core::{Action, Alarm, Config, Elections, Member, Op, PartyId, Reply, RequestId, Time, Znode};
+use election::logic::{
+    Action, Alarm, Config, Elections, Member, Op, Reply, RequestId, SubscriptionId, Time, Znode,
+};
 
 use crate::audit::Audit;
 use crate::fold::fold;
@@ -13,7 +15,7 @@ pub struct Process {
     elections: Elections,
     audit: Audit,
     /// All that ever stood or observed, by number: how the story calls them, and where.
-    parties: BTreeMap<PartyId, (String, Arc<str>)>,
+    parties: BTreeMap<SubscriptionId, (String, Arc<str>)>,
     /// What was written last of lease, timer and watches.
     written: [String; 3],
 }
@@ -81,7 +83,7 @@ impl Process {
             }
             Input::Close => self.elections.close(),
             Input::Reply(request, reply) => self.elections.handle_reply(now, request, reply),
-            Input::Watch(request, news) => self.elections.handle_news(now, request, news),
+            Input::Watch(request, news) => self.elections.handle_watch_event(now, request, news),
             Input::Timeout => self.elections.handle_timeout(now),
             Input::Beats | Input::Paused | Input::Ask(_) => {}
         }
@@ -107,13 +109,13 @@ impl Process {
         Ok(changes)
     }
 
-    fn enter(&mut self, name: String, path: &Arc<str>) -> PartyId {
-        let id = PartyId(self.parties.len() as u64 + 1);
+    fn enter(&mut self, name: String, path: &Arc<str>) -> SubscriptionId {
+        let id = SubscriptionId(self.parties.len() as u64 + 1);
         self.parties.insert(id, (name, path.clone()));
         id
     }
 
-    fn party(&self, name: &str, fits: impl Fn(&PartyId) -> bool) -> Parsed<(PartyId, Arc<str>)> {
+    fn party(&self, name: &str, fits: impl Fn(&SubscriptionId) -> bool) -> Parsed<(SubscriptionId, Arc<str>)> {
         let found = self.parties.iter().find(|(id, (of, _))| of == name && fits(id));
         found.map(|(id, (_, path))| (*id, path.clone())).ok_or(format!("no candidate or observer {name}"))
     }
@@ -167,16 +169,15 @@ impl Process {
     }
 
     fn text(&self, action: &Action) -> String {
-        let name = |id: &PartyId| self.parties.get(id).map_or("(nobody)", |(name, _)| name);
+        let name = |id: &SubscriptionId| self.parties.get(id).map_or("(nobody)", |(name, _)| name);
         match action {
             Action::Submit(RequestId(number), op) => format!("submit {number} {}", request(op)),
             Action::Unwatch(RequestId(number)) => format!("unwatch {number}"),
             Action::TellRole(id, event) => {
-                let role = format!("{:?} reason={:?}", event.role, event.reason)
-                    .to_uppercase()
-                    .replace("REASON", "reason");
+                let [role, reason] =
+                    [event.role.name(), event.reason.name()].map(|name| name.to_uppercase().replace(' ', "_"));
                 let known = known(event.token, &event.value);
-                format!("tell {} {role} rc={}{known}", name(id), name_of(event.rc))
+                format!("tell {} {role} reason={reason} rc={}{known}", name(id), name_of(event.rc))
             }
             Action::TellMaster(id, master) => {
                 format!("show {} rc={}{}", name(id), name_of(master.rc), known(master.stat.czxid, &master.value))
@@ -192,7 +193,7 @@ impl Process {
                 let each = fold(&each).join(",");
                 format!("show-members {} rc={}{alarm}{each}", name(id), name_of(members.rc))
             }
-            Action::Dismiss(id) => format!("dismiss {}", name(id)),
+            Action::Finished(id) => format!("dismiss {}", name(id)),
             Action::Renew => "renew".into(),
         }
     }

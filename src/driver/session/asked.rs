@@ -7,13 +7,13 @@ use std::sync::{mpsc, Arc};
 use futures::{pin_mut, select_biased, FutureExt};
 
 use super::{Link, Task};
-use crate::core::{rc, Recipe};
 use crate::driver::client::{Client, Write, Written};
 use crate::driver::clock;
 use crate::driver::counters::Count;
-use crate::driver::diary::Asked;
 use crate::driver::requests::Answer;
 use crate::driver::runtime;
+use crate::driver::telemetry::Asked;
+use crate::logic::{rc, Recipe};
 
 impl Task {
     /// Asks ZooKeeper on the caller's behalf, beside all else. A question is not kept for the next connection.
@@ -58,7 +58,7 @@ impl Task {
             let _ = written.send(Written::NotMaster);
             return;
         };
-        let asked = self.diary.asks(Count::FencedWrites, "write fenced by", &own);
+        let asked = self.telemetry.asks(Count::FencedWrites, "write fenced by", &own);
         let outcome = AssertUnwindSafe(client.write_fenced(own, write)).catch_unwind();
         let mut outcome = Box::pin(outcome.map(|outcome| outcome.unwrap_or(Written::Unknown)));
         // The first poll sends it: now, and not after what the core may ask for next, such as to delete our znode. In

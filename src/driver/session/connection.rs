@@ -7,13 +7,13 @@ use futures::FutureExt;
 
 use super::round::{next_wait, round, Opened};
 use super::{Connection, Link, Question, Task};
-use crate::core::{rc, Time};
 use crate::driver::access::Access;
-use crate::driver::client::{bury, State};
+use crate::driver::client::{close_orphan, State};
 use crate::driver::clock;
 use crate::driver::log::{self, LogLevel};
 use crate::driver::requests::Requests;
 use crate::driver::runtime;
+use crate::logic::{rc, Time};
 
 impl Task {
     pub(super) fn up(&mut self, opened: Opened) {
@@ -21,17 +21,17 @@ impl Task {
         let session = client.session_id();
         let timeout = client.session_timeout();
         self.settings.session_timeout = timeout;
-        self.trust.connected(clock::now());
+        self.server_health.connected(clock::now());
         self.link = Link::Open(Box::new(Connection { client, states, up: true, timeout, asked_at }));
-        let changed = self.diary.connected(session.0, timeout);
+        let changed = self.telemetry.connected(session.0, timeout);
         self.connection(changed);
         self.elections.handle_connected(clock::now(), session, timeout.as_nanos() as u64, asked_at);
         self.has_left = false;
         // Who is thrown out all the time comes back for himself alone.
-        if let Some(leftover) = self.leftover.take().filter(|_| !self.trust.is_lost()) {
+        if let Some(orphan) = self.orphan.take().filter(|_| !self.server_health.is_lost()) {
             let hosts = self.settings.hosts.clone();
             let access = self.settings.access.clone();
-            runtime::spawn(async move { bury(&hosts, &access, leftover, timeout).await });
+            runtime::spawn(async move { close_orphan(&hosts, &access, orphan, timeout).await });
         }
         if let Some(connected) = self.connected.take() {
             let _ = connected.send(Ok(()));
@@ -49,34 +49,34 @@ impl Task {
                 let asked_at = connection.asked_at;
                 if was_up {
                     self.suspended(now);
-                    if self.trust.is_lost() {
+                    if self.server_health.is_lost() {
                         return self.state(State::Over);
                     }
                 }
-                self.trust.connected(now);
+                self.server_health.connected(now);
                 self.ask_whose_it_is();
-                let changed = self.diary.connected(session.0, timeout);
+                let changed = self.telemetry.connected(session.0, timeout);
                 self.connection(changed);
                 self.elections.handle_connected(now, session, timeout.as_nanos() as u64, asked_at);
             }
             State::Suspended => {
                 connection.up = false;
                 self.suspended(now);
-                if self.trust.is_lost() {
+                if self.server_health.is_lost() {
                     self.state(State::Over);
                 }
             }
             State::Over => {
                 connection.client.abandon();
-                let changed = self.diary.expired();
+                let changed = self.telemetry.expired();
                 self.connection(changed);
                 self.end_session(now);
-                let changed = self.diary.connecting(rc::SESSION_EXPIRED);
+                let changed = self.telemetry.connecting(rc::SESSION_EXPIRED);
                 self.connection(changed);
                 self.elections.handle_expired(now);
             }
             State::Denied => {
-                self.leftover = Some(connection.client.leftover());
+                self.orphan = Some(connection.client.orphan());
                 self.denied();
             }
         }
@@ -96,8 +96,13 @@ impl Task {
     pub(super) fn resumed(&mut self, is_ours: bool) {
         self.resumed = None;
         if !is_ours {
-            let inside = self.diary.inside();
-            log::say(LogLevel::Warn, &inside.place, None, format_args!("the server has resumed another session"));
+            let diagnostics = self.telemetry.diagnostics();
+            log::say(
+                LogLevel::Warn,
+                &diagnostics.place,
+                None,
+                format_args!("the server has resumed another session"),
+            );
             self.state(State::Over);
         }
     }
@@ -107,14 +112,14 @@ impl Task {
         self.broken(clock::now());
         self.link = Link::Denied;
         self.requests = Requests::new();
-        self.outlet.denied(rc::AUTH_FAILED);
-        let changed = self.diary.denied();
+        self.events.denied(rc::AUTH_FAILED);
+        let changed = self.telemetry.denied();
         self.connection(changed);
         self.elections.handle_denied(clock::now(), rc::AUTH_FAILED);
-        if let Some(leftover) = self.leftover.take() {
+        if let Some(orphan) = self.orphan.take() {
             let (hosts, timeout) = (self.settings.hosts.clone(), self.settings.session_timeout);
             // Without credentials there are none to be refused.
-            runtime::spawn(async move { bury(&hosts, &Access::default(), leftover, timeout).await });
+            runtime::spawn(async move { close_orphan(&hosts, &Access::default(), orphan, timeout).await });
         }
         if let Some(connected) = self.connected.take() {
             let _ = connected.send(Err(rc::AUTH_FAILED));
@@ -123,14 +128,14 @@ impl Task {
 
     fn broken(&mut self, now: Time) {
         self.resumed = None;
-        if self.trust.broken(now) {
+        if self.server_health.broken(now) {
             self.round_wait = Duration::ZERO;
         }
     }
 
     fn suspended(&mut self, now: Time) {
         self.broken(now);
-        let changed = self.diary.suspended(rc::CONNECTION_LOSS);
+        let changed = self.telemetry.suspended(rc::CONNECTION_LOSS);
         self.connection(changed);
         self.elections.handle_suspended(now, rc::CONNECTION_LOSS);
     }
@@ -139,7 +144,7 @@ impl Task {
     pub(super) fn end_session(&mut self, now: Time) {
         self.broken(now);
         if let Link::Open(connection) = &self.link {
-            self.leftover = Some(connection.client.leftover());
+            self.orphan = Some(connection.client.orphan());
             self.has_left = !connection.client.is_over();
         }
         self.reconnect();

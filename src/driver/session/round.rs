@@ -7,10 +7,10 @@ use std::time::Duration;
 use async_io::Timer;
 
 use super::Settings;
-use crate::core::{rc, Time};
 use crate::driver::client::{connect, Client, States};
 use crate::driver::clock;
-use crate::driver::trust::is_credible;
+use crate::driver::server_health::is_credible;
+use crate::logic::{rc, Time};
 
 /// Between two rounds through all servers, while none can be reached: twice as long each time, up to this.
 const LONGEST_ROUND_WAIT: Duration = Duration::from_millis(500);

@@ -1,0 +1,142 @@
+//! What a handle can be asked about itself at any time, whatever its task is at: counters, the state of the
+//! connection, and what happened last. The task writes, anybody reads; nobody waits longer than for a copy.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::clock;
+use super::counters::Tally;
+use super::log::{wall_clock_ms, LogContext};
+use crate::logic::{rc, Report, Time};
+
+/// How many transitions are kept.
+const KEPT: usize = 64;
+
+/// How a handle's connection to ZooKeeper stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// There is no session: a server is being looked for.
+    Connecting,
+    Connected,
+    /// The connection broke; the session may live on.
+    Suspended,
+    /// The session is over. `Connecting` follows.
+    Expired,
+    /// The handle is closed, or its credentials were refused. The last state.
+    Closed,
+}
+
+impl ConnectionState {
+    pub fn name(self) -> &'static str {
+        match self {
+            ConnectionState::Connecting => "connecting",
+            ConnectionState::Connected => "connected",
+            ConnectionState::Suspended => "suspended",
+            ConnectionState::Expired => "expired",
+            ConnectionState::Closed => "closed",
+        }
+    }
+}
+
+/// The connection of a handle, whenever its state changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    pub state: ConnectionState,
+    /// Why: 0 when nothing is wrong, else ZooKeeper's number.
+    pub rc: i32,
+    /// The session; 0 while there is none.
+    pub session_id: i64,
+    /// The session timeout as the server granted it; zero while there is no session.
+    pub session_timeout: Duration,
+}
+
+impl Connection {
+    pub const fn without_session(state: ConnectionState, rc: i32) -> Connection {
+        Connection { state, rc, session_id: 0, session_timeout: Duration::ZERO }
+    }
+
+    pub fn describe(&self) -> Report {
+        Report::from([
+            ("state", self.state.name().into()),
+            ("rc", self.rc.into()),
+            ("session_id", Report::session(self.session_id)),
+            ("session_timeout_ms", self.session_timeout.as_millis().into()),
+        ])
+    }
+}
+
+/// Something that changed.
+#[derive(Clone, Debug)]
+pub struct Transition {
+    /// Of what: `connection`, `candidate`, `observer` or `members`.
+    pub of: &'static str,
+    pub path: Option<Arc<str>>,
+    /// What it is now: the state of the connection, the role of the candidate; for an observer `master`, `no_master`, or
+    /// `unknown`.
+    pub now: &'static str,
+    pub reason: Option<&'static str>,
+    pub rc: i32,
+    /// The czxid of the master's znode; 0 while nobody knows it.
+    pub token: i64,
+    pub session_id: i64,
+}
+
+#[derive(Debug)]
+pub struct Diagnostics {
+    pub place: Arc<LogContext>,
+    pub tally: Tally,
+    connection: Mutex<Connection>,
+    history: Mutex<VecDeque<(Time, i64, Transition)>>,
+}
+
+impl Diagnostics {
+    pub fn new(place: LogContext) -> Diagnostics {
+        Diagnostics {
+            place: Arc::new(place),
+            tally: Tally::default(),
+            connection: Mutex::new(Connection::without_session(ConnectionState::Connecting, rc::OK)),
+            history: Mutex::default(),
+        }
+    }
+
+    pub fn connection(&self) -> Connection {
+        *lock(&self.connection)
+    }
+
+    pub fn set_connection(&self, connection: Connection) {
+        *lock(&self.connection) = connection;
+    }
+
+    pub fn happened(&self, transition: Transition) {
+        let mut history = lock(&self.history);
+        if history.len() == KEPT {
+            history.pop_front();
+        }
+        history.push_back((clock::now(), wall_clock_ms(), transition));
+    }
+
+    /// The last transitions, the oldest first.
+    pub fn history(&self) -> Report {
+        let now = clock::now();
+        let describe = |(at, at_ms, transition): &(Time, i64, Transition)| {
+            Report::from([
+                ("ago_ms", Report::ms_between(at.0, now.0)),
+                ("boottime_ms", (at.0 / 1_000_000).into()),
+                ("unix_ms", (*at_ms).into()),
+                ("of", transition.of.into()),
+                ("path", transition.path.as_ref().into()),
+                ("now", transition.now.into()),
+                ("reason", transition.reason.into()),
+                ("rc", transition.rc.into()),
+                ("token", transition.token.into()),
+                ("session_id", Report::session(transition.session_id)),
+            ])
+        };
+        Report::List(lock(&self.history).iter().map(describe).collect())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,352 @@
+//! What a session's task notifications down of what it does: counters, transitions, and lines of the log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clock;
+use super::counters::Count;
+use super::diagnostics::{Connection, ConnectionState, Diagnostics, Transition};
+use super::log::{self, LogLevel};
+use super::requests::Answer;
+use super::thread::quietly;
+use crate::logic::{
+    rc, Alarm, Event, Master, Members, Op, Reason, Reply, Report, RequestId, Role, SubscriptionId, Time,
+};
+
+pub struct Telemetry {
+    diagnostics: Arc<Diagnostics>,
+    /// The paths of those who are told something, and whether they were told last that they are master.
+    subscriptions: BTreeMap<SubscriptionId, (Arc<str>, bool)>,
+    /// The requests without an answer.
+    sent: BTreeMap<RequestId, Sent>,
+}
+
+struct Sent {
+    at: Time,
+    is_proof: bool,
+}
+
+impl Telemetry {
+    pub fn new(diagnostics: Arc<Diagnostics>) -> Telemetry {
+        Telemetry { diagnostics, subscriptions: BTreeMap::new(), sent: BTreeMap::new() }
+    }
+
+    pub fn diagnostics(&self) -> &Arc<Diagnostics> {
+        &self.diagnostics
+    }
+
+    pub fn says(&self, level: LogLevel, path: Option<&Arc<str>>, message: std::fmt::Arguments) {
+        log::say(level, &self.diagnostics.place, path, message);
+    }
+
+    /// A session was opened, or resumed.
+    pub fn connected(&mut self, session_id: i64, session_timeout: Duration) -> Option<Connection> {
+        let former = self.diagnostics.connection();
+        let connection = Connection { state: ConnectionState::Connected, rc: rc::OK, session_id, session_timeout };
+        let is_new = former.session_id != session_id;
+        self.diagnostics.place.set_session(session_id);
+        let changed = self.connection(connection);
+        if changed.is_some() {
+            self.count(Count::Connections);
+            let what = if is_new { "opened" } else { "resumed" };
+            if is_new {
+                self.count(Count::SessionsOpened);
+            }
+            let ms = session_timeout.as_millis();
+            self.says(
+                LogLevel::Info,
+                None,
+                format_args!("connected: session 0x{session_id:x} {what}, its timeout {ms} ms"),
+            );
+        }
+        changed
+    }
+
+    /// The connection broke; told once for each break.
+    pub fn suspended(&mut self, rc: i32) -> Option<Connection> {
+        let former = self.diagnostics.connection();
+        if former.state != ConnectionState::Connected {
+            return None;
+        }
+        self.count(Count::Suspensions);
+        self.says(
+            LogLevel::Warn,
+            None,
+            format_args!("the connection broke (rc {rc}); session 0x{:x} may live on", former.session_id),
+        );
+        self.connection(Connection { state: ConnectionState::Suspended, rc, ..former })
+    }
+
+    /// The session is over.
+    pub fn expired(&mut self) -> Option<Connection> {
+        let former = self.diagnostics.connection();
+        self.count(Count::SessionsExpired);
+        self.says(
+            LogLevel::Warn,
+            None,
+            format_args!("session 0x{:x} is over; a new one will be opened", former.session_id),
+        );
+        self.connection(Connection { state: ConnectionState::Expired, rc: rc::SESSION_EXPIRED, ..former })
+    }
+
+    /// The session was given up: nothing depended on it.
+    pub fn renewed(&mut self) -> Option<Connection> {
+        let former = self.diagnostics.connection();
+        self.count(Count::SessionsRenewed);
+        self.says(
+            LogLevel::Info,
+            None,
+            format_args!("session 0x{:x} holds nothing and is given up for a fresh one", former.session_id),
+        );
+        self.connecting(former.rc)
+    }
+
+    /// There is no session.
+    pub fn connecting(&mut self, rc: i32) -> Option<Connection> {
+        let unknown = self.sent.len() as u64;
+        self.diagnostics.tally.add(Count::RequestsUnknown, unknown);
+        self.sent.clear();
+        self.diagnostics.place.set_session(0);
+        self.connection(Connection::without_session(ConnectionState::Connecting, rc))
+    }
+
+    /// A round through all servers has failed.
+    pub fn not_connected(&mut self, rc: i32) -> Option<Connection> {
+        self.count(Count::ConnectFailures);
+        let changed = self.connecting(rc);
+        let level = if changed.is_some() { LogLevel::Warn } else { LogLevel::Debug };
+        self.says(level, None, format_args!("no server opened a session (rc {rc}); they are tried on"));
+        changed
+    }
+
+    /// The servers refuse the credentials, and would again.
+    pub fn denied(&mut self) -> Option<Connection> {
+        self.says(
+            LogLevel::Error,
+            None,
+            format_args!(
+                "the servers refuse the credentials (rc {}); this handle is of no more use",
+                rc::AUTH_FAILED
+            ),
+        );
+        self.closed(rc::AUTH_FAILED)
+    }
+
+    /// The handle is closed, its credentials were refused, or the task has failed.
+    pub fn closed(&mut self, rc: i32) -> Option<Connection> {
+        let former = self.diagnostics.connection();
+        if former.state == ConnectionState::Closed {
+            return None;
+        }
+        self.connection(Connection { state: ConnectionState::Closed, rc, ..former })
+    }
+
+    /// What changed, if anything has.
+    fn connection(&mut self, connection: Connection) -> Option<Connection> {
+        if self.diagnostics.connection() == connection {
+            return None;
+        }
+        self.diagnostics.set_connection(connection);
+        self.diagnostics.happened(Transition {
+            of: "connection",
+            path: None,
+            now: connection.state.name(),
+            reason: None,
+            rc: connection.rc,
+            token: 0,
+            session_id: connection.session_id,
+        });
+        Some(connection)
+    }
+
+    /// Somebody is to be told about `path`.
+    pub fn subscription(&mut self, id: SubscriptionId, path: &Arc<str>, what: &str) {
+        self.subscriptions.insert(id, (path.clone(), false));
+        self.says(LogLevel::Info, Some(path), format_args!("{what} {path}"));
+    }
+
+    /// A candidate is told its role. `lease` tells the arithmetic, should it have run out.
+    pub fn role(&mut self, id: SubscriptionId, event: &Event, lease: impl FnOnce() -> Report) {
+        let Some((path, was_master)) = self.subscriptions.get_mut(&id) else { return };
+        let is_master = event.role == Role::Master;
+        let was_master = std::mem::replace(was_master, is_master);
+        let path = path.clone();
+        match (was_master, is_master) {
+            (false, true) => self.count(Count::MastershipsBegun),
+            (true, false) => self.count(Count::MastershipsEnded),
+            _ => {}
+        }
+        let (role, reason, rc, token) = (event.role.name(), event.reason.name(), event.rc, event.token);
+        let level = match event.reason {
+            Reason::Elected | Reason::Following | Reason::Grace | Reason::Resigned | Reason::Closed => {
+                LogLevel::Info
+            }
+            Reason::Suspended | Reason::Expired | Reason::Deleted | Reason::LeaseExpired => LogLevel::Warn,
+            Reason::Refused | Reason::Blocked | Reason::ForeignContender => LogLevel::Warn,
+            Reason::Denied | Reason::Failed => LogLevel::Error,
+        };
+        self.says(level, Some(&path), format_args!("{path}: {role}, {reason} (rc {rc}, token {token})"));
+        if event.reason == Reason::LeaseExpired {
+            self.count(Count::LeasesExpired);
+            if log::is_on(level) {
+                self.says(level, Some(&path), format_args!("{path}: the lease that ran out: {}", lease().json()));
+            }
+        }
+        self.happened("candidate", path, role, Some(reason), rc, token);
+    }
+
+    /// An observer is told who is master.
+    pub fn master(&mut self, id: SubscriptionId, master: &Master) {
+        let Some((path, _)) = self.subscriptions.get(&id) else { return };
+        let path = path.clone();
+        let now = match master.rc {
+            rc::OK => "master",
+            rc::NO_NODE => "no_master",
+            _ => "unknown",
+        };
+        let (rc, token) = (master.rc, master.stat.czxid);
+        self.says(LogLevel::Info, Some(&path), format_args!("{path} observed: {now} (rc {rc}, token {token})"));
+        self.happened("observer", path, now, None, rc, token);
+    }
+
+    /// A watcher of the members is told who is in.
+    pub fn members(&mut self, id: SubscriptionId, members: &Members) {
+        let Some((path, _)) = self.subscriptions.get(&id) else { return };
+        let path = path.clone();
+        let now = match (members.rc, members.alarm) {
+            (rc::OK, Alarm::TooFew) => "too_few",
+            (rc::OK, Alarm::Enough) => "enough",
+            (rc::OK, Alarm::None) => "members",
+            _ => "unknown",
+        };
+        let (rc, count) = (members.rc, members.members.len());
+        let level = if now == "too_few" { LogLevel::Warn } else { LogLevel::Info };
+        self.says(level, Some(&path), format_args!("{path} watched: {now}, {count} are in (rc {rc})"));
+        self.happened("members", path, now, None, rc, 0);
+    }
+
+    pub fn finish(&mut self, id: SubscriptionId) {
+        self.subscriptions.remove(&id);
+    }
+
+    fn happened(
+        &self,
+        of: &'static str,
+        path: Arc<str>,
+        now: &'static str,
+        reason: Option<&'static str>,
+        rc: i32,
+        token: i64,
+    ) {
+        let session_id = self.diagnostics.connection().session_id;
+        self.diagnostics.happened(Transition { of, path: Some(path), now, reason, rc, token, session_id });
+    }
+
+    pub fn sent(&mut self, request: RequestId, op: &Op) {
+        let is_proof = matches!(op, Op::Prove { .. });
+        self.count(Count::RequestsSent);
+        self.count(match op {
+            Op::Create { .. } | Op::CreateSequential { .. } | Op::MakeParents { .. } => Count::Creates,
+            Op::Read { .. } | Op::Exists { .. } | Op::Stat { .. } | Op::List { .. } => Count::Reads,
+            Op::Delete { .. } => Count::Deletes,
+            Op::SetValue { .. } => Count::Sets,
+            Op::Prove { .. } => Count::ProofsSent,
+            Op::Touch => Count::Touches,
+        });
+        self.sent.insert(request, Sent { at: clock::now(), is_proof });
+        self.says(LogLevel::Debug, None, format_args!("request {}: {} {}", request.0, op.name(), op.path()));
+    }
+
+    /// Nobody waits for the answer any more.
+    pub fn unwatched(&mut self, request: RequestId) {
+        if self.sent.remove(&request).is_some() {
+            self.count(Count::RequestsUnknown);
+        }
+    }
+
+    pub fn answer(&mut self, answer: &Answer) {
+        match answer {
+            Answer::Reply(request, reply) => self.reply(*request, reply),
+            Answer::InDoubt(_) => {}
+            Answer::WatchEvent(request, news) => {
+                self.count(Count::WatchesFired);
+                self.says(LogLevel::Debug, None, format_args!("watch of request {}: {news:?}", request.0));
+            }
+        }
+    }
+
+    fn reply(&mut self, request: RequestId, reply: &Reply) {
+        let Some(sent) = self.sent.remove(&request) else { return };
+        let took = Duration::from_nanos(clock::now().0.saturating_sub(sent.at.0));
+        let tally = &self.diagnostics.tally;
+        match reply {
+            Reply::Unknown => tally.one(Count::RequestsUnknown),
+            _ => tally.one(Count::RequestsAnswered),
+        }
+        if sent.is_proof && *reply != Reply::Unknown {
+            tally.last(Count::ProofLastUs, took);
+            tally.longest(Count::ProofLongestUs, took);
+        }
+        if sent.is_proof && *reply == Reply::Done {
+            tally.one(Count::ProofsCommitted);
+        }
+        // What is in a znode is nobody's affair here.
+        let (outcome, number) = match reply {
+            Reply::Created(stat) | Reply::CreatedAs(_, stat) => ("created, czxid", stat.czxid),
+            Reply::Read(znode) => ("read, czxid", znode.stat.czxid),
+            Reply::Stat(stat) => ("there, czxid", stat.czxid),
+            Reply::Exists(there) => ("exists:", i64::from(*there)),
+            Reply::Listed(names) => ("children:", names.len() as i64),
+            Reply::Done => ("done, rc", rc::OK.into()),
+            Reply::Refused(rc) => ("refused, rc", (*rc).into()),
+            Reply::Unknown => ("nobody knows, rc", rc::CONNECTION_LOSS.into()),
+        };
+        let (request, us) = (request.0, took.as_micros());
+        self.says(
+            LogLevel::Debug,
+            None,
+            format_args!("answer to request {request} after {us} us: {outcome} {number}"),
+        );
+    }
+
+    /// A request for the handle itself, not for the core.
+    pub fn asks(&self, count: Count, what: &str, path: &Arc<str>) -> Asked {
+        self.count(Count::RequestsSent);
+        self.count(count);
+        self.says(LogLevel::Debug, Some(path), format_args!("request: {what} {path}"));
+        Asked { diagnostics: self.diagnostics.clone() }
+    }
+
+    fn count(&self, count: Count) {
+        self.diagnostics.tally.one(count);
+    }
+}
+
+/// A request that is under way for the handle itself.
+pub struct Asked {
+    diagnostics: Arc<Diagnostics>,
+}
+
+impl Asked {
+    pub fn ended(self, is_answered: bool) {
+        let count = if is_answered { Count::RequestsAnswered } else { Count::RequestsUnknown };
+        self.diagnostics.tally.one(count);
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if self.diagnostics.connection().state != ConnectionState::Closed {
+            // Perhaps it failed because the clock does, which these read; and a panic in here would end the process.
+            let _ = quietly(|| {
+                self.says(
+                    LogLevel::Error,
+                    None,
+                    format_args!("the session's task failed; a bug, please report it"),
+                );
+            });
+            let _ = quietly(|| self.closed(rc::INTERNAL));
+        }
+    }
+}

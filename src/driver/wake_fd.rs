@@ -1,0 +1,42 @@
+//! A descriptor that is readable while there is something to be fetched, for poll, epoll and every event loop.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+#[derive(Debug)]
+pub struct WakeFd(OwnedFd);
+
+impl WakeFd {
+    pub fn new() -> io::Result<WakeFd> {
+        // SAFETY: makes a descriptor and touches nothing else.
+        match unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) } {
+            -1 => Err(io::Error::last_os_error()),
+            // SAFETY: the descriptor is new, and ours.
+            fd => Ok(WakeFd(unsafe { OwnedFd::from_raw_fd(fd) })),
+        }
+    }
+
+    pub fn fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    pub fn signal(&self) {
+        // SAFETY: eight bytes of ours. A counter that is full rings as well.
+        unsafe { libc::write(self.fd(), (&1u64 as *const u64).cast(), 8) };
+    }
+
+    pub fn clear(&self) {
+        let mut count = 0u64;
+        // SAFETY: eight bytes of ours.
+        unsafe { libc::read(self.fd(), (&mut count as *mut u64).cast(), 8) };
+    }
+
+    /// Waits until it is rung, or the time is over. False when a signal came between.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        let mut waiting = libc::pollfd { fd: self.fd(), events: libc::POLLIN, revents: 0 };
+        let ms = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32;
+        // SAFETY: one pollfd of ours.
+        unsafe { libc::poll(&mut waiting, 1, ms) >= 0 }
+    }
+}

@@ -1,0 +1,386 @@
+//! Diagnostics: the log, the connection, the counters, and a description of everything.
+
+use std::ffi::{c_char, c_int, c_void, CString};
+use std::mem::{offset_of, size_of};
+
+use super::border::{self, answer, guard, Callback};
+use super::types::*;
+use crate::handle::{listen_to_log, Connection, ConnectionState, Counters, Error, Format, LogLevel, LogRecord};
+
+/// How much a record of the log matters. Each level includes those before it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum election_log_level_t {
+    /// Nothing is told.
+    ELECTION_LOG_OFF = 0,
+    /// A candidate or a whole handle is at its end: ZooKeeper refuses it for good, or the library failed.
+    ELECTION_LOG_ERROR = 1,
+    /// Something keeps candidates from what they are there for: a broken connection, a lease that ran out (with its
+    /// arithmetic), a refusal.
+    ELECTION_LOG_WARN = 2,
+    /// What happens in the ordinary course: connections, roles.
+    ELECTION_LOG_INFO = 3,
+    /// Each request and each answer, and what the ZooKeeper client underneath says.
+    ELECTION_LOG_DEBUG = 4,
+}
+
+/// One record of the log. It and what it points to live until the callback returns. Later versions may add fields at
+/// the end; `size` says how much is there.
+#[repr(C)]
+pub struct election_log_t {
+    /// The size of this struct in bytes, as the library knows it.
+    pub size: usize,
+    /// How much it matters.
+    pub level: election_log_level_t,
+    /// One line without its end: UTF-8, control characters escaped. It never holds credentials, nor what is in a
+    /// znode; paths and host names it does.
+    pub message: *const c_char,
+    /// Who says it: "election", or "zookeeper-client".
+    pub origin: *const c_char,
+    /// The path of the election that it is about; NULL for none.
+    pub path: *const c_char,
+    /// The handle that it is about, which may be closed by now; NULL for none.
+    pub handle: *mut election_t,
+    /// The session of that handle when it was said; 0 for none.
+    pub session_id: i64,
+    /// When it was said: milliseconds since 1970 on the system's clock.
+    pub at_ms: i64,
+}
+
+/// How the connection of a handle stands.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum election_connection_state_t {
+    /// There is no session; a server is being looked for. `rc` says what went wrong, if anything has.
+    ELECTION_CONNECTING = 0,
+    /// There is a session, and a connection to a server.
+    ELECTION_CONNECTED = 1,
+    /// The connection broke; the session may live on, and masters stay masters while their lease holds.
+    ELECTION_SUSPENDED = 2,
+    /// The session is over, and every znode of it. ELECTION_CONNECTING follows at once.
+    ELECTION_EXPIRED = 3,
+    /// The handle is closed (ELECTION_CLOSING), its credentials were refused (ELECTION_AUTHFAILED), or the library failed
+    /// (ELECTION_INTERNAL). The last state.
+    ELECTION_CLOSED = 4,
+}
+
+/// What a watcher of the connection is told, whenever its state changes. It lives until the callback returns. Later
+/// versions may add fields at the end; `size` says how much is there.
+#[repr(C)]
+pub struct election_connection_t {
+    /// The size of this struct in bytes, as the library knows it.
+    pub size: usize,
+    /// How the connection stands.
+    pub state: election_connection_state_t,
+    /// Why: ELECTION_OK when nothing is wrong, else what is.
+    pub rc: c_int,
+    /// The session; 0 while there is none. With ELECTION_EXPIRED, the one that is over.
+    pub session_id: i64,
+    /// The session timeout as the server granted it, in milliseconds; 0 while there is no session.
+    pub session_timeout_ms: i64,
+}
+
+/// What a handle has done since it was opened. Later versions may add fields at the end.
+#[repr(C)]
+pub struct election_counters_t {
+    /// To be set to `sizeof(election_counters_t)` before the call.
+    pub size: usize,
+    /// Connections that were made: a session was opened or resumed on them.
+    pub connections: u64,
+    /// Rounds through all servers in which none let us open a session.
+    pub connect_failures: u64,
+    /// Connections that broke while the session lived.
+    pub suspensions: u64,
+    /// Sessions that were opened.
+    pub sessions_opened: u64,
+    /// Sessions that were over before the handle was closed.
+    pub sessions_expired: u64,
+    /// Sessions that held nothing and were given up, after a second without connection, for a fresh one.
+    pub sessions_renewed: u64,
+    /// Requests of every kind: answered, unknown, or still under way.
+    pub requests_sent: u64,
+    /// Requests that a server answered, be it with an error.
+    pub requests_answered: u64,
+    /// Requests whose answer never came, or was not waited for any more.
+    pub requests_unknown: u64,
+    /// Requests that create znodes, parents included.
+    pub creates: u64,
+    /// Requests that delete znodes.
+    pub deletes: u64,
+    /// Requests that set the value of our znode.
+    pub sets: u64,
+    /// Reads, questions and lists.
+    pub reads: u64,
+    /// Requests that only give the lease something to count from (`sync`): no quorum is asked.
+    pub touches: u64,
+    /// Proofs of the lease that were sent.
+    pub proofs_sent: u64,
+    /// Proofs of the lease that a quorum committed.
+    pub proofs_committed: u64,
+    /// From the sending of the last proof that was answered to its answer, in microseconds.
+    pub proof_last_us: u64,
+    /// The longest such time.
+    pub proof_longest_us: u64,
+    /// Writes under the fence of a mastership.
+    pub fenced_writes: u64,
+    /// Watches that saw something.
+    pub watches_fired: u64,
+    /// Masterships that were told.
+    pub masterships_begun: u64,
+    /// Masterships whose end was told.
+    pub masterships_ended: u64,
+    /// Of these, those whose lease ran out.
+    pub leases_expired: u64,
+    /// Callbacks that were run.
+    pub callbacks_run: u64,
+    /// How long the longest callback took, in microseconds.
+    pub callback_longest_us: u64,
+}
+
+/// How election_dump writes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum election_dump_format_t {
+    /// For people: indented lines, which may change with every version.
+    ELECTION_DUMP_TEXT = 0,
+    /// For programs: one JSON object. Later versions may add names; those that there are keep their meaning.
+    ELECTION_DUMP_JSON = 1,
+}
+
+/// Hears a record of the log. Runs on the log's own thread.
+pub type election_log_fn = Option<unsafe extern "C" fn(record: *const election_log_t, ctx: *mut c_void)>;
+
+/// Hears how the connection stands. Runs on the handle's callback thread, or inside election_dispatch.
+pub type election_connection_fn =
+    Option<unsafe extern "C" fn(connection: *const election_connection_t, ctx: *mut c_void)>;
+
+/// Set the log of this process, as zoo_set_debug_level and zoo_set_log_callback do: `log_fn` hears each record of
+/// `level`, a number of election_log_level_t, and those before it, of all handles. It is off until then, and off again
+/// with ELECTION_LOG_OFF, when `log_fn` may be NULL. `ctx` is handed to `log_fn`; `free_ctx` may be NULL.
+///
+/// `log_fn` runs on a thread of the log's own that has all signals blocked, one record at a time, in order. It may
+/// block: that delays nothing but the log; a record that finds 1,000 others waiting is dropped, and the next one says
+/// how many were. It may call everything but election_close (ELECTION_IN_CALLBACK).
+///
+/// A new call takes the place of the former one: that `log_fn` first hears what was said until then, then its free_ctx
+/// runs, then this returns (inside `log_fn` it returns at once, and free_ctx runs after `log_fn` has returned). So set
+/// ELECTION_LOG_OFF before what `log_fn` uses goes away, at the latest at the end of main. A child of this process has
+/// no log until it sets its own, and its parent's free_ctx does not run there.
+///
+/// Returns ELECTION_OK. Else nothing happened, and `ctx` is still yours: ELECTION_BAD_LEVEL, ELECTION_BAD_CALLBACK when
+/// `log_fn` is NULL though the level is not ELECTION_LOG_OFF, ELECTION_NO_RESOURCES.
+#[no_mangle]
+pub unsafe extern "C" fn election_set_log(
+    level: c_int,
+    log_fn: election_log_fn,
+    ctx: *mut c_void,
+    free_ctx: election_free_fn,
+) -> c_int {
+    answer(|| {
+        let level = log_level(level).ok_or(Error::BadLevel)?;
+        if level != LogLevel::Off && log_fn.is_none() {
+            return Err(Error::BadCallback);
+        }
+        listen_to_log(level, || {
+            let callback = Callback::new(log_fn, ctx, free_ctx);
+            Box::new(move |record| callback.call(|log_fn, ctx| show_record(record, |c| unsafe { log_fn(c, ctx) })))
+        })
+    })
+}
+
+/// Watch the connection of a handle to ZooKeeper. `on_connection` hears at once how it stands, and then of each change,
+/// in order with the other callbacks of the handle. Elections need none of this: their events say what follows for
+/// them. `ctx` is handed to `on_connection`; `free_ctx` may be NULL.
+///
+/// Returns ELECTION_OK, at once. Else nothing happened, and `ctx` is still yours: ELECTION_BAD_HANDLE,
+/// ELECTION_BAD_CALLBACK when `on_connection` is NULL, ELECTION_ALREADY when the handle's connection is watched.
+#[no_mangle]
+pub unsafe extern "C" fn election_watch_connection(
+    handle: *mut election_t,
+    on_connection: election_connection_fn,
+    ctx: *mut c_void,
+    free_ctx: election_free_fn,
+) -> c_int {
+    answer(|| {
+        let election = border::find(handle)?;
+        if on_connection.is_none() {
+            return Err(Error::BadCallback);
+        }
+        election.observe_connection(|| {
+            let callback = Callback::new(on_connection, ctx, free_ctx);
+            Box::new(move |connection| {
+                let c = c_connection(connection);
+                callback.call(|connection_fn, ctx| unsafe { connection_fn(&c, ctx) });
+            })
+        })
+    })
+}
+
+/// Stop watching the connection. A callback that is running or waiting to run may still come; free_ctx runs after it.
+///
+/// Returns ELECTION_OK, at once. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_NOT_THERE.
+#[no_mangle]
+pub unsafe extern "C" fn election_unwatch_connection(handle: *mut election_t) -> c_int {
+    answer(|| border::find(handle)?.unwatch_connection())
+}
+
+/// Get the counters of a handle: each only rises, but the last and the longest times. Never waits.
+///
+/// `counters->size` says how large the caller's struct is. A program that was built with an older header gets the
+/// fields that it knows; one that was built with a newer header than the library gets 0 in the fields that the library
+/// does not know, and `size` says how much is known.
+///
+/// Returns ELECTION_OK. Else nothing is written: ELECTION_BAD_HANDLE, ELECTION_BAD_RESULT, ELECTION_BAD_SIZE when `size`
+/// is less than that of the first version of the struct, or more than 4,096.
+#[no_mangle]
+pub unsafe extern "C" fn election_counters(handle: *mut election_t, counters: *mut election_counters_t) -> c_int {
+    answer(|| {
+        let election = border::find(handle)?;
+        if counters.is_null() {
+            return Err(Error::BadResult);
+        }
+        let size = unsafe { (*counters).size };
+        if !(COUNTERS_FIRST..=COUNTERS_LONGEST).contains(&size) {
+            return Err(Error::BadSize);
+        }
+        let mut known = c_counters(&election.counters()?);
+        let written = size.min(known.size);
+        known.size = written;
+        // SAFETY: the caller says that there are `size` bytes, and `written` are no more than that, nor than we have.
+        unsafe {
+            std::ptr::copy_nonoverlapping((&raw const known).cast::<u8>(), counters.cast::<u8>(), written);
+            counters.cast::<u8>().add(written).write_bytes(0, size - written);
+        }
+        Ok(())
+    })
+}
+
+/// Describe a handle: what it is, believes and did last; its options, connection and session, each candidate and
+/// observer with the state of its machine, the lease with its arithmetic, the requests under way, the counters, and the
+/// last 64 transitions with their times, tokens (zxids) and reasons. `format` is a number of election_dump_format_t. It
+/// holds no credentials; of values of znodes it shows the first 256 bytes.
+///
+/// Waits for the handle's own task, which knows most of it, for a second at most; whatever that is at, there is an
+/// answer. May be called inside a callback.
+///
+/// Returns ELECTION_OK, and `*dump` is a string that is to be freed with election_dump_free. Else `*dump` is untouched:
+/// ELECTION_BAD_HANDLE, ELECTION_BAD_FORMAT, ELECTION_BAD_RESULT.
+#[no_mangle]
+pub unsafe extern "C" fn election_dump(handle: *mut election_t, format: c_int, dump: *mut *mut c_char) -> c_int {
+    answer(|| {
+        let election = border::find(handle)?;
+        let format = dump_format(format).ok_or(Error::BadFormat)?;
+        if dump.is_null() {
+            return Err(Error::BadResult);
+        }
+        // Both formats escape 0 bytes.
+        let text = CString::new(election.dump(format)?).map_err(|_| Error::Internal)?;
+        unsafe { dump.write(text.into_raw()) };
+        Ok(())
+    })
+}
+
+/// Free what election_dump has written. NULL is allowed.
+#[no_mangle]
+pub unsafe extern "C" fn election_dump_free(dump: *mut c_char) {
+    guard((), || {
+        if !dump.is_null() {
+            drop(unsafe { CString::from_raw(dump) });
+        }
+    })
+}
+
+/// The size of election_counters_t when it first was.
+const COUNTERS_FIRST: usize = offset_of!(election_counters_t, callback_longest_us) + size_of::<u64>();
+
+/// More than it will ever be: what is in the place of a size that nobody has set is likely to be more.
+const COUNTERS_LONGEST: usize = 4096;
+
+fn log_level(number: c_int) -> Option<LogLevel> {
+    [LogLevel::Off, LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug]
+        .into_iter()
+        .find(|level| c_log_level(*level) as c_int == number)
+}
+
+fn c_log_level(level: LogLevel) -> election_log_level_t {
+    match level {
+        LogLevel::Off => election_log_level_t::ELECTION_LOG_OFF,
+        LogLevel::Error => election_log_level_t::ELECTION_LOG_ERROR,
+        LogLevel::Warn => election_log_level_t::ELECTION_LOG_WARN,
+        LogLevel::Info => election_log_level_t::ELECTION_LOG_INFO,
+        LogLevel::Debug => election_log_level_t::ELECTION_LOG_DEBUG,
+    }
+}
+
+fn dump_format(number: c_int) -> Option<Format> {
+    let formats = [
+        (election_dump_format_t::ELECTION_DUMP_TEXT, Format::Text),
+        (election_dump_format_t::ELECTION_DUMP_JSON, Format::Json),
+    ];
+    formats.into_iter().find(|(c, _)| *c as c_int == number).map(|(_, format)| format)
+}
+
+fn show_record(record: &LogRecord, show: impl FnOnce(*const election_log_t)) {
+    // Control characters are escaped, and a path holds none: there is no 0 byte in any of them.
+    let c_string = |text: &str| CString::new(text).unwrap_or_default();
+    let (message, origin) = (c_string(&record.message), c_string(record.origin));
+    let path = record.path.as_deref().map(c_string);
+    let c = election_log_t {
+        size: size_of::<election_log_t>(),
+        level: c_log_level(record.level),
+        message: message.as_ptr(),
+        origin: origin.as_ptr(),
+        path: path.as_ref().map_or(std::ptr::null(), |path| path.as_ptr()),
+        handle: border::handle_of(record.handle),
+        session_id: record.session_id,
+        at_ms: record.at_ms,
+    };
+    show(&c);
+}
+
+fn c_connection(connection: &Connection) -> election_connection_t {
+    election_connection_t {
+        size: size_of::<election_connection_t>(),
+        state: match connection.state {
+            ConnectionState::Connecting => election_connection_state_t::ELECTION_CONNECTING,
+            ConnectionState::Connected => election_connection_state_t::ELECTION_CONNECTED,
+            ConnectionState::Suspended => election_connection_state_t::ELECTION_SUSPENDED,
+            ConnectionState::Expired => election_connection_state_t::ELECTION_EXPIRED,
+            ConnectionState::Closed => election_connection_state_t::ELECTION_CLOSED,
+        },
+        rc: connection.rc,
+        session_id: connection.session_id,
+        session_timeout_ms: connection.session_timeout.as_millis() as i64,
+    }
+}
+
+fn c_counters(counters: &Counters) -> election_counters_t {
+    election_counters_t {
+        size: size_of::<election_counters_t>(),
+        connections: counters.connections,
+        connect_failures: counters.connect_failures,
+        suspensions: counters.suspensions,
+        sessions_opened: counters.sessions_opened,
+        sessions_expired: counters.sessions_expired,
+        sessions_renewed: counters.sessions_renewed,
+        requests_sent: counters.requests_sent,
+        requests_answered: counters.requests_answered,
+        requests_unknown: counters.requests_unknown,
+        creates: counters.creates,
+        deletes: counters.deletes,
+        sets: counters.sets,
+        reads: counters.reads,
+        touches: counters.touches,
+        proofs_sent: counters.proofs_sent,
+        proofs_committed: counters.proofs_committed,
+        proof_last_us: counters.proof_last_us,
+        proof_longest_us: counters.proof_longest_us,
+        fenced_writes: counters.fenced_writes,
+        watches_fired: counters.watches_fired,
+        masterships_begun: counters.masterships_begun,
+        masterships_ended: counters.masterships_ended,
+        leases_expired: counters.leases_expired,
+        callbacks_run: counters.callbacks_run,
+        callback_longest_us: counters.callback_longest_us,
+    }
+}

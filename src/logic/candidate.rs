@@ -1,0 +1,160 @@
+//! A candidate: one call of `go_to_election`. Its recipe says where it stands; whether it is told to be master,
+//! the lease and the grace delay say. The caller hears each change once. A second candidacy for the same path
+//! waits until the first has left.
+
+use std::sync::Arc;
+
+use super::config::{Config, Recipe as Kind};
+use super::context::{unknown, RecipeContext, RoleReporter};
+use super::node::Node;
+use super::outbox::Outbox;
+use super::queue::Queue;
+use super::recipe::{Input, Recipe};
+use super::report::Report;
+use super::types::{rc, Action, Reason, Role, SubscriptionId, Time, Value};
+
+/// What a candidate stands with.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub id: SubscriptionId,
+    pub value: Value,
+    /// A number that no other candidate ever has; in the names of a queue.
+    pub guid: u128,
+}
+
+#[derive(Debug)]
+pub struct Candidate {
+    path: Arc<str>,
+    config: Config,
+    recipe: Box<dyn Recipe>,
+    reporter: RoleReporter,
+    /// Stood again at the same path before the recipe had left it: it starts when that has.
+    successor: Option<Entry>,
+}
+
+impl Candidate {
+    pub fn new(path: Arc<str>, entry: Entry, config: Config) -> Candidate {
+        let Entry { id, value, guid } = entry;
+        let recipe: Box<dyn Recipe> = match config.recipe {
+            Kind::Node => Box::new(Node::new(path.clone(), value.clone(), config)),
+            Kind::Queue(dialect) => Box::new(Queue::new(path.clone(), value.clone(), guid, dialect, config)),
+        };
+        let reporter = RoleReporter::new(id, value, config.grace_ms);
+        Candidate { path, config, recipe, reporter, successor: None }
+    }
+
+    pub fn handle(&mut self, now: Time, input: Input, lease_end: Option<Time>, outbox: &mut Outbox) {
+        let down = match input {
+            Input::Down(rc) => Some(rc),
+            _ => None,
+        };
+        let mut context = RecipeContext::new(&self.path, &mut self.reporter, lease_end, outbox);
+        self.recipe.handle(now, input, &mut context);
+        self.reporter.review(lease_end, outbox);
+        if let Some(rc) = down {
+            self.reporter.suspended(rc, outbox);
+        }
+    }
+
+    /// Stand again at this path, as soon as the candidate that resigned has left it. Without a connection, `down`
+    /// says why.
+    pub fn succeed(&mut self, entry: Entry, down: Option<i32>, outbox: &mut Outbox) {
+        assert!(self.successor.is_none(), "one candidacy at a time");
+        if let Some(rc) = down {
+            outbox.actions.push_back(Action::TellRole(entry.id, unknown(Reason::Suspended, rc)));
+        }
+        self.successor = Some(entry);
+    }
+
+    /// The caller of `id` has another value: for the znode that stands, and for those made later.
+    pub fn set_value(
+        &mut self,
+        now: Time,
+        id: SubscriptionId,
+        value: Value,
+        lease_end: Option<Time>,
+        outbox: &mut Outbox,
+    ) {
+        if self.reporter.id() == id {
+            self.reporter.set_value(value.clone());
+            self.handle(now, Input::SetValue(value), lease_end, outbox);
+        } else if let Some(successor) = self.successor.as_mut().filter(|successor| successor.id == id) {
+            successor.value = value;
+        }
+    }
+
+    /// The caller of `id` resigns.
+    pub fn resign(&mut self, now: Time, id: SubscriptionId, outbox: &mut Outbox) {
+        if self.reporter.id() == id {
+            if !self.reporter.has_ended() {
+                self.handle(now, Input::Leave(Reason::Resigned, rc::RESIGNED), None, outbox);
+                outbox.actions.push_back(Action::Finished(id));
+            }
+        } else if self.successor.as_ref().is_some_and(|successor| successor.id == id) {
+            self.successor = None;
+            finish(id, Reason::Resigned, rc::RESIGNED, outbox);
+        }
+    }
+
+    /// There is no session any more, and no other comes: say so to whoever still listens.
+    pub fn end(&mut self, reason: Reason, rc: i32, outbox: &mut Outbox) {
+        let listens = (!self.reporter.has_ended()).then_some(self.reporter.id());
+        let successor = self.successor.take().map(|successor| successor.id);
+        for id in listens.into_iter().chain(successor) {
+            finish(id, reason, rc, outbox);
+        }
+    }
+
+    /// Whether the recipe has left; then, who stands at this path next.
+    pub fn is_gone(&self) -> bool {
+        self.recipe.is_gone()
+    }
+
+    pub fn into_successor(self) -> Option<Candidate> {
+        let (path, config) = (self.path, self.config);
+        self.successor.map(|entry| Candidate::new(path, entry, config))
+    }
+
+    pub fn describe(&self, now: Time) -> Report {
+        let of_reporter = match self.reporter.describe(now) {
+            Report::Named(reports) => reports,
+            _ => Vec::new(),
+        };
+        let reports = Report::from([("path", (&self.path).into()), ("recipe", self.config.recipe.name().into())]);
+        of_reporter
+            .into_iter()
+            .fold(reports, |reports, (name, report)| reports.with(name, report))
+            .with("stands_again", self.successor.is_some())
+            .with("machine", self.recipe.describe(now))
+    }
+
+    /// When the recipe or the grace delay wants to be looked at.
+    pub fn deadline(&self) -> Option<Time> {
+        self.recipe.deadline().into_iter().chain(self.reporter.deadline()).min()
+    }
+
+    pub fn holds_session(&self) -> bool {
+        self.recipe.holds_session()
+    }
+
+    /// The znode with which the recipe is master, whether or not the lease allows to believe it.
+    pub fn elected_by(&self) -> Option<Arc<str>> {
+        self.reporter.is_elected().then(|| self.recipe.own_path()).flatten()
+    }
+
+    /// Whether the lease held while the recipe was master.
+    pub fn led(&self) -> bool {
+        self.reporter.led()
+    }
+
+    /// The token of the mastership that the caller was told of and that is not over.
+    pub fn master_token(&self) -> Option<i64> {
+        self.reporter.told().filter(|event| event.role == Role::Master).map(|event| event.token)
+    }
+}
+
+/// The last news of a candidate.
+pub fn finish(id: SubscriptionId, reason: Reason, rc: i32, outbox: &mut Outbox) {
+    outbox.actions.push_back(Action::TellRole(id, unknown(reason, rc)));
+    outbox.actions.push_back(Action::Finished(id));
+}

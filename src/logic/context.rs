@@ -1,0 +1,178 @@
+//! The context in which a recipe works: what it may ask of ZooKeeper, and how where it stands becomes what the caller
+//! hears. Whether one who is elected is told to be master, the lease and the grace delay say.
+
+use std::sync::Arc;
+
+use super::outbox::{Outbox, Subscription};
+use super::report::Report;
+use super::types::{rc, Action, Event, Op, Reason, RequestId, Role, SubscriptionId, Time, Value};
+
+/// Where a candidate stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecipeState {
+    Unknown { reason: Reason, rc: i32 },
+    Slave { master: Value, token: i64 },
+    Master { token: i64 },
+}
+
+/// What a recipe may do while it handles an input: ask ZooKeeper, and say where it stands.
+pub struct RecipeContext<'a> {
+    path: &'a Arc<str>,
+    reporter: &'a mut RoleReporter,
+    lease_end: Option<Time>,
+    outbox: &'a mut Outbox,
+}
+
+impl<'a> RecipeContext<'a> {
+    pub fn new(
+        path: &'a Arc<str>,
+        reporter: &'a mut RoleReporter,
+        lease_end: Option<Time>,
+        outbox: &'a mut Outbox,
+    ) -> RecipeContext<'a> {
+        RecipeContext { path, reporter, lease_end, outbox }
+    }
+
+    pub fn submit(&mut self, op: Op) -> RequestId {
+        self.outbox.submit(Subscription::Candidate(self.path.clone()), op)
+    }
+
+    pub fn unwatch(&mut self, request: RequestId) {
+        self.outbox.unwatch(request);
+    }
+
+    pub fn stand(&mut self, recipe_state: &RecipeState) {
+        self.reporter.stand(recipe_state, self.lease_end, self.outbox);
+    }
+}
+
+/// Turns where the recipe stands into what the caller hears.
+#[derive(Debug)]
+pub struct RoleReporter {
+    id: SubscriptionId,
+    value: Value,
+    grace_ms: u64,
+    /// The token with which the recipe is master, and since when.
+    elected: Option<(i64, Time)>,
+    /// The lease held while the recipe was master: should it run out, that mastership is over.
+    led: bool,
+    told: Option<Event>,
+}
+
+impl RoleReporter {
+    pub fn new(id: SubscriptionId, value: Value, grace_ms: u64) -> RoleReporter {
+        RoleReporter { id, value, grace_ms, elected: None, led: false, told: None }
+    }
+
+    pub fn id(&self) -> SubscriptionId {
+        self.id
+    }
+
+    /// What the next MASTER is told with. One who is master is not told anew.
+    pub fn set_value(&mut self, value: Value) {
+        self.value = value;
+    }
+
+    /// What the caller heard last.
+    pub fn told(&self) -> Option<&Event> {
+        self.told.as_ref()
+    }
+
+    /// Whether the caller has heard its last news.
+    pub fn has_ended(&self) -> bool {
+        self.told.as_ref().is_some_and(|event| event.reason.is_last())
+    }
+
+    /// Whether the recipe is master, believed or not.
+    pub fn is_elected(&self) -> bool {
+        self.elected.is_some()
+    }
+
+    /// Whether the lease held while the recipe was master.
+    pub fn led(&self) -> bool {
+        self.led
+    }
+
+    fn stand(&mut self, recipe_state: &RecipeState, lease_end: Option<Time>, outbox: &mut Outbox) {
+        match recipe_state {
+            RecipeState::Master { token } => {
+                if self.elected.is_none_or(|(former, _)| former != *token) {
+                    self.elected = Some((*token, outbox.now));
+                }
+                self.review(lease_end, outbox);
+            }
+            RecipeState::Slave { master, token } => {
+                self.unseat();
+                let (role, reason, rc) = (Role::Slave, Reason::Following, rc::NODE_EXISTS);
+                self.tell(Event { role, reason, rc, value: master.clone(), token: *token }, outbox);
+            }
+            RecipeState::Unknown { reason, rc } => {
+                self.unseat();
+                self.tell(unknown(*reason, *rc), outbox);
+                if *reason == Reason::Denied {
+                    outbox.actions.push_back(Action::Finished(self.id));
+                }
+            }
+        }
+    }
+
+    fn unseat(&mut self) {
+        self.elected = None;
+        self.led = false;
+    }
+
+    /// Tells the one who is elected, once the lease and the grace delay allow.
+    pub fn review(&mut self, lease_end: Option<Time>, outbox: &mut Outbox) {
+        let Some((token, since)) = self.elected else { return };
+        if lease_end.is_none_or(|end| end <= outbox.now) {
+            return;
+        }
+        self.led = true;
+        if since.plus_ms(self.grace_ms) > outbox.now {
+            self.tell(unknown(Reason::Grace, rc::GRACE), outbox);
+        } else if self.told.as_ref().is_none_or(|told| told.role != Role::Master || told.token != token) {
+            let (role, reason, rc) = (Role::Master, Reason::Elected, rc::OK);
+            self.tell(Event { role, reason, rc, value: self.value.clone(), token }, outbox);
+        }
+    }
+
+    /// Whoever is elected, and never had a lease, knows nothing while the connection is broken.
+    pub fn suspended(&mut self, rc: i32, outbox: &mut Outbox) {
+        if self.elected.is_some() && !self.led {
+            self.tell(unknown(Reason::Suspended, rc), outbox);
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Time> {
+        let in_grace = self.told.as_ref().is_some_and(|event| event.reason == Reason::Grace);
+        self.elected.filter(|_| in_grace).map(|(_, since)| since.plus_ms(self.grace_ms))
+    }
+
+    pub fn describe(&self, now: Time) -> Report {
+        let told = self.told.as_ref();
+        let value = told.map_or(&[][..], |event| &event.value);
+        let reports = Report::from([
+            ("role", told.map(|event| event.role.name()).into()),
+            ("reason", told.map(|event| event.reason.name()).into()),
+            ("rc", told.map(|event| event.rc).into()),
+            ("token", told.map(|event| event.token).into()),
+            ("elected", self.elected.is_some().into()),
+            ("elected_for_ms", self.elected.map(|(_, since)| Report::ms_between(since.0, now.0)).into()),
+            ("led", self.led.into()),
+            ("grace_left_ms", self.deadline().map(|at| Report::ms_between(now.0, at.0)).into()),
+        ]);
+        Report::value(value).into_iter().fold(reports, |reports, (name, report)| reports.with(name, report))
+    }
+
+    /// Tell the caller, unless that is what the caller was told last.
+    fn tell(&mut self, event: Event, outbox: &mut Outbox) {
+        if self.told.as_ref() != Some(&event) {
+            self.told = Some(event.clone());
+            outbox.actions.push_back(Action::TellRole(self.id, event));
+        }
+    }
+}
+
+pub fn unknown(reason: Reason, rc: i32) -> Event {
+    Event { role: Role::Unknown, reason, rc, value: Value::from([]), token: 0 }
+}

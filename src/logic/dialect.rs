@@ -1,0 +1,207 @@
+//! The dialects of the **queue** recipe: how the znodes of its contenders are called, and in which order they
+//! stand, so that one election can hold members of several implementations.
+
+use std::sync::Arc;
+
+/// The names of the znodes, and so who can share an election.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// `_c_<uuid>-latch-SEQ`: Apache Curator's LeaderLatch.
+    #[default]
+    CuratorLatch,
+    /// `_c_<uuid>-lock-SEQ`: Curator's LeaderSelector and mutex, Go's `zk.Lock`, ZooKeeper's lock recipes.
+    CuratorLock,
+    /// `<32 hex>__lock__SEQ`: kazoo's Election and Lock, Go's `zk.Lock`.
+    Kazoo,
+    /// `<guid>-n_SEQ` and `n_SEQ`: ZooKeeper's documented recipe and its LeaderElectionSupport.
+    Recipe,
+    /// `w-SEQ`: seed 002, which orders whole names, so that there is no room for a GUID.
+    Seed,
+}
+
+/// A name in a queue, understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// A contender that the dialect counts, with its sequence number.
+    Contender(i32),
+    /// Numbered like a contender, but not one that the dialect counts.
+    ForeignContender,
+    /// Something else.
+    Other,
+}
+
+impl Dialect {
+    /// The name of a znode with this GUID, up to the sequence number.
+    pub fn prefix(self, guid: u128) -> String {
+        let hex = format!("{guid:032x}");
+        let uuid = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-");
+        match self {
+            Dialect::CuratorLatch => format!("_c_{uuid}-latch-"),
+            Dialect::CuratorLock => format!("_c_{uuid}-lock-"),
+            Dialect::Kazoo => format!("{hex}__lock__"),
+            Dialect::Recipe => format!("{uuid}-n_"),
+            Dialect::Seed => "w-".to_string(),
+        }
+    }
+
+    /// Whether the name tells who made the znode.
+    pub fn has_guid(self) -> bool {
+        self != Dialect::Seed
+    }
+
+    /// The contenders among these names, the first to lead first.
+    pub fn in_order<'a>(self, names: &'a [Arc<str>]) -> Vec<&'a Arc<str>> {
+        let number = |name: &'a Arc<str>| match self.read(name) {
+            Name::Contender(number) => Some((number, name)),
+            _ => None,
+        };
+        let mut contenders: Vec<_> = names.iter().filter_map(number).collect();
+        let first = contenders.iter().map(|(number, _)| *number).reduce(|a, b| if is_before(b, a) { b } else { a });
+        // Serial numbers are in order seen from the first of them.
+        contenders.sort_by_key(|(number, _)| number.wrapping_sub(first.unwrap_or(0)));
+        contenders.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// Those of whom the oldest leads: one, unless the numbers do not tell.
+    pub fn leading(self, names: &[Arc<str>]) -> Vec<&Arc<str>> {
+        let in_order = self.in_order(names);
+        let Some(first) = in_order.first().copied() else { return Vec::new() };
+        in_order.into_iter().filter(|name| self.are_tied(name, first)).collect()
+    }
+
+    /// Puts contenders that are in order already into the order of their age where the numbers do not tell. `name`
+    /// and `czxid` are a contender's.
+    pub fn settle_ties<T>(self, in_order: &mut [T], name: impl Fn(&T) -> &str, czxid: impl Fn(&T) -> i64) {
+        for tied in in_order.chunk_by_mut(|a, b| self.are_tied(name(a), name(b))) {
+            tied.sort_by_key(&czxid);
+        }
+    }
+
+    fn are_tied(self, a: &str, b: &str) -> bool {
+        match (self.read(a), self.read(b)) {
+            (Name::Contender(a), Name::Contender(b)) => a == b || is_used_up(a) && is_used_up(b),
+            _ => false,
+        }
+    }
+
+    /// The part of a name that stands right before the number of a contender that this dialect counts.
+    fn marks(self) -> &'static [&'static str] {
+        match self {
+            Dialect::CuratorLatch => &["-latch-"],
+            Dialect::CuratorLock => &["-lock-"],
+            Dialect::Kazoo => &["__lock__"],
+            Dialect::Recipe => &["n_"],
+            Dialect::Seed => &["w-"],
+        }
+    }
+
+    pub fn read(self, name: &str) -> Name {
+        let Some((before, number)) = split_number(name) else { return Name::Other };
+        match self.marks().iter().any(|mark| before.ends_with(mark)) {
+            true => Name::Contender(number),
+            false => Name::ForeignContender,
+        }
+    }
+}
+
+/// Splits off the number that ZooKeeper put at the end: `%010d` of a signed 32-bit number, so ten digits, or,
+/// once it has wrapped, a minus sign and nine or ten.
+fn split_number(name: &str) -> Option<(&str, i32)> {
+    let digits = name.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let minus = |len: usize| name.len().checked_sub(len).is_some_and(|at| name.as_bytes()[at] == b'-');
+    // A name that ends with a mark's own "-" and ten digits is a positive number: a dash before nine digits, or
+    // before the ten of a number below -999,999,999, belongs to the number.
+    let len = match digits {
+        9 if minus(10) => 10,
+        10 if minus(11) && name[..name.len() - 11].ends_with(['-', '_']) => 11,
+        10.. => 10,
+        _ => return None,
+    };
+    let (before, number) = name.split_at(name.len() - len);
+    number.parse().ok().map(|number| (before, number))
+}
+
+/// Whether the contender with number `a` stands before the one with number `b`: the counter wraps, so numbers
+/// are compared as serial numbers (as in RFC 1982).
+fn is_before(a: i32, b: i32) -> bool {
+    a.wrapping_sub(b) < 0
+}
+
+/// Whether a contender with this number came when the counter was at its end. Servers since 3.6 (`DataTree.createNode`)
+/// leave the counter at 2,147,483,647 then, so that this number is everybody's; but who is created while another
+/// create is under way (`PrepRequestProcessor`, `outstandingChanges`) gets a number that has wrapped. Neither tells who
+/// came first: only age does, the czxid.
+pub fn is_used_up(number: i32) -> bool {
+    number == i32::MAX || number < 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        let guid = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
+        for (dialect, expected) in [
+            (Dialect::CuratorLatch, "_c_01234567-89ab-cdef-0123-456789abcdef-latch-"),
+            (Dialect::CuratorLock, "_c_01234567-89ab-cdef-0123-456789abcdef-lock-"),
+            (Dialect::Kazoo, "0123456789abcdef0123456789abcdef__lock__"),
+            (Dialect::Recipe, "01234567-89ab-cdef-0123-456789abcdef-n_"),
+            (Dialect::Seed, "w-"),
+        ] {
+            assert_eq!(dialect.prefix(guid), expected);
+            for number in [0, 7, 123_456, i32::MAX, i32::MIN, -1, -123_456_789] {
+                let name = format!("{expected}{number:010}");
+                assert_eq!(dialect.read(&name), Name::Contender(number), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn others_are_told_from_foreign_contenders() {
+        assert_eq!(Dialect::Seed.read("w-0000000003"), Name::Contender(3));
+        assert_eq!(Dialect::Recipe.read("n_0000000003"), Name::Contender(3));
+        assert_eq!(Dialect::Seed.read("n_0000000003"), Name::ForeignContender);
+        assert_eq!(Dialect::Kazoo.read("_c_x-latch-0000000003"), Name::ForeignContender);
+        for name in ["", "config", "w-3", "w000000003", "0"] {
+            assert_eq!(Dialect::Seed.read(name), Name::Other, "{name}");
+        }
+    }
+
+    #[test]
+    fn contenders_are_listed_in_order() {
+        let names: Vec<Arc<str>> =
+            ["w--2147483648", "config", "w-2147483647", "n_0000000001", "w-2147483600", "w--2147483647"]
+                .map(Arc::from)
+                .to_vec();
+        let listed: Vec<_> = Dialect::Seed.in_order(&names).into_iter().map(|name| &**name).collect();
+        assert_eq!(listed, ["w-2147483600", "w-2147483647", "w--2147483648", "w--2147483647"]);
+    }
+
+    #[test]
+    fn the_oldest_leads_where_numbers_do_not_tell() {
+        let listed = |names: &[&str]| names.iter().map(|name| Arc::from(*name)).collect::<Vec<Arc<str>>>();
+        let leading = |names: &[&str]| Dialect::Kazoo.leading(&listed(names)).len();
+        assert_eq!(leading(&[]), 0);
+        assert_eq!(leading(&["a__lock__2147483646", "b__lock__2147483647", "c__lock__2147483647"]), 1);
+        assert_eq!(leading(&["b__lock__2147483647", "config", "c__lock__2147483647"]), 2);
+        assert_eq!(leading(&["b__lock__2147483647", "c__lock__-2147483648"]), 2);
+        assert_eq!(leading(&["b__lock__0000000007", "c__lock__0000000007", "d__lock__0000000008"]), 2);
+        let mut members = vec![
+            ("a__lock__2147483646", 50),
+            ("b__lock__2147483647", 90),
+            ("c__lock__2147483647", 70),
+            ("d__lock__-2147483648", 80),
+        ];
+        Dialect::Kazoo.settle_ties(&mut members, |member| member.0, |member| member.1);
+        assert_eq!(members.iter().map(|member| member.1).collect::<Vec<_>>(), [50, 70, 80, 90]);
+    }
+
+    #[test]
+    fn the_order_survives_the_wrap() {
+        assert!(is_before(1, 2));
+        assert!(!is_before(2, 2));
+        assert!(is_before(i32::MAX, i32::MIN));
+        assert!(is_before(-1, 0));
+    }
+}

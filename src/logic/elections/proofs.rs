@@ -1,0 +1,109 @@
+//! What is done for the lease: proofs by those who lead, touches by those who wait, and what a proof that failed says.
+
+use std::sync::Arc;
+
+use super::Elections;
+use crate::logic::candidate::Candidate;
+use crate::logic::config::{LeaseMode, Rule};
+use crate::logic::outbox::Subscription;
+use crate::logic::recipe::Input;
+use crate::logic::types::{rc, Op, Reason, Reply, RequestId, Time};
+
+/// Whoever is elected works for the lease this often in a session timeout: touches and proofs take turns.
+const BEATS_PER_TIMEOUT: u64 = 16;
+
+/// Whoever only waits has the leader answer this often in a session timeout, so that it has something for its lease to
+/// count from when it is elected.
+const TOUCHES_PER_TIMEOUT: u64 = 7;
+
+/// How many znodes one proof checks; with more elections led, they take turns.
+const CHECKS_PER_PROOF: usize = 64;
+
+impl Elections {
+    pub(super) fn anyone_leads(&self) -> bool {
+        let keeps = self.config.keeps(Rule::LapseIsFinal);
+        keeps && self.elected.iter().any(|path| self.candidates.get(path).is_some_and(Candidate::led))
+    }
+
+    /// The lease may have begun to hold: those who are elected may believe.
+    pub(super) fn review(&mut self, now: Time) {
+        let held = std::mem::replace(&mut self.lease_held, self.lease.holds(now));
+        if self.lease_held && !held {
+            for path in self.elected.clone() {
+                self.handle(now, &Subscription::Candidate(path), Input::Tick);
+            }
+        }
+    }
+
+    /// When to work for the lease again, while we are connected.
+    pub(super) fn next_renewal(&self) -> Option<Time> {
+        let per_timeout = match (self.elected.is_empty(), self.candidates.is_empty()) {
+            (false, _) => BEATS_PER_TIMEOUT,
+            (true, false) => TOUCHES_PER_TIMEOUT,
+            (true, true) => return None,
+        };
+        Some(Time(self.last_renewal.0 + self.lease.timeout() / per_timeout))
+    }
+
+    /// Works for the lease: a proof while somebody is elected, and else, as before each proof, a request that costs no
+    /// quorum.
+    pub(super) fn renew(&mut self, now: Time) {
+        self.last_renewal = now;
+        let Some(first) = self.candidates.keys().next() else { return };
+        let writes = self.config.lease_mode == LeaseMode::Committed && self.config.keeps(Rule::CommittedProof);
+        let touches = !writes || !self.touched;
+        self.touched = self.elected.is_empty() || touches;
+        if self.touched {
+            let touch = match self.config.asks_leader() {
+                true => Op::Touch,
+                false => Op::Stat { path: first.clone() },
+            };
+            self.outbox.submit(Subscription::Lease, touch);
+            return;
+        }
+        let checked = self.next_to_check();
+        assert!(!checked.is_empty(), "who is elected has a znode");
+        self.prove(checked);
+    }
+
+    /// Checks the znodes of these candidates, as far as they are elected.
+    fn prove(&mut self, mut checked: Vec<Arc<str>>) {
+        let own_path = |path: &Arc<str>| self.candidates.get(path)?.elected_by();
+        checked.retain(|path| own_path(path).is_some());
+        let paths: Vec<_> = checked.iter().filter_map(own_path).collect();
+        if !paths.is_empty() {
+            let request = self.outbox.submit(Subscription::Lease, Op::Prove { paths });
+            self.proofs.insert(request, checked);
+        }
+    }
+
+    /// The elected candidates whose turn it is, round and round.
+    fn next_to_check(&mut self) -> Vec<Arc<str>> {
+        let has_znode = |path: &&Arc<str>| self.candidates.get(*path).is_some_and(|c| c.elected_by().is_some());
+        let after = |path: &&Arc<str>| self.last_checked.as_ref().is_none_or(|last| *path > last);
+        let later = self.elected.iter().filter(after);
+        let earlier = self.elected.iter().filter(|path| !after(path));
+        let turn: Vec<_> = later.chain(earlier).filter(has_znode).take(CHECKS_PER_PROOF).cloned().collect();
+        self.last_checked = turn.last().cloned();
+        turn
+    }
+
+    pub(super) fn proof_ended(&mut self, now: Time, request: RequestId, reply: &Reply) {
+        let checked = self.proofs.remove(&request).unwrap_or_default();
+        let found = match (reply, checked.len()) {
+            (Reply::Refused(rc::NO_NODE), 1) => Input::Missing,
+            // Whoever cannot be proved can lead no longer, and must not take the others along.
+            (Reply::Refused(rc), 1) if rc::is_for_good(*rc) && self.elected.contains(&checked[0]) => {
+                Input::Leave(Reason::Denied, *rc)
+            }
+            (Reply::Refused(rc), 2..) if rc::is_for_good(*rc) => {
+                return checked.into_iter().for_each(|path| self.prove(vec![path]));
+            }
+            (Reply::Refused(_), _) => Input::Doubt,
+            _ => return,
+        };
+        for path in checked {
+            self.handle(now, &Subscription::Candidate(path), found.clone());
+        }
+    }
+}

@@ -1,0 +1,484 @@
+//! A watcher of the members: one call of `election_watch_members` (seeds 001 and 002). It knows who is in, in order
+//! and with values, and hears of each who comes, goes, or changes its value. It works in rounds:
+//!
+//! - *The list is watched*, and read again when it has changed. On a path that is missing `exists` leaves the watch.
+//! - *Each member is watched by the read of its value.* A round reads those who have no watch: who is new, and whose
+//!   value has changed. It reads a few at a time, however many there are.
+//! - *At its end the round is told*, once, whatever came together. What is heard meanwhile is for the next round.
+//! - *A member that goes* is on the list's watch as well, so its own asks for nothing.
+//! - *A new connection* keeps the watches; only the list is read again. A watch that got lost all the same would wait
+//!   for ever, so everything is read again every `REFRESH_MS`.
+//!
+//! In the node recipe there is no list, and the path itself is the only member that there can be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::backoff::Backoff;
+use super::config::Recipe;
+use super::outbox::{Outbox, Subscription};
+use super::recipe::{Input, REFRESH_MS};
+use super::report::Report;
+use super::types::{
+    rc, Action, Alarm, Member, Members, Op, Reply, RequestId, SubscriptionId, Time, WatchEvent, Znode,
+};
+
+/// How many members are read at the same time.
+const READS_AT_ONCE: usize = 32;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Offline,
+    Listing(RequestId),
+    /// There was no znode at the path: is there still none?
+    Checking(RequestId),
+    /// Reads those of a round.
+    Reading,
+    Watching {
+        refresh_at: Time,
+    },
+    Pausing(Time),
+    /// It was refused for good.
+    Gone,
+}
+
+/// One who is in.
+#[derive(Debug, Default)]
+struct Present {
+    /// `None` until it has been read.
+    znode: Option<Znode>,
+    /// The read whose watch is armed.
+    watch: Option<RequestId>,
+}
+
+#[derive(Debug)]
+pub struct MembersWatcher {
+    id: SubscriptionId,
+    path: Arc<str>,
+    recipe: Recipe,
+    /// With fewer there is an alarm; 0 for none.
+    enough: usize,
+    state: State,
+    connected: bool,
+    /// The request whose watch is armed on the list, or on the birth of the path.
+    list_watch: Option<RequestId>,
+    list_due: bool,
+    /// Everybody is to be read, watched or not.
+    all_due: bool,
+    /// Who is in, by the path of the znode.
+    present: BTreeMap<Arc<str>, Present>,
+    /// Who is still to be read in this round.
+    unread: BTreeSet<Arc<str>>,
+    reading: BTreeMap<RequestId, Arc<str>>,
+    /// Whose the watches are that `present` has.
+    watches: BTreeMap<RequestId, Arc<str>>,
+    /// What went wrong in this round.
+    failure: Option<Reply>,
+    backoff: Backoff,
+    /// The last alarm was that there are too few.
+    too_few: bool,
+    told: Option<Members>,
+}
+
+impl MembersWatcher {
+    pub fn new(id: SubscriptionId, path: Arc<str>, enough: usize, recipe: Recipe) -> MembersWatcher {
+        MembersWatcher {
+            id,
+            path,
+            recipe,
+            enough,
+            state: State::Offline,
+            connected: false,
+            list_watch: None,
+            list_due: true,
+            all_due: false,
+            present: BTreeMap::new(),
+            unread: BTreeSet::new(),
+            reading: BTreeMap::new(),
+            watches: BTreeMap::new(),
+            failure: None,
+            backoff: Backoff::default(),
+            too_few: false,
+            told: None,
+        }
+    }
+
+    pub fn id(&self) -> SubscriptionId {
+        self.id
+    }
+
+    /// Whether it has told its last news by itself.
+    pub fn is_gone(&self) -> bool {
+        self.state == State::Gone
+    }
+
+    pub fn describe(&self, now: Time) -> Report {
+        let (state, request) = match self.state {
+            State::Offline => ("offline", None),
+            State::Listing(request) => ("listing", Some(request)),
+            State::Checking(request) => ("checking", Some(request)),
+            // Several are under way; the oldest.
+            State::Reading => ("reading", self.reading.keys().next().copied()),
+            State::Watching { .. } => ("watching", None),
+            State::Pausing(_) => ("pausing", None),
+            State::Gone => ("gone", None),
+        };
+        let machine = Report::from([
+            ("state", state.into()),
+            ("request", request.map(|request| request.0).into()),
+            ("next_in_ms", self.deadline().map(|at| Report::ms_between(now.0, at.0)).into()),
+            ("watched_znode", self.list_watch.map(|_| &self.path).into()),
+            ("watched_members", self.watches.len().into()),
+            ("failures_in_a_row", self.backoff.failures().into()),
+        ]);
+        Report::from([
+            ("path", (&self.path).into()),
+            ("rc", self.told.as_ref().map(|told| told.rc).into()),
+            ("members", self.told.as_ref().map(|told| told.members.len()).into()),
+            ("enough", self.enough.into()),
+            ("too_few", self.too_few.into()),
+            ("machine", machine),
+        ])
+    }
+
+    pub fn deadline(&self) -> Option<Time> {
+        match self.state {
+            State::Watching { refresh_at } => Some(refresh_at),
+            State::Pausing(until) => Some(until),
+            _ => None,
+        }
+    }
+
+    pub fn handle(&mut self, now: Time, input: Input, outbox: &mut Outbox) {
+        match (self.state.clone(), input) {
+            (State::Gone, _) => {}
+            (state, Input::Up(_)) => {
+                self.connected = true;
+                self.list_due = true;
+                if state == State::Offline {
+                    self.start(now, outbox);
+                }
+            }
+            (state, Input::Down(rc)) => {
+                self.connected = false;
+                self.unread.clear();
+                self.tell(nobody(rc), outbox);
+                if matches!(state, State::Watching { .. } | State::Pausing(_)) {
+                    self.state = State::Offline;
+                }
+            }
+            (_, Input::Over(_, rc)) => {
+                self.connected = false;
+                self.list_watch = None;
+                self.present.clear();
+                self.unread.clear();
+                self.reading.clear();
+                self.watches.clear();
+                self.failure = None;
+                self.state = State::Offline;
+                self.tell(nobody(rc), outbox);
+            }
+            (State::Listing(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                Reply::Listed(names) => {
+                    self.arm_list(request, outbox);
+                    self.listed(&names, outbox);
+                    self.read_due(now, outbox);
+                }
+                Reply::Refused(rc::NO_NODE) => {
+                    self.keep_only(&BTreeSet::new(), outbox);
+                    self.check_path(now, outbox);
+                }
+                reply => self.not_listed(now, reply, outbox),
+            },
+            (State::Checking(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                Reply::Exists(there) => {
+                    self.arm_list(request, outbox);
+                    match there && self.connected {
+                        true => self.look(now, outbox),
+                        false => self.end_round(now, outbox),
+                    }
+                }
+                reply => self.not_listed(now, reply, outbox),
+            },
+            (State::Reading, Input::Reply(request, reply)) => {
+                if let Some(path) = self.reading.remove(&request) {
+                    self.was_read(request, path, reply, outbox);
+                    self.read_next(now, outbox);
+                }
+            }
+            (state, Input::WatchEvent(request, _)) if self.list_watch == Some(request) => {
+                self.list_watch = None;
+                // A list under way will have a watch of its own.
+                self.list_due |= !matches!(state, State::Listing(_));
+                self.wake(now, outbox);
+            }
+            (_, Input::WatchEvent(request, news)) => {
+                if let Some(path) = self.watches.remove(&request) {
+                    let is_gone = news == WatchEvent::Deleted;
+                    if is_gone {
+                        self.present.remove(&path);
+                    } else if let Some(present) = self.present.get_mut(&path) {
+                        present.watch = None;
+                    }
+                    // Of one that goes the list's watch tells as well, right behind.
+                    if !is_gone || self.list_watch.is_none() {
+                        self.list_due |= is_gone;
+                        self.wake(now, outbox);
+                    }
+                }
+            }
+            (State::Watching { refresh_at }, Input::Tick) if now >= refresh_at => {
+                self.list_due = true;
+                self.all_due = true;
+                self.begin_round(now, outbox);
+            }
+            (State::Pausing(until), Input::Tick) if now >= until => self.begin_round(now, outbox),
+            (_, Input::Reply(..) | Input::Tick | Input::LeaseExpired | Input::Doubt) => {}
+            (_, Input::Missing | Input::SetValue(_) | Input::Leave(..)) => {}
+        }
+        self.check();
+    }
+
+    /// The caller watches no longer.
+    pub fn stop(&mut self, outbox: &mut Outbox) {
+        let asked = match self.state {
+            State::Listing(asked) | State::Checking(asked) => Some(asked),
+            _ => None,
+        };
+        let watches = self.list_watch.take().into_iter().chain(std::mem::take(&mut self.watches).into_keys());
+        let reading = std::mem::take(&mut self.reading).into_keys();
+        for request in watches.chain(asked).chain(reading) {
+            outbox.unwatch(request);
+        }
+        outbox.actions.push_back(Action::Finished(self.id));
+    }
+
+    /// There is no session any more, and no other comes: the last thing that the caller hears.
+    pub fn end(&mut self, rc: i32, outbox: &mut Outbox) {
+        self.tell(nobody(rc), outbox);
+        outbox.actions.push_back(Action::Finished(self.id));
+    }
+
+    /// What must be true between any two inputs.
+    fn check(&self) {
+        let is_known = |present: &Present| present.znode.is_some() && present.watch.is_some();
+        if matches!(self.state, State::Watching { .. }) {
+            assert!(self.connected && !self.list_due, "who watches has nothing to ask");
+            assert!(self.reading.is_empty() && self.unread.is_empty());
+            assert!(self.present.values().all(is_known), "each member is watched");
+            let by_list = self.list_watch.is_some();
+            assert!(by_list || self.recipe == Recipe::Node && !self.present.is_empty(), "and so is who comes");
+        }
+    }
+
+    fn submit(&self, op: Op, outbox: &mut Outbox) -> RequestId {
+        outbox.submit(Subscription::Members(self.path.clone()), op)
+    }
+
+    fn start(&mut self, now: Time, outbox: &mut Outbox) {
+        match self.backoff.pause(now) {
+            Some(until) => self.state = State::Pausing(until),
+            None => self.begin_round(now, outbox),
+        }
+    }
+
+    /// Something is due: at once, unless a round is under way.
+    fn wake(&mut self, now: Time, outbox: &mut Outbox) {
+        if matches!(self.state, State::Watching { .. }) {
+            self.begin_round(now, outbox);
+        }
+    }
+
+    fn begin_round(&mut self, now: Time, outbox: &mut Outbox) {
+        match self.list_due {
+            true => self.look(now, outbox),
+            false => self.read_due(now, outbox),
+        }
+    }
+
+    /// Finds out who is in.
+    fn look(&mut self, now: Time, outbox: &mut Outbox) {
+        self.list_due = false;
+        match self.recipe {
+            Recipe::Queue(_) => {
+                let op = Op::List { path: self.path.clone(), sync: false, watch: true };
+                self.state = State::Listing(self.submit(op, outbox));
+            }
+            Recipe::Node => {
+                self.present.entry(self.path.clone()).or_default();
+                self.all_due = true;
+                self.read_due(now, outbox);
+            }
+        }
+    }
+
+    fn check_path(&mut self, now: Time, outbox: &mut Outbox) {
+        match self.connected {
+            true => {
+                let op = Op::Exists { path: self.path.clone() };
+                self.state = State::Checking(self.submit(op, outbox));
+            }
+            false => self.end_round(now, outbox),
+        }
+    }
+
+    fn listed(&mut self, names: &[Arc<str>], outbox: &mut Outbox) {
+        let Recipe::Queue(dialect) = self.recipe else { return };
+        let names = dialect.in_order(names).into_iter();
+        let paths: BTreeSet<Arc<str>> = names.map(|name| format!("{}/{name}", self.path).into()).collect();
+        self.keep_only(&paths, outbox);
+        for path in paths {
+            self.present.entry(path).or_default();
+        }
+    }
+
+    /// Reads those of whom nothing is known, or no longer.
+    fn read_due(&mut self, now: Time, outbox: &mut Outbox) {
+        let all = std::mem::take(&mut self.all_due);
+        let due = self.present.iter().filter(|(_, present)| all || present.watch.is_none());
+        self.unread = due.map(|(path, _)| path.clone()).collect();
+        self.read_next(now, outbox);
+    }
+
+    fn read_next(&mut self, now: Time, outbox: &mut Outbox) {
+        self.state = State::Reading;
+        while self.connected && self.reading.len() < READS_AT_ONCE {
+            let Some(path) = self.unread.pop_first() else { break };
+            let request = self.submit(Op::Read { path: path.clone(), sync: false }, outbox);
+            self.reading.insert(request, path);
+        }
+        match (self.reading.is_empty(), self.recipe) {
+            (false, _) => {}
+            // What is not there to be read is watched for.
+            (true, Recipe::Node) if self.present.is_empty() && self.list_watch.is_none() => {
+                self.check_path(now, outbox);
+            }
+            (true, _) => self.end_round(now, outbox),
+        }
+    }
+
+    fn was_read(&mut self, request: RequestId, path: Arc<str>, reply: Reply, outbox: &mut Outbox) {
+        match (reply, self.present.get_mut(&path)) {
+            (Reply::Read(znode), Some(present)) => {
+                present.znode = Some(znode);
+                if let Some(former) = present.watch.replace(request) {
+                    self.watches.remove(&former);
+                    outbox.unwatch(former);
+                }
+                self.watches.insert(request, path);
+                if let (Recipe::Node, Some(birth)) = (self.recipe, self.list_watch) {
+                    self.list_watch = None;
+                    outbox.unwatch(birth);
+                }
+            }
+            // It went while it was read, as its former watch has said.
+            (Reply::Read(_), None) => outbox.unwatch(request),
+            (Reply::Refused(rc::NO_NODE), _) => self.remove(&path, outbox),
+            (reply, _) => {
+                if !matches!(self.failure, Some(Reply::Refused(_))) {
+                    self.failure = Some(reply);
+                }
+            }
+        }
+    }
+
+    /// All answers of this round are there.
+    fn end_round(&mut self, now: Time, outbox: &mut Outbox) {
+        let failure = self.failure.take();
+        if !self.connected {
+            self.state = State::Offline;
+        } else if let Some(reply) = failure {
+            self.backoff.failed();
+            if let Reply::Refused(rc) = reply {
+                if rc::is_for_good(rc) {
+                    self.tell(nobody(rc), outbox);
+                    self.state = State::Gone;
+                    return self.stop(outbox);
+                }
+                self.backoff.failed();
+                self.tell(nobody(rc), outbox);
+            }
+            self.start(now, outbox);
+        } else {
+            self.backoff.succeeded();
+            self.tell_present(outbox);
+            self.state = State::Watching { refresh_at: now.plus_ms(REFRESH_MS) };
+            if self.list_due || self.present.values().any(|present| present.watch.is_none()) {
+                self.begin_round(now, outbox);
+            }
+        }
+    }
+
+    fn not_listed(&mut self, now: Time, reply: Reply, outbox: &mut Outbox) {
+        self.list_due = true;
+        self.failure = Some(reply);
+        self.end_round(now, outbox);
+    }
+
+    /// The watch that came with this answer takes the place of the former one.
+    fn arm_list(&mut self, request: RequestId, outbox: &mut Outbox) {
+        if let Some(former) = self.list_watch.replace(request) {
+            outbox.unwatch(former);
+        }
+    }
+
+    fn keep_only(&mut self, paths: &BTreeSet<Arc<str>>, outbox: &mut Outbox) {
+        let gone: Vec<_> = self.present.keys().filter(|path| !paths.contains(*path)).cloned().collect();
+        for path in gone {
+            self.remove(&path, outbox);
+        }
+    }
+
+    fn remove(&mut self, path: &Arc<str>, outbox: &mut Outbox) {
+        if let Some(watch) = self.present.remove(path).and_then(|present| present.watch) {
+            self.watches.remove(&watch);
+            outbox.unwatch(watch);
+        }
+    }
+
+    /// The master first. Equal numbers stand in the order in which they came.
+    fn in_order(&self) -> Vec<Member> {
+        let member = |(path, present): (&Arc<str>, &Present)| {
+            let name = path.rsplit('/').next().unwrap_or_default().into();
+            present.znode.clone().map(|znode| Member { name, znode })
+        };
+        let mut members: Vec<_> = self.present.iter().filter_map(member).collect();
+        if let Recipe::Queue(dialect) = self.recipe {
+            let names: Vec<_> = members.iter().map(|member| member.name.clone()).collect();
+            let in_order = dialect.in_order(&names).into_iter().enumerate();
+            let rank: BTreeMap<_, _> = in_order.map(|(rank, name)| (name.clone(), rank)).collect();
+            members.sort_by_key(|member| rank.get(&member.name).copied());
+            dialect.settle_ties(&mut members, |member| &member.name, |member| member.znode.stat.czxid);
+        }
+        members
+    }
+
+    fn tell_present(&mut self, outbox: &mut Outbox) {
+        let members = self.in_order();
+        // What belongs to no session is nobody.
+        let count = members.iter().filter(|member| member.znode.stat.is_ephemeral()).count();
+        let former = std::mem::replace(&mut self.too_few, count < self.enough);
+        let alarm = match (self.too_few, former) {
+            (true, false) => Alarm::TooFew,
+            (false, true) => Alarm::Enough,
+            _ => Alarm::None,
+        };
+        self.tell(Members { rc: rc::OK, members: members.into(), alarm }, outbox);
+    }
+
+    /// Tells, unless nothing has changed. What rings changes as well.
+    fn tell(&mut self, members: Members, outbox: &mut Outbox) {
+        let is_told = |told: &Members| (told.rc, &told.members) == (members.rc, &members.members);
+        if !self.told.as_ref().is_some_and(is_told) {
+            self.told = Some(members.clone());
+            outbox.actions.push_back(Action::TellMembers(self.id, members));
+        }
+    }
+}
+
+fn nobody(rc: i32) -> Members {
+    Members { rc, members: Arc::new([]), alarm: Alarm::None }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,509 @@
+//! The **node** recipe (seeds 000, 003, 004): one ephemeral znode at the path, and whoever created it is master.
+//!
+//! Create it: made, we are master; NODEEXISTS, somebody is, so read it with a watch and create again when it
+//! goes. Everything else in this file is about not being sure:
+//!
+//! - *A create without an answer may have been carried out.* Then the znode may be ours (`may_own`), and only a
+//!   read can tell: its `ephemeralOwner` is our session or it is not. The read follows a transaction, because the
+//!   server that we are connected to now may lag behind the one that took the create. A create that is still
+//!   under way on the old connection cannot overtake that read: once a session has moved, the leader refuses
+//!   what its former server still forwards (`SessionTracker.checkSession`, SESSIONMOVED).
+//! - *A znode of our own earlier session is not ours.* It goes when that session expires; until then its
+//!   maker is a slave like any other.
+//! - *A watch is armed by the read that succeeds*, never by one that finds nothing, so a znode that goes between
+//!   the create and the read leaves no one waiting: the read says NONODE and the create follows at once.
+//! - *What is refused for good* (`rc::is_for_good`) ends the candidate. If its znode may stand and may not be read,
+//!   `ephemeralOwner` is asked for without reading, so that it can be deleted.
+//! - *A watch that got lost would wait for ever*, so what is watched is read again every `REFRESH_MS`.
+
+use std::sync::Arc;
+
+use super::backoff::Backoff;
+use super::config::{Config, Rule};
+use super::context::{RecipeContext, RecipeState};
+use super::recipe::{Input, Recipe, REFRESH_MS};
+use super::report::Report;
+use super::types::{rc, Op, Reason, Reply, RequestId, SessionId, Time, Value, WatchEvent, Znode};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// There is no connection, and no answer to wait for.
+    Offline,
+    Creating(RequestId),
+    MakingParents(RequestId),
+    Reading(RequestId),
+    /// Our znode is given the value that the caller has set.
+    Setting(RequestId, Value),
+    /// The znode was read and is watched.
+    Watching {
+        version: i32,
+        refresh_at: Time,
+    },
+    /// Something failed; it is asked again at this moment.
+    Pausing(Time),
+    Deleting(RequestId),
+    /// Whoever leaves may not read what stands there: asks whose it is.
+    Identifying(RequestId),
+    /// The candidate has left, and nothing of it is left behind.
+    Gone,
+}
+
+#[derive(Debug)]
+pub struct Node {
+    path: Arc<str>,
+    value: Value,
+    state: State,
+    recipe_state: RecipeState,
+    /// The session, while it is connected.
+    session: Option<SessionId>,
+    /// The read whose watch is armed.
+    armed: Option<RequestId>,
+    /// Our znode stands, or a create of ours was answered by silence.
+    may_own: bool,
+    /// Our mastership is over though our znode may stand: delete it before standing again.
+    must_delete: bool,
+    /// The caller has set another value than our znode may have.
+    value_due: bool,
+    leaving: bool,
+    backoff: Backoff,
+    config: Config,
+    /// For `Rule::EarlierSessionIsNotOurs` alone.
+    earlier_sessions: Vec<SessionId>,
+}
+
+impl Node {
+    pub fn new(path: Arc<str>, value: Value, config: Config) -> Node {
+        let recipe_state = RecipeState::Unknown { reason: Reason::Suspended, rc: rc::CONNECTION_LOSS };
+        Node {
+            path,
+            value,
+            state: State::Offline,
+            recipe_state,
+            session: None,
+            armed: None,
+            may_own: false,
+            must_delete: false,
+            value_due: false,
+            leaving: false,
+            backoff: Backoff::default(),
+            config,
+            earlier_sessions: Vec::new(),
+        }
+    }
+}
+
+impl Recipe for Node {
+    fn is_gone(&self) -> bool {
+        self.state == State::Gone
+    }
+
+    fn holds_session(&self) -> bool {
+        self.may_own || matches!(self.state, State::Creating(_))
+    }
+
+    fn own_path(&self) -> Option<Arc<str>> {
+        self.may_own.then(|| self.path.clone())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        match self.state {
+            State::Watching { refresh_at, .. } => Some(refresh_at),
+            State::Pausing(until) => Some(until),
+            _ => None,
+        }
+    }
+
+    fn describe(&self, now: Time) -> Report {
+        let (state, request) = match self.state {
+            State::Offline => ("offline", None),
+            State::Creating(request) => ("creating", Some(request)),
+            State::MakingParents(request) => ("making_parents", Some(request)),
+            State::Reading(request) => ("reading", Some(request)),
+            State::Identifying(request) => ("identifying", Some(request)),
+            State::Watching { .. } => ("watching", None),
+            State::Pausing(_) => ("pausing", None),
+            State::Setting(request, _) => ("setting", Some(request)),
+            State::Deleting(request) => ("deleting", Some(request)),
+            State::Gone => ("gone", None),
+        };
+        Report::from([
+            ("state", state.into()),
+            ("request", request.map(|request| request.0).into()),
+            ("next_in_ms", self.deadline().map(|at| Report::ms_between(now.0, at.0)).into()),
+            ("own_znode", self.own_path().as_ref().into()),
+            ("watched_znode", self.armed.map(|_| &self.path).into()),
+            ("must_delete", self.must_delete.into()),
+            ("leaving", self.leaving.into()),
+            ("failures_in_a_row", self.backoff.failures().into()),
+        ])
+    }
+
+    fn handle(&mut self, now: Time, input: Input, context: &mut RecipeContext) {
+        match (self.state.clone(), input) {
+            (State::Gone, _) => {}
+            (_, Input::Up(session)) => {
+                self.session = Some(session);
+                if !self.earlier_sessions.contains(&session) && !self.config.keeps(Rule::EarlierSessionIsNotOurs) {
+                    self.earlier_sessions.push(session);
+                }
+                if self.state == State::Offline {
+                    self.start(now, context);
+                }
+            }
+            (state, Input::Down(rc)) => {
+                self.session = None;
+                // A master stays one for as long as the lease holds.
+                if !self.is_master() {
+                    self.stand(RecipeState::Unknown { reason: Reason::Suspended, rc }, context);
+                }
+                if matches!(state, State::Watching { .. } | State::Pausing(_)) {
+                    self.state = State::Offline;
+                }
+            }
+            (_, Input::Over(reason, rc)) => {
+                self.session = None;
+                self.armed = None;
+                self.may_own = false;
+                self.must_delete = false;
+                self.state = if self.leaving { State::Gone } else { State::Offline };
+                self.stand(RecipeState::Unknown { reason, rc }, context);
+            }
+            (state, Input::LeaseExpired) => {
+                self.must_delete = true;
+                self.stand(RecipeState::Unknown { reason: Reason::LeaseExpired, rc: rc::LEASE_EXPIRED }, context);
+                match state {
+                    State::Watching { version, .. } => self.delete(version, context),
+                    State::Pausing(_) => self.ask(context),
+                    _ => {} // the answer under way, or the next connection, will tell what there is to delete
+                }
+            }
+            (State::Watching { .. }, Input::Doubt) => self.read(context),
+            (State::Watching { .. }, Input::Missing) => {
+                self.disarm(context);
+                self.vanished(now, context);
+            }
+            (_, Input::Missing) => self.step_down(context), // an answer is under way that tells more
+            (state, Input::SetValue(value)) => {
+                self.value = value;
+                self.value_due = true;
+                if let State::Watching { version, .. } = state {
+                    if self.may_own {
+                        self.set_value(version, context);
+                    }
+                } // else the next read of our znode, or the next create, sees to it
+            }
+            (state, Input::Leave(reason, rc)) => {
+                self.stand(RecipeState::Unknown { reason, rc }, context);
+                self.leaving = true;
+                match state {
+                    _ if !self.config.keeps(Rule::ResignFindsOut) => self.gone(context),
+                    State::Watching { version, .. } if self.may_own => self.delete(version, context),
+                    State::Watching { .. } | State::Offline | State::Pausing(_) if !self.may_own => {
+                        self.gone(context)
+                    }
+                    State::Pausing(_) => self.ask(context),
+                    _ => {} // the answer under way, or the next connection, will tell what there is to delete
+                }
+            }
+
+            (State::Creating(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                Reply::Created(stat) => {
+                    self.backoff.succeeded();
+                    self.may_own = true;
+                    if self.session.is_none() {
+                        self.state = State::Offline;
+                    } else if self.leaving {
+                        self.delete(stat.version, context);
+                    } else {
+                        self.must_delete = false;
+                        self.stand(RecipeState::Master { token: stat.czxid }, context);
+                        self.read(context);
+                    }
+                }
+                Reply::Refused(rc::NODE_EXISTS) if self.session.is_some() => self.read(context),
+                Reply::Refused(rc::NODE_EXISTS) => self.state = State::Offline,
+                Reply::Refused(rc::NO_NODE) if self.leaving => self.gone(context),
+                Reply::Refused(rc::NO_NODE) if self.session.is_some() => {
+                    let op = Op::MakeParents { path: self.path.clone() };
+                    self.state = State::MakingParents(context.submit(op));
+                }
+                Reply::Refused(rc) => self.refused(now, rc, context),
+                _ => {
+                    self.may_own = self.config.keeps(Rule::UnknownMayBeOurs);
+                    self.failed(now, context);
+                }
+            },
+            (State::MakingParents(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                _ if self.leaving => self.gone(context),
+                Reply::Done if self.session.is_some() => self.create(context),
+                Reply::Refused(rc) => self.refused(now, rc, context),
+                _ => self.failed(now, context),
+            },
+            (State::Reading(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                Reply::Read(znode) => {
+                    if let Some(former) = self.armed.replace(request) {
+                        context.unwatch(former);
+                    }
+                    match self.session {
+                        Some(session) => self.seen(now, session, znode, context),
+                        None => self.state = State::Offline,
+                    }
+                }
+                Reply::Refused(rc::NO_NODE) => {
+                    self.disarm(context);
+                    if self.config.keeps(Rule::GoneIsOpen) {
+                        self.vanished(now, context);
+                    } else {
+                        self.state = State::Offline;
+                    }
+                }
+                Reply::Refused(rc) => {
+                    self.refused(now, rc, context);
+                    if rc == rc::NO_AUTH && self.leaving && self.may_own && self.session.is_some() {
+                        let op = Op::Stat { path: self.path.clone() };
+                        self.state = State::Identifying(context.submit(op));
+                    }
+                }
+                _ => self.failed(now, context),
+            },
+            (State::Identifying(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                Reply::Stat(stat) => match self.session {
+                    Some(session) if SessionId(stat.ephemeral_owner) == session => {
+                        self.delete(stat.version, context)
+                    }
+                    Some(_) => self.gone(context),
+                    None => self.state = State::Offline,
+                },
+                Reply::Refused(rc::NO_NODE) => self.gone(context),
+                _ => self.failed(now, context),
+            },
+            (State::Setting(asked, value), Input::Reply(request, reply)) if asked == request => match reply {
+                // The change has spent the watch; and somebody else may have changed the znode, too.
+                Reply::Done | Reply::Refused(rc::BAD_VERSION) => {
+                    if reply == Reply::Done {
+                        self.value_due = value != self.value;
+                        self.backoff.succeeded();
+                    }
+                    match self.session {
+                        Some(_) => self.read(context),
+                        None => self.state = State::Offline,
+                    }
+                }
+                Reply::Refused(rc::NO_NODE) => {
+                    self.disarm(context);
+                    self.vanished(now, context);
+                }
+                // Whoever may not write its value leads all the same.
+                Reply::Refused(_) => {
+                    self.backoff.failed();
+                    self.failed(now, context);
+                }
+                _ => self.failed(now, context),
+            },
+            (State::Deleting(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                Reply::Done | Reply::Refused(rc::NO_NODE) => {
+                    self.may_own = false;
+                    self.must_delete = false;
+                    self.disarm(context);
+                    if self.leaving {
+                        self.gone(context);
+                    } else if self.session.is_some() {
+                        self.start(now, context);
+                    } else {
+                        self.state = State::Offline;
+                    }
+                }
+                Reply::Refused(rc::BAD_VERSION) if self.session.is_some() => self.read(context),
+                Reply::Refused(rc) => self.refused(now, rc, context),
+                _ => self.failed(now, context),
+            },
+
+            (state, Input::WatchEvent(request, news)) if self.armed == Some(request) => {
+                self.armed = None;
+                match (state, news) {
+                    (_, WatchEvent::Deleted) if !self.config.keeps(Rule::DeletedStepsDown) && self.is_master() => {
+                        self.state = State::Offline;
+                    }
+                    (State::Watching { .. }, WatchEvent::Deleted) => self.vanished(now, context),
+                    (State::Watching { .. }, _) if !self.config.keeps(Rule::WatchAgain) => {
+                        self.state = State::Offline
+                    }
+                    (State::Watching { .. }, _) => self.read(context),
+                    (_, WatchEvent::Deleted) => self.step_down(context),
+                    _ => {} // an answer is under way, or will be asked for, that tells more
+                }
+            }
+            (State::Watching { refresh_at, .. }, Input::Tick) if now >= refresh_at => self.read(context),
+            (State::Pausing(until), Input::Tick) if now >= until => self.ask(context),
+            (_, Input::Reply(..) | Input::WatchEvent(..) | Input::Tick | Input::Doubt) => {}
+        }
+        if self.config.broken.is_none() {
+            self.check();
+        }
+    }
+}
+
+impl Node {
+    fn is_master(&self) -> bool {
+        matches!(self.recipe_state, RecipeState::Master { .. })
+    }
+
+    /// What must be true between any two inputs.
+    fn check(&self) {
+        if self.is_master() {
+            assert!(self.may_own, "a master owns its znode");
+            assert!(!self.must_delete, "and means to keep it");
+            assert!(!self.leaving, "one who leaves is no master");
+        }
+        if matches!(self.state, State::Watching { .. } | State::Pausing(_)) {
+            assert!(self.session.is_some(), "to watch and to wait needs a connection");
+        }
+        if matches!(self.state, State::Watching { .. }) {
+            assert!(self.armed.is_some(), "who watches has a watch");
+        }
+    }
+
+    /// A connection is there: pick up what is to be done, but not at once if it has failed several times.
+    fn start(&mut self, now: Time, context: &mut RecipeContext) {
+        match self.backoff.pause(now) {
+            Some(until) => self.state = State::Pausing(until),
+            None => self.ask(context),
+        }
+    }
+
+    fn ask(&mut self, context: &mut RecipeContext) {
+        if self.may_own || self.armed.is_some() {
+            self.read(context);
+        } else if self.leaving {
+            self.gone(context);
+        } else {
+            self.create(context);
+        }
+    }
+
+    fn create(&mut self, context: &mut RecipeContext) {
+        self.value_due = false;
+        let op = Op::Create { path: self.path.clone(), value: self.value.clone() };
+        self.state = State::Creating(context.submit(op));
+    }
+
+    fn read(&mut self, context: &mut RecipeContext) {
+        // A master knows that its znode was there; whoever is not sure asks a server that has caught up.
+        let in_doubt = !self.is_master() || self.value_due;
+        let sync = self.may_own && in_doubt && self.config.keeps(Rule::SyncWhenInDoubt);
+        let op = Op::Read { path: self.path.clone(), sync };
+        self.state = State::Reading(context.submit(op));
+    }
+
+    fn set_value(&mut self, version: i32, context: &mut RecipeContext) {
+        let op = Op::SetValue { path: self.path.clone(), value: self.value.clone(), version };
+        self.state = State::Setting(context.submit(op), self.value.clone());
+    }
+
+    fn delete(&mut self, version: i32, context: &mut RecipeContext) {
+        let op = Op::Delete { path: self.path.clone(), version };
+        self.state = State::Deleting(context.submit(op));
+    }
+
+    /// The znode was read, and its watch is armed.
+    fn seen(&mut self, now: Time, session: SessionId, znode: Znode, context: &mut RecipeContext) {
+        let Znode { value, stat } = znode;
+        let token = stat.czxid;
+        let owner = SessionId(stat.ephemeral_owner);
+        self.value_due &= value != self.value;
+        let known = self.may_own || self.config.keeps(Rule::UnknownMayBeOurs);
+        self.may_own = owner == session && known || self.earlier_sessions.contains(&owner);
+        match (self.may_own, self.leaving) {
+            (true, false) if self.must_delete => return self.delete(stat.version, context),
+            (true, true) => return self.delete(stat.version, context),
+            (false, true) => return self.gone(context),
+            (true, false) => {
+                if matches!(self.recipe_state, RecipeState::Master { token: former } if former != token) {
+                    self.step_down(context);
+                    self.may_own = true;
+                }
+                self.stand(RecipeState::Master { token }, context);
+            }
+            (false, false) if stat.is_ephemeral() => {
+                self.stand(RecipeState::Slave { master: value, token }, context)
+            }
+            (false, false) => {
+                self.stand(RecipeState::Unknown { reason: Reason::Blocked, rc: rc::NOT_EPHEMERAL }, context);
+            }
+        }
+        if self.value_due && self.may_own {
+            return self.set_value(stat.version, context);
+        }
+        self.backoff.succeeded();
+        self.state = State::Watching { version: stat.version, refresh_at: now.plus_ms(REFRESH_MS) };
+    }
+
+    /// There is no znode at the path.
+    fn vanished(&mut self, now: Time, context: &mut RecipeContext) {
+        self.step_down(context);
+        self.may_own = false;
+        self.must_delete = false;
+        if self.leaving {
+            self.gone(context);
+        } else if self.session.is_some() {
+            self.start(now, context);
+        } else {
+            self.state = State::Offline;
+        }
+    }
+
+    /// Our znode is gone although nobody here asked for that.
+    fn step_down(&mut self, context: &mut RecipeContext) {
+        if self.is_master() {
+            self.may_own = false;
+            self.stand(RecipeState::Unknown { reason: Reason::Deleted, rc: rc::NO_NODE }, context);
+        }
+    }
+
+    /// ZooKeeper said no. It is likely to say no again, so there is no second try at once, and none at all when it
+    /// would say no for good.
+    fn refused(&mut self, now: Time, rc: i32, context: &mut RecipeContext) {
+        let for_good = rc::is_for_good(rc);
+        // What a master cannot do now it does later; its znode stands.
+        if for_good || !self.is_master() {
+            let reason = if for_good { Reason::Denied } else { Reason::Refused };
+            self.stand(RecipeState::Unknown { reason, rc }, context);
+            self.leaving |= for_good;
+        }
+        self.backoff.failed();
+        self.failed(now, context);
+    }
+
+    fn failed(&mut self, now: Time, context: &mut RecipeContext) {
+        // A request that was asked for while the connection broke costs no second failure.
+        if self.session.is_some() {
+            self.backoff.failed();
+        }
+        if self.leaving && !self.may_own {
+            self.gone(context);
+        } else if self.session.is_some() {
+            self.start(now, context);
+        } else {
+            self.state = State::Offline;
+        }
+    }
+
+    fn disarm(&mut self, context: &mut RecipeContext) {
+        if let Some(armed) = self.armed.take() {
+            context.unwatch(armed);
+        }
+    }
+
+    fn gone(&mut self, context: &mut RecipeContext) {
+        self.disarm(context);
+        self.may_own = false;
+        self.state = State::Gone;
+    }
+
+    fn stand(&mut self, recipe_state: RecipeState, context: &mut RecipeContext) {
+        if !self.leaving {
+            context.stand(&recipe_state);
+            self.recipe_state = recipe_state;
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What goes out of the core: the actions in order, who is to get each answer, and when each request was sent.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::lease::Answer;
+use super::report::Report;
+use super::types::{Action, Op, RequestId, Time};
+
+/// Who asked: each open request, and each armed watch, belongs to a candidate, an observer, a watcher of
+/// the members, or the lease.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subscription {
+    Candidate(Arc<str>),
+    Observer(Arc<str>),
+    Members(Arc<str>),
+    Lease,
+}
+
+/// A request without an answer yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    pub at: Time,
+    /// Whose answer it will be, if it is carried out.
+    pub answer: Answer,
+    /// Whether it is to change or delete our znode.
+    pub changes: bool,
+    /// Whether an answer leaves a watch.
+    pub watch: bool,
+}
+
+#[derive(Debug)]
+pub struct Outbox {
+    pub actions: VecDeque<Action>,
+    pub routes: BTreeMap<RequestId, Subscription>,
+    sent: BTreeMap<RequestId, Sent>,
+    /// The moment of the input that is being handled: what is handed out now is sent now or later.
+    pub now: Time,
+    last_request: u64,
+}
+
+impl Outbox {
+    pub fn new() -> Outbox {
+        Outbox {
+            actions: VecDeque::new(),
+            routes: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            now: Time(0),
+            last_request: 0,
+        }
+    }
+
+    pub fn submit(&mut self, subscription: Subscription, op: Op) -> RequestId {
+        self.last_request += 1;
+        let request = RequestId(self.last_request);
+        let answer = match op {
+            Op::Create { .. } | Op::CreateSequential { .. } | Op::SetValue { .. } => Answer::Quorum,
+            Op::Delete { .. } | Op::Prove { .. } => Answer::Quorum,
+            Op::Touch => Answer::Leader,
+            _ => Answer::Server,
+        };
+        let changes = matches!(op, Op::SetValue { .. } | Op::Delete { .. });
+        let watch = matches!(op, Op::Read { .. } | Op::Exists { .. } | Op::List { watch: true, .. });
+        self.sent.insert(request, Sent { at: self.now, answer, changes, watch });
+        self.routes.insert(request, subscription);
+        self.actions.push_back(Action::Submit(request, op));
+        request
+    }
+
+    /// Drops the watch that a request left, or would leave: then its answer is not wanted either.
+    pub fn unwatch(&mut self, request: RequestId) {
+        self.routes.remove(&request);
+        self.sent.remove(&request);
+        self.actions.push_back(Action::Unwatch(request));
+    }
+
+    /// The request has its answer.
+    pub fn answered(&mut self, request: RequestId) -> Option<Sent> {
+        self.sent.remove(&request)
+    }
+
+    /// The requests that have no answer yet, the oldest first.
+    pub fn under_way(&self, now: Time) -> Report {
+        let describe = |(request, sent): (&RequestId, &Sent)| {
+            let (subscription, path) = match self.routes.get(request) {
+                Some(Subscription::Candidate(path)) => ("candidate", Some(path)),
+                Some(Subscription::Observer(path)) => ("observer", Some(path)),
+                Some(Subscription::Members(path)) => ("members", Some(path)),
+                Some(Subscription::Lease) => ("lease", None),
+                None => ("nobody", None),
+            };
+            Report::from([
+                ("request", request.0.into()),
+                ("of", subscription.into()),
+                ("path", path.into()),
+                ("sent_ago_ms", Report::ms_between(sent.at.0, now.0)),
+            ])
+        };
+        Report::List(self.sent.iter().map(describe).collect())
+    }
+
+    /// The session is over: no answer is to come, and what was not sent yet is not wanted.
+    pub fn forget_requests(&mut self) {
+        self.forget_unsent();
+        self.routes.clear();
+        self.sent.clear();
+    }
+
+    /// Requests that nobody has fetched are not to be sent. What they were is returned, to be answered.
+    pub fn forget_unsent(&mut self) -> Vec<RequestId> {
+        let mut unsent = Vec::new();
+        self.actions.retain(|action| match action {
+            Action::Submit(request, _) => {
+                unsent.push(*request);
+                false
+            }
+            _ => true,
+        });
+        unsent
+    }
+}

@@ -1,0 +1,195 @@
+//! Our place in the queue: who is before us, by number, or by age where the numbers do not tell; and the watch on that one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Own, Queue, State};
+use crate::logic::config::Rule;
+use crate::logic::context::{RecipeContext, RecipeState};
+use crate::logic::dialect::{is_used_up, Name};
+use crate::logic::recipe::REFRESH_MS;
+use crate::logic::types::{rc, Op, Reason, RequestId, Time, Value};
+
+/// A list contradicts what we know of our own znodes: so long until we look again, in milliseconds.
+const CONTRADICTION_MS: u64 = 100;
+
+/// While foreign contenders are in the queue, how often to look again, in milliseconds.
+const FOREIGN_MS: u64 = 2_000;
+
+/// Of so many joins of this session before the last one, a create may still come late.
+const LATE_JOINS: u128 = 3;
+
+impl Queue {
+    /// The znodes of creates of ours that were looked for, not found, and sent again: they came late (ARCHITECTURE.md).
+    /// Nobody else would ever delete them.
+    fn carried_out_late<'a>(&self, own: &Own, names: &'a [Arc<str>]) -> Vec<&'a Arc<str>> {
+        if !self.dialect.has_guid() || !self.config.keeps(Rule::LookForGuid) {
+            return Vec::new();
+        }
+        let joins = self.guid.wrapping_sub(self.first_guid).min(LATE_JOINS);
+        let prefix = |back: u128| self.dialect.prefix(self.guid.wrapping_sub(back));
+        let prefixes: Vec<String> = (0..=joins).map(prefix).collect();
+        let is_ours = |name: &&Arc<str>| prefixes.iter().any(|prefix| name.starts_with(prefix));
+        names.iter().filter(is_ours).filter(|name| !own.path.ends_with(&***name)).collect()
+    }
+
+    /// The queue as it is: are we first, and if not, who is before us?
+    pub(super) fn look(&mut self, now: Time, names: &[Arc<str>], context: &mut RecipeContext) {
+        if self.leaving || self.must_delete {
+            return self.ask(context);
+        }
+        let Some(own) = self.own.clone() else { return self.ask(context) };
+        let late = self.carried_out_late(&own, names);
+        let mut own_is_there = false;
+        let mut foreign = false;
+        let mut tied = is_used_up(own.number);
+        let mut others = Vec::new();
+        for name in names.iter().filter(|name| !late.contains(name)) {
+            let number = match self.dialect.read(name) {
+                Name::Contender(number) => number,
+                Name::ForeignContender => {
+                    foreign = true;
+                    continue;
+                }
+                Name::Other => continue,
+            };
+            if own.path.rsplit('/').next() == Some(name) {
+                own_is_there = true;
+            } else {
+                tied |= number == own.number;
+                others.push((number, name));
+            }
+        }
+        if !own_is_there && self.dialect.has_guid() {
+            // By its GUID it is ours alone. Should it stand after all, it would stand before us for ever.
+            self.deleted(context);
+            self.must_delete = true;
+            self.predecessor = None;
+            self.state = State::Pausing(now.plus_ms(CONTRADICTION_MS));
+            return;
+        }
+        if !own_is_there {
+            return self.lost_own(now, context);
+        }
+        for name in late {
+            context.submit(Op::Delete { path: format!("{}/{name}", self.path).into(), version: -1 });
+        }
+        if let Some(older) = self.older.as_mut().filter(|older| !older.is_empty()) {
+            // Who was before us and is in the queue no more has gone; another one may come under that name.
+            let there: BTreeSet<_> = others.iter().map(|(_, name)| *name).collect();
+            older.retain(|name, _| there.contains(name));
+        }
+        if foreign {
+            self.stand(
+                RecipeState::Unknown { reason: Reason::ForeignContender, rc: rc::FOREIGN_CONTENDER },
+                context,
+            );
+            self.predecessor = None;
+            self.state = State::Waiting { refresh_at: now.plus_ms(FOREIGN_MS) };
+            return;
+        }
+        if tied && self.older.is_none() && self.config.keeps(Rule::OldestLeads) {
+            if !others.is_empty() {
+                return self.rank(others.into_iter().map(|(_, name)| name), context);
+            }
+            self.older = Some(BTreeMap::new());
+        }
+        let before = others.iter().filter_map(|(number, name)| Some((self.ahead_of(&own, *number, name)?, *name)));
+        match before.max() {
+            Some((_, name)) if self.config.keeps(Rule::LowestLeads) => {
+                self.stand(RecipeState::Slave { master: Value::from([]), token: 0 }, context);
+                self.follow(format!("{}/{name}", self.path).into(), context);
+            }
+            _ => {
+                self.predecessor = None;
+                if let Some(watch) = self.watch.take() {
+                    context.unwatch(watch);
+                }
+                self.stand(RecipeState::Master { token: own.czxid }, context);
+                self.state = State::Waiting { refresh_at: now.plus_ms(REFRESH_MS) };
+            }
+        }
+    }
+
+    /// Asks how old these are.
+    fn rank<'a>(&mut self, names: impl Iterator<Item = &'a Arc<str>>, context: &mut RecipeContext) {
+        self.state = State::Ranking;
+        self.ranked.clear();
+        let path = |name: &Arc<str>| format!("{}/{name}", self.path).into();
+        self.to_rank = names.map(|name| (context.submit(Op::Stat { path: path(name) }), name.clone())).collect();
+    }
+
+    /// One has told its age, or is gone.
+    pub(super) fn ranked(&mut self, request: RequestId, czxid: Option<i64>, context: &mut RecipeContext) {
+        let name = self.to_rank.remove(&request);
+        let own = self.own.as_ref().map_or(0, |own| own.czxid);
+        if let (Some(name), Some(czxid)) = (name, czxid.filter(|czxid| *czxid < own)) {
+            self.ranked.insert(name, czxid);
+        }
+        if !self.to_rank.is_empty() {
+            return;
+        }
+        self.backoff.succeeded();
+        self.older = Some(std::mem::take(&mut self.ranked));
+        match self.session {
+            Some(_) => self.ask(context),
+            None => self.state = State::Offline,
+        }
+    }
+
+    /// If this contender is before us: where it stands, larger the nearer it is to us.
+    fn ahead_of(&self, own: &Own, number: i32, name: &Arc<str>) -> Option<i64> {
+        if let Some(older) = &self.older {
+            return older.get(name).copied();
+        }
+        let ahead = match self.config.keeps(Rule::SerialOrder) {
+            true => i64::from(number.wrapping_sub(own.number)),
+            false => i64::from(number) - i64::from(own.number),
+        };
+        (ahead < 0).then_some(ahead)
+    }
+
+    /// Whether the one before us is the one that we took for older. If not, that one is gone.
+    pub(super) fn is_older(&mut self, czxid: i64) -> bool {
+        let (Some(older), Some(path)) = (&mut self.older, &self.predecessor) else { return false };
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let same = match self.config.keeps(Rule::SameZnode) {
+            true => older.get(name) == Some(&czxid),
+            false => czxid != 0,
+        };
+        if !same {
+            older.remove(name);
+        }
+        same
+    }
+
+    pub(super) fn follow(&mut self, predecessor: Arc<str>, context: &mut RecipeContext) {
+        let path = predecessor.clone();
+        let op = match self.older {
+            Some(_) => Op::Read { path, sync: false },
+            None => Op::Exists { path },
+        };
+        self.state = State::Following(context.submit(op));
+        self.predecessor = Some(predecessor);
+    }
+
+    /// The one before us is watched, or gone.
+    pub(super) fn followed(&mut self, now: Time, request: RequestId, there: bool, context: &mut RecipeContext) {
+        self.backoff.succeeded();
+        // What is left on a name that is gone sees nothing any more.
+        let spent = if there { self.watch.replace(request) } else { Some(request) };
+        if let Some(spent) = spent {
+            context.unwatch(spent);
+        }
+        if self.session.is_none() {
+            self.state = State::Offline;
+        } else if there || !self.config.keeps(Rule::PredecessorGone) {
+            self.state = State::Waiting { refresh_at: now.plus_ms(REFRESH_MS) };
+            if self.leaving || self.must_delete {
+                self.ask(context);
+            }
+        } else {
+            self.ask(context);
+        }
+    }
+}

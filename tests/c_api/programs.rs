@@ -1,0 +1,293 @@
+//! The programs of this folder, on a real ZooKeeper. One that holds its promises ends with 0 and has said nothing;
+//! whatever the library prints is therefore a failure, too.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use testkit::{Program, ScratchFolder};
+
+use crate::header::Header;
+use crate::library::{self, Link, Workshop};
+use crate::place::{zookeeper, Place};
+use crate::tools::{self, source};
+
+/// Longer than the programs give themselves.
+pub const LONGEST: Duration = Duration::from_secs(300);
+
+/// Long, so that a busy machine is not cut off from the server: the client gives a silent one up after 2/5 of it.
+const SESSION_TIMEOUT_MS: &str = "6000";
+
+/// Under valgrind threads run one at a time and each takes twenty times as long.
+const SLOW_SESSION_TIMEOUT_MS: &str = "9000";
+
+/// Runs a program that must succeed without a word.
+#[track_caller]
+pub fn succeed(command: Command) {
+    let program = Program::spawn(command);
+    let status = program.wait(LONGEST);
+    let is_silent = program.lines().is_empty();
+    assert!(status.is_some_and(|status| status.success()) && is_silent, "{}", program.transcript());
+}
+
+fn gcc(workshop: &Workshop, name: &str, link: Link) -> PathBuf {
+    workshop.build("gcc", "c99", &[source(name)], link)
+}
+
+/// Memory that is read before it is written, after it is freed, or never freed. What the library has for the whole
+/// process (its I/O thread and what that holds) is reachable at the end, and no loss.
+fn valgrind(program: &Path, looks_for_leaks: bool) -> Command {
+    tools::demand("valgrind");
+    let mut command = Command::new("valgrind");
+    command.args(["--quiet", "--error-exitcode=99", "--fair-sched=yes"]);
+    match looks_for_leaks {
+        true => {
+            command.args(["--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"])
+        }
+        false => command.arg("--leak-check=no"),
+    };
+    command.arg(program);
+    command
+}
+
+/// What valgrind takes for lost there is none of ours.
+const NOT_SEARCHED_FOR_LEAKS: [(&str, &str); 4] = [
+    ("fork.c", "a child has the memory of threads that it has not"),
+    ("copies.c", "the same"),
+    ("environment.c", "the C library's resolver keeps something for a thread that is not yet over"),
+    ("connect_timeout.c", "the same"),
+];
+
+/// The ways of `check.h` in which a program is run: who runs its callbacks, and whether it is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Callbacks on the library's thread.
+    Thread,
+    /// Callbacks in a loop of the program's own, with poll on election_fd.
+    Manual,
+    ThreadUnderValgrind,
+    ManualUnderValgrind,
+}
+
+impl Way {
+    fn is_instrumented(self) -> bool {
+        matches!(self, Way::ThreadUnderValgrind | Way::ManualUnderValgrind)
+    }
+
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Way::Thread => &[],
+            Way::Manual => &["manual"],
+            Way::ThreadUnderValgrind => &["instrumented"],
+            Way::ManualUnderValgrind => &["manual", "instrumented"],
+        }
+    }
+
+    pub fn session_timeout_ms(self) -> &'static str {
+        if self.is_instrumented() {
+            SLOW_SESSION_TIMEOUT_MS
+        } else {
+            SESSION_TIMEOUT_MS
+        }
+    }
+
+    /// A program, with a root of its own, in its place.
+    pub fn command(self, program: &Path, place: &Place) -> Command {
+        let root = format!("/{}-{self:?}", place.program());
+        let looks_for_leaks = NOT_SEARCHED_FOR_LEAKS.iter().all(|(name, _)| *name != place.program());
+        let mut command = match self.is_instrumented() {
+            true => valgrind(program, looks_for_leaks),
+            false => Command::new(program),
+        };
+        command.args(place.arguments(&root, self.session_timeout_ms())).args(self.arguments());
+        command
+    }
+}
+
+/// Runs a program of this folder.
+#[track_caller]
+fn live(name: &str, way: Way) {
+    let workshop = Workshop::new();
+    let place = Place::of(name, &workshop);
+    succeed(way.command(&gcc(&workshop, name, Link::Shared), &place));
+}
+
+/// Runs a Python program of this folder; a warning is a failure.
+#[track_caller]
+fn python(name: &str) {
+    tools::demand("python3");
+    let zookeeper = zookeeper();
+    let mut program = Command::new("python3");
+    // No __pycache__ beside the sources.
+    program.args(["-B", "-W", "error", "-X", "dev"]).arg(source(name)).arg(library::shared());
+    program.args([&zookeeper.hosts(), &format!("/{name}"), SESSION_TIMEOUT_MS]);
+    succeed(program);
+}
+
+/// What it is there to find is found.
+#[test]
+fn valgrind_is_on() {
+    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
+    let planted = tools::root().join("tests/sanitizers/planted.c");
+    let planted = workshop.build("gcc", "c99", &[planted], Link::Shared);
+    for (mistake, report) in [
+        ("overflow of the heap", "Invalid read of size 4"),
+        ("use after free", "Invalid read of size 4"),
+        ("leak", "definitely lost"),
+    ] {
+        let mut command = valgrind(&planted, true);
+        command.args([&zookeeper.hosts(), "/planted", SLOW_SESSION_TIMEOUT_MS, mistake]);
+        let program = Program::spawn(command);
+        let status = program.wait(LONGEST);
+        let transcript = program.transcript();
+        assert_eq!(status.and_then(|status| status.code()), Some(99), "{mistake}: {transcript}");
+        assert!(transcript.contains(report) && transcript.contains("make_mistake"), "{mistake}: {transcript}");
+    }
+}
+
+#[test]
+fn life_in_c_linked_statically() {
+    let workshop = Workshop::new();
+    let program = gcc(&workshop, "life.c", Link::Static);
+    let dynamic = tools::run("readelf", ["-d".as_ref(), program.as_os_str()]);
+    assert!(!dynamic.contains("libelection"), "the library is in the program itself:\n{dynamic}");
+    succeed(Way::Thread.command(&program, &Place::of("life.c", &workshop)));
+}
+
+/// A function that is new is called with bad input, inside callbacks, and by many threads at once. (Panics and fuzzing ask for it themselves.)
+#[test]
+fn each_function_is_in_each_sweep() {
+    for program in ["bad_input.c", "in_callbacks.c", "stress.c"] {
+        let text = std::fs::read_to_string(source(program)).expect("the program is there");
+        for function in Header::read().functions() {
+            let is_word = |word: &str| word == function;
+            let is_there = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(is_word);
+            assert!(is_there, "{program} does not call {function}");
+        }
+    }
+}
+
+/// The programs, in each way.
+macro_rules! lives {
+    ($($module:ident: $program:literal, $($test:ident: $way:ident),+;)+) => {
+        $(mod $module {
+            use super::*;
+            $(#[test]
+            fn $test() {
+                live($program, Way::$way);
+            })+
+        })+
+        const LIVES: &[(&str, Way)] = &[$($(($program, Way::$way)),+),+];
+    };
+}
+
+lives! {
+    bad_input: "bad_input.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    connect_timeout: "connect_timeout.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    life: "life.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    callbacks: "callbacks.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind,
+        manual_valgrind: ManualUnderValgrind;
+    dispatch: "dispatch.c", itself: Thread, valgrind: ThreadUnderValgrind;
+    wait: "wait.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
+    members: "members.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
+    watch_members: "watch_members.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
+    fence: "fence.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
+    recipe: "recipe.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
+    access: "access.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
+    secrets: "secrets.c", thread: Thread, manual: Manual;
+    lease: "lease.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    fork: "fork.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    fork_storm: "fork_storm.c", thread: Thread, manual: Manual;
+    failing_system: "failing_system.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    environment: "environment.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    in_callbacks: "in_callbacks.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    close_race: "close_race.c", thread: Thread, manual: Manual, manual_valgrind: ManualUnderValgrind;
+    ends: "ends.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    stress: "stress.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind,
+        manual_valgrind: ManualUnderValgrind;
+    inside: "diagnostics.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
+    frozen: "frozen.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    silent: "silent.c", thread: Thread, manual: Manual;
+    swallowed: "swallowed.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    copies: "copies.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    own_names: "own_names.c", itself: Thread, valgrind: ThreadUnderValgrind;
+}
+
+/// Without valgrind in the table above, and why.
+const NOT_UNDER_VALGRIND: [(&str, &str); 3] = [
+    ("secrets.c", "it takes the place of malloc and free, as valgrind does"),
+    ("silent.c", "it measures how long a hundred handles take to close at the same time"),
+    ("fork_storm.c", "it does nothing that fork.c does not, but thousands of times"),
+];
+
+/// The C programs of this folder.
+pub fn sources() -> Vec<String> {
+    let files = std::fs::read_dir(source("")).expect("the folder is there");
+    let names = files.map(|file| file.expect("it can be read").file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.ends_with(".c")).collect()
+}
+
+/// With callbacks on a thread and dispatched, and under valgrind.
+#[test]
+fn each_program_is_run_in_each_way() {
+    for program in sources() {
+        let ways: Vec<Way> = LIVES.iter().filter(|(name, _)| *name == program).map(|(_, way)| *way).collect();
+        let text = std::fs::read_to_string(source(&program)).expect("the program is there");
+        assert!(ways.contains(&Way::Thread), "{program}");
+        assert_eq!(ways.contains(&Way::Manual), text.contains("[manual]"), "{program}");
+        let is_excused = NOT_UNDER_VALGRIND.iter().any(|(name, _)| *name == program);
+        assert_ne!(ways.iter().any(|way| way.is_instrumented()), is_excused, "{program}");
+    }
+}
+
+#[test]
+fn life_in_cpp() {
+    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
+    let program = workshop.build("g++", "c++17", &[source("life.cpp")], Link::Shared);
+    let dynamic = tools::run("readelf", ["-d".as_ref(), program.as_os_str()]);
+    assert!(dynamic.contains("[libelection.so.0]"), "a program asks for the library by its soname:\n{dynamic}");
+    let mut program = Command::new(program);
+    program.args([&zookeeper.hosts(), "/life-cpp", SESSION_TIMEOUT_MS]);
+    succeed(program);
+}
+
+#[test]
+fn life_in_python() {
+    python("life.py");
+}
+
+#[test]
+fn module_in_python() {
+    python("module.py");
+}
+
+#[test]
+fn types_of_python() {
+    tools::demand("mypy");
+    let cache = ScratchFolder::new("mypy");
+    let mut mypy = Command::new("mypy");
+    // The oldest Python that it is for.
+    mypy.args(["--strict", "--python-version=3.9", "--cache-dir"]).arg(cache.path());
+    mypy.arg(tools::root().join("c_examples/election.py"));
+    tools::run_command(mypy);
+}
+
+#[test]
+fn access_in_python() {
+    python("access.py");
+}
+
+#[test]
+fn asyncio() {
+    python("aio.py");
+}
+
+#[test]
+fn inside_in_python() {
+    python("diagnostics.py");
+}
+
+#[test]
+fn fork_in_python() {
+    python("fork.py");
+}

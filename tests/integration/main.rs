@@ -1,0 +1,38 @@
+//! The library on a real ZooKeeper: every doubtful moment made to happen, and read back by an independent client.
+//!
+//! - [`node_election`]: the ordinary course; [`node_create`], [`node_parents`], [`node_blocked`], [`node_operator`],
+//!   [`node_resign`], [`node_session`]: what may go wrong with it, by where it goes wrong; all in the node recipe;
+//! - [`queue`]: the same in the queue recipe;
+//! - [`lease`]: until when a master believes, and what that costs the servers;
+//! - [`access`]: credentials and access control lists;
+//! - [`observer`], [`members`], [`values`]: watching who is master and who is in, and values that change;
+//! - [`close`], [`servers`]: the end of a handle, and the servers themselves;
+//! - [`diagnostics`]: what the log, the connection and the counters tell of all that;
+//! - [`seeds`]: what the seeds' programs do in the same faults, and one election of theirs and ours;
+//! - the rest is what these stand on.
+
+mod access;
+mod amnesia;
+mod candidates;
+mod child;
+mod close;
+mod diagnostics;
+mod ground;
+mod hand_rolled;
+mod lease;
+mod members;
+mod node_blocked;
+mod node_create;
+mod node_election;
+mod node_operator;
+mod node_parents;
+mod node_resign;
+mod node_session;
+mod observer;
+mod pace;
+mod queue;
+mod relays;
+mod seeds;
+mod servers;
+mod values;
+mod witness;

@@ -1,0 +1,169 @@
+//! One queue with members of other implementations: their znodes count, ours count for them, and whoever does not fit is
+//! reported before anybody of ours becomes master.
+
+use std::path::Path;
+use std::process::Command;
+
+use election::{Dialect, Reason, Recipe};
+use testkit::{eventually, Ensemble, Program, RawClient, ScratchFolder};
+
+use crate::candidate::{first_in_queue, options, Candidate};
+use crate::{library, witness, SOON, WITNESS_TIMEOUT_MS};
+
+const EPHEMERAL_SEQUENTIAL: i32 = 3;
+const NAMES: [(Dialect, &str); 5] = [
+    (Dialect::CuratorLatch, "_c_6ad4a3b1-0c5c-4f6c-9d3a-1f6c2ab5d001-latch-"),
+    (Dialect::CuratorLock, "_c_6ad4a3b1-0c5c-4f6c-9d3a-1f6c2ab5d001-lock-"),
+    (Dialect::Kazoo, "6ad4a3b10c5c4f6c9d3a1f6c2ab5d001__lock__"),
+    (Dialect::Recipe, "6ad4a3b1-0c5c-4f6c-9d3a-1f6c2ab5d001-n_"),
+    (Dialect::Seed, "w-"),
+];
+
+/// Has somebody else join the queue by hand.
+fn join(client: &mut RawClient, path: &str, name: &str) {
+    let reply = client.create(&format!("{path}/{name}"), b"other", EPHEMERAL_SEQUENTIAL).expect("an answer");
+    assert_eq!(reply.err, 0);
+}
+
+fn is_theirs(names: &[String], name: &str) -> Vec<bool> {
+    let mut names = names.to_vec();
+    names.sort_by_key(|name| name[name.len() - 10..].to_owned());
+    names.iter().map(|found| found.starts_with(name)).collect()
+}
+
+#[test]
+fn others_of_the_same_dialect_and_ours_are_one_queue() {
+    let ensemble = Ensemble::builder(1).max_session_timeout_ms(WITNESS_TIMEOUT_MS).start();
+    let mut watcher = witness(&ensemble, 0);
+    for (dialect, name) in NAMES {
+        let path = format!("/one-queue-{dialect:?}");
+        assert_eq!(watcher.create(&path, b"", 0).expect("an answer").err, 0);
+        let options = options(20_000, Recipe::Queue(dialect));
+        let mut former = witness(&ensemble, 0);
+        join(&mut former, &path, name);
+        let ours = Candidate::stand(&ensemble.hosts(), &path, "ours", &options);
+        ours.wait_reason(Reason::Following);
+        let mut latter = witness(&ensemble, 0);
+        join(&mut latter, &path, name);
+        let names = watcher.children(&path).expect("an answer");
+        if dialect != Dialect::Seed {
+            assert_eq!(is_theirs(&names, &name[..20]), [true, false, true], "{names:?}");
+        }
+        let mark = name.rsplit(|c: char| c.is_ascii_hexdigit()).next().expect("a mark");
+        let mark = if dialect == Dialect::Seed { "w-" } else { mark };
+        for found in &names {
+            let (before, number) = found.split_at(found.len() - 10);
+            assert!(before.ends_with(mark) && number.parse::<i32>().is_ok(), "{found} is not named so");
+            assert_eq!(before.len(), name.len(), "{found} is named as the others are");
+        }
+        assert!(!ours.is_master());
+        former.close_session().expect("an answer");
+        ours.wait_master();
+        // The one behind sees ours before itself, and itself first when ours has gone.
+        let value = |watcher: &mut RawClient| {
+            let first = first_in_queue(watcher, &path);
+            watcher.get(&format!("{path}/{first}")).expect("an answer").expect("a znode").value
+        };
+        assert_eq!(value(&mut watcher), b"ours");
+        ours.handle.close().expect("the server is there");
+        assert_eq!(value(&mut watcher), b"other");
+        latter.close_session().expect("an answer");
+        println!("{dialect:?}: other, ours, other led in turn; names {names:?}");
+    }
+}
+
+#[test]
+fn a_stranger_in_the_queue_is_reported_and_nobody_of_ours_is_master() {
+    let ensemble = Ensemble::builder(1).max_session_timeout_ms(WITNESS_TIMEOUT_MS).start();
+    let mut watcher = witness(&ensemble, 0);
+    for (i, (dialect, _)) in NAMES.into_iter().enumerate() {
+        let (_, strange) = NAMES[(i + 1) % NAMES.len()];
+        let path = format!("/stranger-{dialect:?}");
+        assert_eq!(watcher.create(&path, b"", 0).expect("an answer").err, 0);
+        let mut stranger = witness(&ensemble, 0);
+        join(&mut stranger, &path, strange);
+        let options = options(20_000, Recipe::Queue(dialect));
+        let ours = Candidate::stand(&ensemble.hosts(), &path, "ours", &options);
+        ours.wait_reason(Reason::ForeignContender);
+        let second = Candidate::stand(&ensemble.hosts(), &path, "second", &options);
+        second.wait_reason(Reason::ForeignContender);
+        assert!(!ours.is_master() && !second.is_master() && !ours.was_master() && !second.was_master());
+        stranger.close_session().expect("an answer");
+        ours.wait_master();
+        second.wait_reason(Reason::Following);
+        assert!(!second.was_master());
+    }
+}
+
+const KAZOO_MEMBER: &str = r#"
+import sys, threading
+from kazoo.client import KazooClient
+
+client = KazooClient(hosts=sys.argv[1], timeout=10)
+client.start()
+election = client.Election(sys.argv[2], "kazoo")
+go = threading.Event()
+
+def lead():
+    print("leading", flush=True)
+    go.wait()
+
+def obey():
+    for line in sys.stdin:
+        if line.strip() == "contenders":
+            print("contenders", *election.contenders(), flush=True)
+        else:
+            go.set()
+
+threading.Thread(target=obey, daemon=True).start()
+print("standing", flush=True)
+election.run(lead)
+print("led", flush=True)
+client.stop()
+"#;
+
+/// kazoo's own Election, from PyPI.
+#[test]
+fn kazoo_and_ours_lead_in_turn() {
+    let folder = ScratchFolder::new("kazoo");
+    let packages = folder.path().join("packages");
+    library::run(
+        Command::new("pip")
+            .args(["install", "--quiet", "--no-deps", "--target"])
+            .arg(&packages)
+            .arg("kazoo==2.11.0"),
+    );
+    let script = folder.path().join("member.py");
+    std::fs::write(&script, KAZOO_MEMBER).expect("the scratch folder takes files");
+    let ensemble = Ensemble::builder(1).max_session_timeout_ms(WITNESS_TIMEOUT_MS).start();
+    let options = options(10_000, Recipe::Queue(Dialect::Kazoo));
+    let start = || kazoo(&packages, &script, &ensemble.hosts());
+
+    let former = start();
+    former.expect_text(SOON, "leading");
+    let ours = Candidate::stand(&ensemble.hosts(), "/with-kazoo", "ours", &options);
+    ours.wait_reason(Reason::Following);
+    let latter = start();
+    let mut watcher = witness(&ensemble, 0);
+    eventually(SOON, "three stand", || watcher.children("/with-kazoo").expect("an answer").len() == 3);
+    former.write_line("contenders").expect("it listens");
+    let line = former.expect_text(SOON, "contenders").text;
+    assert_eq!(line, "contenders kazoo ours kazoo", "kazoo counts ours, in the same order");
+    former.write_line("go").expect("it listens");
+    former.expect_text(SOON, "led");
+    ours.wait_master();
+    assert!(latter.lines().iter().all(|line| line.text != "leading"), "{}", latter.transcript());
+    ours.handle.close().expect("the server is there");
+    latter.expect_text(SOON, "leading");
+    latter.write_line("go").expect("it listens");
+    latter.expect_text(SOON, "led");
+    println!("kazoo, ours, kazoo led in turn, and each waited for the one before; {line}");
+}
+
+fn kazoo(packages: &Path, script: &Path, hosts: &str) -> Program {
+    let mut python = Command::new("python3");
+    python.arg("-B").arg(script).args([hosts, "/with-kazoo"]).env("PYTHONPATH", packages);
+    let program = Program::spawn(python);
+    program.expect_text(SOON, "standing");
+    program
+}
