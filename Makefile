@@ -26,7 +26,7 @@ MANDIR ?= $(datarootdir)/man
 mandir ?= $(MANDIR)
 DOCDIR ?= $(datarootdir)/doc/libelection
 docdir ?= $(DOCDIR)
-# election.py is one file, and finds the library as programs do: PYTHONPATH, or a folder that Python looks into.
+# Python finds the module by PYTHONPATH, or in a folder that it looks into; the module finds the library by itself.
 PYTHONDIR ?= $(datarootdir)/libelection
 pythondir ?= $(PYTHONDIR)
 

@@ -3,7 +3,7 @@
 # is missing it does nothing and says nothing.
 #
 #   tests/setup.sh NEED...     compiler   to build c_examples
-#                              python     to run election.py
+#                              python     to run the programs in Python
 #                              servers    to start ZooKeeper servers: nothing to install for them but a Java runtime
 #                                         when ZOOKEEPER_HOME names a release of ZooKeeper
 #                              checks     what only the tests use
@@ -43,7 +43,7 @@ for group in "$@"; do
         need g++ "builds the programs in C++" command_there g++
         ;;
     python)
-        need python3 "runs election.py" command_there python3
+        need python3 "runs the programs in Python" command_there python3
         ;;
     servers)
         need default-jre-headless "runs the ZooKeeper servers" java_there
@@ -57,7 +57,7 @@ for group in "$@"; do
         need valgrind "checks the memory of the programs in C" command_there valgrind
         need clang "the other compiler, with sanitizers and a fuzzer" clang_there
         need "libclang-rt-$(clang_version)-dev" "what clang's sanitizers and fuzzer link" fuzzer_there
-        need mypy "checks the types of election.py" command_there mypy
+        need mypy "checks the types of the Python module" command_there mypy
         need binutils "reads the symbols of the library (readelf, nm)" command_there readelf
         need iproute2 "cuts and joins links (ip)" command_there ip
         need cmake "builds a program that finds the installed library by find_package" command_there cmake

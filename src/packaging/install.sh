@@ -133,11 +133,18 @@ put_man_pages() {
     done
 }
 
-put_python() { put 644 c_examples/election.py "$pythondir/election.py"; }
+# The link is what leads the module to the library of the same installation, wherever that is; a package of a
+# distribution leaves it out, for the loader finds the library there.
+put_python() {
+    for module in python/election/*.py python/election/py.typed; do
+        put 644 "$module" "$pythondir/election/$(basename "$module")"
+    done
+    put_link "$libdir/$soname" "$pythondir/election/$soname"
+}
 
 put_documents() {
     for document in README.md CHANGELOG.md ARCHITECTURE.md LICENSE c_examples/Makefile \
-        c_examples/*.c c_examples/*.cpp c_examples/*.h c_examples/*.md; do
+        c_examples/*.c c_examples/*.cpp c_examples/*.py c_examples/*.h c_examples/*.md; do
         [ ! -e "$document" ] || put 644 "$document" "$docdir/$document"
     done
 }

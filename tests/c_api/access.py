@@ -1,15 +1,12 @@
-"""Credentials and access control lists, by election.py.
+"""Credentials and access control lists, by the Python module.
 
     access.py LIBRARY HOSTS ROOT SESSION_TIMEOUT_MS
 """
 
 import queue
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "c_examples"))
-
-from election import Acl, Election, ElectionError, Perm, Rc, Reason, Role, load  # noqa: E402
+from election import Acl, Election, ElectionError, Perm, Rc, Reason, Role, load
 
 PATIENCE_S = 30
 

@@ -11,9 +11,7 @@ import threading
 import weakref
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "c_examples"))
-
-from election import Alarm, AsyncElection, Dispatch, Election, ElectionError, Rc, Reason, Role, load  # noqa: E402
+from election import Alarm, AsyncElection, Dispatch, Election, ElectionError, Rc, Reason, Role, load
 
 PATIENCE_S = 30
 

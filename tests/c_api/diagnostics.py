@@ -7,11 +7,8 @@ import asyncio
 import logging
 import sys
 import threading
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "c_examples"))
-
-from election import (  # noqa: E402
+from election import (
     AsyncElection,
     ConnectionState,
     Election,
@@ -29,7 +26,7 @@ PATIENCE_MS = 30_000
 
 # The names of the JSON, which are promised. A name that comes or goes is a decision.
 NAMES = {
-    "": "version handle pid hosts open_for_ms now_boottime_ms now_unix_ms options connection task seats session counters"
+    "": "version handle pid hosts open_for_ms now_boottime_ms now_unix_ms options connection task masterships session counters"
     " history",
     "options": "session_timeout_ms connect_timeout_ms dispatch recipe grace_ms lease_mode lease_margin_ms tick_ms",
     "connection": "state rc session_id session_timeout_ms",
@@ -40,7 +37,7 @@ NAMES = {
     " proof_sent_ago_ms proof_answered_ago_ms last_answer_ago_ms proofs_under_way next_renewal_in_ms",
     "session.candidates": "path recipe role reason rc token elected elected_for_ms led grace_left_ms value value_hex"
     " value_len stands_again machine",
-    "session.candidates.machine": "state request next_in_ms own_znode watched_znode disowned leaving failures_in_a_row",
+    "session.candidates.machine": "state request next_in_ms own_znode watched_znode must_delete leaving failures_in_a_row",
     "session.observers": "path rc token session_id value value_hex value_len machine",
     "session.observers.machine": "state request next_in_ms watched_znode failures_in_a_row",
     "session.watchers_of_members": "path rc members enough too_few machine",
@@ -143,7 +140,7 @@ def dumps(library, hosts, root, session_timeout_ms):
         left = lease["session_timeout_ms"] - lease["clock_rate_ms"] - lease["margin_ms"] - lease["anchor_ago_ms"]
         check(abs(left - lease["left_ms"]) <= 4, lease)
         check(lease["proof_sent_ago_ms"] >= lease["proof_answered_ago_ms"], lease)
-        check(all(seat["is_master"] and seat["token"] > 0 for seat in dump["masterships"]), dump["seats"])
+        check(all(one["is_master"] and one["token"] > 0 for one in dump["masterships"]), dump["masterships"])
         check(dump["task"] == "answered" and dump["hosts"] == hosts)
         check(dump["counters"]["masterships_begun"] == len(paths), dump["counters"])
         check(set(election.counters()) == set(dump["counters"]))

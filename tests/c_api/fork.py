@@ -9,11 +9,8 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "c_examples"))
-
-from election import Election, ElectionError, Rc, Role, load  # noqa: E402
+from election import Election, ElectionError, Rc, Role, load
 
 PATIENCE_MS = 30_000
 

@@ -1,6 +1,7 @@
 //! The header as text: what it declares, that any compiler takes it, and that it is the one that the sources make.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::library::{Link, Workshop};
@@ -235,14 +236,23 @@ fn every_function_is_explained_in_words_that_exist() {
 
 #[test]
 fn python_uses_each_function() {
-    let python = std::fs::read_to_string(root().join("c_examples/election.py")).expect("election.py is there");
-    let (_, binding) = python.split_once("\ndef load(").expect("what comes after the list of functions");
+    let files = std::fs::read_dir(root().join("python/election")).expect("the module is there");
+    let modules = files.map(|file| file.expect("it can be read").path());
+    let read = |module: PathBuf| match std::fs::read_to_string(&module).expect("a module has text") {
+        // What comes after the list of functions.
+        text if module.ends_with("_library.py") => {
+            text.split_once("\ndef load(").expect("it is there").1.to_owned()
+        }
+        text => text,
+    };
+    let is_module = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "py");
+    let binding: String = modules.filter(is_module).map(read).collect();
     for function in Header::read().functions() {
         let is_used = match function.strip_prefix("election_options_set_") {
             Some(option) => binding.contains(&format!("\"{option}\": {option},")),
             None => binding.contains(&format!("\"{function}\"")) || binding.contains(&format!(".{function}(")),
         };
-        assert!(is_used, "election.py does not use {function}");
+        assert!(is_used, "the Python module does not use {function}");
     }
 }
 
@@ -269,19 +279,20 @@ fn python_has_the_same_numbers_functions_and_structs() {
 
     // The binding that people copy: all of it, and nothing that is not there.
     let tell = "import election as e
+from election import _library
 for kind, prefix in [(e.Role, ''), (e.Reason, 'REASON_'), (e.Rc, ''), (e.Recipe, 'RECIPE_'),
                      (e.Lease, 'LEASE_'), (e.Dispatch, 'DISPATCH_'), (e.Alarm, 'ALARM_'), (e.LogLevel, 'LOG_'),
                      (e.ConnectionState, ''), (e.DumpFormat, 'DUMP_'), (e.Acl, 'ACL_'), (e.Perm, 'PERM_')]:
     for number in kind:
         print('number', f'ELECTION_{prefix}{number.name}', int(number))
-for name, (_, arguments) in e._FUNCTIONS.items():
+for name, (_, arguments) in _library._FUNCTIONS.items():
     print('function', name, len(arguments))
 for name in ['election_event_t', 'election_master_t', 'election_member_t', 'election_members_t', 'election_log_t',
              'election_connection_t', 'election_counters_t']:
-    print('struct', name, *[field for field, _ in getattr(e, name)._fields_])
+    print('struct', name, *[field for field, _ in getattr(_library, name)._fields_])
 ";
     let mut command = Command::new("python3");
-    command.args(["-B", "-W", "error", "-X", "dev", "-c", tell]).current_dir(root().join("c_examples"));
+    command.args(["-B", "-W", "error", "-X", "dev", "-c", tell]).current_dir(root().join("python"));
     let told = tools::run_command(command);
     let mut numbers = BTreeSet::new();
     let mut functions = BTreeSet::new();
@@ -289,7 +300,7 @@ for name in ['election_event_t', 'election_master_t', 'election_member_t', 'elec
     for line in told.lines() {
         match line.split(' ').collect::<Vec<_>>()[..] {
             ["number", name, value] => {
-                assert!(has(&format!("{name} = {value},")), "election.py says {name} = {value}");
+                assert!(has(&format!("{name} = {value},")), "the Python module says {name} = {value}");
                 numbers.insert(name.to_owned());
             }
             ["function", name, arguments] => {

@@ -1,4 +1,4 @@
-"""The module election.py as a program uses it: its errors, what ends by itself, what callbacks may do and how long they
+"""The module election as a program uses it: its errors, what ends by itself, what callbacks may do and how long they
 are kept.
 
     module.py LIBRARY HOSTS ROOT SESSION_TIMEOUT_MS
@@ -15,8 +15,6 @@ import tempfile
 import weakref
 from pathlib import Path
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "c_examples"
-
 
 def check(holds, what=""):
     if not holds:
@@ -29,12 +27,12 @@ def traces():
     return os.listdir("/proc/self/fd"), os.listdir("/proc/self/task"), dict(os.environ), sys.path[:], os.getcwd()
 
 
-sys.path.insert(0, str(EXAMPLES))
 import argparse, asyncio, atexit, ctypes, enum, itertools, select, signal, threading, typing  # noqa: E401, E402, F401
 
 before = traces()
 signals = [signal.getsignal(number) for number in range(1, 32)]
 import election as module  # noqa: E402
+from election import _callbacks  # noqa: E402
 from election import Alarm, Dispatch, Election, ElectionError, Rc, Reason, Recipe, Role, Verifier  # noqa: E402
 
 check(traces() == before and signals == [signal.getsignal(number) for number in range(1, 32)], "import does nothing")
@@ -189,8 +187,8 @@ def lifetimes(library, hosts, path, session_timeout_ms):
         watches = listen(lambda callback: election.watch_master(path, callback))
         election.wait(path, Role.MASTER, PATIENCE_MS)
         check(is_alive(stands) and is_alive(watches) and not is_alive(refused))
-        check(len(module._listeners) == 2)
-    check(not is_alive(stands) and not is_alive(watches) and not module._listeners)
+        check(len(_callbacks._listeners) == 2)
+    check(not is_alive(stands) and not is_alive(watches) and not _callbacks._listeners)
 
     # In a callback there is all to be had, save to close.
     inside = queue.Queue()
@@ -206,7 +204,7 @@ def lifetimes(library, hosts, path, session_timeout_ms):
 
 
 def by_name(library_path):
-    """As a program of its own, and where the library is found."""
+    """Where the library is found."""
 
     def run(*arguments, **environment):
         python = [sys.executable, "-B", "-W", "error", "-X", "dev"]
@@ -214,22 +212,20 @@ def by_name(library_path):
             [*python, *arguments], env={**os.environ, **environment}, capture_output=True, text=True, timeout=PATIENCE_S
         )
 
-    usage = run("-m", "election", "--help", PYTHONPATH=str(EXAMPLES))
-    check(usage.returncode == 0 and usage.stderr == "" and "--hosts" in usage.stdout, usage)
     which = """if True:
         import election
         election.load()
         with open("/proc/self/maps") as maps:
             print(*{line.split()[-1] for line in maps if "libelection" in line})
     """
-    named = run("-c", which, PYTHONPATH=str(EXAMPLES), ELECTION_LIB=library_path)
+    named = run("-c", which, ELECTION_LIB=library_path)
     check(named.stdout.strip() == str(Path(library_path).resolve()), named)
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(EXAMPLES / "election.py", folder)
-        shutil.copy(library_path, f"{folder}/libelection.so.0")
-        beside = run("-c", which, PYTHONPATH=folder)
-        check(beside.stdout.strip() == f"{os.path.realpath(folder)}/libelection.so.0", beside)
-    missing = run("-c", which, PYTHONPATH=str(EXAMPLES), ELECTION_LIB="/nowhere.so")
+        shutil.copytree(Path(module.__file__).parent, f"{folder}/election")
+        shutil.copy(library_path, f"{folder}/election/libelection.so.0")
+        within = run("-c", which, PYTHONPATH=folder)
+        check(within.stdout.strip() == f"{os.path.realpath(folder)}/election/libelection.so.0", within)
+    missing = run("-c", which, ELECTION_LIB="/nowhere.so")
     check(missing.returncode != 0 and "OSError: /nowhere.so" in missing.stderr, missing)
 
 

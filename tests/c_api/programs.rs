@@ -121,6 +121,7 @@ fn python(name: &str) {
     // No __pycache__ beside the sources.
     program.args(["-B", "-W", "error", "-X", "dev"]).arg(source(name)).arg(library::shared());
     program.args([&zookeeper.hosts(), &format!("/{name}"), SESSION_TIMEOUT_MS]);
+    program.env("PYTHONPATH", tools::root().join("python"));
     succeed(program);
 }
 
@@ -268,7 +269,7 @@ fn types_of_python() {
     let mut mypy = Command::new("mypy");
     // The oldest Python that it is for.
     mypy.args(["--strict", "--python-version=3.9", "--cache-dir"]).arg(cache.path());
-    mypy.arg(tools::root().join("c_examples/election.py"));
+    mypy.arg(tools::root().join("python/election")).arg(tools::root().join("c_examples/stand.py"));
     tools::run_command(mypy);
 }
 

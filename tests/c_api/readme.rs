@@ -40,7 +40,7 @@ fn at_scratch_server(snippet: &str, hosts: &str, name: &str) -> String {
 #[track_caller]
 fn becomes_master(mut command: Command) {
     // Where the system's folders would be.
-    command.env("ELECTION_LIB", library::shared()).env("PYTHONPATH", root().join("c_examples"));
+    command.env("ELECTION_LIB", library::shared()).env("PYTHONPATH", root().join("python"));
     let program = Program::spawn(command);
     let status = program.wait(LONGEST);
     let transcript = program.transcript();

@@ -132,7 +132,7 @@ impl Arena {
             Language::Python => {
                 let root = Path::new(env!("CARGO_MANIFEST_DIR"));
                 let mut command = Command::new("python3");
-                command.arg(root.join("tests/campaign/candidate.py")).arg(root.join("c_examples/election.py"));
+                command.arg(root.join("tests/campaign/candidate.py")).env("PYTHONPATH", root.join("python"));
                 command.arg(&self.library);
                 command
             }

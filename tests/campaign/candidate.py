@@ -1,6 +1,6 @@
-"""A process of the campaign, as candidate.c, on the ctypes module c_examples/election.py.
+"""A process of the campaign, as candidate.c, on the Python module.
 
-    candidate.py BINDING LIBRARY HOSTS NAME FOLDER REGISTER [timeout_ms=N] [dispatch=manual]
+    candidate.py LIBRARY HOSTS NAME FOLDER REGISTER [timeout_ms=N] [dispatch=manual]
                  [stand=RECIPE:PATH ...] [watch=RECIPE:PATH ...]
 
 Orders and history are those of candidate.c; history.rs describes the format.
@@ -8,14 +8,15 @@ Orders and history are those of candidate.c; history.rs describes the format.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import select
 import socket
 import sys
 import threading
 import time
-from typing import Any, Optional
+from typing import Any
+
+import election
 
 BELIEF_LINE = 256
 ACT_EVERY = 0.2
@@ -26,15 +27,6 @@ FENCED_TIMEOUT_MS = 2000
 
 def now() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-
-
-def load_binding(path: str) -> Any:
-    spec = importlib.util.spec_from_file_location("election", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["election"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 class Belief:
@@ -49,8 +41,7 @@ class Belief:
 
 class Candidate:
     def __init__(self, arguments: list[str]) -> None:
-        binding, library, hosts, self.name, folder, self.register = arguments[:6]
-        self.binding = load_binding(binding)
+        library, hosts, self.name, folder, self.register = arguments[:5]
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         self.events = os.open(f"{folder}/{self.name}.events", flags | os.O_APPEND, 0o644)
         self.beliefs = os.open(f"{folder}/{self.name}.beliefs", flags, 0o644)
@@ -61,20 +52,20 @@ class Candidate:
         self.stands: dict[str, Any] = {}
         options: dict[str, Any] = {"session_timeout_ms": 10_000}
         wanted = []
-        for argument in arguments[6:]:
+        for argument in arguments[5:]:
             key, value = argument.split("=", 1)
             if key == "timeout_ms":
                 options["session_timeout_ms"] = int(value)
             elif key == "dispatch":
-                options["dispatch"] = self.binding.Dispatch[value.upper()]
+                options["dispatch"] = election.Dispatch[value.upper()]
             else:
                 recipe, path = value.split(":", 1)
                 wanted.append((key, int(recipe), path))
-        self.manual = options.get("dispatch") == self.binding.Dispatch.MANUAL
-        shared = self.binding.load(library)
+        self.manual = options.get("dispatch") == election.Dispatch.MANUAL
+        shared = election.load(library)
         for key, recipe, path in wanted:
             if recipe not in self.handles:
-                self.handles[recipe] = self.binding.Election(hosts, recipe=recipe, library=shared, **options)
+                self.handles[recipe] = election.Election(hosts, recipe=recipe, library=shared, **options)
             if key == "stand":
                 self.stands[path] = self.handles[recipe]
                 self.stand(path)
@@ -146,7 +137,7 @@ class Candidate:
             try:
                 value = f"{lease.token} {self.name}".encode()
                 self.stands[path].fenced_set(path, target, value, timeout_ms=FENCED_TIMEOUT_MS)
-            except self.binding.ElectionError as error:
+            except election.ElectionError as error:
                 rc = int(error.rc)
             self.note(f"act {asked} {now()} {path} znode {lease.token} {rc}")
 
@@ -168,7 +159,7 @@ class Candidate:
             rc = 0
             try:
                 self.stands[path].resign(path)
-            except self.binding.ElectionError as error:
+            except election.ElectionError as error:
                 rc = int(error.rc)
             self.note(f"resign {now()} {path} {rc}")
         elif path in self.stands and verb == "stand":
@@ -208,7 +199,7 @@ class Candidate:
         for recipe, handle in self.handles.items():
             before = now()
             confirmed = handle.close()
-            self.note(f"close {before} {now()} {recipe} {0 if confirmed else int(self.binding.Rc.CONNECTIONLOSS)}")
+            self.note(f"close {before} {now()} {recipe} {0 if confirmed else int(election.Rc.CONNECTIONLOSS)}")
         for path in self.stands:
             self.ask(path)
         self.note(f"asked {now()} {self.asks}")

@@ -193,6 +193,8 @@ fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
 #[derive(Debug)]
 pub struct Script {
     folder: PathBuf,
+    /// The library for Python: the one that was built with this program.
+    library: PathBuf,
     hosts: String,
     path: String,
     session_timeout: Duration,
@@ -202,7 +204,7 @@ impl Script {
     /// Fails when a program is not there.
     pub fn new(hosts: String, path: String, session_timeout: Duration) -> Result<Script, String> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("c_examples");
-        for program in ["build/election", "build/watch", "election.py"] {
+        for program in ["build/election", "build/watch", "stand.py"] {
             if !folder.join(program).exists() {
                 return Err(format!("c_examples/{program} is not there: run `make demo`, which builds it"));
             }
@@ -210,7 +212,9 @@ impl Script {
         if Command::new("python3").arg("--version").output().is_err() {
             return Err("python3 is not there: run `make setup`".to_owned());
         }
-        Ok(Script { folder, hosts, path, session_timeout })
+        let this = std::env::current_exe().map_err(|error| format!("this program's own path: {error}"))?;
+        let built = this.ancestors().nth(2).expect("a program is in the folder examples of a profile's");
+        Ok(Script { folder, library: built.join("libelection.so"), hosts, path, session_timeout })
     }
 
     pub fn candidate(&self, name: &str) -> Command {
@@ -219,7 +223,8 @@ impl Script {
 
     pub fn candidate_in_python(&self, name: &str) -> Command {
         let mut command = Command::new("python3");
-        command.arg(self.folder.join("election.py"));
+        command.arg(self.folder.join("stand.py")).env("PYTHONPATH", self.folder.with_file_name("python"));
+        command.env("ELECTION_LIB", &self.library);
         self.standing(command, name)
     }
 

@@ -129,7 +129,7 @@ fn introduce(timeline: &mut Timeline, stage: &Stage) {
         ),
     );
     timeline.line(&format!("  {ann} {bob} {cid}   c_examples/election.cpp"));
-    timeline.line(&format!("  {pia}           c_examples/election.py"));
+    timeline.line(&format!("  {pia}           c_examples/stand.py"));
     timeline.line(&format!("  {OBSERVER_NAME}           c_examples/watch.c, which only looks on"));
     timeline.head(&CANDIDATES, OBSERVER_NAME);
 }

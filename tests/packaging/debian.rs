@@ -81,7 +81,7 @@ fn each_package_has_what_belongs_there() {
     for path in ["include/election.h", "share/man/man3/go_to_election.3.gz", "share/man/man7/election.7.gz"] {
         assert!(held.contains(&format!("/usr/{path}")), "{path} in {held:?}");
     }
-    assert!(contents(python).contains(&"/usr/lib/python3/dist-packages/election.py".to_owned()));
+    assert!(contents(python).contains(&"/usr/lib/python3/dist-packages/election/__init__.py".to_owned()));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn in_a_root_of_its_own() {
     python.env_remove("ELECTION_LIB");
     assert_eq!(
         run(python).trim(),
-        format!("{} {}", root.join("usr/lib/python3/dist-packages/election.py").display(), version())
+        format!("{} {}", root.join("usr/lib/python3/dist-packages/election/__init__.py").display(), version())
     );
 
     run(dpkg(&["--purge", "python3-election", "libelection-dev", "libelection0"]));

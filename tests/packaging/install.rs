@@ -84,13 +84,19 @@ fn everything_is_where_the_gnu_coding_standards_have_it() {
         "lib/cmake/election/electionConfigVersion.cmake",
         "share/man/man3/go_to_election.3",
         "share/man/man7/election.7",
-        "share/libelection/election.py",
+        "share/libelection/election/__init__.py",
         "share/doc/libelection/README.md",
         "share/doc/libelection/LICENSE",
         "share/doc/libelection/c_examples/election.cpp",
     ] {
         has_file(&tree, path, 0o644);
     }
+
+    // With types for the checkers of others, and the library of this installation.
+    assert!(tree.contains_key(Path::new("share/libelection/election/py.typed")));
+    let target = prefix.join("lib/libelection.so.0");
+    let link_to_library = tree.get(Path::new("share/libelection/election/libelection.so.0")).cloned();
+    assert_eq!(link_to_library, link(&target.display().to_string()));
 
     let dynamic = tools::call("readelf", ["-d".as_ref(), prefix.join("lib").join(&library).as_os_str()]);
     assert!(dynamic.contains("soname: [libelection.so.0]"), "{dynamic}");
@@ -124,7 +130,7 @@ fn each_folder_can_be_told() {
     for path in ["p/e/lib/libelection.so", "headers/election.h", "pages/man3/go_to_election.3"] {
         assert!(at(path).exists(), "{path}");
     }
-    assert!(at("documents/README.md").exists() && at("python/election.py").exists());
+    assert!(at("documents/README.md").exists() && at("python/election/__init__.py").exists());
     let pc = fs::read_to_string(at("p/e/lib/pkgconfig/election.pc")).expect("the .pc file is there");
     for line in ["exec_prefix=${prefix}/e", "libdir=${exec_prefix}/lib", &variable("includedir", &at("headers"))] {
         assert!(pc.lines().any(|is| is == line), "{line} in\n{pc}");
