@@ -30,14 +30,22 @@ docdir ?= $(DOCDIR)
 PYTHONDIR ?= $(datarootdir)/libelection
 pythondir ?= $(PYTHONDIR)
 
-# What cargo builds.
-TARGET = $(or $(CARGO_TARGET_DIR),target)
-
 CARGO ?= cargo
+
+# Where cargo puts what it builds: CARGO_TARGET_DIR, a target-dir of its configuration, or target. Cargo is asked; root,
+# who installs what somebody else has built, may have none.
+ifndef TARGET
+TARGET := $(shell $(CARGO) metadata --no-deps --offline --format-version 1 2>/dev/null | \
+	sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+ifeq ($(TARGET),)
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+endif
+endif
+
 # Cargo's note on what a later compiler will make of a dependency of the tests is nothing that a reader can act on.
 export CARGO_FUTURE_INCOMPAT_REPORT_FREQUENCY = never
 
-build: ## build target/release/libelection.so, .so.0 and .a
+build: ## build libelection.so, .so.0 and .a in target/release
 	$(CARGO) build --release --locked
 	@ln -sf libelection.so "$(TARGET)/release/libelection.so.0"
 	@src/packaging/native_libs.sh "$(TARGET)/release"
@@ -49,13 +57,13 @@ setup: ## install what the demo and the tests need and this machine lacks (apt-g
 	@tests/setup.sh compiler python servers checks
 
 examples: build ## build the C and C++ programs of c_examples
-	@$(MAKE) --no-print-directory -C c_examples
+	@$(MAKE) --no-print-directory -C c_examples ELECTION_LIBDIR='$(abspath $(TARGET))/release'
 
 demo: ## show an election and what it survives; HOSTS=host:port,... plays on your ZooKeeper
 	@tests/setup.sh compiler python $(if $(HOSTS),,servers)
 	@$(MAKE) --no-print-directory examples
 	$(CARGO) build --release --locked --quiet --example demo
-	@target/release/examples/demo $(if $(HOSTS),--hosts '$(HOSTS)')
+	@'$(TARGET)/release/examples/demo' $(if $(HOSTS),--hosts '$(HOSTS)')
 
 # In a folder of its own, for cargo locks the one that it builds in, and make test has it look while the tests run: they wait
 # more than they compute.
@@ -69,12 +77,12 @@ test: setup ## run every check and every test, with ZooKeeper and without, and t
 	$(CARGO) test --locked --workspace -- --test-threads=$(TEST_THREADS); tests=$$?; wait $$lint && exit $$tests
 	$(CARGO) test --locked --release --test simulation -- --nocapture
 	$(CARGO) build --locked --release --quiet --lib --example campaign
-	target/release/examples/campaign run --seconds 60 --seed 1865
-	target/release/examples/campaign plants
+	'$(TARGET)/release/examples/campaign' run --seconds 60 --seed 1865
+	'$(TARGET)/release/examples/campaign' plants
 
 campaign: setup ## run the fault campaign alone: SECONDS=600 SEED=1
 	$(CARGO) build --locked --release --quiet --lib --example campaign
-	target/release/examples/campaign run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+	'$(TARGET)/release/examples/campaign' run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 test-long: campaign ## the fault campaign, a million seeds of the simulation, a handover among a thousand, a soak, fuzzing (over an hour)
 	SEEDS=1000000 $(CARGO) test --locked --release --test simulation campaign -- --nocapture

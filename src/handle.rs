@@ -233,11 +233,11 @@ impl Handle {
     /// Whether this handle is master at `path` now: the clock is read and compared with the lease at the time of
     /// the call. Never waits and takes no lock.
     pub fn is_master(&self, path: &str) -> bool {
-        self.mastership(path).is_some()
+        self.lease(path).is_some()
     }
 
     /// As [`is_master`](Handle::is_master), with the token and the time that the lease has left.
-    pub fn mastership(&self, path: &str) -> Option<Mastership> {
+    pub fn lease(&self, path: &str) -> Option<Mastership> {
         if !self.process.is_this() {
             return None;
         }

@@ -52,7 +52,7 @@ impl Drop for OnItsWay {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mastership {
     pub token: i64,
-    pub lease_left: Duration,
+    pub left: Duration,
 }
 
 /// How a wait for a role ended.
@@ -95,9 +95,9 @@ impl CandidateStatus {
             return None;
         }
         let end = self.lease_end.0.load(Ordering::Acquire);
-        let lease_left = clock::until(Time(end));
+        let left = clock::until(Time(end));
         let still = self.token.load(Ordering::Acquire) == token;
-        (still && !lease_left.is_zero()).then_some(Mastership { token, lease_left })
+        (still && !left.is_zero()).then_some(Mastership { token, left })
     }
 
     /// The last role of a candidate whose session has failed.

@@ -161,6 +161,11 @@ pub fn version(version: c_int) -> Option<i32> {
     (version != -1).then_some(version)
 }
 
+/// A time that may be nothing.
+pub fn milliseconds(ms: c_int) -> Result<Duration, Error> {
+    u64::try_from(ms).map(Duration::from_millis).map_err(|_| Error::BadTimeout)
+}
+
 /// A time to wait that is not nothing.
 pub fn timeout(timeout_ms: c_int) -> Result<Duration, Error> {
     match u64::try_from(timeout_ms) {

@@ -107,12 +107,12 @@ pub unsafe extern "C" fn election_lease(
 ) -> c_int {
     guard(0, || {
         let Some(path) = (unsafe { text(path) }) else { return 0 };
-        let Ok(Some(mastership)) = border::with(handle, |election| election.mastership(path)) else { return 0 };
+        let Ok(Some(mastership)) = border::with(handle, |election| election.lease(path)) else { return 0 };
         if !token.is_null() {
             unsafe { token.write(mastership.token) };
         }
         if !left_ns.is_null() {
-            unsafe { left_ns.write(mastership.lease_left.as_nanos() as i64) };
+            unsafe { left_ns.write(mastership.left.as_nanos() as i64) };
         }
         1
     })

@@ -39,7 +39,7 @@ pub unsafe extern "C" fn election_options_set_session_timeout_ms(
     options: *mut election_options_t,
     session_timeout_ms: c_int,
 ) -> c_int {
-    answer(|| unsafe { set(options) }?.set_session_timeout_ms(session_timeout_ms.into()))
+    answer(|| unsafe { set(options) }?.set_session_timeout(border::milliseconds(session_timeout_ms)?))
 }
 
 /// Set for how long election_open waits for the first connection. 0: it does not wait, the connection is made
@@ -51,7 +51,7 @@ pub unsafe extern "C" fn election_options_set_connect_timeout_ms(
     options: *mut election_options_t,
     connect_timeout_ms: c_int,
 ) -> c_int {
-    answer(|| unsafe { set(options) }?.set_connect_timeout_ms(connect_timeout_ms.into()))
+    answer(|| unsafe { set(options) }?.set_connect_timeout(border::milliseconds(connect_timeout_ms)?))
 }
 
 /// Set the recipe of the elections on a handle, a number of election_recipe_t.
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn election_options_set_dispatch(options: *mut election_op
 /// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
 #[no_mangle]
 pub unsafe extern "C" fn election_options_set_grace_ms(options: *mut election_options_t, grace_ms: c_int) -> c_int {
-    answer(|| unsafe { set(options) }?.set_grace_ms(grace_ms.into()))
+    answer(|| unsafe { set(options) }?.set_grace(border::milliseconds(grace_ms)?))
 }
 
 /// Set what the lease rests on, a number of election_lease_mode_t.
@@ -108,7 +108,7 @@ pub unsafe extern "C" fn election_options_set_lease_margin_ms(
     options: *mut election_options_t,
     lease_margin_ms: c_int,
 ) -> c_int {
-    answer(|| unsafe { set(options) }?.set_lease_margin_ms(lease_margin_ms.into()))
+    answer(|| unsafe { set(options) }?.set_lease_margin(border::milliseconds(lease_margin_ms)?))
 }
 
 /// Tell the `tickTime` of the servers, which makes leases longer where it is much less than half of the session
@@ -117,5 +117,5 @@ pub unsafe extern "C" fn election_options_set_lease_margin_ms(
 /// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
 #[no_mangle]
 pub unsafe extern "C" fn election_options_set_tick_ms(options: *mut election_options_t, tick_ms: c_int) -> c_int {
-    answer(|| unsafe { set(options) }?.set_tick_ms(tick_ms.into()))
+    answer(|| unsafe { set(options) }?.set_tick(border::milliseconds(tick_ms)?))
 }

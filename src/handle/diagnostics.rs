@@ -142,7 +142,7 @@ fn describe_status(path: &Arc<str>, status: &CandidateStatus) -> (Arc<str>, Repo
         ("path", path.into()),
         ("is_master", mastership.is_some().into()),
         ("token", mastership.map(|mastership| mastership.token).into()),
-        ("lease_left_ms", mastership.map(|mastership| mastership.lease_left.as_millis()).into()),
+        ("lease_left_ms", mastership.map(|mastership| mastership.left.as_millis()).into()),
     ]);
     (path.clone(), reports)
 }

@@ -14,7 +14,7 @@ pub enum Error {
     BadOptions,
     /// A time is out of range.
     BadTimeout,
-    /// The path is malformed or too long.
+    /// The path is not absolute, malformed, the root, or too long.
     BadPath,
     /// The value is too long.
     BadValue,
@@ -158,7 +158,7 @@ pub fn explain(rc: i32) -> &'static str {
         -1002 => "the hosts are NULL, empty, malformed, or not UTF-8\0",
         -1003 => "the options are NULL\0",
         -1004 => "a time is out of range\0",
-        -1005 => "the path is NULL, malformed, too long, or not UTF-8\0",
+        -1005 => "the path is NULL, not absolute, malformed, the root, too long, or not UTF-8\0",
         -1006 => "the value is NULL or too long\0",
         -1007 => "the callback is NULL\0",
         -1008 => "the place for the result is NULL\0",

@@ -6,8 +6,9 @@ use super::Error;
 use crate::driver::{Access, Credential, Permit};
 use crate::logic::{Config, LeaseMode, Recipe};
 
-const LONGEST_MS: i64 = 3_600_000;
-const SHORTEST_SESSION_MS: i64 = 100;
+/// No time that an option takes is longer.
+const LONGEST: Duration = Duration::from_secs(3_600);
+const SHORTEST_SESSION: Duration = Duration::from_millis(100);
 
 /// How many credentials a handle may have, and how many entries an access control list.
 pub const AUTHS_MAX: usize = 16;
@@ -69,22 +70,22 @@ impl Default for Options {
 }
 
 impl Options {
-    /// For how long ZooKeeper keeps the znode of a master it does not hear from: 100 to 3,600,000 ms. At least 1,000
-    /// are asked for, and the server moves it into its own limits, which have to be the same on all servers.
+    /// For how long ZooKeeper keeps the znode of a master it does not hear from: 100 ms to an hour. At least one second
+    /// is asked for, and the server moves it into its own limits, which have to be the same on all servers.
     ///
     /// # Errors
     /// [`Error::BadTimeout`].
-    pub fn set_session_timeout_ms(&mut self, session_timeout_ms: i64) -> Result<(), Error> {
-        self.session_timeout = milliseconds(session_timeout_ms, SHORTEST_SESSION_MS)?;
+    pub fn set_session_timeout(&mut self, session_timeout: Duration) -> Result<(), Error> {
+        self.session_timeout = in_range("session timeout", session_timeout, SHORTEST_SESSION)?;
         Ok(())
     }
 
-    /// For how long to wait for the first connection: up to 3,600,000 ms; 0 is not to wait.
+    /// For how long to wait for the first connection: up to an hour; zero is not to wait.
     ///
     /// # Errors
     /// [`Error::BadTimeout`].
-    pub fn set_connect_timeout_ms(&mut self, connect_timeout_ms: i64) -> Result<(), Error> {
-        let timeout = milliseconds(connect_timeout_ms, 0)?;
+    pub fn set_connect_timeout(&mut self, connect_timeout: Duration) -> Result<(), Error> {
+        let timeout = in_range("connect timeout", connect_timeout, Duration::ZERO)?;
         self.connect_timeout = (!timeout.is_zero()).then_some(timeout);
         Ok(())
     }
@@ -147,40 +148,41 @@ impl Options {
         self.elections.lease_mode = lease_mode;
     }
 
-    /// For how long a new master waits before it is told, so that what the old one had begun can end: up to
-    /// 3,600,000 ms.
+    /// For how long a new master waits before it is told, so that what the old one had begun can end: up to an hour.
     ///
     /// # Errors
     /// [`Error::BadTimeout`].
-    pub fn set_grace_ms(&mut self, grace_ms: i64) -> Result<(), Error> {
-        self.elections.grace_ms = milliseconds(grace_ms, 0)?.as_millis() as u64;
+    pub fn set_grace(&mut self, grace: Duration) -> Result<(), Error> {
+        self.elections.grace_ms = milliseconds(in_range("grace delay", grace, Duration::ZERO)?);
         Ok(())
     }
 
-    /// By how much a lease ends sooner than safety asks for: up to 3,600,000 ms. With as much as half a session
-    /// timeout nobody becomes master.
+    /// By how much a lease ends sooner than safety asks for: up to an hour. With as much as half a session timeout
+    /// nobody becomes master.
     ///
     /// # Errors
     /// [`Error::BadTimeout`].
-    pub fn set_lease_margin_ms(&mut self, lease_margin_ms: i64) -> Result<(), Error> {
-        self.elections.margin_ms = milliseconds(lease_margin_ms, 0)?.as_millis() as u64;
+    pub fn set_lease_margin(&mut self, lease_margin: Duration) -> Result<(), Error> {
+        self.elections.margin_ms = milliseconds(in_range("lease margin", lease_margin, Duration::ZERO)?);
         Ok(())
     }
 
-    /// The `tickTime` of the servers, so that leases can be longer: up to 3,600,000 ms; 0 for not known.
+    /// The `tickTime` of the servers, so that leases can be longer: up to an hour; zero for not known.
     ///
     /// # Errors
     /// [`Error::BadTimeout`].
-    pub fn set_tick_ms(&mut self, tick_ms: i64) -> Result<(), Error> {
-        let tick_ms = milliseconds(tick_ms, 0)?.as_millis() as u64;
+    pub fn set_tick(&mut self, tick: Duration) -> Result<(), Error> {
+        let tick_ms = milliseconds(in_range("tick", tick, Duration::ZERO)?);
         self.elections.tick_ms = (tick_ms > 0).then_some(tick_ms);
         Ok(())
     }
 }
 
-fn milliseconds(ms: i64, at_least: i64) -> Result<Duration, Error> {
-    match ms {
-        _ if ms < at_least || ms > LONGEST_MS => Err(Error::BadTimeout),
-        _ => Ok(Duration::from_millis(ms.unsigned_abs())),
-    }
+fn in_range(_what: &str, time: Duration, shortest: Duration) -> Result<Duration, Error> {
+    (shortest..=LONGEST).contains(&time).then_some(time).ok_or(Error::BadTimeout)
+}
+
+/// Part of a millisecond counts as a whole one: a longer delay, margin or tick is the safe side.
+fn milliseconds(time: Duration) -> u64 {
+    time.as_micros().div_ceil(1_000) as u64
 }

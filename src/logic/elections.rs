@@ -385,11 +385,13 @@ impl Elections {
             ("rc", rc.into()),
             ("renewed_in_ms", renewed_in.into()),
         ]);
+        // Without a connection nothing is renewed, however long ago the last time was.
+        let next_renewal = self.next_renewal().filter(|_| matches!(self.link, Link::Up(_)));
         let lease = self
             .lease
             .describe(now)
             .with("proofs_under_way", self.proofs.len())
-            .with("next_renewal_in_ms", self.next_renewal().map(|renew| Report::ms_between(now.0, renew.0)));
+            .with("next_renewal_in_ms", next_renewal.map(|renew| Report::ms_between(now.0, renew.0)));
         let candidates: Vec<_> = self.candidates.values().map(|candidate| candidate.describe(now)).collect();
         let observers: Vec<_> = self.observers.values().map(|observer| observer.describe(now)).collect();
         let watchers: Vec<_> = self.members.values().map(|watcher| watcher.describe(now)).collect();

@@ -248,7 +248,7 @@ fn a_session_that_is_resumed_as_another_is_given_up() {
         let ensemble = Ensemble::builder(1).max_session_timeout_ms(20_000).start();
         let liar = Liar::start(ensemble.addr(0));
         let mut options = Options::default();
-        options.set_session_timeout_ms(TIMEOUT.as_millis() as i64).unwrap();
+        options.set_session_timeout(TIMEOUT).unwrap();
         let (host, server) = (liar.host(), ensemble.host(0));
         let subject = Subject::with_options(To::Candidate, &host, &server, "/another", &options);
         subject.is_settled();

@@ -27,7 +27,7 @@ impl Subject {
     /// `host` is whom it talks to, `server` the honest one behind it.
     pub fn start(to: To, host: &str, server: &str, path: &str) -> Subject {
         let mut options = Options::default();
-        options.set_session_timeout_ms(2000).unwrap();
+        options.set_session_timeout(Duration::from_secs(2)).unwrap();
         if to == To::Queue {
             options.set_recipe(Recipe::Queue(Dialect::default()));
         }
@@ -89,7 +89,7 @@ impl Subject {
     }
 
     pub fn token(&self) -> Option<i64> {
-        self.election.mastership(&self.path).map(|mastership| mastership.token)
+        self.election.lease(&self.path).map(|mastership| mastership.token)
     }
 
     pub fn stops_believing(&self) {

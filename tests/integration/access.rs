@@ -17,7 +17,7 @@ const READ: i32 = 1;
 /// `alice:wonder` as ZooKeeper has it in its lists: the name, and the base64 of the SHA-1 of both.
 const ALICE: &str = "alice:8y0lhh/7xkdEiwhX7vo9i+/Nmzc=";
 
-fn with_auth(session_timeout_ms: i64, auth: &str, acl: Acl) -> Options {
+fn with_auth(session_timeout_ms: u64, auth: &str, acl: Acl) -> Options {
     let mut options = options(session_timeout_ms);
     options.add_auth("digest", auth.as_bytes()).expect("a credential");
     options.set_acl(acl);
@@ -164,7 +164,7 @@ fn what_we_make_has_the_list_that_was_asked_for() {
 /// Also when the server grants another session timeout than was asked for, and the session is opened again for that.
 #[test]
 fn several_credentials_are_presented() {
-    const MORE_THAN_GRANTED_MS: i64 = 60_000;
+    const MORE_THAN_GRANTED_MS: u64 = 60_000;
     const PATH: &str = "/access-several/master";
     let ensemble = one_server();
     let mut both = with_auth(MORE_THAN_GRANTED_MS, "bob:builder", Acl::Creator);
@@ -201,7 +201,7 @@ fn credentials_are_presented_again_and_again() {
     ensemble.kill9(relays.current());
     eventually(SOON, "it is back after a server has died", || auths() >= 3);
     eventually(SOON, "it writes", || write("/access-again/fenced-again") == Ok(()));
-    assert_eq!(candidate.mastership().map(|mastership| mastership.token), Some(token));
+    assert_eq!(candidate.lease().map(|mastership| mastership.token), Some(token));
     candidate.ear.hears_nothing_for(A_MOMENT);
     for relay in &relays.0 {
         let requests = relay.requests();
@@ -232,7 +232,7 @@ fn credentials_are_presented_in_a_new_session() {
 #[test]
 fn a_session_that_was_given_up_is_closed_where_credentials_are_demanded() {
     const PATH: &str = "/access-buried/master";
-    const TIMEOUT_MS: i64 = 6_000;
+    const TIMEOUT_MS: u64 = 6_000;
     let ensemble = demanding();
     let relay = Relay::start(ensemble.addr(0));
     let options = with_auth(TIMEOUT_MS, "alice:wonder", Acl::Open);
@@ -249,10 +249,7 @@ fn a_session_that_was_given_up_is_closed_where_credentials_are_demanded() {
     let event = if event.role == Role::Slave { candidate.next_but_for(&[]) } else { event };
     assert!(candidate.check_master(&event) > token);
     let took = started_at.elapsed();
-    assert!(
-        took < Duration::from_millis(TIMEOUT_MS as u64),
-        "{took:?}: nobody waited for the old session to expire"
-    );
+    assert!(took < Duration::from_millis(TIMEOUT_MS), "{took:?}: nobody waited for the old session to expire");
     assert!(RawClient::resume(&ensemble.host(0), &session).is_err(), "the old session is closed");
 }
 
@@ -287,7 +284,7 @@ fn an_open_without_the_credentials_that_are_demanded_fails_at_once() {
 
     // Who does not wait for a connection hears it as the last news.
     let mut in_background = options(LONG_MS);
-    in_background.set_connect_timeout_ms(0).unwrap();
+    in_background.set_connect_timeout(Duration::ZERO).unwrap();
     let relay = Relay::start(ensemble.addr(0));
     let handle = TestHandle::open_with(&relay.host(), &in_background);
     let (candidate, observer) = (handle.stand("/demanded", "mine"), handle.observe("/demanded"));
@@ -343,7 +340,7 @@ fn a_master_whose_credentials_are_refused_later() {
     let event = if event.news.role == Role::Slave { next.ear.next() } else { event };
     next.check_master(&event.news);
     let took = event.at - started_at;
-    assert!(took < Duration::from_millis(LONG_MS as u64), "{took:?}: nobody waited for the session to expire");
+    assert!(took < Duration::from_millis(LONG_MS), "{took:?}: nobody waited for the session to expire");
     is_of_no_more_use(&handle);
 }
 
@@ -392,7 +389,7 @@ fn a_master_that_may_not_read_its_own_znode() {
 #[test]
 fn a_master_that_may_not_be_proved_takes_no_other_along() {
     const PATHS: [&str; 2] = ["/access-taken", "/access-left"];
-    const TIMEOUT_MS: i64 = 6_000;
+    const TIMEOUT_MS: u64 = 6_000;
     for recipe in [Recipe::Node, Recipe::Queue(Dialect::default())] {
         let ensemble = one_server();
         let witness = Witness::new(&ensemble.host(0));
@@ -410,7 +407,7 @@ fn a_master_that_may_not_be_proved_takes_no_other_along() {
         };
         witness.set_acl(&own, &acl(Permission::ADMIN));
         taken.is_denied(NOAUTH);
-        std::thread::sleep(Duration::from_millis(TIMEOUT_MS as u64));
+        std::thread::sleep(Duration::from_millis(TIMEOUT_MS));
         left.ear.hears_nothing_for(A_MOMENT);
         interrogation.end().are_always_yes(token);
         handle.stand(PATHS[0], "again").becomes_master();

@@ -102,17 +102,17 @@ impl TestHandle {
     }
 
     #[track_caller]
-    pub fn open_for(hosts: &str, session_timeout_ms: i64) -> TestHandle {
-        match TestHandle::try_open(hosts, session_timeout_ms, SOON.as_millis() as i64) {
+    pub fn open_for(hosts: &str, session_timeout_ms: u64) -> TestHandle {
+        match TestHandle::try_open(hosts, session_timeout_ms, SOON) {
             Ok(handle) => handle,
             Err(error) => panic!("no connection to {hosts}: {error}"),
         }
     }
 
-    /// A `connect_timeout_ms` of 0 is not to wait.
-    pub fn try_open(hosts: &str, session_timeout_ms: i64, connect_timeout_ms: i64) -> Result<TestHandle, Error> {
+    /// A `connect_timeout` of zero is not to wait.
+    pub fn try_open(hosts: &str, session_timeout_ms: u64, connect_timeout: Duration) -> Result<TestHandle, Error> {
         let mut options = options(session_timeout_ms);
-        options.set_connect_timeout_ms(connect_timeout_ms)?;
+        options.set_connect_timeout(connect_timeout)?;
         Ok(TestHandle(Arc::new(Handle::open(hosts, &options)?)))
     }
 
@@ -127,7 +127,7 @@ impl TestHandle {
 
     /// Opens a handle whose elections are queues.
     #[track_caller]
-    pub fn open_in_queue(hosts: &str, session_timeout_ms: i64, dialect: Dialect) -> TestHandle {
+    pub fn open_in_queue(hosts: &str, session_timeout_ms: u64, dialect: Dialect) -> TestHandle {
         let mut options = options(session_timeout_ms);
         options.set_recipe(Recipe::Queue(dialect));
         TestHandle::open_with(hosts, &options)
@@ -167,10 +167,10 @@ impl TestHandle {
 }
 
 /// To wait for the first connection, with this session timeout.
-pub fn options(session_timeout_ms: i64) -> Options {
+pub fn options(session_timeout_ms: u64) -> Options {
     let mut options = Options::default();
-    options.set_session_timeout_ms(session_timeout_ms).expect("a session timeout");
-    options.set_connect_timeout_ms(SOON.as_millis() as i64).expect("a connect timeout");
+    options.set_session_timeout(Duration::from_millis(session_timeout_ms)).expect("a session timeout");
+    options.set_connect_timeout(SOON).expect("a connect timeout");
     options
 }
 
@@ -190,7 +190,7 @@ impl Candidate {
     }
 
     #[track_caller]
-    pub fn stand_for(hosts: &str, session_timeout_ms: i64, path: &str, value: impl AsRef<[u8]>) -> Candidate {
+    pub fn stand_for(hosts: &str, session_timeout_ms: u64, path: &str, value: impl AsRef<[u8]>) -> Candidate {
         TestHandle::open_for(hosts, session_timeout_ms).stand(path, value)
     }
 
@@ -198,8 +198,8 @@ impl Candidate {
         self.handle.is_master(&self.path)
     }
 
-    pub fn mastership(&self) -> Option<Mastership> {
-        self.handle.mastership(&self.path)
+    pub fn lease(&self) -> Option<Mastership> {
+        self.handle.lease(&self.path)
     }
 
     /// Asks whether it is master, every millisecond, from now on.
@@ -515,7 +515,7 @@ impl Interrogation {
             let mut answers = Answers::default();
             while !until.load(Ordering::SeqCst) {
                 let asked_at = Instant::now();
-                let mastership = handle.mastership(&path);
+                let mastership = handle.lease(&path);
                 answers.note(asked_at, mastership);
                 std::thread::sleep(Duration::from_millis(1));
             }
@@ -540,14 +540,14 @@ impl Drop for Interrogation {
 impl Answers {
     fn note(&mut self, asked_at: Instant, mastership: Option<Mastership>) {
         match mastership {
-            Some(Mastership { token, lease_left }) => {
+            Some(Mastership { token, left }) => {
                 self.yes += 1;
                 self.last_yes = Some(asked_at);
                 if self.tokens.last() != Some(&token) {
                     self.tokens.push(token);
                 }
-                self.longest_left = self.longest_left.max(lease_left);
-                self.shortest_left = Some(self.shortest_left.map_or(lease_left, |least| least.min(lease_left)));
+                self.longest_left = self.longest_left.max(left);
+                self.shortest_left = Some(self.shortest_left.map_or(left, |least| least.min(left)));
             }
             None => {
                 self.no += 1;

@@ -17,7 +17,7 @@ pub fn is_candidate() -> bool {
     let words: Vec<&str> = told.split(' ').collect();
     let [hosts, path, value, session_timeout_ms, recipe] = words[..] else { panic!("{told}") };
     let mut options = Options::default();
-    options.set_session_timeout_ms(session_timeout_ms.parse().unwrap()).unwrap();
+    options.set_session_timeout(Duration::from_millis(session_timeout_ms.parse().unwrap())).unwrap();
     if recipe == "queue" {
         options.set_recipe(Recipe::Queue(Dialect::default()));
     }
@@ -28,7 +28,7 @@ pub fn is_candidate() -> bool {
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         match line.as_str() {
             "cpu" => println!("CPU {}", cpu_used().as_micros()),
-            "token" => println!("TOKEN {}", election.mastership(path).map_or(0, |mastership| mastership.token)),
+            "token" => println!("TOKEN {}", election.lease(path).map_or(0, |mastership| mastership.token)),
             line => panic!("{line}"),
         }
     }
@@ -51,12 +51,12 @@ pub struct Child(Program);
 
 impl Child {
     /// Runs the test `name` as the candidate; `prefix` is a command that runs the rest of its arguments, or empty.
-    pub fn spawn(prefix: &[&str], name: &str, hosts: &str, path: &str, session_timeout_ms: i64) -> Child {
+    pub fn spawn(prefix: &[&str], name: &str, hosts: &str, path: &str, session_timeout_ms: u64) -> Child {
         Child::spawn_with(prefix, name, &format!("{hosts} {path} child {session_timeout_ms} node"))
     }
 
     /// The same in a queue.
-    pub fn spawn_in_queue(name: &str, hosts: &str, path: &str, session_timeout_ms: i64) -> Child {
+    pub fn spawn_in_queue(name: &str, hosts: &str, path: &str, session_timeout_ms: u64) -> Child {
         Child::spawn_with(&[], name, &format!("{hosts} {path} child {session_timeout_ms} queue"))
     }
 

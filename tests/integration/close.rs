@@ -127,7 +127,7 @@ fn it_is_closed_while_the_servers_are_frozen() {
     ensemble.thaw(0);
     // Sooner than by its session timeout.
     Witness::new(&ensemble.host(0)).wait_gone(PATH);
-    assert!(began.elapsed() < Duration::from_millis(LONG_MS as u64 / 2), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_millis(LONG_MS / 2), "{:?}", began.elapsed());
 }
 
 /// Nobody is there to confirm anything, and there is nothing to confirm.
@@ -135,7 +135,7 @@ fn it_is_closed_while_the_servers_are_frozen() {
 fn it_is_closed_before_there_ever_was_a_connection() {
     let relay = Relay::start("127.0.0.1:1");
     relay.blackhole(true);
-    let handle = TestHandle::try_open(&relay.host(), LONG_MS, 0).unwrap();
+    let handle = TestHandle::try_open(&relay.host(), LONG_MS, Duration::ZERO).unwrap();
     let candidate = handle.stand("/closed-unconnected", "mine");
     eventually(SOON, "it tries to connect", || relay.connection_count() > 0);
     let began = Instant::now();
@@ -176,7 +176,7 @@ fn it_is_closed_while_it_is_disconnected() {
     assert!(witness.read(PATH).is_some());
     relay.refuse(false);
     witness.wait_gone(PATH);
-    assert!(began.elapsed() < Duration::from_millis(LONG_MS as u64 / 2), "not by its session timeout");
+    assert!(began.elapsed() < Duration::from_millis(LONG_MS / 2), "not by its session timeout");
 }
 
 /// The session before lives on as far as anybody knows, although the handle has given it up and has no other one yet.

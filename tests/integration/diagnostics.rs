@@ -55,7 +55,7 @@ fn each_state_of_the_connection_is_told() {
     handle.watch_connection(callback).unwrap();
     let first = next(&ear, ConnectionState::Connected, 0);
     assert_eq!(first.session_id, relay.session().unwrap().id);
-    assert_eq!(first.session_timeout, Duration::from_millis(LONG_MS as u64));
+    assert_eq!(first.session_timeout, Duration::from_millis(LONG_MS));
 
     // A master's session is held on to.
     relay.refuse(true);
@@ -121,7 +121,7 @@ fn refused_credentials_close_the_connection() {
     const AUTHFAILED: i32 = -115;
     let ensemble = one_server();
     let mut refused = options(LONG_MS);
-    refused.set_connect_timeout_ms(0).unwrap();
+    refused.set_connect_timeout(Duration::ZERO).unwrap();
     refused.add_auth("no-such-scheme", CREDENTIAL.as_bytes()).unwrap();
     // Nobody is there at first, so that what is heard before the refusal is known.
     let relay = Relay::start(ensemble.addr(0));
@@ -210,7 +210,7 @@ fn the_log_tells_what_went_wrong_and_no_secrets() {
     set_log(LogLevel::Debug, move |record| kept.lock().unwrap().push(record.clone())).unwrap();
     let relay = Relay::start(ensemble.addr(0));
     let mut opened_with = options(SHORT_MS);
-    opened_with.set_lease_margin_ms(SHORT_MS / 5).unwrap();
+    opened_with.set_lease_margin(Duration::from_millis(SHORT_MS / 5)).unwrap();
     opened_with.add_auth("digest", CREDENTIAL.as_bytes()).unwrap();
     assert!(!format!("{opened_with:?}").contains("sesame"), "{opened_with:?}");
     let handle = TestHandle::open_with(&relay.host(), &opened_with);

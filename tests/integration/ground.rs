@@ -15,10 +15,10 @@ pub const AT_ONCE: Duration = Duration::from_millis(800);
 pub const A_MOMENT: Duration = Duration::from_millis(300);
 
 /// A session timeout for tests that do not wait for it: a machine that stutters does not break a connection.
-pub const LONG_MS: i64 = 10_000;
+pub const LONG_MS: u64 = 10_000;
 
 /// A session timeout for tests that wait for it.
-pub const SHORT_MS: i64 = 2_000;
+pub const SHORT_MS: u64 = 2_000;
 
 static ONE: Mutex<Option<Arc<Ensemble>>> = Mutex::new(None);
 static THREE: Mutex<Option<Arc<Ensemble>>> = Mutex::new(None);

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use testkit::Program;
 
 /// Runs one seed's program. It ends with its guard.
-pub fn run(seed: &str, hosts: &str, path: &str, value: &str, timeout_ms: i64) -> Program {
+pub fn run(seed: &str, hosts: &str, path: &str, value: &str, timeout_ms: u64) -> Program {
     let mut command = Command::new(built());
     command.args([seed, hosts, path, value]).arg(timeout_ms.to_string());
     Program::spawn(command)

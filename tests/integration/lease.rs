@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 use testkit::{eventually, opcode, Ensemble, Relay, Verdict};
 
 /// Long enough that a busy machine neither breaks a connection nor eats up a lease, short enough to be waited for.
-const TIMEOUT_MS: i64 = 4_000;
-const TIMEOUT: Duration = Duration::from_millis(TIMEOUT_MS as u64);
+const TIMEOUT_MS: u64 = 4_000;
+const TIMEOUT: Duration = Duration::from_millis(TIMEOUT_MS);
 
 /// When the lease of a master ends, as it is now.
 #[track_caller]
 fn lease_end(master: &Candidate) -> Instant {
     let asked_at = Instant::now();
-    asked_at + master.mastership().expect("it is master").lease_left
+    asked_at + master.lease().expect("it is master").left
 }
 
 /// Waits until the lease of one who has just become master no longer counts from the opening of the session, but from a
@@ -34,7 +34,7 @@ fn wait_for_proofs(master: &Candidate, timeout: Duration) {
 /// attempts come at ever longer distances.
 fn short_leases() -> Options {
     let mut options = options(LONG_MS);
-    options.set_lease_margin_ms(LONG_MS / 4).unwrap();
+    options.set_lease_margin(Duration::from_millis(LONG_MS / 4)).unwrap();
     options
 }
 
@@ -50,7 +50,7 @@ fn a_killed_or_frozen_server_of_three_costs_no_mastership() {
 /// Fails with what a raw write took, when that was so long that a mastership may be lost by it.
 fn a_server_of_three_is_killed_and_one_is_frozen() -> Result<(), Duration> {
     const PATH: &str = "/lease-server-lost";
-    let timeout = Duration::from_millis(LONG_MS as u64);
+    let timeout = Duration::from_millis(LONG_MS);
     let ensemble = Ensemble::start(3);
     // Without its leader the ensemble serves nobody for a while; what that costs depends on its configuration.
     let leader = ensemble.wait_leader();
@@ -69,7 +69,7 @@ fn a_server_of_three_is_killed_and_one_is_frozen() -> Result<(), Duration> {
         // As long as only the former lease holds, nothing is shown.
         eventually(SOON, "it has a new lease", || {
             let asked_at = Instant::now();
-            master.mastership().is_none_or(|now| asked_at + now.lease_left > former_end + timeout / 4)
+            master.lease().is_none_or(|now| asked_at + now.left > former_end + timeout / 4)
         });
     };
     let connected = server().expect("it is connected");
@@ -149,7 +149,7 @@ fn a_lapse_is_final_although_the_session_lives_on() {
     let relay = Relay::start(ensemble.addr(0));
     let master = TestHandle::open_with(&relay.host(), &short_leases()).stand(PATH, "mine");
     let token = master.becomes_master();
-    wait_for_proofs(&master, Duration::from_millis(LONG_MS as u64));
+    wait_for_proofs(&master, Duration::from_millis(LONG_MS));
     let former = witness.read(PATH).unwrap();
     relay.refuse(true);
     relay.cut_all();
@@ -179,7 +179,7 @@ fn whoever_lapses_in_a_queue_goes_to_its_end() {
     next.queues();
     let before = witness.children(PATH);
     let session = relay.session().unwrap().id;
-    wait_for_proofs(&former, Duration::from_millis(LONG_MS as u64));
+    wait_for_proofs(&former, Duration::from_millis(LONG_MS));
     let interrogation = former.interrogate();
     relay.refuse(true);
     relay.cut_all();
@@ -208,7 +208,7 @@ impl Inside {
         let (tell, heard) = channel();
         let (election, asked) = (handle.weak(), path.to_owned());
         let callback = move |event: &Event| {
-            let mastership = election.upgrade().and_then(|election| election.mastership(&asked));
+            let mastership = election.upgrade().and_then(|election| election.lease(&asked));
             let _ = tell.send((Instant::now(), event.clone(), mastership));
         };
         handle.go_to_election(path, b"mine", callback).unwrap();
@@ -233,7 +233,7 @@ impl Inside {
         assert_eq!(event.role, Role::Master, "{event:?}");
         let mastership = mastership.expect("there is no master without a lease");
         assert_eq!(mastership.token, event.token);
-        assert!(!mastership.lease_left.is_zero() && mastership.lease_left < timeout, "{mastership:?}");
+        assert!(!mastership.left.is_zero() && mastership.left < timeout, "{mastership:?}");
         at
     }
 }
@@ -299,8 +299,8 @@ fn a_lease_is_shorter_than_the_session_timeout() {
         (master, from_the_beginning, token)
     };
     let plain = stand("plain", |_| {});
-    let margin = stand("margin", |options| options.set_lease_margin_ms(MARGIN_MS as i64).unwrap());
-    let tick = stand("tick", |options| options.set_tick_ms(500).unwrap());
+    let margin = stand("margin", |options| options.set_lease_margin(Duration::from_millis(MARGIN_MS)).unwrap());
+    let tick = stand("tick", |options| options.set_tick(Duration::from_millis(500)).unwrap());
     // Until no lease counts from the opening of the session, and then for one timeout.
     std::thread::sleep(TIMEOUT);
     let steady = [&plain, &margin, &tick].map(|(master, ..)| master.interrogate());
@@ -355,7 +355,7 @@ fn one_proof_serves_all_elections_of_a_session() {
     assert!((5..=8).contains(&touches), "{touches} touches in a session timeout");
     assert!(!slave_requests.iter().any(|request| request.opcode == opcode::MULTI || leaves_watch(request)));
     for (master, token) in masters.iter().zip(tokens) {
-        assert_eq!(master.mastership().map(|mastership| mastership.token), Some(token));
+        assert_eq!(master.lease().map(|mastership| mastership.token), Some(token));
     }
 }
 

@@ -59,7 +59,7 @@ fn each_who_comes_goes_or_changes_its_value_is_told_in_order() {
         let stat = &member.znode.stat;
         assert_eq!((&*member.name, stat.czxid, stat.ephemeral_owner), (name.as_str(), znode.czxid, znode.owner));
     }
-    assert_eq!(members[0].znode.stat.czxid, one.mastership().unwrap().token);
+    assert_eq!(members[0].znode.stat.czxid, one.lease().unwrap().token);
 
     witness.set(&format!("{PATH}/{}", names[1]), b"two, by an operator");
     let members = roll.sees(&["one", "two, by an operator", "three"]);

@@ -201,7 +201,7 @@ fn a_master_below_a_chroot_whose_connection_breaks() {
         eventually(SOON, "a new connection", || counters().connections == 2);
         let proofs = counters().proofs_committed;
         eventually(SOON, "proofs on it", || counters().proofs_committed >= proofs + 2);
-        assert_eq!(candidate.mastership().map(|mastership| mastership.token), Some(token), "{path}");
+        assert_eq!(candidate.lease().map(|mastership| mastership.token), Some(token), "{path}");
         assert_eq!(counters().sessions_opened, 1, "{path}");
         candidate.resign();
     }

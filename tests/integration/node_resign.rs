@@ -164,7 +164,7 @@ fn it_resigns_while_it_is_disconnected() {
     relay.refuse(false);
     witness.wait_gone(PATH);
     other.ear.hears_nothing_for(A_MOMENT);
-    assert_eq!(other.mastership().map(|mastership| mastership.token), Some(token), "the same session");
+    assert_eq!(other.lease().map(|mastership| mastership.token), Some(token), "the same session");
 }
 
 /// Whoever stands again cannot do so before the former candidacy's znode is deleted, for which there is no connection.
@@ -357,7 +357,7 @@ fn it_resigns_before_there_ever_was_a_connection() {
     let witness = Witness::new(&ensemble.host(0));
     let relay = Relay::start(ensemble.addr(0));
     relay.refuse(true);
-    let handle = TestHandle::try_open(&relay.host(), crate::ground::LONG_MS, 0).unwrap();
+    let handle = TestHandle::try_open(&relay.host(), crate::ground::LONG_MS, Duration::ZERO).unwrap();
     let candidate = handle.stand(PATH, "mine");
     candidate.is_suspended();
     candidate.resign();

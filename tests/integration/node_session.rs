@@ -107,7 +107,7 @@ fn a_master_whose_session_expires_stands_again_by_itself() {
 #[test]
 fn a_master_whose_session_is_taken_away_believes_no_longer_than_its_lease() {
     const PATH: &str = "/expires-out-of-reach";
-    let timeout = Duration::from_millis(SHORT_MS as u64);
+    let timeout = Duration::from_millis(SHORT_MS);
     let ensemble = one_server();
     let relay = Relay::start(ensemble.addr(0));
     let master = Candidate::stand_for(&relay.host(), SHORT_MS, PATH, "mine");
@@ -144,7 +144,7 @@ fn a_master_that_is_told_that_its_session_is_over_is_none_at_once() {
     assert!(next_token > token);
     assert_eq!(master.check_slave(&event, "next"), next_token);
     let took = expired.elapsed();
-    assert!(took < Duration::from_millis(LONG_MS as u64) * 2 / 5, "not by the lease, after {took:?}");
+    assert!(took < Duration::from_millis(LONG_MS) * 2 / 5, "not by the lease, after {took:?}");
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn our_own_earlier_session_is_closed_as_soon_as_a_server_can_be_reached() {
     }
     assert!(candidate.check_master(&event) > token);
     let took = given_up.elapsed();
-    assert!(took < Duration::from_millis(LONG_MS as u64 / 2), "not by its session timeout, but after {took:?}");
+    assert!(took < Duration::from_millis(LONG_MS / 2), "not by its session timeout, but after {took:?}");
     assert_ne!(witness.read(PATH).unwrap().owner, earlier.id);
     assert!(RawClient::resume(&ensemble.host(0), &earlier).is_err(), "it is over");
 }
@@ -278,9 +278,9 @@ fn a_master_that_is_cut_off_is_no_master_before_another_is() {
     assert!(cut_off.lapses() < heard.at, "it stepped down before the next one came");
     let answers = interrogation.end();
     answers.are_no_after(heard.at, token);
-    answers.are_no_after(began + Duration::from_millis(SHORT_MS as u64), token);
+    answers.are_no_after(began + Duration::from_millis(SHORT_MS), token);
     let first_no = answers.first_no.expect("it was no master any more");
-    assert!(first_no - began > Duration::from_millis(SHORT_MS as u64) / 5, "as soon as {:?}", first_no - began);
+    assert!(first_no - began > Duration::from_millis(SHORT_MS) / 5, "as soon as {:?}", first_no - began);
     relay.blackhole(false);
     let event = cut_off.expires();
     assert_eq!(event.role, Role::Slave);
@@ -375,7 +375,7 @@ fn the_connection_is_cut_again_and_again() {
 fn an_idle_session_is_kept_alive() {
     const PATH: &str = "/idle";
     // A fifth of it without an answer breaks the connection, which a busy machine must not bring about.
-    const TIMEOUT_MS: i64 = 5_000;
+    const TIMEOUT_MS: u64 = 5_000;
     let ensemble = one_server();
     let relay = Relay::start(ensemble.addr(0));
     let slave_relay = Relay::start(ensemble.addr(0));
@@ -386,7 +386,7 @@ fn an_idle_session_is_kept_alive() {
     eventually(SOON, "it is watched", || count(&relay, opcode::GET_DATA, PATH) == 1);
     relay.clear_requests();
     slave_relay.clear_requests();
-    master.ear.hears_nothing_for(Duration::from_millis(TIMEOUT_MS as u64 * 3 / 2));
+    master.ear.hears_nothing_for(Duration::from_millis(TIMEOUT_MS * 3 / 2));
     slave.ear.hears_nothing_for(Duration::ZERO);
     assert!(master.is_master());
     let kinds = |relay: &Relay| relay.requests().iter().map(|request| request.opcode).collect::<BTreeSet<i32>>();

@@ -21,7 +21,7 @@ fn join(hosts: &str, path: &str, value: &str) -> Candidate {
 }
 
 #[track_caller]
-fn join_for(hosts: &str, session_timeout_ms: i64, path: &str, value: &str) -> Candidate {
+fn join_for(hosts: &str, session_timeout_ms: u64, path: &str, value: &str) -> Candidate {
     TestHandle::open_in_queue(hosts, session_timeout_ms, Dialect::default()).stand(path, value)
 }
 
@@ -134,7 +134,7 @@ fn they_lead_in_the_order_in_which_they_joined_in_every_dialect() {
         for (i, candidate) in candidates.iter().enumerate() {
             let znode = witness.read(&format!("{path}/{}", names[i])).unwrap();
             let token = match i {
-                0 => candidate.mastership().expect("it leads").token,
+                0 => candidate.lease().expect("it leads").token,
                 _ => candidate.becomes_master(),
             };
             assert_eq!(token, znode.czxid, "the token is that of its own znode");
@@ -461,7 +461,7 @@ fn a_reconnect_to_another_server_keeps_the_place() {
         assert_eq!(event.role, if i == 0 { Role::Master } else { Role::Slave });
         candidate
     });
-    let token = first.mastership().expect("it leads").token;
+    let token = first.lease().expect("it leads").token;
     let witness = Witness::new(&ensemble.host(0));
     eventually(SOON, "all have joined", || witness.children(PATH).len() == 3);
     let names = witness.children(PATH);
@@ -634,7 +634,7 @@ fn members_are_listed_in_order() {
         members
     };
     let members = check(&["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"]);
-    assert_eq!(members[0].znode.stat.czxid, candidates[0].mastership().unwrap().token, "the master first");
+    assert_eq!(members[0].znode.stat.czxid, candidates[0].lease().unwrap().token, "the master first");
     for i in [0, 5, 11] {
         candidates[i].handle.close().unwrap();
     }

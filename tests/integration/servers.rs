@@ -57,7 +57,7 @@ fn the_connected_server_is_killed_and_then_the_leader() {
 #[test]
 fn the_connected_server_freezes_and_thaws() {
     const PATH: &str = "/server-frozen";
-    const TIMEOUT_MS: i64 = LONG_MS;
+    const TIMEOUT_MS: u64 = LONG_MS;
     let ensemble = Ensemble::start(3);
     let leader = ensemble.wait_leader();
     let followers: Vec<usize> = (0..3).filter(|&i| i != leader).collect();
@@ -73,7 +73,7 @@ fn the_connected_server_freezes_and_thaws() {
     let frozen = Instant::now();
     observer.sees_nobody(-4);
     let left = frozen.elapsed();
-    assert!(left < Duration::from_millis(TIMEOUT_MS as u64) * 2 / 5, "it stayed for {left:?}");
+    assert!(left < Duration::from_millis(TIMEOUT_MS) * 2 / 5, "it stayed for {left:?}");
     assert_eq!(observer.sees("mine").czxid, token);
     let other = server_of_master(&ensemble, leader, PATH);
     assert_ne!(other, connected);
@@ -124,7 +124,7 @@ fn all_servers_are_stopped_for_ten_seconds() {
     assert!(child.becomes_master() > token);
     let took = serving.elapsed();
     println!("{took:?} from all servers back to a master");
-    assert!(took < Duration::from_millis(SHORT_MS as u64) + Duration::from_secs(2), "{took:?}");
+    assert!(took < Duration::from_millis(SHORT_MS) + Duration::from_secs(2), "{took:?}");
     loop {
         let master = observer.ear.next().news;
         if master.rc == 0 {
@@ -185,7 +185,7 @@ fn a_name_is_looked_up_anew_for_each_attempt() {
     eventually(SOON, "it is connected there", || two.open_count() == 1);
     assert_eq!(child.token(), token);
     // Longer than the lease that it had.
-    std::thread::sleep(Duration::from_millis(LONG_MS as u64));
+    std::thread::sleep(Duration::from_millis(LONG_MS));
     assert_eq!(child.token(), token);
     assert_eq!((one.open_count(), two.open_count()), (0, 1));
 }
@@ -217,7 +217,7 @@ fn a_host_that_never_answers_does_not_keep_from_the_others() {
         let began = Instant::now();
         let candidate = Candidate::stand_for(&hosts, SHORT_MS, &format!("/silent-{i}"), "mine");
         candidate.becomes_master();
-        assert!(began.elapsed() < Duration::from_millis(SHORT_MS as u64), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_millis(SHORT_MS), "{:?}", began.elapsed());
     }
 }
 
@@ -232,7 +232,7 @@ fn a_name_that_means_nothing_does_not_keep_from_the_others() {
 
 #[test]
 fn a_caller_is_not_blocked_longer_than_it_asked_for() {
-    const WAIT_MS: i64 = 500;
+    const WAIT: Duration = Duration::from_millis(500);
     let silent = Relay::start("127.0.0.1:1");
     silent.blackhole(true);
     let closed = Relay::start("127.0.0.1:1");
@@ -241,13 +241,12 @@ fn a_caller_is_not_blocked_longer_than_it_asked_for() {
     let unknown = "no-such-host.invalid:2181".to_owned();
     for hosts in [silent.host(), closed.host(), dead, unknown] {
         let began = Instant::now();
-        assert_eq!(TestHandle::try_open(&hosts, LONG_MS, WAIT_MS).err(), Some(Error::Timeout), "{hosts}");
+        assert_eq!(TestHandle::try_open(&hosts, LONG_MS, WAIT).err(), Some(Error::Timeout), "{hosts}");
         let took = began.elapsed();
-        let wait = Duration::from_millis(WAIT_MS as u64);
-        assert!(took >= wait && took < wait + AT_ONCE, "{hosts}: {took:?}");
+        assert!(took >= WAIT && took < WAIT + AT_ONCE, "{hosts}: {took:?}");
 
         let began = Instant::now();
-        let handle = TestHandle::try_open(&hosts, LONG_MS, 0).unwrap();
+        let handle = TestHandle::try_open(&hosts, LONG_MS, Duration::ZERO).unwrap();
         assert!(began.elapsed() < AT_ONCE, "{hosts}: {:?}", began.elapsed());
         let candidate = handle.stand("/never", "mine");
         candidate.is_suspended();
@@ -260,7 +259,7 @@ fn a_server_that_comes_later_is_found() {
     let ensemble = one_server();
     let relay = Relay::start(ensemble.addr(0));
     relay.refuse(true);
-    let handle = TestHandle::try_open(&relay.host(), LONG_MS, 0).unwrap();
+    let handle = TestHandle::try_open(&relay.host(), LONG_MS, Duration::ZERO).unwrap();
     let candidate = handle.stand(PATH, "mine");
     let observer = handle.observe(PATH);
     candidate.is_suspended();
@@ -280,12 +279,12 @@ fn a_server_that_comes_later_is_found() {
 #[test]
 fn a_session_timeout_beyond_the_servers_limits() {
     let ensemble = one_server();
-    let stand = |asked_ms: i64, granted_ms: i32| {
+    let stand = |asked_ms: u64, granted_ms: i32| {
         let relay = Relay::start(ensemble.addr(0));
         let candidate = Candidate::stand_for(&relay.host(), asked_ms, &format!("/asks-for-{asked_ms}"), "mine");
         candidate.becomes_master();
         assert_eq!(relay.session().unwrap().timeout_ms, granted_ms);
-        let left = candidate.mastership().expect("it is master").lease_left;
+        let left = candidate.lease().expect("it is master").left;
         assert!(left < Duration::from_millis(granted_ms as u64), "{left:?}");
         candidate.ear.hears_nothing_for(A_MOMENT);
         assert_eq!(relay.open_count(), 1);
@@ -318,7 +317,7 @@ fn a_slow_server_and_the_shortest_session_timeout() {
         }
         Verdict::Forward
     });
-    let candidate = TestHandle::try_open(&relay.host(), 100, 0).unwrap().stand(PATH, "mine");
+    let candidate = TestHandle::try_open(&relay.host(), 100, Duration::ZERO).unwrap().stand(PATH, "mine");
     eventually(Duration::from_secs(5), "it is master", || candidate.is_master());
 }
 

@@ -60,7 +60,7 @@ impl Ground {
     /// It has been master all the time.
     #[track_caller]
     fn is_still_master(&self) {
-        assert_eq!(self.candidate.mastership().map(|mastership| mastership.token), Some(self.token));
+        assert_eq!(self.candidate.lease().map(|mastership| mastership.token), Some(self.token));
         self.candidate.ear.hears_nothing_for(A_MOMENT);
     }
 }

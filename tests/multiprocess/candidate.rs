@@ -1,7 +1,7 @@
 //! A candidate in this process, through the Rust API: what it heard, and when.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use election::{Event, Handle, Options, Reason, Recipe, Role};
 use testkit::{eventually, wait_until, RawClient};
@@ -14,9 +14,9 @@ pub struct Candidate {
     heard: Arc<Mutex<Vec<(Instant, Event)>>>,
 }
 
-pub fn options(session_timeout_ms: i64, recipe: Recipe) -> Options {
+pub fn options(session_timeout_ms: u64, recipe: Recipe) -> Options {
     let mut options = Options::default();
-    options.set_session_timeout_ms(session_timeout_ms).expect("a time in range");
+    options.set_session_timeout(Duration::from_millis(session_timeout_ms)).expect("a time in range");
     options.set_recipe(recipe);
     options
 }
@@ -60,7 +60,7 @@ impl Candidate {
     pub fn wait_master(&self) -> i64 {
         let mut token = None;
         wait_until(SOON, || {
-            token = self.handle.mastership(&self.path).map(|mastership| mastership.token);
+            token = self.handle.lease(&self.path).map(|mastership| mastership.token);
             token.is_some()
         });
         token.unwrap_or_else(|| panic!("not master: {:?}", self.heard()))

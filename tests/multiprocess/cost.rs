@@ -59,7 +59,7 @@ fn a_handover_costs_four_packets_with_1000_candidates() {
 fn handover(candidates: usize) {
     let ensemble = Ensemble::builder(1).max_session_timeout_ms(HOUR_MS).start();
     let relay = Relay::start(ensemble.addr(0));
-    let options = options(i64::from(HOUR_MS), QUEUE);
+    let options = options(u64::from(HOUR_MS), QUEUE);
     let began = Instant::now();
     let mut queue = Vec::new();
     for i in 0..candidates {
@@ -151,7 +151,7 @@ fn writes(relay: &Relay) -> Vec<i32> {
     relay.requests().iter().map(|request| request.opcode).filter(|opcode| writes.contains(opcode)).collect()
 }
 
-const TIMEOUT_MS: i64 = 4_000;
+const TIMEOUT_MS: u64 = 4_000;
 const WINDOW: Duration = Duration::from_secs(8);
 const ELECTIONS: usize = 200;
 
@@ -195,7 +195,7 @@ fn one_proof_for_all_elections_of_a_session_and_no_write_of_those_who_wait() {
         }
         let (of_master, of_slave) = (to_master.requests(), to_slave.requests());
         let proofs: Vec<_> = of_master.iter().filter(|request| request.opcode == opcode::MULTI).collect();
-        let timeouts = WINDOW.as_millis() as i64 / TIMEOUT_MS;
+        let timeouts = WINDOW.as_millis() as i64 / TIMEOUT_MS as i64;
         let most = 8 * timeouts as usize + 1;
         assert!(proofs.len() <= most && proofs.len() >= most / 2, "{} proofs in {WINDOW:?}", proofs.len());
         assert_eq!(writes(&to_master).len(), proofs.len(), "and no other write");

@@ -8,11 +8,11 @@ use testkit::{eventually, expire_session, Ensemble, Relay};
 use crate::candidate::{first_in_queue, options, Candidate};
 use crate::{witness, SOON, WITNESS_TIMEOUT_MS};
 
-const GRACE_MS: i64 = 1_500;
+const GRACE: Duration = Duration::from_millis(1_500);
 
 fn with_grace(recipe: Recipe) -> Options {
     let mut options = options(10_000, recipe);
-    options.set_grace_ms(GRACE_MS).expect("a time in range");
+    options.set_grace(GRACE).expect("a time in range");
     options
 }
 
@@ -59,15 +59,14 @@ fn grace(recipe: Recipe) {
         true => (&first, &second),
         false => (&second, &first),
     };
-    let grace = Duration::from_millis(GRACE_MS as u64);
     let waits = [one, other].map(|candidate| {
         let (elected, wait) = waited(candidate);
-        assert!(elected - before >= grace, "{wait:?}");
+        assert!(elected - before >= GRACE, "{wait:?}");
         before = Instant::now();
         candidate.handle.resign("/grace").expect("it stood");
         wait
     });
-    println!("{recipe:?}: MASTER {waits:?} after GRACE, which is to be {GRACE_MS} ms");
+    println!("{recipe:?}: MASTER {waits:?} after GRACE, which is to be {GRACE:?}");
 
     // A role that ends during the delay never was master: resigned, deleted, expired.
     for end in ["resigned", "deleted", "expired"] {
@@ -103,7 +102,7 @@ fn grace(recipe: Recipe) {
             candidate.wait_master();
             candidate.wait_reason(Reason::Elected);
         } else {
-            std::thread::sleep(Duration::from_millis(GRACE_MS as u64 + 200));
+            std::thread::sleep(GRACE + Duration::from_millis(200));
         }
         let heard = candidate.heard();
         let reasons: Vec<Reason> = heard.iter().map(|(_, event)| event.reason).collect();
@@ -113,7 +112,7 @@ fn grace(recipe: Recipe) {
         assert_eq!((masters, graces), expected, "{end}: {reasons:?}");
         if masters == 1 {
             let master = heard.iter().find(|(_, event)| event.reason == Reason::Elected).expect("told").0;
-            assert!(master - before >= grace, "{end}: {reasons:?}");
+            assert!(master - before >= GRACE, "{end}: {reasons:?}");
         }
     }
 }

@@ -262,3 +262,28 @@ fn stripped_it_has_the_same_symbols_and_no_debugging_information() {
         assert!(sections.contains(".text") && !sections.contains(".debug_info"), "{stripped:?}");
     }
 }
+
+/// `make demo` and the examples use what cargo has built, wherever cargo was told to put it.
+#[test]
+fn make_asks_cargo_where_it_builds() {
+    let folder = ScratchFolder::new("packaging");
+    let (elsewhere, home) = (folder.path().join("elsewhere"), folder.path().join("home"));
+    fs::create_dir(&home).expect("a scratch folder takes folders");
+    let config = format!("[build]\ntarget-dir = {:?}\n", elsewhere.display().to_string());
+    fs::write(home.join("config.toml"), config).expect("a scratch folder takes files");
+    for (variable, value) in
+        [("CARGO_TARGET_DIR", &elsewhere), ("CARGO_BUILD_TARGET_DIR", &elsewhere), ("CARGO_HOME", &home)]
+    {
+        let said = |arguments: &[&str]| {
+            let mut make = make(arguments);
+            make.env_remove("CARGO_TARGET_DIR").env(variable, value);
+            run(make)
+        };
+        let release = elsewhere.join("release").display().to_string();
+        let demo = said(&["-n", "demo", "HOSTS=127.0.0.1:2181"]);
+        assert!(demo.contains(&format!("{release}/examples/demo")), "{variable}: {demo}");
+        for examples in [demo, said(&["-n", "-B", "-C", "c_examples"])] {
+            assert!(examples.contains(&format!("-L{release} ")), "{variable}: {examples}");
+        }
+    }
+}
