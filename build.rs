@@ -4,6 +4,7 @@
 use std::env;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 const PREFACE: &str = "\
 /* election.h - master election on Apache ZooKeeper.
@@ -44,6 +45,10 @@ const PREFACE: &str = "\
  * - After MASTER comes its end (SLAVE or UNKNOWN) before another MASTER at that path.
  * - free_ctx, if given, runs exactly once for each call that returned ELECTION_OK, after the last callback.
  *
+ * Two functions have names without a prefix, go_to_election and watch_master. If a program has a function of its own by
+ * one of these names, it defines ELECTION_NO_BARE_NAMES before it includes this header, and calls
+ * election_go_to_election and election_watch_master, which are the same functions.
+ *
  * Made by cbindgen from src/ffi. Edit the files there, not this one.
  */";
 
@@ -67,6 +72,27 @@ fn main() {
         ] {
             println!("cargo:rustc-cdylib-link-arg=-Wl,{argument}");
         }
+        version_symbols();
+    }
+}
+
+/// Gives each exported function a version, the soname, so that the dynamic linker tells the functions of this library
+/// from another library's of the same name.
+///
+/// rustc hands its linker a version script of its own, which has no versions, and no linker takes a second script
+/// beside it. GNU ld can add the version by itself; without it the library has no versions, and works all the same.
+fn version_symbols() {
+    println!("cargo:rerun-if-env-changed=RUSTC_LINKER");
+    let compiler = env::var("RUSTC_LINKER").unwrap_or_else(|_| "cc".to_string());
+    let has_gnu_ld = Command::new(&compiler)
+        .args(["-fuse-ld=bfd", "-Wl,--version"])
+        .output()
+        .is_ok_and(|output| String::from_utf8_lossy(&output.stdout).starts_with("GNU ld"));
+    if has_gnu_ld {
+        println!("cargo:rustc-cdylib-link-arg=-fuse-ld=bfd");
+        println!("cargo:rustc-cdylib-link-arg=-Wl,--default-symver");
+    } else {
+        println!("cargo:warning=GNU ld is not there: the functions of libelection.so have no symbol versions");
     }
 }
 
@@ -121,6 +147,9 @@ fn write_header() {
     }
 }
 
+/// The functions whose names have no prefix: a program may have functions of its own by these names.
+const BARE_NAMES: [&str; 2] = ["go_to_election", "watch_master"];
+
 /// Makes the header pleasant to read: a comment of one sentence stands on one line, where cbindgen spends three
 /// on it, and the typedef stands for its struct or enum.
 fn tidy(header: &str) -> String {
@@ -138,6 +167,14 @@ fn tidy(header: &str) -> String {
             }
             _ => out.push(line.replace("struct election_", "election_").replace("enum election_", "election_")),
         }
+    }
+    for name in BARE_NAMES {
+        let starts = format!("int {name}(");
+        let first = out.iter().position(|line| line.starts_with(&starts)).expect("the function is declared");
+        let last = first + out[first..].iter().position(|line| line.ends_with(");")).expect("a declaration ends");
+        let comment = out[..first].iter().rposition(|line| line.starts_with("/**")).expect("it is documented");
+        out.insert(last + 1, "#endif".to_string());
+        out.insert(comment, "#ifndef ELECTION_NO_BARE_NAMES".to_string());
     }
     out.join("\n") + "\n"
 }

@@ -36,6 +36,10 @@
  * - After MASTER comes its end (SLAVE or UNKNOWN) before another MASTER at that path.
  * - free_ctx, if given, runs exactly once for each call that returned ELECTION_OK, after the last callback.
  *
+ * Two functions have names without a prefix, go_to_election and watch_master. If a program has a function of its own by
+ * one of these names, it defines ELECTION_NO_BARE_NAMES before it includes this header, and calls
+ * election_go_to_election and election_watch_master, which are the same functions.
+ *
  * Made by cbindgen from src/ffi. Edit the files there, not this one.
  */
 
@@ -777,6 +781,7 @@ int election_options_add_acl(election_options_t *options,
                              const char *scheme,
                              const char *id);
 
+#ifndef ELECTION_NO_BARE_NAMES
 /**
  * Stand as a candidate for master at `path`. The first to stand becomes master; when it resigns, closes, dies
  * or loses its session, another candidate does, by itself and for ever: call this once. On ZooKeeper it is
@@ -790,6 +795,8 @@ int election_options_add_acl(election_options_t *options,
  * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
  * yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_VALUE, ELECTION_ALREADY when this handle stands
  * for `path`, ELECTION_AUTHFAILED when the servers have refused the handle's credentials.
+ *
+ * A program that has a go_to_election of its own calls election_go_to_election, which is the same.
  */
 int go_to_election(election_t *handle,
                    const char *path,
@@ -798,6 +805,21 @@ int go_to_election(election_t *handle,
                    election_role_fn on_role,
                    void *ctx,
                    election_free_fn free_ctx);
+#endif
+
+/**
+ * Stand as a candidate for master at `path`: the same function as go_to_election, for programs that have a
+ * go_to_election of their own.
+ *
+ * Returns as go_to_election.
+ */
+int election_go_to_election(election_t *handle,
+                            const char *path,
+                            const void *value,
+                            size_t value_len,
+                            election_role_fn on_role,
+                            void *ctx,
+                            election_free_fn free_ctx);
 
 /**
  * Change the value with which this handle stands at `path`: `value_len` bytes that are copied. The znode that stands
@@ -867,6 +889,7 @@ int election_wait(election_t *handle,
                   int role,
                   int timeout_ms);
 
+#ifndef ELECTION_NO_BARE_NAMES
 /**
  * Watch who is master at `path`, without standing. `on_master` hears at once who is, and then of each change:
  * another master, another value, none, cannot tell. A master that comes and goes within a round trip may go unseen, and
@@ -877,12 +900,27 @@ int election_wait(election_t *handle,
  * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
  * yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK when `on_master` is NULL,
  * ELECTION_ALREADY when this handle watches `path`.
+ *
+ * A program that has a watch_master of its own calls election_watch_master, which is the same.
  */
 int watch_master(election_t *handle,
                  const char *path,
                  election_master_fn on_master,
                  void *ctx,
                  election_free_fn free_ctx);
+#endif
+
+/**
+ * Watch who is master at `path`, without standing: the same function as watch_master, for programs that have a
+ * watch_master of their own.
+ *
+ * Returns as watch_master.
+ */
+int election_watch_master(election_t *handle,
+                          const char *path,
+                          election_master_fn on_master,
+                          void *ctx,
+                          election_free_fn free_ctx);
 
 /**
  * Stop watching at `path`. A callback that is running or waiting to run may still come; free_ctx runs after it.

@@ -746,8 +746,8 @@ public:
     {
         detail::listen<event, election_event_t>(
             std::move(on_role), is_mute_, ec, [&](auto function, void *ctx, auto free_ctx) {
-                return ::go_to_election(handle_, detail::c_path(path), value.data(), value.size(), function, ctx,
-                                        free_ctx);
+                return election_go_to_election(handle_, detail::c_path(path), value.data(), value.size(), function,
+                                               ctx, free_ctx);
             });
     }
 
@@ -843,7 +843,7 @@ public:
     {
         detail::listen<master, election_master_t>(
             std::move(on_master), is_mute_, ec, [&](auto function, void *ctx, auto free_ctx) {
-                return ::watch_master(handle_, detail::c_path(path), function, ctx, free_ctx);
+                return election_watch_master(handle_, detail::c_path(path), function, ctx, free_ctx);
             });
     }
 
@@ -916,7 +916,7 @@ public:
 
     void go_to_election(std::string_view path, std::string_view value = {}, role_function on_role = nullptr)
     {
-        detail::or_throw("go_to_election", [&](std::error_code &ec) {
+        detail::or_throw("election_go_to_election", [&](std::error_code &ec) {
             go_to_election(path, value, std::move(on_role), ec);
         });
     }
@@ -983,7 +983,7 @@ public:
 
     void watch_master(std::string_view path, master_function on_master)
     {
-        detail::or_throw("watch_master", [&](std::error_code &ec) { watch_master(path, std::move(on_master), ec); });
+        detail::or_throw("election_watch_master", [&](std::error_code &ec) { watch_master(path, std::move(on_master), ec); });
     }
 
     void unwatch_master(std::string_view path)
@@ -1208,7 +1208,7 @@ public:
 
     static watch master(handle &on, std::string_view path, master_function on_master)
     {
-        return detail::or_throw("watch_master", [&](std::error_code &ec) {
+        return detail::or_throw("election_watch_master", [&](std::error_code &ec) {
             return master(on, path, std::move(on_master), ec);
         });
     }

@@ -125,6 +125,7 @@ fn calls(handle: *mut election_t, heard: &'static Heard) -> BTreeMap<&'static st
     number!(election_verifier_admit(verifier, 2));
     number!(election_open(HOSTS.as_ptr(), null(), &mut null_mut()));
     change!(go_to_election(handle, other, value, 1, Some(on_role), heard.ctx(), Some(on_free)));
+    change!(election_go_to_election(handle, other, value, 1, Some(on_role), heard.ctx(), Some(on_free)));
     change!(election_resign(handle, path));
     change!(election_wait(handle, path, 1, 1));
     change!(election_fd(handle));
@@ -134,6 +135,7 @@ fn calls(handle: *mut election_t, heard: &'static Heard) -> BTreeMap<&'static st
     change!(election_fenced_delete(handle, path, other, -1, 1));
     change!(election_members(handle, path, Some(on_member), null_mut(), 1));
     change!(watch_master(handle, other, Some(on_master), heard.ctx(), Some(on_free)));
+    change!(election_watch_master(handle, other, Some(on_master), heard.ctx(), Some(on_free)));
     change!(election_unwatch_master(handle, WATCHED.as_ptr()));
     change!(election_watch_members(handle, other, 1, Some(on_members), heard.ctx(), Some(on_free)));
     change!(election_unwatch_members(handle, path));

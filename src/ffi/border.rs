@@ -36,10 +36,16 @@ static HANDLES: Map<usize, Arc<Handle>> = Map::new();
 
 /// What C knows a handle of this process by; NULL for none. Numbers are not used again. They are odd, as no pointer to
 /// anything is, and not small, as the numbers are that a program may have in a pointer by mistake.
+///
+/// A process may hold two copies of the library, and each refuses the other's handles: the numbers of a copy begin at the
+/// address of its own table, which is far enough from the other's table for as many handles as a process can open.
 pub fn handle_of(id: u64) -> *mut election_t {
+    // With the addresses of a 64-bit system there is room to set the numbers of two copies further apart.
+    const APART: usize = if usize::BITS == 64 { 1 << 16 } else { 1 };
+    let first = (&raw const HANDLES as usize).wrapping_mul(APART) | 1;
     match id as usize {
         0 => std::ptr::null_mut(),
-        id => 0x5eed_0001usize.wrapping_add(id.wrapping_mul(2)) as *mut election_t,
+        id => first.wrapping_add(id.wrapping_mul(2)) as *mut election_t,
     }
 }
 

@@ -18,8 +18,27 @@ use crate::handle::Error;
 /// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
 /// yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_VALUE, ELECTION_ALREADY when this handle stands
 /// for `path`, ELECTION_AUTHFAILED when the servers have refused the handle's credentials.
+///
+/// A program that has a go_to_election of its own calls election_go_to_election, which is the same.
 #[no_mangle]
 pub unsafe extern "C" fn go_to_election(
+    handle: *mut election_t,
+    path: *const c_char,
+    value: *const c_void,
+    value_len: usize,
+    on_role: election_role_fn,
+    ctx: *mut c_void,
+    free_ctx: election_free_fn,
+) -> c_int {
+    unsafe { election_go_to_election(handle, path, value, value_len, on_role, ctx, free_ctx) }
+}
+
+/// Stand as a candidate for master at `path`: the same function as go_to_election, for programs that have a
+/// go_to_election of their own.
+///
+/// Returns as go_to_election.
+#[no_mangle]
+pub unsafe extern "C" fn election_go_to_election(
     handle: *mut election_t,
     path: *const c_char,
     value: *const c_void,

@@ -15,8 +15,25 @@ use crate::handle::Error;
 /// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
 /// yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK when `on_master` is NULL,
 /// ELECTION_ALREADY when this handle watches `path`.
+///
+/// A program that has a watch_master of its own calls election_watch_master, which is the same.
 #[no_mangle]
 pub unsafe extern "C" fn watch_master(
+    handle: *mut election_t,
+    path: *const c_char,
+    on_master: election_master_fn,
+    ctx: *mut c_void,
+    free_ctx: election_free_fn,
+) -> c_int {
+    unsafe { election_watch_master(handle, path, on_master, ctx, free_ctx) }
+}
+
+/// Watch who is master at `path`, without standing: the same function as watch_master, for programs that have a
+/// watch_master of their own.
+///
+/// Returns as watch_master.
+#[no_mangle]
+pub unsafe extern "C" fn election_watch_master(
     handle: *mut election_t,
     path: *const c_char,
     on_master: election_master_fn,

@@ -116,9 +116,12 @@ function page_for(name,    other) {
     other = name
     if (sub(/_free$/, "_new", other) && other in is_function) return other
     other = name
-    if (sub(/^election_unwatch_/, "election_watch_", other) && other in is_function) return other
-    other = name
     if (sub(/^election_unwatch_/, "watch_", other) && other in is_function) return other
+    other = name
+    if (sub(/^election_unwatch_/, "election_watch_", other) && other in is_function) return other
+    # The other name of the same function.
+    other = name
+    if (sub(/^election_/, "", other) && other in is_function) return other
     return name
 }
 

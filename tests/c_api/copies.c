@@ -80,7 +80,15 @@ int main(int argc, char **argv)
     CHECK_INT(1, election_is_master(ours, path.text));
     CHECK_INT(0, other.is_master(theirs, path.text));
 
-    /* Each knows its own handles, and nobody else's. */
+    /* Each knows its own handles, and nobody else's: both have opened as many. */
+    CHECK(ours != theirs);
+    CHECK_INT(0, other.is_master(ours, path.text));
+    CHECK_INT(0, election_is_master(theirs, path.text));
+    CHECK_INT(ELECTION_BAD_HANDLE, other.resign(ours, path.text));
+    CHECK_INT(ELECTION_BAD_HANDLE, election_resign(theirs, path.text));
+    CHECK_INT(ELECTION_BAD_HANDLE, other.close(ours));
+    CHECK_INT(ELECTION_BAD_HANDLE, election_close(theirs));
+    CHECK_INT(1, election_is_master(ours, path.text));
     CHECK_INT(0, other.is_master(NULL, path.text));
     CHECK_INT(ELECTION_BAD_HANDLE, other.close(NULL));
 

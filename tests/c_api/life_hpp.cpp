@@ -464,7 +464,7 @@ void throwing(const std::string &path)
     election::handle handle(hosts, as_told());
     {
         Loop loop(handle.get());
-        EXPECT_THROW(bad_path, "go_to_election", handle.go_to_election("relative"));
+        EXPECT_THROW(bad_path, "election_go_to_election", handle.go_to_election("relative"));
         EXPECT_THROW(not_there, "election_resign", handle.resign(path));
         EXPECT_THROW(not_there, "election_set_value", handle.set_value(path, ""));
         EXPECT_THROW(bad_timeout, "election_get_master", handle.get_master(path, 0s));
@@ -483,9 +483,9 @@ void throwing(const std::string &path)
         EXPECT_THROW(not_there, "election_wait", handle.wait(path, role::master, 1s));
         EXPECT_THROW(bad_timeout, "election_members", handle.members(path, 0s));
         EXPECT_THROW(not_there, "election_unwatch_master", handle.unwatch_master(path));
-        EXPECT_THROW(bad_callback, "watch_master", handle.watch_master(path, nullptr));
-        EXPECT_THROW(bad_callback, "watch_master", static_cast<void>(election::watch::master(handle, path, nullptr)));
-        EXPECT_THROW(bad_path, "go_to_election", static_cast<void>(election::candidacy(handle, "")));
+        EXPECT_THROW(bad_callback, "election_watch_master", handle.watch_master(path, nullptr));
+        EXPECT_THROW(bad_callback, "election_watch_master", static_cast<void>(election::watch::master(handle, path, nullptr)));
+        EXPECT_THROW(bad_path, "election_go_to_election", static_cast<void>(election::candidacy(handle, "")));
         EXPECT_THROW(not_master, "election_fenced_create", handle.fenced_create(path, path, "", 1s));
         EXPECT_THROW(not_master, "election_fenced_set", handle.fenced_set(path, path, "", 0, 1s));
         EXPECT_THROW(not_master, "election_fenced_delete", handle.fenced_delete(path, path, 0, 1s));

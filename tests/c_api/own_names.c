@@ -3,21 +3,21 @@
  *
  *     own_names HOSTS ROOT [instrumented]
  *
- * The program cannot include election.h then, and reaches the library's verbs by dlsym. */
+ * Such a program includes election.h with ELECTION_NO_BARE_NAMES. The library's verbs have names with a prefix; the bare
+ * ones are reached by dlsym. */
 
 #define _GNU_SOURCE
+#define ELECTION_NO_BARE_NAMES
 
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-extern int election_open(const char *hosts, const void *options, void **handle);
-extern int election_close(void *handle);
-extern int election_is_master(const void *handle, const char *path);
+#include "election.h"
 
-typedef int go_fn(void *, const char *, const void *, size_t, void *, void *, void *);
-typedef int watch_fn(void *, const char *, void (*)(const void *, void *), void *, void *);
+typedef int go_fn(election_t *, const char *, const void *, size_t, election_role_fn, void *, election_free_fn);
+typedef int watch_fn(election_t *, const char *, election_master_fn, void *, election_free_fn);
 
 static int calls_of_ours;
 
@@ -36,7 +36,7 @@ void watch_master(void *zh, const char *ip)
     calls_of_ours++;
 }
 
-static void ignore(const void *master, void *ctx)
+static void ignore(const election_master_t *master, void *ctx)
 {
     (void)master, (void)ctx;
 }
@@ -51,13 +51,15 @@ static void ignore(const void *master, void *ctx)
 
 int main(int argc, char **argv)
 {
-    char path[128];
-    void *library, *handle, *symbol;
+    char path[128], other_path[128];
+    void *library, *symbol;
+    election_t *handle;
     go_fn *library_go;
     watch_fn *library_watch;
     int left_ms = 30000;
     CHECK(argc >= 3);
     snprintf(path, sizeof path, "%s/own-names", argv[2]);
+    snprintf(other_path, sizeof other_path, "%s/prefixed", argv[2]);
 
     library = dlopen("libelection.so.0", RTLD_NOW | RTLD_NOLOAD);
     CHECK(library != NULL);
@@ -71,7 +73,9 @@ int main(int argc, char **argv)
     CHECK(election_open(argv[1], NULL, &handle) == 0);
     CHECK(library_go(handle, path, "v", 1, NULL, NULL, NULL) == 0);
     CHECK(library_watch(handle, path, ignore, NULL, NULL) == 0);
-    while (election_is_master(handle, path) == 0) {
+    CHECK(election_go_to_election(handle, other_path, "v", 1, NULL, NULL, NULL) == 0);
+    CHECK(election_watch_master(handle, other_path, ignore, NULL, NULL) == 0);
+    while (!election_is_master(handle, path) || !election_is_master(handle, other_path)) {
         CHECK(left_ms-- > 0);
         usleep(1000);
     }

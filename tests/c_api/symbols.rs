@@ -8,11 +8,38 @@ use crate::header::Header;
 use crate::library;
 use crate::tools::{self, root};
 
+/// The version that each function has. It is the soname, so it changes with the ABI.
+const VERSION: &str = "libelection.so.0";
+
 /// The names that the shared library exports.
 pub fn exported() -> BTreeSet<String> {
+    exported_with_versions().into_keys().collect()
+}
+
+/// The names that the shared library exports, each with its version.
+fn exported_with_versions() -> BTreeMap<String, String> {
     let library = library::shared();
-    let symbols = tools::run("nm", ["-D".as_ref(), "--defined-only".as_ref(), library.as_os_str()]);
-    symbols.lines().filter_map(|line| line.split_whitespace().last()).map(str::to_owned).collect()
+    let options = ["--dyn-syms", "--wide"].map(AsRef::as_ref);
+    let symbols = tools::run("readelf", options.into_iter().chain([library.as_os_str()]));
+    let symbols = symbols.lines().filter_map(|line| {
+        // 80: 00000000000e2e40 16 FUNC GLOBAL DEFAULT 14 name@@version
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let is_defined = columns.len() >= 8 && columns[4] == "GLOBAL" && columns[6] != "UND";
+        // The linker puts the name of the version itself into the table, too.
+        let name = columns.get(7).filter(|name| is_defined && **name != VERSION)?;
+        let (name, version) = name.split_once("@@").unwrap_or((name, ""));
+        Some((name.to_owned(), version.to_owned()))
+    });
+    symbols.collect()
+}
+
+#[test]
+fn each_exported_function_has_the_version_of_the_abi() {
+    let exported = exported_with_versions();
+    assert!(exported.len() > 40, "{exported:?}");
+    for (function, version) in exported {
+        assert_eq!(version, VERSION, "{function}");
+    }
 }
 
 #[test]

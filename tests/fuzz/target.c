@@ -162,14 +162,14 @@ static void open_(void)
 #define TOO_LONG 0
 #endif
 
-static void stand(void)
+static void stand_as(int (*go)(election_t *, const char *, const void *, size_t, election_role_fn, void *, election_free_fn))
 {
     char *path = text();
-    int rc = go_to_election(handle, path, left, left_len + TOO_LONG, on_role, &handle, NULL);
+    int rc = go(handle, path, left, left_len + TOO_LONG, on_role, &handle, NULL);
     EXPECT(rc, ELECTION_OK, ELECTION_BAD_PATH, ELECTION_BAD_VALUE);
     if (rc == ELECTION_OK) {
         HOLDS(path[0] == '/' && path[1] != 0 && path[strlen(path) - 1] != '/' && strstr(path, "//") == NULL);
-        EXPECT(go_to_election(handle, path, NULL, 0, NULL, NULL, NULL), ELECTION_ALREADY);
+        EXPECT(go(handle, path, NULL, 0, NULL, NULL, NULL), ELECTION_ALREADY);
         EXPECT(election_resign(handle, path), ELECTION_OK);
 #ifdef PLANTED
         /* Found only by what the library thinks of a path. */
@@ -179,14 +179,34 @@ static void stand(void)
     free(path);
 }
 
-static void watch(void)
+static void stand(void)
+{
+    stand_as(go_to_election);
+}
+
+static void stand_by_prefix(void)
+{
+    stand_as(election_go_to_election);
+}
+
+static void watch_as(int (*watch)(election_t *, const char *, election_master_fn, void *, election_free_fn))
 {
     char *path = text();
-    int rc = watch_master(handle, path, on_master, &handle, NULL);
+    int rc = watch(handle, path, on_master, &handle, NULL);
     EXPECT(rc, ELECTION_OK, ELECTION_BAD_PATH);
     if (rc == ELECTION_OK)
         EXPECT(election_unwatch_master(handle, path), ELECTION_OK);
     free(path);
+}
+
+static void watch(void)
+{
+    watch_as(watch_master);
+}
+
+static void watch_by_prefix(void)
+{
+    watch_as(election_watch_master);
 }
 
 static void watch_members(void)
@@ -434,6 +454,8 @@ static const struct {
     {"election_open", open_},
     {"go_to_election", stand},
     {"watch_master", watch},
+    {"election_go_to_election", stand_by_prefix},
+    {"election_watch_master", watch_by_prefix},
     {"election_watch_members", watch_members},
     {"election_unwatch_members", unwatch_members},
     {"election_set_value", set_value},

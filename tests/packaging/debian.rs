@@ -73,6 +73,11 @@ fn each_package_has_what_belongs_there() {
     let is_document = |path: &String| path.starts_with("/usr/share/doc/");
     let library: Vec<String> = contents(shared).into_iter().filter(|path| !is_document(path)).collect();
     assert_eq!(library, [format!("{lib}/libelection.so.{}", version()), format!("{lib}/libelection.so.0")]);
+    // A program's package asks for the version of this package that first had each function.
+    let symbols = call("dpkg-deb", ["--info".as_ref(), shared.as_os_str(), "symbols".as_ref()]);
+    let (soname, first) = ("libelection.so.0", version());
+    assert!(symbols.contains(&format!("\n election_go_to_election@{soname} {first}\n")), "{symbols}");
+
     let held = contents(dev);
     for path in ["libelection.a", "libelection.so", "pkgconfig/election.pc", "cmake/election/electionConfig.cmake"]
     {

@@ -54,7 +54,9 @@ int hand_over(void (*function)(const Seen *, void *), void *ctx, election_free_f
 extern "C" {
 
 decltype(go_to_election) __real_go_to_election, __wrap_go_to_election;
+decltype(go_to_election) __real_election_go_to_election, __wrap_election_go_to_election;
 decltype(watch_master) __real_watch_master, __wrap_watch_master;
+decltype(watch_master) __real_election_watch_master, __wrap_election_watch_master;
 decltype(election_watch_members) __real_election_watch_members, __wrap_election_watch_members;
 decltype(election_watch_connection) __real_election_watch_connection, __wrap_election_watch_connection;
 decltype(election_close) __real_election_close, __wrap_election_close;
@@ -72,6 +74,22 @@ int __wrap_watch_master(election_t *handle, const char *path, election_master_fn
 {
     return hand_over(on_master, ctx, free_ctx, [&](auto function, void *handed, auto free_handed) {
         return __real_watch_master(handle, path, function, handed, free_handed);
+    });
+}
+
+int __wrap_election_go_to_election(election_t *handle, const char *path, const void *value, size_t value_len,
+                                   election_role_fn on_role, void *ctx, election_free_fn free_ctx)
+{
+    return hand_over(on_role, ctx, free_ctx, [&](auto function, void *handed, auto free_handed) {
+        return __real_election_go_to_election(handle, path, value, value_len, function, handed, free_handed);
+    });
+}
+
+int __wrap_election_watch_master(election_t *handle, const char *path, election_master_fn on_master, void *ctx,
+                                 election_free_fn free_ctx)
+{
+    return hand_over(on_master, ctx, free_ctx, [&](auto function, void *handed, auto free_handed) {
+        return __real_election_watch_master(handle, path, function, handed, free_handed);
     });
 }
 

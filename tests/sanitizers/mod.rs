@@ -23,9 +23,11 @@ use crate::tools::{root, source};
 const SESSION_TIMEOUT_MS: &str = "9000";
 
 /// The functions that `handover.cpp` stands in for.
-const HANDED_OVER: [&str; 5] = [
+const HANDED_OVER: [&str; 7] = [
     "-Wl,--wrap=go_to_election",
+    "-Wl,--wrap=election_go_to_election",
     "-Wl,--wrap=watch_master",
+    "-Wl,--wrap=election_watch_master",
     "-Wl,--wrap=election_watch_members",
     "-Wl,--wrap=election_watch_connection",
     "-Wl,--wrap=election_close",
