@@ -10,6 +10,9 @@ SEED ?=
 # How many tests run at the same time. Those on a real ZooKeeper mostly wait, but bring their own servers.
 TEST_THREADS ?= 4
 
+# The port of make zookeeper.
+PORT ?= 2181
+
 # Where `make install` puts things: the names and defaults of the GNU Coding Standards, in capitals or not. DESTDIR is
 # put in front of all, for packages.
 PREFIX ?= /usr/local
@@ -46,7 +49,7 @@ endif
 export CARGO_FUTURE_INCOMPAT_REPORT_FREQUENCY = never
 
 build: ## build libelection.so, .so.0 and .a in target/release
-	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked $(QUIET)
 	@ln -sf libelection.so "$(TARGET)/release/libelection.so.0"
 	@src/packaging/native_libs.sh "$(TARGET)/release"
 
@@ -60,10 +63,15 @@ examples: build ## build the C and C++ programs of c_examples
 	@$(MAKE) --no-print-directory -C c_examples ELECTION_LIBDIR='$(abspath $(TARGET))/release'
 
 demo: ## show an election and what it survives; HOSTS=host:port,... plays on your ZooKeeper
+	@echo "An election on $(if $(HOSTS),your ZooKeeper,three ZooKeeper servers of its own), and what it survives. The first build takes a minute or two."
 	@tests/setup.sh compiler python $(if $(HOSTS),,servers)
-	@$(MAKE) --no-print-directory examples
-	$(CARGO) build --release --locked --quiet --example demo
+	@$(MAKE) --no-print-directory --silent examples QUIET=--quiet
+	@$(CARGO) build --release --locked --quiet --example demo
 	@'$(TARGET)/release/examples/demo' $(if $(HOSTS),--hosts '$(HOSTS)')
+
+zookeeper: ## run a ZooKeeper server to try things on, until Ctrl-C: PORT=2181
+	@tests/setup.sh servers
+	@tests/zookeeper.sh $(PORT)
 
 # In a folder of its own, for cargo locks the one that it builds in, and make test has it look while the tests run: they wait
 # more than they compute.
@@ -115,4 +123,4 @@ clean: ## remove everything that was built
 	$(CARGO) clean
 	@$(MAKE) --no-print-directory -C c_examples clean
 
-.PHONY: build help setup examples demo lint test campaign test-long bench install install-strip uninstall deb clean
+.PHONY: build help setup examples demo zookeeper lint test campaign test-long bench install install-strip uninstall deb clean
