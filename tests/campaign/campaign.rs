@@ -1,7 +1,7 @@
 //! The fault campaign: the real library in real processes, in C and in Python, on three real servers, under real faults; and a
 //! checker that judges by what the processes wrote down.
 //!
-//!     campaign run [--seconds N] [--seed N] [--folder FOLDER]
+//!     campaign run [--seconds N] [--seed N] [--pace N] [--folder FOLDER]
 //!     campaign plants
 //!     campaign check HISTORY
 //!     campaign draw HISTORY PICTURE [PATH FROM TO]
@@ -42,7 +42,8 @@ use history::History;
 use nemesis::Nemesis;
 use rng::Rng;
 
-const USAGE: &str = "campaign run [--seconds N] [--seed N] [--folder FOLDER]
+const USAGE: &str =
+    "campaign run [--seconds N] [--seed N] [--pace N] [--folder FOLDER]     --pace 3: pauses three times as long
 campaign plants
 campaign check HISTORY
 campaign draw HISTORY PICTURE [PATH FROM TO]     the election at PATH from second FROM to TO";
@@ -82,18 +83,19 @@ fn usage() -> ExitCode {
 }
 
 fn run(options: &[&str]) -> ExitCode {
-    let (mut seconds, mut seed, mut folder) = (60, clock::time_of_day() as u64 / 1_000_000_000, None);
+    let (mut seconds, mut seed, mut pace, mut folder) = (60, clock::time_of_day() as u64 / 1_000_000_000, 1, None);
     for pair in options.chunks(2) {
         match pair {
             ["--seconds", value] => seconds = value.parse().unwrap_or(seconds),
             ["--seed", value] => seed = value.parse().unwrap_or(seed),
+            ["--pace", value] => pace = value.parse().unwrap_or(pace),
             ["--folder", value] => folder = Some(PathBuf::from(value)),
             _ => return usage(),
         }
     }
     let folder = folder.unwrap_or_else(|| folder_of(&format!("seed-{seed}")));
     own_mounts();
-    let history = play(seed, Duration::from_secs(seconds), &folder);
+    let history = play(seed, Duration::from_secs(seconds), pace, &folder);
     draw(&history, &folder.join("timeline.svg"), None);
     check(&history)
 }
@@ -155,7 +157,7 @@ fn own_mounts() {
     assert!(done, "no mount namespace ({}): a campaign runs as root", std::io::Error::last_os_error());
 }
 
-fn play(seed: u64, length: Duration, folder: &Path) -> PathBuf {
+fn play(seed: u64, length: Duration, pace: u32, folder: &Path) -> PathBuf {
     let parts = cast::draw(&mut Rng::new(seed));
     println!("seed {seed}: {} processes, {} s of faults", parts.len(), length.as_secs());
     let arena = Arena::new(seed, parts, &cast::elections(), folder);
@@ -164,7 +166,7 @@ fn play(seed: u64, length: Duration, folder: &Path) -> PathBuf {
     std::thread::sleep(Duration::from_secs(2));
 
     let errands = AtomicI64::new(0);
-    let plan = plan::draw(seed, length);
+    let plan = plan::draw(seed, length, pace);
     std::thread::scope(|scope| Nemesis::new(&arena, &errands).rage(scope, plan, length));
     finish(&arena)
 }

@@ -76,6 +76,12 @@ pub fn check(history: &History) -> Verdict {
     verdict
 }
 
+/// Who believed at a path, and from when to when for certain, in order of the beginning.
+pub fn spans<'a>(history: &'a History, path: &str) -> Vec<(&'a str, i64, i64)> {
+    let spans = beliefs::spans(history, path).into_iter();
+    spans.map(|span| (span.belief.who.as_str(), span.from, span.to)).collect()
+}
+
 /// For people: seconds since the beginning of the campaign.
 fn second(history: &History, at: i64) -> String {
     format!("{:.3} s", (at - history.began) as f64 / 1e9)

@@ -2,6 +2,8 @@
 //! observer, for the operator and for each server. It is made for a README: text stays text, the colours are those of a light
 //! or a dark page, and what is too small to be labelled says more when it is pointed at.
 
+mod masters;
+
 use std::fmt::Write as _;
 
 use crate::checker;
@@ -25,7 +27,7 @@ const STYLE: &str = "
   text { font: 11px -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #1f2328 }
   .head { font-size: 13px; font-weight: 600 } .small { font-size: 9px; fill: #59636e } .token { font-size: 9px; fill: #fff }
   .line { stroke: #8c959f; stroke-width: 1 } .grid { stroke: #8c959f; stroke-opacity: .25 } .row { fill: #8c959f; fill-opacity: .07 }
-  .master { fill: #1a7f37 } .strip { fill: #0969da } .stopped { fill: #8250df } .down { fill: #cf222e; fill-opacity: .75 }
+  .master { fill: #1a7f37 } .none { fill: #8c959f; fill-opacity: .18 } .two { fill: #cf222e } .strip { fill: #0969da } .stopped { fill: #8250df } .down { fill: #cf222e; fill-opacity: .75 }
   .mark { stroke: #cf222e; stroke-width: 2; fill: none } .seen { fill: #1a7f37; fill-opacity: .22 }
   .suspended { fill: url(#suspended) } .lost { fill: url(#lost) } .h1 { stroke: #bf8700 } .h2 { stroke: #cf222e }
   @media (prefers-color-scheme: dark) {
@@ -67,10 +69,13 @@ struct Canvas<'a> {
     frame: &'a Frame,
     out: String,
     y: f64,
+    /// The explanations of the long gaps, in their order.
+    gaps: Vec<String>,
 }
 
 pub fn draw(history: &History, frame: &Frame) -> String {
-    let mut canvas = Canvas { history, frame, out: String::new(), y: TOP };
+    let mut canvas = Canvas { history, frame, out: String::new(), y: TOP, gaps: Vec::new() };
+    canvas.masters();
     let lanes = |wanted: fn(&Life) -> &Vec<(i64, String)>| {
         let mut lanes: Vec<&str> = Vec::new();
         for life in &history.lives {
@@ -160,6 +165,35 @@ impl Canvas<'_> {
                 y - 4.0
             );
         }
+    }
+
+    /// The answer at a glance: how many masters there are at this instant. Each long gap has a number, explained below.
+    fn masters(&mut self) {
+        self.row("masters", "0 or 1, never 2");
+        let begin = self.history.began + self.frame.from * 1_000_000_000;
+        let end = self.history.began + self.frame.to * 1_000_000_000;
+        let stretches = masters::stretches(self.history, &self.frame.path, begin, end);
+        let top = self.y + 4.0;
+        for stretch in &stretches {
+            let (class, text) = match stretch.masters {
+                0 => ("none", "no master"),
+                1 => ("master", "one master"),
+                _ => ("two", "TWO MASTERS"),
+            };
+            self.rect(class, stretch.from, stretch.to, top, BAR, text);
+            let ink = if stretch.masters == 0 { "small" } else { "token" };
+            self.label(ink, stretch.from, stretch.to, top + BAR / 2.0 + 4.0, &stretch.masters.to_string());
+        }
+        for (gap, why) in masters::long_gaps(self.history, &self.frame.path, &stretches) {
+            self.gaps.push(format!("no master for {:.1} s: {why}", (gap.to - gap.from) as f64 / 1e9));
+            let (x, y) = ((self.x(gap.from) + self.x(gap.to)) / 2.0, top + BAR / 2.0 + 4.0);
+            let name = gap_name(self.gaps.len());
+            let _ = writeln!(
+                self.out,
+                r#"<text class="small" x="{x:.1}" y="{y:.1}" text-anchor="middle">{name}</text>"#
+            );
+        }
+        self.y += LANE + 4.0;
     }
 
     fn candidate(&mut self, lane: &str) {
@@ -323,7 +357,13 @@ impl Canvas<'_> {
             (0, count) => format!("IN DOUBT: {count}"),
             (count, _) => format!("VIOLATIONS: {count}"),
         };
-        let height = self.y + 20.0;
+        let mut notes = String::new();
+        for (i, gap) in self.gaps.iter().enumerate() {
+            let y = self.y + 32.0 + i as f64 * 13.0;
+            let (name, gap) = (gap_name(i + 1), escape(gap));
+            let _ = writeln!(notes, r#"<text class="small" x="{LEFT}" y="{y:.1}">{name}: {gap}</text>"#);
+        }
+        let height = self.y + 24.0 + self.gaps.len() as f64 * 13.0;
         let head = format!(
             "{}, {} s: {faults} faults, {masters} masterships; {found} (session timeout {} s, seed {})",
             self.frame.path,
@@ -336,7 +376,7 @@ impl Canvas<'_> {
         for (class, text) in [
             ("master", "master, with its token (epoch.counter)"),
             ("suspended", "cannot tell: no connection"),
-            ("lost", "cannot tell: lapsed, expired, deleted"),
+            ("lost", "cannot tell: lease or session over"),
             ("seen", "who an observer sees"),
             ("stopped", "stopped (SIGSTOP)"),
             ("strip", "links or disk in trouble"),
@@ -362,12 +402,17 @@ impl Canvas<'_> {
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height:.0}\" width=\"{WIDTH}\" height=\"{height:.0}\" \
              role=\"img\">\n<title>{head}</title>\n<style>{STYLE}\n</style>\n<defs>{}{}</defs>\n\
-             <text class=\"head\" x=\"{LEFT}\" y=\"18\">{head}</text>\n{legend}{}{grid}</svg>\n",
+             <text class=\"head\" x=\"{LEFT}\" y=\"18\">{head}</text>\n{legend}{}{grid}{notes}</svg>\n",
             hatch("suspended", "h1", 45),
             hatch("lost", "h2", -45),
             self.out
         )
     }
+}
+
+/// How a gap is called, from a on.
+fn gap_name(number: usize) -> char {
+    char::from(b'a' + ((number - 1) % 26) as u8)
 }
 
 /// The epoch and the counter of a zxid.

@@ -16,7 +16,8 @@ pub struct Strike {
     pub seed: u64,
 }
 
-pub fn draw(seed: u64, length: Duration) -> Vec<Strike> {
+/// `pace` stretches the pauses between two strikes: 1 for as many strikes as there may be.
+pub fn draw(seed: u64, length: Duration, pace: u32) -> Vec<Strike> {
     // Other numbers than those of the cast.
     let mut rng = Rng::new(!seed);
     let mut strikes = Vec::new();
@@ -29,7 +30,7 @@ pub fn draw(seed: u64, length: Duration) -> Vec<Strike> {
         strikes.push(Strike { at, fault: Fault::draw(&mut rng, phase), seed: rng.next() });
         // At times many at once, at times nothing for a while.
         let pause_ms = if rng.chance(300) { rng.between(0, 150) } else { rng.between(300, 1_500) };
-        at += Duration::from_millis(pause_ms);
+        at += Duration::from_millis(pause_ms) * pace;
     }
     strikes
 }
@@ -49,9 +50,9 @@ mod tests {
 
     #[test]
     fn the_same_seed_is_the_same_plan() {
-        assert_eq!(draw(1, MINUTE), draw(1, MINUTE));
-        assert_ne!(draw(1, MINUTE), draw(2, MINUTE));
-        let last = draw(1, MINUTE).last().map(|strike| strike.at).expect("a plan has strikes");
+        assert_eq!(draw(1, MINUTE, 1), draw(1, MINUTE, 1));
+        assert_ne!(draw(1, MINUTE, 1), draw(2, MINUTE, 1));
+        let last = draw(1, MINUTE, 1).last().map(|strike| strike.at).expect("a plan has strikes");
         assert!(last < MINUTE && last > MINUTE - Duration::from_secs(2), "{last:?}");
     }
 
@@ -61,6 +62,6 @@ mod tests {
         let (_, seed) =
             makefile.split_once("campaign run --seconds 60 --seed ").expect("`make test` says its seed");
         let seed = seed.lines().next().and_then(|seed| seed.parse().ok()).expect("a number");
-        assert_eq!(kinds(&draw(seed, MINUTE)).len(), ALL.len());
+        assert_eq!(kinds(&draw(seed, MINUTE, 1)).len(), ALL.len());
     }
 }
