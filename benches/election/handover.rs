@@ -15,7 +15,7 @@ use crate::Result;
 
 const PATH: &str = "/handover";
 const WARM_UP: usize = 5;
-const SAMPLES: usize = 40;
+const SAMPLES: usize = 100;
 
 pub fn measure(hosts: &[String], candidates: usize, report: &mut Report) -> Result<()> {
     let mut group = Group::start(hosts, candidates)?;

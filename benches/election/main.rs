@@ -10,6 +10,7 @@ mod idle;
 mod is_master;
 mod machine;
 mod member;
+mod queue;
 mod raw;
 mod report;
 mod samples;
@@ -53,7 +54,11 @@ fn run() -> Result<()> {
         measure_with(len, &mut report)?;
     }
     report.print_aims();
-    machine::print_after(began)
+    machine::print_after(began)?;
+    match report.is_complete() {
+        true => Ok(()),
+        false => Err("the number of sections in report.rs is not that of the sections".into()),
+    }
 }
 
 fn measure_with(servers: usize, report: &mut Report) -> Result<()> {
@@ -69,6 +74,12 @@ fn measure_with(servers: usize, report: &mut Report) -> Result<()> {
         let who = format!("handover among {candidates} candidates, a session each");
         report.section(&format!("{who}: from resign until the next one's callback says MASTER"));
         handover::measure(&hosts, candidates, report)?;
+    }
+    for candidates in [3, 200] {
+        report.section(&format!(
+            "handover in a queue of {candidates}, a session each: from resign until the next one's callback"
+        ));
+        queue::measure(&hosts, candidates, report)?;
     }
     if servers == 1 {
         report.section("one call of election_is_master that says yes; a sample is the mean over a thousand calls");

@@ -2,34 +2,46 @@
 
 use crate::samples::{time, Samples};
 
+/// How many sections the whole run has, so that each says how far it is.
+const SECTIONS: usize = 15;
+
 /// Collects what is measured against an aim while it prints everything.
 #[derive(Default)]
 pub struct Report {
     aims: Vec<Aim>,
     /// Whether the columns of this section have their heads.
     has_heads: bool,
+    /// How many sections have begun.
+    sections: usize,
 }
 
 struct Aim {
     what: String,
-    aim: String,
+    /// A time, or another quantity with its unit.
     measured: String,
+    /// The measured quantity in terms of its yardstick.
+    compared: String,
+    aim: String,
     /// Measured by what the aim allows: 1 is just met.
     used: f64,
 }
 
 impl Report {
     pub fn section(&mut self, title: &str) {
-        println!("\n{title}");
+        self.sections += 1;
+        println!("\n[{}/{SECTIONS}] {title}", self.sections);
         self.has_heads = false;
     }
 
     pub fn row(&mut self, what: &str, samples: &Samples) {
         if !std::mem::replace(&mut self.has_heads, true) {
-            println!("  {:<58} {:>5} {:>10} {:>10} {:>10} {:>10}", "", "n", "min", "median", "p99", "max");
+            let heads = ["median", "min", "p90", "p99", "max", "samples"].map(|head| format!("{head:>10}"));
+            println!("  {:<58} {}", "", heads.join(" "));
         }
-        let [min, median, p99, max] = [samples.min(), samples.median(), samples.p99(), samples.max()].map(time);
-        println!("  {what:<58} {:>5} {min:>10} {median:>10} {p99:>10} {max:>10}", samples.len());
+        let percentile = |percent| samples.percentile(percent).map_or("-".to_string(), time);
+        let [median, min, max] = [samples.median(), samples.min(), samples.max()].map(time);
+        let cells = [median, min, percentile(90), percentile(99), max, samples.len().to_string()];
+        println!("  {what:<58} {}", cells.map(|cell| format!("{cell:>10}")).join(" "));
     }
 
     pub fn note(&mut self, text: &str) {
@@ -52,8 +64,9 @@ impl Report {
         println!("  = {ratio:.2} x {named}, by the medians{remark}");
         self.aims.push(Aim {
             what: what.to_string(),
+            measured: time(measured.median()),
+            compared: format!("{ratio:.2} x {named} of {}{remark}", time(yardstick.median())),
             aim: format!("{limit:.1} x {named}"),
-            measured: format!("{ratio:.2} x ({} / {}){remark}", time(measured.median()), time(yardstick.median())),
             used: ratio / limit,
         });
     }
@@ -62,20 +75,26 @@ impl Report {
     pub fn aim(&mut self, what: &str, measured: f64, limit: f64, show: impl Fn(f64) -> String) {
         self.aims.push(Aim {
             what: what.to_string(),
-            aim: show(limit),
             measured: show(measured),
+            compared: String::new(),
+            aim: show(limit),
             used: measured / limit,
         });
     }
 
+    /// Whether the numbers before the titles were right.
+    pub fn is_complete(&self) -> bool {
+        self.sections == SECTIONS
+    }
+
     pub fn print_aims(&self) {
-        println!("\nwhere it stands");
-        println!("  {:<56} {:<24} {:<46} {:>8}", "", "aim: at most", "measured", "of aim");
-        for Aim { what, aim, measured, used } in &self.aims {
-            let verdict = if *used <= 1.0 { "met" } else { "NOT MET" };
-            println!("  {what:<56} {aim:<24} {measured:<46} {:>6.0} %  {verdict}", used * 100.0);
+        println!("\nwhere it stands: medians beside the aims of the project, which are goals and not promises");
+        println!("  {:<56} {:>10}  {:<48} aim: at most", "", "measured", "compared");
+        for Aim { what, measured, compared, aim, used } in &self.aims {
+            let verdict = if *used <= 1.0 { "met" } else { "missed" };
+            println!("  {what:<56} {measured:>10}  {compared:<48} {aim:<22} {verdict}");
         }
         let met = self.aims.iter().filter(|aim| aim.used <= 1.0).count();
-        println!("  {met} of {} met", self.aims.len());
+        println!("  {met} of {} aims met", self.aims.len());
     }
 }

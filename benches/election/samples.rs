@@ -21,8 +21,11 @@ impl Samples {
         self.quantile(0.5)
     }
 
-    pub fn p99(&self) -> f64 {
-        self.quantile(0.99)
+    /// The value that this share of the samples does not exceed, if at least ten samples lie beyond it: fewer say nothing of
+    /// a tail.
+    pub fn percentile(&self, percent: u32) -> Option<f64> {
+        let beyond = self.len() * (100 - percent as usize) / 100;
+        (beyond >= 10).then(|| self.quantile(f64::from(percent) / 100.0))
     }
 
     pub fn max(&self) -> f64 {

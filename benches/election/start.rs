@@ -10,7 +10,7 @@ use crate::samples::Samples;
 use crate::Result;
 
 const WARM_UP: usize = 15;
-const SAMPLES: usize = 60;
+const SAMPLES: usize = 100;
 
 pub fn measure(hosts: &[String], report: &mut Report) -> Result<()> {
     let (mut raws, mut starts) = (Samples::default(), Samples::default());
