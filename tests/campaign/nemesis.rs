@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
 
+use testkit::Progress;
+
 use crate::arena::{Arena, SESSION_TIMEOUT_MS};
 use crate::clock;
 use crate::deed::{write_much, Deed, Thing};
@@ -55,6 +57,7 @@ impl<'a> Nemesis<'a> {
         let began = Instant::now();
         let mut plan = plan.into_iter().peekable();
         let mut next_sample = began;
+        let progress = Progress::new("faults", length.as_secs(), "s");
         while began.elapsed() < length {
             while let Some(strike) = plan.next_if(|strike| strike.at <= began.elapsed()) {
                 self.waiting.push(strike);
@@ -62,12 +65,14 @@ impl<'a> Nemesis<'a> {
             self.strike_where_it_fits(scope, began);
             if Instant::now() >= next_sample {
                 self.arena.sample();
+                progress.reach(began.elapsed().as_secs());
                 next_sample = Instant::now() + BETWEEN_SAMPLES;
             }
             self.see_to_it_that_all_are_noticed(scope);
             self.end_what_is_due();
             std::thread::sleep(LOOK_EVERY);
         }
+        drop(progress);
         while !self.active.is_empty() || self.errands.load(Ordering::SeqCst) > 0 {
             self.active.iter_mut().for_each(|active| active.due = Instant::now());
             self.see_to_it_that_all_are_noticed(scope);

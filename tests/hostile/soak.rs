@@ -8,7 +8,7 @@ use std::ffi::{c_int, c_void, CString};
 use std::hint::black_box;
 use std::ptr::{null, null_mut};
 use std::time::{Duration, Instant};
-use testkit::{eventually, expire_session, Ensemble, Relay};
+use testkit::{eventually, expire_session, Ensemble, Progress, Relay};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -23,57 +23,58 @@ const UNEVEN_KIB: i64 = 512;
 const PLANTED: usize = 1 << 20;
 
 /// Each of them is one: the session is the same, and has stood for long enough to be no quick close.
-fn reconnect(relay: &Relay, subject: &Subject, times: usize) {
+fn reconnect(relay: &Relay, subject: &Subject) {
     let session = relay.session().expect("a session").id;
-    for _ in 0..times {
-        let before = subject.counters().connections;
-        relay.cut_all();
-        eventually(SOON, "a new connection", || subject.counters().connections > before);
-        std::thread::sleep(STANDS);
-        assert_eq!(relay.session().expect("a session").id, session, "a reconnect, not a new session");
-        subject.is_settled();
-        relay.clear_requests();
-    }
+    let before = subject.counters().connections;
+    relay.cut_all();
+    eventually(SOON, "a new connection", || subject.counters().connections > before);
+    std::thread::sleep(STANDS);
+    assert_eq!(relay.session().expect("a session").id, session, "a reconnect, not a new session");
+    subject.is_settled();
+    relay.clear_requests();
 }
 
 /// Each of them is one: a new mastership, of a new session.
-fn expire(ensemble: &Ensemble, relay: &Relay, subject: &Subject, times: usize) {
-    for _ in 0..times {
-        let (session, token) = (relay.session().expect("a session"), subject.token());
-        // The owner may take its session back before it is closed.
-        eventually(SOON, "a new session", || {
-            expire_session(&ensemble.host(0), session.id, &session.password);
-            relay.session().is_some_and(|now| now.id != session.id)
-        });
-        eventually(SOON, "a new mastership", || subject.token() > token && token.is_some());
-        std::thread::sleep(STANDS);
-        relay.clear_requests();
-    }
+fn expire(ensemble: &Ensemble, relay: &Relay, subject: &Subject) {
+    let (session, token) = (relay.session().expect("a session"), subject.token());
+    // The owner may take its session back before it is closed.
+    eventually(SOON, "a new session", || {
+        expire_session(&ensemble.host(0), session.id, &session.password);
+        relay.session().is_some_and(|now| now.id != session.id)
+    });
+    eventually(SOON, "a new mastership", || subject.token() > token && token.is_some());
+    std::thread::sleep(STANDS);
+    relay.clear_requests();
 }
 
 unsafe extern "C" fn ignore(_: *const election_event_t, _: *mut c_void) {}
 
 /// Each of them has a session and is elected, and is opened and closed as C does it.
-fn open_and_close(ensemble: &Ensemble, times: usize) {
+fn open_and_close(ensemble: &Ensemble) {
     let (hosts, path) = (CString::new(ensemble.host(0)).unwrap(), c"/soak-handles".as_ptr());
     let master = election_role_t::ELECTION_MASTER as c_int;
-    for _ in 0..times {
-        let mut handle = null_mut();
-        // SAFETY: the strings outlive the calls, and `ignore` looks at nothing.
-        unsafe {
-            assert_eq!(election_open(hosts.as_ptr(), null(), &mut handle), 0);
-            assert_eq!(go_to_election(handle, path, b"v".as_ptr().cast(), 1, Some(ignore), null_mut(), None), 0);
-            assert_eq!(election_wait(handle, path, master, SOON.as_millis() as c_int), 0);
-            assert_eq!(election_close(handle), 0);
-        }
+    let mut handle = null_mut();
+    // SAFETY: the strings outlive the calls, and `ignore` looks at nothing.
+    unsafe {
+        assert_eq!(election_open(hosts.as_ptr(), null(), &mut handle), 0);
+        assert_eq!(go_to_election(handle, path, b"v".as_ptr().cast(), 1, Some(ignore), null_mut(), None), 0);
+        assert_eq!(election_wait(handle, path, master, SOON.as_millis() as c_int), 0);
+        assert_eq!(election_close(handle), 0);
     }
 }
 
 /// A tenth to warm up, then all: the difference is what stays.
-fn stays_flat(what: &str, times: usize, mut round: impl FnMut(usize)) -> Result<(), String> {
-    round(times / 10);
+fn stays_flat(what: &str, times: usize, mut round: impl FnMut()) -> Result<(), String> {
+    let progress = Progress::new(what, (times + times / 10) as u64, "rounds");
+    let mut rounds = |times: usize| {
+        for _ in 0..times {
+            round();
+            progress.advance(1);
+        }
+    };
+    rounds(times / 10);
     let (before, since) = (Load::now(), Instant::now());
-    round(times);
+    rounds(times);
     // What is being closed ends a little later.
     let is_flat = |load: &Load| load.descriptors <= 0 && load.threads <= 0 && load.resident_kib <= UNEVEN_KIB;
     let mut load = Load::now().since(&before);
@@ -96,15 +97,15 @@ fn soak(reconnects: usize, expiries: usize, handles: usize) {
     let subject = Subject::start(To::Candidate, &relay.host(), &ensemble.host(0), "/soak");
     subject.is_settled();
     let rounds = [
-        stays_flat("reconnects", reconnects, |times| reconnect(&relay, &subject, times)),
-        stays_flat("expiries", expiries, |times| expire(&ensemble, &relay, &subject, times)),
-        stays_flat("handles", handles, |times| open_and_close(&ensemble, times)),
+        stays_flat("reconnects", reconnects, || reconnect(&relay, &subject)),
+        stays_flat("expiries", expiries, || expire(&ensemble, &relay, &subject)),
+        stays_flat("handles", handles, || open_and_close(&ensemble)),
     ];
     subject.close();
     for round in rounds {
         round.unwrap();
     }
-    let leak = |times| (0..times).for_each(|_| std::mem::forget(black_box(vec![1u8; PLANTED])));
+    let leak = || std::mem::forget(black_box(vec![1u8; PLANTED]));
     assert!(stays_flat("planted leaks", 4, leak).is_err(), "a leak is seen");
 }
 

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
 use std::time::Instant;
 
+use testkit::Progress;
+
 use crate::clock::Ns;
 use crate::number;
 use crate::plan::Fault;
@@ -98,6 +100,7 @@ fn no_seed_finds_a_fault() {
     let last = first + number("SEEDS").unwrap_or(SEEDS);
     let started = Instant::now();
     let sums = Mutex::new(Sums::default());
+    let progress = Progress::new("simulation", last - first, "seeds");
     let next = AtomicU64::new(first);
     // The lowest bad seed, whichever thread finds it.
     let bad = AtomicU64::new(u64::MAX);
@@ -115,9 +118,11 @@ fn no_seed_finds_a_fault() {
                     bad.fetch_min(seed, Ordering::Relaxed);
                 }
                 sums.lock().expect("no run panics").add(&outcome);
+                progress.advance(1);
             });
         }
     });
+    drop(progress);
     sums.into_inner().expect("no run panics").print(started);
     let bad = bad.into_inner();
     if bad != u64::MAX {
