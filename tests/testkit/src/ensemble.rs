@@ -1,13 +1,16 @@
 //! A ZooKeeper ensemble of one's own: real servers on a loopback address that nobody else uses, with their data in a scratch
 //! folder; killed, frozen, stopped and started again one by one.
 //!
-//! The servers are those of Debian's `zookeeper` package, or of the release that `ZOOKEEPER_HOME` names. Each is one JVM
+//! The servers are those of Debian's `zookeeper` package, or of the release that `ZOOKEEPER_HOME` names, or of another one that
+//! `tests/versions/fetch.py` has fetched. Each is one JVM
 //! started without any script in between, so that its process id is the server's.
 
 mod builder;
+mod release;
 mod server;
 
 pub use builder::EnsembleBuilder;
+pub use release::Release;
 
 use crate::folder::ScratchFolder;
 use crate::loopback::Claim;
@@ -81,6 +84,7 @@ impl Ensemble {
                 Server {
                     client_addr,
                     folder: folder.path().join(format!("server-{}", i + 1)),
+                    release: Mutex::new(builder.release.clone()),
                     process: Mutex::new(None),
                     _ipv6_port: ipv6_port,
                 }
@@ -179,6 +183,19 @@ impl Ensemble {
         self.stop(i);
         self.start_server(i);
         self.wait_serving(i);
+    }
+
+    /// Stops one server and starts one of another release on its data; waits until it serves.
+    pub fn restart_as(&self, i: usize, release: Release) {
+        self.stop(i);
+        *lock(&self.servers[i].release) = release;
+        self.start_server(i);
+        self.wait_serving(i);
+    }
+
+    /// The release that the servers were started of first.
+    pub fn release(&self) -> &Release {
+        &self.builder.release
     }
 
     /// Stops every thread of one server (SIGSTOP): its connections stay open and nothing answers.

@@ -16,7 +16,7 @@ mod relay;
 mod session;
 mod wait;
 
-pub use ensemble::{Ensemble, EnsembleBuilder};
+pub use ensemble::{Ensemble, EnsembleBuilder, Release};
 pub use folder::ScratchFolder;
 pub use network::{Namespace, Network};
 pub use process::{Line, Process, Program, Stream};

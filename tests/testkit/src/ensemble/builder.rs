@@ -1,6 +1,6 @@
 //! What an ensemble is started with.
 
-use super::Ensemble;
+use super::{Ensemble, Release};
 
 const ADDRESS_ATTEMPTS: usize = 5;
 
@@ -20,6 +20,7 @@ pub struct EnsembleBuilder {
     pub(super) ipv6: bool,
     pub(super) force_sync: bool,
     pub(super) has_network: bool,
+    pub(super) release: Release,
 }
 
 impl EnsembleBuilder {
@@ -39,7 +40,14 @@ impl EnsembleBuilder {
             ipv6: false,
             force_sync: false,
             has_network: false,
+            release: Release::in_use(),
         }
+    }
+
+    /// The release that the servers are of; the one in use if not told.
+    pub fn release(mut self, release: Release) -> Self {
+        self.release = release;
+        self
     }
 
     /// The length of a tick, 500 ms if not told. Session timeouts lie between 2 and 20 ticks if not told.

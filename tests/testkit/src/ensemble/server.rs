@@ -1,6 +1,6 @@
 //! One server of an ensemble: its folder, its configuration, its JVM and its log.
 
-use super::EnsembleBuilder;
+use super::{EnsembleBuilder, Release};
 use crate::loopback::Claim;
 use crate::process::{lock, Process};
 use std::ffi::CString;
@@ -17,27 +17,7 @@ pub(super) const ELECTION_PORT: u16 = 23_880;
 
 const LOG_TAIL_LINES: usize = 20;
 
-const DISTRIBUTION_JARS: &str = "/usr/share/java";
-const JARS: [&str; 16] = [
-    "zookeeper",
-    "zookeeper-jute",
-    "slf4j-api",
-    "slf4j-simple",
-    "netty-buffer",
-    "netty-common",
-    "netty-handler",
-    "netty-transport",
-    "netty-transport-native-epoll",
-    "snappy-java",
-    "metrics-core",
-    "commons-io",
-    "commons-cli",
-    "jackson-annotations",
-    "jackson-core",
-    "jackson-databind",
-];
-
-const JVM_ARGS: [&str; 11] = [
+const JVM_ARGS: [&str; 10] = [
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     "-Xmx256m",
@@ -48,9 +28,10 @@ const JVM_ARGS: [&str; 11] = [
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
     "-Dorg.slf4j.simpleLogger.showShortLogName=true",
-    // Else each question whether it serves leaves a line.
-    "-Dorg.slf4j.simpleLogger.log.org.apache.zookeeper.server.NIOServerCnxn=warn",
 ];
+
+/// Leaves a line for each question whether it serves.
+const NOISY_CLASS: &str = "org.apache.zookeeper.server.NIOServerCnxn";
 
 /// For the servers of `ZOOKEEPER_HOME`, which log through logback; Debian's log through slf4j-simple.
 const LOGBACK_XML: &str = r#"<configuration>
@@ -67,6 +48,8 @@ const LOGBACK_XML: &str = r#"<configuration>
 pub(super) struct Server {
     pub client_addr: SocketAddr,
     pub folder: PathBuf,
+    /// What it is started of the next time.
+    pub release: Mutex<Release>,
     pub process: Mutex<Option<Process>>,
     pub _ipv6_port: Option<Claim>,
 }
@@ -131,13 +114,15 @@ impl Server {
             .open(self.log_file())
             .and_then(|file| Ok((file.try_clone()?, file)));
         let (out, err) = log.unwrap_or_else(|error| panic!("{}: {error}", self.log_file().display()));
+        let release = lock(&self.release);
         let mut command = java_command();
         command
             .arg("-cp")
-            .arg(class_path(&self.folder))
+            .arg(release.class_path(&self.folder)) // for logback.xml
             .args(JVM_ARGS)
+            .arg(format!("-Dorg.slf4j.simpleLogger.log.{}=warn", release.class(NOISY_CLASS)))
             .args(&builder.java_args)
-            .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
+            .arg(release.class("org.apache.zookeeper.server.quorum.QuorumPeerMain"))
             .arg(self.config_file())
             .current_dir(&self.folder)
             .stdin(Stdio::null())
@@ -204,36 +189,4 @@ fn java_command() -> Command {
         Some(home) => Command::new(Path::new(&home).join("bin/java")),
         None => Command::new("java"),
     }
-}
-
-fn class_path(server_folder: &Path) -> String {
-    let mut jars: Vec<PathBuf> = match std::env::var_os("ZOOKEEPER_HOME") {
-        Some(home) => jars_of_release(Path::new(&home)),
-        None => {
-            let jar = |name: &&str| Path::new(DISTRIBUTION_JARS).join(format!("{name}.jar"));
-            JARS.iter().map(jar).collect()
-        }
-    };
-    for jar in &jars {
-        assert!(jar.exists(), "ZooKeeper is not installed: run `make setup` (no {})", jar.display());
-    }
-    // For logback.xml.
-    jars.push(server_folder.to_owned());
-    let jars: Vec<String> = jars.iter().map(|jar| jar.display().to_string()).collect();
-    jars.join(":")
-}
-
-fn jars_of_release(home: &Path) -> Vec<PathBuf> {
-    let lib = home.join("lib");
-    let entries = fs::read_dir(&lib).unwrap_or_else(|error| {
-        panic!("ZOOKEEPER_HOME is {}, and its lib cannot be read: {error}", home.display())
-    });
-    let mut jars: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "jar"))
-        .collect();
-    jars.sort();
-    assert!(!jars.is_empty(), "no jar in {}", lib.display());
-    jars
 }
