@@ -113,7 +113,7 @@ typedef enum election_reason_t {
     ELECTION_REASON_FOREIGN_CONTENDER = 12,
     /**
      * UNKNOWN: ZooKeeper refused a request or the credentials and would do so again, `rc` says why: ELECTION_NOAUTH,
-     * ELECTION_INVALIDACL, ELECTION_NOCHILDRENFOREPHEMERALS, ELECTION_BADARGUMENTS, ELECTION_UNIMPLEMENTED, and
+     * ELECTION_INVALIDACL, ELECTION_NOCHILDRENFOREPHEMERALS, ELECTION_BADARGUMENTS, ELECTION_SERVER_TOO_OLD, and
      * for all of a handle ELECTION_AUTHFAILED. The last event of this candidate; what stands of it is deleted.
      * Once somebody has changed something, go_to_election may be called for the path again.
      */
@@ -271,6 +271,13 @@ typedef enum election_rc_t {
     ELECTION_BAD_AUTH = -1036,
     /** The access control list is none of election_acl_t, or the entry is malformed, too long, or one too many. */
     ELECTION_BAD_ACL = -1037,
+    /** The server does not know the request that makes a candidate's znode (create2): it is older than ZooKeeper 3.5. */
+    ELECTION_SERVER_TOO_OLD = -1063,
+    /**
+     * The connection ends whenever a candidate's znode is to be made: the server, or what stands before it, does not
+     * know the request (create2). ClickHouse Keeper is known for that.
+     */
+    ELECTION_CREATE_NOT_ANSWERED = -1064,
 } election_rc_t;
 
 /** How the candidates of an election find out who is master. All members of one election use the same. */
@@ -282,14 +289,22 @@ typedef enum election_recipe_t {
      * candidates. Named as Apache Curator's LeaderLatch names them, `_c_<uuid>-latch-SEQ`.
      */
     ELECTION_RECIPE_QUEUE = 1,
-    /** The same, named as Curator's LeaderSelector and InterProcessMutex do, `_c_<uuid>-lock-SEQ`. */
+    /**
+     * The same, named as Curator's LeaderSelector and InterProcessMutex do, `_c_<uuid>-lock-SEQ`. Shared with Go's
+     * zk.Lock, too.
+     */
     ELECTION_RECIPE_QUEUE_CURATOR_LOCK = 2,
     /** The same, named as kazoo's Election and Lock do, `<32 hex>__lock__SEQ`. */
     ELECTION_RECIPE_QUEUE_KAZOO = 3,
-    /** The same, named as ZooKeeper's documented recipe does, `<guid>-n_SEQ`. */
-    ELECTION_RECIPE_QUEUE_ZOOKEEPER = 4,
+    /** The same, named as ZooKeeper's LeaderElectionSupport does, `n_SEQ`. */
+    ELECTION_RECIPE_QUEUE_LEADER_ELECTION_SUPPORT = 4,
     /** The same, named `w-SEQ`. */
     ELECTION_RECIPE_QUEUE_W = 5,
+    /**
+     * The same, named `x-<32 hex>-SEQ`; every child whose name ends in a number counts. Shared with ZooKeeper's WriteLock
+     * and its zoo_lock in C, Go's zk.Lock, the LeaderLatch of the Rust crate zookeeper: they count all of them, too.
+     */
+    ELECTION_RECIPE_QUEUE_WRITE_LOCK = 6,
 } election_recipe_t;
 
 /** What the lease of a master rests on. */

@@ -132,6 +132,8 @@ enum class rc : int {
     bad_level = ELECTION_BAD_LEVEL,
     bad_auth = ELECTION_BAD_AUTH,
     bad_acl = ELECTION_BAD_ACL,
+    server_too_old = ELECTION_SERVER_TOO_OLD,
+    create_not_answered = ELECTION_CREATE_NOT_ANSWERED,
 };
 
 /** election_recipe_t. */
@@ -140,8 +142,9 @@ enum class recipe : int {
     queue = ELECTION_RECIPE_QUEUE,
     queue_curator_lock = ELECTION_RECIPE_QUEUE_CURATOR_LOCK,
     queue_kazoo = ELECTION_RECIPE_QUEUE_KAZOO,
-    queue_zookeeper = ELECTION_RECIPE_QUEUE_ZOOKEEPER,
+    queue_leader_election_support = ELECTION_RECIPE_QUEUE_LEADER_ELECTION_SUPPORT,
     queue_w = ELECTION_RECIPE_QUEUE_W,
+    queue_write_lock = ELECTION_RECIPE_QUEUE_WRITE_LOCK,
 };
 
 /** election_lease_mode_t. */

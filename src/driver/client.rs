@@ -18,14 +18,15 @@ use std::time::Duration;
 
 use futures::{pin_mut, select_biased, FutureExt};
 use zookeeper_client::{
-    Acl, Acls, AuthId, Connector, CreateMode, CreateOptions, Error, EventType, MultiWriteError, OneshotWatcher,
-    Permission, SessionInfo, SessionState, StateWatcher,
+    Acl, Acls, AuthId, Connector, CreateMode, CreateOptions, CreateSequence, Error, EventType, MultiWriteError,
+    OneshotWatcher, Permission, SessionInfo, SessionState, StateWatcher,
 };
 
 use super::access::{Access, Credential, Permit};
 use super::hosts::Hosts;
 use super::server_health::LONGEST_SILENCE;
 use super::task_guard::{with_task_guard, Ended, TaskGuard};
+use super::unknown_requests::UnknownRequests;
 use crate::logic::{rc, Dialect, Master, Member, Op, Recipe, Reply, SessionId, Stat, Value, WatchEvent, Znode};
 
 /// A session with ZooKeeper. When the last clone is dropped, the session is closed: at once, or as soon as a
@@ -39,6 +40,7 @@ pub struct Client {
     chroot: String,
     /// Of the znodes that are made.
     acl: Arc<[Acl]>,
+    unknown: Arc<UnknownRequests>,
     task_guard: Arc<TaskGuard>,
 }
 
@@ -99,7 +101,7 @@ pub async fn connect(hosts: &Hosts, access: &Access, session_timeout: Duration) 
         chroot => root.clone().chroot(chroot).map_err(|_| rc::BAD_ARGUMENTS)?,
     };
     let (chroot, task_guard) = (hosts.chroot.clone(), Arc::new(task_guard));
-    let client = Client { chrooted, root, chroot, acl: acl_of(access), task_guard };
+    let client = Client { chrooted, root, chroot, acl: acl_of(access), unknown: Arc::default(), task_guard };
     let states = client.states();
     Ok((client, states))
 }
@@ -180,10 +182,16 @@ impl Client {
 
     /// Whether the session that was resumed is the one that owns `own`, a znode of ours. The client takes another id that a
     /// server answers with over in silence, and each proof would still find the znode, until its session expires. Servers
-    /// before 3.6 cannot tell, and are believed. The first poll asks.
+    /// before 3.6 cannot tell, close the connection, and are believed from then on. The first poll asks.
     pub async fn still_owns(self, own: Arc<str>) -> bool {
+        if !self.unknown.has_get_ephemerals() {
+            return true;
+        }
         let (held, found) = (self.chrooted.list_ephemerals(&own), self.chrooted.check_stat(&own));
         let (held, found) = (held.await, found.await);
+        if matches!(held, Err(Error::Unimplemented)) {
+            self.unknown.no_get_ephemerals();
+        }
         match (held, found) {
             (Ok(held), Ok(Some(stat))) if stat.ephemeral_owner == self.session_id().0 => {
                 held.iter().any(|path| **path == *own)
@@ -219,14 +227,33 @@ impl Client {
 
     async fn create(&self, path: &str, value: &[u8]) -> Outcome {
         let options = self.making(CreateMode::Ephemeral);
-        let (stat, _) = self.chrooted.create(path, value, &options).await?;
-        Ok((Reply::Created(stat_of(&stat)), None))
+        let made = self.chrooted.create(path, value, &options).await;
+        self.created(made, |stat, _| Reply::Created(stat_of(&stat)))
     }
 
     async fn create_sequential(&self, prefix: &str, value: &[u8]) -> Outcome {
         let options = self.making(CreateMode::EphemeralSequential);
-        let (stat, number) = self.chrooted.create(prefix, value, &options).await?;
-        Ok((Reply::CreatedAs(format!("{prefix}{number}").into(), stat_of(&stat)), None))
+        let made = self.chrooted.create(prefix, value, &options).await;
+        self.created(made, |stat, number| Reply::CreatedAs(format!("{prefix}{number}").into(), stat_of(&stat)))
+    }
+
+    fn created(
+        &self,
+        made: Result<(zookeeper_client::Stat, CreateSequence), Error>,
+        reply: impl FnOnce(zookeeper_client::Stat, CreateSequence) -> Reply,
+    ) -> Outcome {
+        let reply = match made {
+            Ok((stat, number)) => reply(stat, number),
+            Err(Error::Unimplemented) => Reply::Refused(rc::SERVER_TOO_OLD),
+            Err(error) => reply_of(error),
+        };
+        self.unknown.create_ended(reply != Reply::Unknown);
+        Ok((reply, None))
+    }
+
+    /// Whether the servers end each connection on which a create is sent.
+    pub fn drops_creates(&self) -> bool {
+        self.unknown.drops_creates()
     }
 
     /// Parents are containers where the server has them, so that they go when nobody needs them any more.
@@ -236,11 +263,16 @@ impl Client {
         if parent.is_empty() {
             return Ok((Reply::Done, None));
         }
-        match self.root.mkdir(parent, &self.making(CreateMode::Container)).await {
-            Err(Error::Unimplemented) => self.root.mkdir(parent, &self.making(CreateMode::Persistent)).await?,
-            made => made?,
+        let mode = match self.unknown.has_containers() {
+            true => CreateMode::Container,
+            false => CreateMode::Persistent,
+        };
+        match self.root.mkdir(parent, &self.making(mode)).await {
+            // The connection is being closed: the next attempt makes a persistent one.
+            Err(Error::Unimplemented) => self.unknown.no_containers(),
+            made => return made.map(|()| (Reply::Done, None)),
         }
-        Ok((Reply::Done, None))
+        Ok((Reply::Unknown, None))
     }
 
     fn making(&self, mode: CreateMode) -> CreateOptions<'_> {

@@ -24,6 +24,7 @@ mod task_guard;
 mod telemetry;
 mod test_client;
 pub mod thread;
+mod unknown_requests;
 mod wake_fd;
 
 pub use access::{Access, Credential, Permit};

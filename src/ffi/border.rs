@@ -115,8 +115,12 @@ pub fn recipe(number: c_int) -> Option<Recipe> {
         (election_recipe_t::ELECTION_RECIPE_QUEUE, Recipe::Queue(Dialect::CuratorLatch)),
         (election_recipe_t::ELECTION_RECIPE_QUEUE_CURATOR_LOCK, Recipe::Queue(Dialect::CuratorLock)),
         (election_recipe_t::ELECTION_RECIPE_QUEUE_KAZOO, Recipe::Queue(Dialect::Kazoo)),
-        (election_recipe_t::ELECTION_RECIPE_QUEUE_ZOOKEEPER, Recipe::Queue(Dialect::Recipe)),
+        (
+            election_recipe_t::ELECTION_RECIPE_QUEUE_LEADER_ELECTION_SUPPORT,
+            Recipe::Queue(Dialect::LeaderElectionSupport),
+        ),
         (election_recipe_t::ELECTION_RECIPE_QUEUE_W, Recipe::Queue(Dialect::Seed)),
+        (election_recipe_t::ELECTION_RECIPE_QUEUE_WRITE_LOCK, Recipe::Queue(Dialect::WriteLock)),
     ];
     recipes.into_iter().find(|(c, _)| *c as c_int == number).map(|(_, recipe)| recipe)
 }

@@ -3,20 +3,24 @@
 
 use std::sync::Arc;
 
-/// The names of the znodes, and so who can share an election.
+/// The names of the znodes, and so who can share an election. All members of one election use the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// `_c_<uuid>-latch-SEQ`: Apache Curator's LeaderLatch.
     #[default]
     CuratorLatch,
-    /// `_c_<uuid>-lock-SEQ`: Curator's LeaderSelector and mutex, Go's `zk.Lock`, ZooKeeper's lock recipes.
+    /// `_c_<uuid>-lock-SEQ`: Curator's LeaderSelector and InterProcessMutex, and Go's `zk.Lock`.
     CuratorLock,
-    /// `<32 hex>__lock__SEQ`: kazoo's Election and Lock, Go's `zk.Lock`.
+    /// `<32 hex>__lock__SEQ`: kazoo's Election and Lock.
     Kazoo,
-    /// `<guid>-n_SEQ` and `n_SEQ`: ZooKeeper's documented recipe and its LeaderElectionSupport.
-    Recipe,
+    /// `n_SEQ`: ZooKeeper's LeaderElectionSupport. It takes each child's name for "n_" and a number, so that there is no room
+    /// for a GUID.
+    LeaderElectionSupport,
     /// `w-SEQ`: seed 002, which orders whole names, so that there is no room for a GUID.
     Seed,
+    /// `x-<32 hex>-SEQ`, and every other child whose name ends in a number counts as well: ZooKeeper's WriteLock and
+    /// its `zoo_lock` in C, Go's `zk.Lock`, the LeaderLatch of the Rust crate `zookeeper`. They count all of them, too.
+    WriteLock,
 }
 
 /// A name in a queue, understood.
@@ -39,14 +43,15 @@ impl Dialect {
             Dialect::CuratorLatch => format!("_c_{uuid}-latch-"),
             Dialect::CuratorLock => format!("_c_{uuid}-lock-"),
             Dialect::Kazoo => format!("{hex}__lock__"),
-            Dialect::Recipe => format!("{uuid}-n_"),
+            Dialect::LeaderElectionSupport => "n_".to_string(),
             Dialect::Seed => "w-".to_string(),
+            Dialect::WriteLock => format!("x-{hex}-"),
         }
     }
 
     /// Whether the name tells who made the znode.
     pub fn has_guid(self) -> bool {
-        self != Dialect::Seed
+        !matches!(self, Dialect::LeaderElectionSupport | Dialect::Seed)
     }
 
     /// The contenders among these names, the first to lead first.
@@ -84,20 +89,22 @@ impl Dialect {
         }
     }
 
-    /// The part of a name that stands right before the number of a contender that this dialect counts.
-    fn marks(self) -> &'static [&'static str] {
+    /// Whether a contender is counted whose name has this before its number.
+    fn counts(self, before: &str) -> bool {
         match self {
-            Dialect::CuratorLatch => &["-latch-"],
-            Dialect::CuratorLock => &["-lock-"],
-            Dialect::Kazoo => &["__lock__"],
-            Dialect::Recipe => &["n_"],
-            Dialect::Seed => &["w-"],
+            Dialect::CuratorLatch => before.ends_with("-latch-"),
+            Dialect::CuratorLock => before.ends_with("-lock-"),
+            Dialect::Kazoo => before.ends_with("__lock__"),
+            // Whoever has another name here is a number that LeaderElectionSupport cannot read: its members die of it.
+            Dialect::LeaderElectionSupport => before == "n_",
+            Dialect::Seed => before.ends_with("w-"),
+            Dialect::WriteLock => true,
         }
     }
 
     pub fn read(self, name: &str) -> Name {
         let Some((before, number)) = split_number(name) else { return Name::Other };
-        match self.marks().iter().any(|mark| before.ends_with(mark)) {
+        match self.counts(before) {
             true => Name::Contender(number),
             false => Name::ForeignContender,
         }
@@ -146,8 +153,9 @@ mod tests {
             (Dialect::CuratorLatch, "_c_01234567-89ab-cdef-0123-456789abcdef-latch-"),
             (Dialect::CuratorLock, "_c_01234567-89ab-cdef-0123-456789abcdef-lock-"),
             (Dialect::Kazoo, "0123456789abcdef0123456789abcdef__lock__"),
-            (Dialect::Recipe, "01234567-89ab-cdef-0123-456789abcdef-n_"),
+            (Dialect::LeaderElectionSupport, "n_"),
             (Dialect::Seed, "w-"),
+            (Dialect::WriteLock, "x-0123456789abcdef0123456789abcdef-"),
         ] {
             assert_eq!(dialect.prefix(guid), expected);
             for number in [0, 7, 123_456, i32::MAX, i32::MIN, -1, -123_456_789] {
@@ -160,11 +168,23 @@ mod tests {
     #[test]
     fn others_are_told_from_foreign_contenders() {
         assert_eq!(Dialect::Seed.read("w-0000000003"), Name::Contender(3));
-        assert_eq!(Dialect::Recipe.read("n_0000000003"), Name::Contender(3));
+        assert_eq!(Dialect::LeaderElectionSupport.read("n_0000000003"), Name::Contender(3));
+        assert_eq!(Dialect::LeaderElectionSupport.read("x-n_0000000003"), Name::ForeignContender);
+        for name in
+            ["x-72057594037927936-0000000003", "_c_x-lock-0000000003", "latch-me-0000000003", "n_0000000003"]
+        {
+            assert_eq!(Dialect::WriteLock.read(name), Name::Contender(3), "{name}");
+        }
         assert_eq!(Dialect::Seed.read("n_0000000003"), Name::ForeignContender);
         assert_eq!(Dialect::Kazoo.read("_c_x-latch-0000000003"), Name::ForeignContender);
         for name in ["", "config", "w-3", "w000000003", "0"] {
             assert_eq!(Dialect::Seed.read(name), Name::Other, "{name}");
+        }
+        // No server gives such a number: 32 bits do not hold it.
+        for name in ["w-2147483648", "w-9999999999", "w--9999999999"] {
+            for dialect in [Dialect::Seed, Dialect::WriteLock] {
+                assert_eq!(dialect.read(name), Name::Other, "{name}");
+            }
         }
     }
 

@@ -78,8 +78,9 @@ impl Recipe {
             Recipe::Queue(Dialect::CuratorLatch) => "queue",
             Recipe::Queue(Dialect::CuratorLock) => "queue_curator_lock",
             Recipe::Queue(Dialect::Kazoo) => "queue_kazoo",
-            Recipe::Queue(Dialect::Recipe) => "queue_zookeeper",
+            Recipe::Queue(Dialect::LeaderElectionSupport) => "queue_leader_election_support",
             Recipe::Queue(Dialect::Seed) => "queue_w",
+            Recipe::Queue(Dialect::WriteLock) => "queue_write_lock",
         }
     }
 }

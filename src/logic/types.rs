@@ -261,6 +261,10 @@ pub mod rc {
     pub const GRACE: i32 = -1018;
     pub const FOREIGN_CONTENDER: i32 = -1019;
     pub const INTERNAL: i32 = -1016;
+    /// The server does not know `create2`: it is older than ZooKeeper 3.5.
+    pub const SERVER_TOO_OLD: i32 = -1063;
+    /// Each connection ends when a create is sent, and none was ever answered.
+    pub const CREATE_NOT_ANSWERED: i32 = -1064;
 
     /// Whether ZooKeeper, asked the same again, would say the same until somebody has changed something: its access
     /// control lists, its configuration, what we ask. A quota, a server that is overloaded, or one that may only be
@@ -276,6 +280,7 @@ pub mod rc {
                 | INVALID_ACL
                 | AUTH_FAILED
                 | EPHEMERAL_ON_LOCAL_SESSION
+                | SERVER_TOO_OLD
         )
     }
 }

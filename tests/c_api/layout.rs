@@ -170,7 +170,9 @@ fn figures_of_rust() -> Figures {
         ELECTION_BAD_FORMAT,
         ELECTION_BAD_LEVEL,
         ELECTION_BAD_AUTH,
-        ELECTION_BAD_ACL
+        ELECTION_BAD_ACL,
+        ELECTION_SERVER_TOO_OLD,
+        ELECTION_CREATE_NOT_ANSWERED
     );
     figures_of_enum!(
         figures,
@@ -179,8 +181,9 @@ fn figures_of_rust() -> Figures {
         ELECTION_RECIPE_QUEUE,
         ELECTION_RECIPE_QUEUE_CURATOR_LOCK,
         ELECTION_RECIPE_QUEUE_KAZOO,
-        ELECTION_RECIPE_QUEUE_ZOOKEEPER,
-        ELECTION_RECIPE_QUEUE_W
+        ELECTION_RECIPE_QUEUE_LEADER_ELECTION_SUPPORT,
+        ELECTION_RECIPE_QUEUE_W,
+        ELECTION_RECIPE_QUEUE_WRITE_LOCK
     );
     figures_of_enum!(figures, election_lease_mode_t, ELECTION_LEASE_COMMITTED, ELECTION_LEASE_ANSWERED);
     figures_of_enum!(figures, election_alarm_t, ELECTION_ALARM_NONE, ELECTION_ALARM_TOO_FEW, ELECTION_ALARM_ENOUGH);

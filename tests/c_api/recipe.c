@@ -150,7 +150,7 @@ static void a_bad_number(void)
     election_options_t *options = election_options_new();
     election_t *handle = NULL;
     struct path path = at("bad");
-    CHECK_INT(ELECTION_BAD_RECIPE, election_options_set_recipe(options, ELECTION_RECIPE_QUEUE_W + 1));
+    CHECK_INT(ELECTION_BAD_RECIPE, election_options_set_recipe(options, ELECTION_RECIPE_QUEUE_WRITE_LOCK + 1));
     CHECK_INT(ELECTION_BAD_RECIPE, election_options_set_recipe(options, -1));
     /* Then nothing has happened: it is the recipe that it was. */
     CHECK_INT(ELECTION_OK, open_handle(hosts, options, &handle));
@@ -166,8 +166,9 @@ int main(int argc, char **argv)
     a_queue(ELECTION_RECIPE_QUEUE, "latch");
     a_queue(ELECTION_RECIPE_QUEUE_CURATOR_LOCK, "lock");
     a_queue(ELECTION_RECIPE_QUEUE_KAZOO, "kazoo");
-    a_queue(ELECTION_RECIPE_QUEUE_ZOOKEEPER, "recipe");
+    a_queue(ELECTION_RECIPE_QUEUE_LEADER_ELECTION_SUPPORT, "leader-election-support");
     a_queue(ELECTION_RECIPE_QUEUE_W, "w");
+    a_queue(ELECTION_RECIPE_QUEUE_WRITE_LOCK, "write-lock");
     strangers();
     in_grace(ELECTION_RECIPE_NODE, "in-grace-node");
     in_grace(ELECTION_RECIPE_QUEUE, "in-grace-queue");

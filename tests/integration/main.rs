@@ -6,7 +6,7 @@
 //! - [`lease`]: until when a master believes, and what that costs the servers;
 //! - [`access`]: credentials and access control lists;
 //! - [`observer`], [`members`], [`values`]: watching who is master and who is in, and values that change;
-//! - [`close`], [`servers`]: the end of a handle, and the servers themselves;
+//! - [`close`], [`servers`], [`old_servers`]: the end of a handle, and the servers themselves;
 //! - [`diagnostics`]: what the log, the connection and the counters tell of all that;
 //! - [`seeds`]: what the seeds' programs do in the same faults, and one election of theirs and ours;
 //! - the rest is what these stand on.
@@ -29,6 +29,7 @@ mod node_parents;
 mod node_resign;
 mod node_session;
 mod observer;
+mod old_servers;
 mod pace;
 mod queue;
 mod relays;

@@ -11,8 +11,14 @@ use std::time::{Duration, Instant};
 use testkit::{eventually, opcode, Ensemble, Relay, Request, Verdict};
 use zookeeper::CreateMode;
 
-const DIALECTS: [Dialect; 5] =
-    [Dialect::CuratorLatch, Dialect::CuratorLock, Dialect::Kazoo, Dialect::Recipe, Dialect::Seed];
+const DIALECTS: [Dialect; 6] = [
+    Dialect::CuratorLatch,
+    Dialect::CuratorLock,
+    Dialect::Kazoo,
+    Dialect::LeaderElectionSupport,
+    Dialect::Seed,
+    Dialect::WriteLock,
+];
 
 /// Stands in a queue of Curator's LeaderLatch with a handle of its own.
 #[track_caller]
@@ -96,16 +102,20 @@ fn is_uuid(text: &str) -> bool {
     lens == [8, 4, 4, 4, 12] && text.chars().all(|c| c == '-' || matches!(c, '0'..='9' | 'a'..='f'))
 }
 
+fn is_hex(text: &str) -> bool {
+    text.len() == 32 && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
+}
+
 fn is_of_dialect(dialect: Dialect, name: &str) -> bool {
     let Some((before, number)) = name.len().checked_sub(10).map(|at| name.split_at(at)) else { return false };
     let between = |start, end| before.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
     let is_named = match dialect {
         Dialect::CuratorLatch => between("_c_", "-latch-").is_some_and(is_uuid),
         Dialect::CuratorLock => between("_c_", "-lock-").is_some_and(is_uuid),
-        Dialect::Kazoo => between("", "__lock__")
-            .is_some_and(|hex| hex.len() == 32 && hex.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))),
-        Dialect::Recipe => between("", "-n_").is_some_and(is_uuid),
+        Dialect::Kazoo => between("", "__lock__").is_some_and(is_hex),
+        Dialect::LeaderElectionSupport => before == "n_",
         Dialect::Seed => before == "w-",
+        Dialect::WriteLock => between("x-", "-").is_some_and(is_hex),
     };
     is_named && number.chars().all(|c| c.is_ascii_digit())
 }
@@ -417,7 +427,7 @@ fn the_path_vanishes_while_it_joins() {
 fn the_reply_to_the_create_is_lost() {
     let ensemble = one_server();
     let witness = Witness::new(&ensemble.host(0));
-    for dialect in [Dialect::CuratorLatch, Dialect::Kazoo, Dialect::Recipe, Dialect::Seed] {
+    for dialect in [Dialect::CuratorLatch, Dialect::Kazoo, Dialect::LeaderElectionSupport, Dialect::Seed] {
         for verdict in [Verdict::DropReplyAndCut, Verdict::Cut] {
             let path = format!("/queue/reply-lost/{dialect:?}-{verdict:?}");
             let relay = Relay::start(ensemble.addr(0));

@@ -11,12 +11,13 @@ use crate::candidate::{first_in_queue, options, Candidate};
 use crate::{library, witness, SOON, WITNESS_TIMEOUT_MS};
 
 const EPHEMERAL_SEQUENTIAL: i32 = 3;
-const NAMES: [(Dialect, &str); 5] = [
+const NAMES: [(Dialect, &str); 6] = [
     (Dialect::CuratorLatch, "_c_6ad4a3b1-0c5c-4f6c-9d3a-1f6c2ab5d001-latch-"),
     (Dialect::CuratorLock, "_c_6ad4a3b1-0c5c-4f6c-9d3a-1f6c2ab5d001-lock-"),
     (Dialect::Kazoo, "6ad4a3b10c5c4f6c9d3a1f6c2ab5d001__lock__"),
-    (Dialect::Recipe, "6ad4a3b1-0c5c-4f6c-9d3a-1f6c2ab5d001-n_"),
+    (Dialect::LeaderElectionSupport, "n_"),
     (Dialect::Seed, "w-"),
+    (Dialect::WriteLock, "x-6ad4a3b10c5c4f6c9d3a1f6c2ab5d001-"),
 ];
 
 /// Has somebody else join the queue by hand.
@@ -46,11 +47,12 @@ fn others_of_the_same_dialect_and_ours_are_one_queue() {
         let mut latter = witness(&ensemble, 0);
         join(&mut latter, &path, name);
         let names = watcher.children(&path).expect("an answer");
-        if dialect != Dialect::Seed {
+        let has_guid = !matches!(dialect, Dialect::LeaderElectionSupport | Dialect::Seed);
+        if has_guid {
             assert_eq!(is_theirs(&names, &name[..20]), [true, false, true], "{names:?}");
         }
         let mark = name.rsplit(|c: char| c.is_ascii_hexdigit()).next().expect("a mark");
-        let mark = if dialect == Dialect::Seed { "w-" } else { mark };
+        let mark = if has_guid { mark } else { name };
         for found in &names {
             let (before, number) = found.split_at(found.len() - 10);
             assert!(before.ends_with(mark) && number.parse::<i32>().is_ok(), "{found} is not named so");
@@ -76,7 +78,10 @@ fn others_of_the_same_dialect_and_ours_are_one_queue() {
 fn a_stranger_in_the_queue_is_reported_and_nobody_of_ours_is_master() {
     let ensemble = Ensemble::builder(1).max_session_timeout_ms(WITNESS_TIMEOUT_MS).start();
     let mut watcher = witness(&ensemble, 0);
-    for (i, (dialect, _)) in NAMES.into_iter().enumerate() {
+    // For WriteLock everybody with a number counts.
+    for (i, (dialect, _)) in
+        NAMES.into_iter().enumerate().filter(|(_, (dialect, _))| *dialect != Dialect::WriteLock)
+    {
         let (_, strange) = NAMES[(i + 1) % NAMES.len()];
         let path = format!("/stranger-{dialect:?}");
         assert_eq!(watcher.create(&path, b"", 0).expect("an answer").err, 0);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use election::logic::{Dialect, Event, LeaseMode, Master, Reason, Recipe, Role, SubscriptionId, Time};
+use election::logic::{Event, LeaseMode, Master, Reason, Recipe, Role, SubscriptionId, Time};
 
 use crate::clock::Ns;
 use crate::plan::Plan;
@@ -287,7 +287,10 @@ impl World {
             }
         };
         // Where a znode of somebody else may have the same name, having no GUID in it, the check cannot tell.
-        let one_name = matches!(self.plan.config.recipe, Recipe::Node | Recipe::Queue(Dialect::Seed));
+        let one_name = match self.plan.config.recipe {
+            Recipe::Node => true,
+            Recipe::Queue(dialect) => !dialect.has_guid(),
+        };
         let exempt = one_name && self.checker.deleted.contains(&token);
         if master != Some(token) && !exempt {
             self.checker

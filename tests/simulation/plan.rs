@@ -113,7 +113,8 @@ impl Plan {
                 Dialect::CuratorLatch,
                 Dialect::CuratorLock,
                 Dialect::Kazoo,
-                Dialect::Recipe,
+                Dialect::LeaderElectionSupport,
+                Dialect::WriteLock,
                 Dialect::Seed,
                 Dialect::Seed,
             ])),
@@ -137,6 +138,10 @@ impl Plan {
         }
         match recipe {
             Recipe::Node => faults.retain(|fault| *fault != Fault::Stranger),
+            // For whom everybody with a number counts, nobody is a stranger.
+            Recipe::Queue(Dialect::WriteLock) => {
+                faults.retain(|fault| !matches!(fault, Fault::Block | Fault::Stranger))
+            }
             Recipe::Queue(_) => faults.retain(|fault| *fault != Fault::Block),
         }
         let ambush = tight || rng.chance(500);
@@ -185,7 +190,8 @@ impl Plan {
     /// When the counter is used up, and there is no GUID in the names, all znodes would have the same name: one of them
     /// stands, and the others cannot be made as long as it does.
     pub fn names_run_out(&self) -> bool {
-        self.config.recipe == Recipe::Queue(Dialect::Seed) && self.counters_end && self.first_number != 0
+        let has_no_guid = matches!(self.config.recipe, Recipe::Queue(dialect) if !dialect.has_guid());
+        has_no_guid && self.counters_end && self.first_number != 0
     }
 
     /// A clock at most half a percent off true time.

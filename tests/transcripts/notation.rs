@@ -147,8 +147,9 @@ pub fn config(words: &mut Words) -> Parsed<Config> {
         (Some("queue"), None | Some("curator-latch")) => Recipe::Queue(Dialect::CuratorLatch),
         (Some("queue"), Some("curator-lock")) => Recipe::Queue(Dialect::CuratorLock),
         (Some("queue"), Some("kazoo")) => Recipe::Queue(Dialect::Kazoo),
-        (Some("queue"), Some("recipe")) => Recipe::Queue(Dialect::Recipe),
+        (Some("queue"), Some("leader-election-support")) => Recipe::Queue(Dialect::LeaderElectionSupport),
         (Some("queue"), Some("seed")) => Recipe::Queue(Dialect::Seed),
+        (Some("queue"), Some("write-lock")) => Recipe::Queue(Dialect::WriteLock),
         (recipe, dialect) => return Err(format!("no such recipe: {recipe:?} {dialect:?}")),
     };
     config.grace_ms = words.number("grace")?.map_or(0, |ms| ms as u64);

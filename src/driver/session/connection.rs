@@ -135,9 +135,13 @@ impl Task {
 
     fn suspended(&mut self, now: Time) {
         self.broken(now);
-        let changed = self.telemetry.suspended(rc::CONNECTION_LOSS);
+        let rc = match &self.link {
+            Link::Open(connection) if connection.client.drops_creates() => rc::CREATE_NOT_ANSWERED,
+            _ => rc::CONNECTION_LOSS,
+        };
+        let changed = self.telemetry.suspended(rc);
         self.connection(changed);
-        self.elections.handle_suspended(now, rc::CONNECTION_LOSS);
+        self.elections.handle_suspended(now, rc);
     }
 
     /// Leave this session for a new one.

@@ -28,9 +28,13 @@ pub const MULTI_READ: i32 = 22;
 pub const AUTH: i32 = 100;
 pub const SET_WATCHES: i32 = 101;
 pub const SASL: i32 = 102;
+pub const GET_EPHEMERALS: i32 = 103;
 pub const SET_WATCHES2: i32 = 105;
 pub const ADD_WATCH: i32 = 106;
 pub const WHO_AM_I: i32 = 107;
+
+/// None of these.
+pub const UNKNOWN: i32 = 999;
 
 /// Whether the body of such a request begins with the path of the znode that it is about.
 pub fn begins_with_path(opcode: i32) -> bool {

@@ -49,6 +49,9 @@ pub enum Verdict {
     Hold,
     /// Closes both sides without forwarding the request.
     Cut,
+    /// Forwards the request as one of a kind that no server knows: it answers -6 and closes the connection, as an older
+    /// server does that does not know this one.
+    AsUnknown,
 }
 
 type Rule = Arc<dyn Fn(&Request) -> Verdict + Send + Sync>;
@@ -333,7 +336,7 @@ fn copy_to_client(link: &Link) {
 fn send_requests(shared: &Shared, link: &Link, server: &TcpStream, first: Vec<u8>) -> io::Result<bool> {
     let mut next = Some(first);
     let mut is_connect = true;
-    while let Some(frame) = next {
+    while let Some(mut frame) = next {
         if !shared.pass(link) {
             return Ok(false);
         }
@@ -351,6 +354,7 @@ fn send_requests(shared: &Shared, link: &Link, server: &TcpStream, first: Vec<u8
         match rule(&request) {
             Verdict::Forward => {}
             Verdict::Cut => return Ok(false),
+            Verdict::AsUnknown => frame[4..8].copy_from_slice(&opcode::UNKNOWN.to_be_bytes()),
             Verdict::DropReplyAndCut => {
                 lock(&link.unanswered).insert(reply_to);
             }

@@ -1,0 +1,70 @@
+//! The requests that the servers of a session have been found not to know. A server that does not know a request answers
+//! UNIMPLEMENTED and closes the connection (`UnimplementedRequestProcessor` in ZooKeeper's source), or closes it without a word: to
+//! ask again would cost one connection after the other. So it is remembered, for as long as the session lasts.
+//!
+//! | request | known since | instead |
+//! | --- | --- | --- |
+//! | `create2` | 3.5.0 | nothing: the candidate ends |
+//! | `createContainer` | 3.5.1 | a persistent znode |
+//! | `getEphemerals` | 3.6.0 | the server is believed to have resumed our session |
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+/// After so many connections that ended at a create, with no create answered ever, it is no accident any more.
+const MANY: u32 = 5;
+
+#[derive(Debug, Default)]
+pub struct UnknownRequests {
+    get_ephemerals: AtomicBool,
+    create_container: AtomicBool,
+    has_answered_create: AtomicBool,
+    creates_without_answer: AtomicU32,
+}
+
+impl UnknownRequests {
+    pub fn has_get_ephemerals(&self) -> bool {
+        !self.get_ephemerals.load(Relaxed)
+    }
+
+    pub fn no_get_ephemerals(&self) {
+        self.get_ephemerals.store(true, Relaxed);
+    }
+
+    pub fn has_containers(&self) -> bool {
+        !self.create_container.load(Relaxed)
+    }
+
+    pub fn no_containers(&self) {
+        self.create_container.store(true, Relaxed);
+    }
+
+    /// A create has ended, with an answer or with its connection.
+    pub fn create_ended(&self, is_answered: bool) {
+        match is_answered {
+            true => self.has_answered_create.store(true, Relaxed),
+            false => drop(self.creates_without_answer.fetch_add(1, Relaxed)),
+        }
+    }
+
+    /// Whether every connection ends when a create is sent.
+    pub fn drops_creates(&self) -> bool {
+        !self.has_answered_create.load(Relaxed) && self.creates_without_answer.load(Relaxed) >= MANY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn creates_that_are_never_answered() {
+        let unknown = UnknownRequests::default();
+        for _ in 0..MANY {
+            assert!(!unknown.drops_creates());
+            unknown.create_ended(false);
+        }
+        assert!(unknown.drops_creates());
+        unknown.create_ended(true);
+        assert!(!unknown.drops_creates(), "one answer shows that it knows them");
+    }
+}

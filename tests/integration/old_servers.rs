@@ -1,0 +1,123 @@
+//! Servers that do not know a request that the library would like to make. They answer -6 and close the connection, as ZooKeeper does,
+//! or close it without a word, as ClickHouse Keeper does. A relay makes a request unknown to the server of today.
+
+use crate::candidates::{options, Candidate, TestHandle};
+use crate::ground::{one_server, A_MOMENT, LONG_MS, SOON};
+use crate::witness::Witness;
+use election::{Dialect, Reason, Recipe, Role};
+use std::time::Duration;
+use testkit::{eventually, opcode, Relay, Request, Verdict};
+use zookeeper::CreateMode;
+
+const SERVER_TOO_OLD: i32 = -1063;
+const CREATE_NOT_ANSWERED: i32 = -1064;
+
+fn without(relay: &Relay, unknown: i32, verdict: Verdict) {
+    relay.set_rule(move |request: &Request| match request.opcode == unknown {
+        true => verdict,
+        false => Verdict::Forward,
+    });
+}
+
+/// Before 3.6 no server says whose ephemerals these are: asked once, and never again in that session.
+#[test]
+fn a_reconnect_to_a_server_that_does_not_list_ephemerals_keeps_the_mastership() {
+    let ensemble = one_server();
+    for recipe in [Recipe::Node, Recipe::Queue(Dialect::default())] {
+        let path = format!("/old-{}", recipe == Recipe::Node);
+        let relay = Relay::start(ensemble.addr(0));
+        without(&relay, opcode::GET_EPHEMERALS, Verdict::AsUnknown);
+        let mut options = options(LONG_MS);
+        options.set_recipe(recipe);
+        let master = TestHandle::open_with(&relay.host(), &options).stand(&path, "mine");
+        let token = master.becomes_master();
+        let session = relay.session().expect("a session").id;
+        let interrogation = master.interrogate();
+        for round in 1..=3 {
+            let proofs = relay.count(opcode::MULTI);
+            relay.cut_all();
+            eventually(SOON, "a proof on a new connection", || relay.count(opcode::MULTI) > proofs + 1);
+            assert_eq!(relay.count(opcode::GET_EPHEMERALS), 1, "round {round}: asked once");
+        }
+        assert_eq!(relay.connection_count(), 5, "the first, three that were cut off, and one for the question");
+        assert_eq!(relay.session().expect("a session").id, session);
+        master.ear.hears_nothing_for(A_MOMENT);
+        interrogation.end().are_always_yes(token);
+    }
+}
+
+/// Containers are newer than all else that is needed.
+#[test]
+fn parents_are_persistent_where_there_are_no_containers() {
+    let ensemble = one_server();
+    let witness = Witness::new(&ensemble.host(0));
+    let relay = Relay::start(ensemble.addr(0));
+    without(&relay, opcode::CREATE_CONTAINER, Verdict::AsUnknown);
+    let master = Candidate::stand(&relay.host(), "/old-parents/a/b", "mine");
+    // The connection breaks once, and with it the candidate's view.
+    let event = master.next_but_for(&[Reason::Suspended]);
+    master.check_master(&event);
+    assert_eq!(relay.count(opcode::CREATE_CONTAINER), 1, "asked once");
+    // A container would be deleted soon.
+    master.resign();
+    master.has_resigned();
+    eventually(SOON, "it has left", || witness.read("/old-parents/a/b").is_none());
+    std::thread::sleep(A_MOMENT * 2);
+    assert!(witness.read("/old-parents/a").is_some());
+}
+
+/// ZooKeeper 3.4 does not know create2.
+#[test]
+fn a_server_that_does_not_know_create2_is_named_as_too_old() {
+    let ensemble = one_server();
+    let witness = Witness::new(&ensemble.host(0));
+    for recipe in [Recipe::Node, Recipe::Queue(Dialect::default())] {
+        let relay = Relay::start(ensemble.addr(0));
+        without(&relay, opcode::CREATE2, Verdict::AsUnknown);
+        let mut options = options(LONG_MS);
+        options.set_recipe(recipe);
+        let path = format!("/too-old-{}", relay.addr().ip());
+        witness.create(&path, b"", CreateMode::Persistent);
+        let candidate = TestHandle::open_with(&relay.host(), &options).stand(&format!("{path}/one"), "mine");
+        candidate.is_denied(SERVER_TOO_OLD);
+        assert_eq!(relay.count(opcode::CREATE2), 1, "asked once");
+        assert!(
+            election::Error::ZooKeeper(SERVER_TOO_OLD).to_string().contains("3.5"),
+            "the error names the version"
+        );
+    }
+}
+
+/// ClickHouse Keeper closes the connection without an answer. That is no proof, so it is tried on, less and less often; the
+/// number says what it may be.
+#[test]
+fn a_server_that_never_answers_a_create_is_told_of_and_tried_slowly() {
+    let ensemble = one_server();
+    for recipe in [Recipe::Node, Recipe::Queue(Dialect::default())] {
+        let path = format!("/unanswered-{}", recipe == Recipe::Node);
+        let relay = Relay::start(ensemble.addr(0));
+        Witness::new(&ensemble.host(0)).create(&path, b"", CreateMode::Persistent);
+        without(&relay, opcode::CREATE2, Verdict::Cut);
+        let mut options = options(LONG_MS);
+        options.set_recipe(recipe);
+        let candidate = TestHandle::open_with(&relay.host(), &options).stand(&format!("{path}/one"), "mine");
+        loop {
+            let event = candidate.ear.next().news;
+            assert_eq!((event.role, event.reason), (Role::Unknown, Reason::Suspended), "{event:?}");
+            if event.rc == CREATE_NOT_ANSWERED {
+                break;
+            }
+        }
+        let before = relay.connection_count();
+        std::thread::sleep(Duration::from_secs(3));
+        let attempts = relay.connection_count() - before;
+        assert!(
+            before < 20 && attempts <= 3,
+            "{before} connections until it was told, {attempts} in 3 s after that"
+        );
+        // Once creates are answered, all is well.
+        relay.clear_rule();
+        let event = candidate.next_but_for(&[Reason::Suspended]);
+        candidate.check_master(&event);
+    }
+}
