@@ -16,14 +16,14 @@ const NOT_EMPTY: i32 = -111;
 const ANY_VERSION: i32 = -1;
 
 pub enum Stage {
-    Own(Ensemble),
+    Own(Box<Ensemble>),
     Guest(Guest),
 }
 
 impl Stage {
     pub fn own() -> Stage {
         // A JVM takes Ctrl-C for itself even where it is blocked, unless told -Xrs; the demo ends the servers itself.
-        Stage::Own(Ensemble::builder(SERVERS).tick_ms(TICK_MS).java_arg("-Xrs").start())
+        Stage::Own(Box::new(Ensemble::builder(SERVERS).tick_ms(TICK_MS).java_arg("-Xrs").start()))
     }
 
     /// Asks the servers whether they are there, and for how long they keep a session.
