@@ -122,7 +122,7 @@ put_man_pages() {
     mkdir "$scratch/man" "$scratch/man/man3" "$scratch/man/man7"
     seconds=${SOURCE_DATE_EPOCH:-$(stat -c %Y include/election.h)}
     awk -v out="$scratch/man" -v version="$version" -v date="$(date -u -d "@$seconds" +%F)" \
-        -f $here/man.awk include/election.h
+        -f $here/man.awk include/election.h docs/examples/*.c
     for page in "$scratch"/man/man?/*; do
         place=$mandir/${page#"$scratch/man/"}
         if [ -h "$page" ]; then

@@ -1,11 +1,17 @@
 # Makes the man pages of include/election.h, one for each function and type and an overview:
 #
-#   awk -v out=FOLDER -v version=0.1.0 -v date=2026-11-21 -f man.awk include/election.h
+#   awk -v out=FOLDER -v version=0.1.0 -v date=2026-11-21 -f man.awk include/election.h docs/examples/*.c
 #
-# They go to FOLDER/man3 and FOLDER/man7, which are there. The header is laid out by cbindgen, so it can be read line
-# by line: a comment, then what it is about.
+# The pages go to FOLDER/man3 and FOLDER/man7, which must exist. cbindgen lays out the header, so it can be read line
+# by line: a comment, then what it is about. Each page shows the first example that uses its function or type.
 
 # ---- Reading -----------------------------------------------------------------------------------------------------
+
+FILENAME ~ /\.c$/ {
+    if (FNR == 1) example_text[++example_count] = ""
+    example_text[example_count] = example_text[example_count] $0 "\n"
+    next
+}
 
 /^\/\* election\.h - / {
     sub(/^\/\* election\.h - /, "")
@@ -169,9 +175,38 @@ function function_page(name,    i, names, list, count, is_first) {
         prose(returns(text[names[i]]), 0)
     }
     errors()
+    for (i = 1; i <= count; i++) if (example_of(names[i])) break
     for (i = 1; i <= count; i++) mention(synopsis[names[i]])
     see_also()
     close(file)
+}
+
+# Shows the first example that uses a name. Whether there is one.
+function example_of(name,    i, count, lines, k) {
+    for (i = 1; i <= example_count; i++) {
+        if (example_text[i] !~ ("(^|[^A-Za-z_0-9])" name "([^A-Za-z_0-9]|$)")) continue
+        heading("EXAMPLES")
+        line(".EX")
+        count = split(example_text[i], lines, "\n")
+        for (k = 1; k < count; k++) line((lines[k] ~ /^[.']/ ? "\\&" : "") escaped(lines[k]))
+        line(".EE")
+        return 1
+    }
+    return 0
+}
+
+# The example of a type: one that uses it, one of its constants, a function that takes it, or a struct that holds it.
+function example_of_type(name,    i, constant) {
+    if (example_of(name)) return
+    for (i = 1; i <= member_count[name]; i++) {
+        constant = members[name, i]
+        sub(/ =.*/, "", constant)
+        if (constant ~ /^ELECTION_/ && example_of(constant)) return
+    }
+    for (i = 1; i <= function_count; i++)
+        if (synopsis[functions[i]] ~ ("(^|[^a-z_])" name "([^a-z_]|$)") && example_of(functions[i])) return
+    for (i = 1; i <= type_count; i++)
+        if (types[i] != name && synopsis[types[i]] ~ ("(^|[^a-z_])" name "([^a-z_]|$)") && example_of(types[i])) return
 }
 
 function type_page(name,    i) {
@@ -192,6 +227,7 @@ function type_page(name,    i) {
         line(".TP\n.B " escaped(members[name, i]))
         prose(about[name, i], 1)
     }
+    example_of_type(name)
     mention(synopsis[name])
     for (i = 1; i <= function_count; i++)
         if (synopsis[functions[i]] ~ ("(^|[^a-z_])" name "([^a-z_]|$)")) mentioned[page_of[functions[i]]] = 1
@@ -288,9 +324,7 @@ function other_page(name) {
 # The first sentence, as it stands.
 function sentence(s) {
     gsub(/\n/, " ", s)
-    # "Resign: stop standing": one word is no sentence.
-    if (match(s, /\. |[^ ] [^ ]+: /)) s = substr(s, 1, RSTART + RLENGTH - 2)
-    sub(/:$/, ".", s)
+    if (match(s, /\. /)) s = substr(s, 1, RSTART)
     return s
 }
 

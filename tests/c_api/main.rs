@@ -4,6 +4,7 @@
 //! What is tested is the release build, `target/release/libelection.{so,a}`: that is what is installed.
 
 mod abi;
+mod documents;
 mod examples;
 #[path = "../fuzz/mod.rs"]
 mod fuzz;
@@ -14,7 +15,6 @@ mod library;
 mod page;
 mod place;
 mod programs;
-mod readme;
 #[path = "../sanitizers/mod.rs"]
 mod sanitizers;
 mod symbols;

@@ -66,6 +66,38 @@ fn man_and_mandoc_have_nothing_to_say() {
     }
 }
 
+/// Every page of the library shows a program that uses what the page is about. tests/c_api compiles and runs them all.
+#[test]
+fn each_page_has_an_example() {
+    let installed = Installed::new();
+    for page in pages(&installed, "man3") {
+        let text = std::fs::read_to_string(&page).expect("a page is text");
+        assert!(text.contains("\n.SH EXAMPLES\n") && text.contains("int main(void)"), "{}", page.display());
+    }
+}
+
+/// The NAME of a page is a whole sentence of the header, not the part of one before its colon.
+#[test]
+fn no_summary_is_cut() {
+    let installed = Installed::new();
+    let header = std::fs::read_to_string(root().join("include/election.h")).expect("the header is there");
+    let words = |text: &str| {
+        let text = text.replace('`', "").replace(['*', '/'], " ");
+        text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+    };
+    let header = words(&header);
+    for page in pages(&installed, "man3") {
+        let text = std::fs::read_to_string(&page).expect("a page is text").replace("\\-", "-");
+        let (_, rest) = text.split_once(".SH NAME\n").expect("a page has a NAME");
+        let (name, _) = rest.split_once(".SH LIBRARY").expect("a page has a LIBRARY");
+        let (_, summary) = name.split_once(" - ").expect("a NAME has a summary");
+        let summary = words(summary);
+        let at = header.find(&summary).unwrap_or_else(|| panic!("{}: {summary}", page.display()));
+        let after = header[at + summary.len()..].trim_start();
+        assert!(!after.starts_with(':') && !summary.ends_with(':'), "{}: {summary}", page.display());
+    }
+}
+
 /// What a page says is what the header says: all of each comment, and nothing besides.
 #[test]
 fn they_say_what_the_header_says() {

@@ -1,0 +1,27 @@
+/* Open a handle with options. */
+#include <election.h>
+#include <stdio.h>
+
+int main(void)
+{
+    election_t *handle;
+    election_options_t *options = election_options_new();
+    int rc = election_options_set_session_timeout_ms(options, 6000);
+    if (rc == ELECTION_OK)
+        rc = election_options_set_connect_timeout_ms(options, 5000);
+    if (rc == ELECTION_OK)
+        rc = election_options_set_recipe(options, ELECTION_RECIPE_NODE);
+    if (rc == ELECTION_OK)
+        rc = election_options_set_grace_ms(options, 500); /* let the old master finish */
+    if (rc == ELECTION_OK)
+        rc = election_options_set_tick_ms(options, 2000); /* tickTime of the servers */
+    if (rc == ELECTION_OK)
+        rc = election_options_set_lease_margin_ms(options, 100);
+    if (rc == ELECTION_OK)
+        rc = election_options_set_lease_mode(options, ELECTION_LEASE_COMMITTED);
+    if (rc == ELECTION_OK)
+        rc = election_open("127.0.0.1:2181", options, &handle);
+    election_options_free(options);
+    printf("libelection %s: %s\n", election_version(), election_strerror(rc));
+    return rc != ELECTION_OK || election_close(handle) != ELECTION_OK;
+}
