@@ -143,7 +143,7 @@ put_python() {
 }
 
 put_documents() {
-    for document in README.md CHANGELOG.md ARCHITECTURE.md LICENSE c_examples/Makefile \
+    for document in README.md CHANGELOG.md ARCHITECTURE.md LICENSE docs/*.md docs/examples/*.c c_examples/Makefile \
         c_examples/*.c c_examples/*.cpp c_examples/*.py c_examples/*.h c_examples/*.md; do
         [ ! -e "$document" ] || put 644 "$document" "$docdir/$document"
     done
