@@ -88,7 +88,8 @@ def main() -> int:
         signal.signal(number, lambda *_: None)
 
     try:
-        with Election(arguments.hosts, arguments.timeout, library=load(arguments.lib)) as election:
+        load(arguments.lib)
+        with Election(arguments.hosts, session_timeout=arguments.timeout / 1000) as election:
 
             def get_result(event: Event) -> None:
                 try:

@@ -15,13 +15,26 @@ In a program on asyncio it is AsyncElection: no thread, the events come in the l
 
 Each function of election.h is a method that does what is written there. What Python adds:
 
-- A function that fails raises ElectionError, whose `rc` is a member of Rc.
-- An exception in a callback is told to sys.unraisablehook, which prints it; the next callbacks come all the same.
+- A function that fails raises ElectionError, whose `rc` is a member of Rc. It is a TimeoutError, a ConnectionError, a
+  PermissionError or a ValueError as well where it is that.
+- Times are in seconds.
+- Ctrl-C, and whatever else a signal handler raises, ends each call that waits, and leaves everything whole.
+- An exception in a callback goes to sys.unraisablehook, which prints it; in Election.dispatch to the caller; in a loop of
+  asyncio to the loop's exception handler. The next callbacks come all the same.
 - What is called back, and all that it holds, is kept until the library has made the last call, and no longer.
 """
 
 from election._aio import AsyncElection, Feed, Roles
-from election._callbacks import Connection, Event, LogRecord, Master, Mastership, Member, Members
+from election._callbacks import Connection, Event, Lease, LogRecord, Master, Member, Members
+from election._errors import (
+    ElectionConnectionError,
+    ElectionError,
+    ElectionPermissionError,
+    ElectionTimeoutError,
+    ElectionValueError,
+    NotMasterError,
+    strerror,
+)
 from election._handle import Candidacy, Election, Watch
 from election._library import load, version
 from election._log import log_to, set_log
@@ -31,7 +44,7 @@ from election._numbers import (
     ConnectionState,
     Dispatch,
     DumpFormat,
-    Lease,
+    LeaseMode,
     LogLevel,
     Perm,
     Rc,
@@ -39,29 +52,36 @@ from election._numbers import (
     Recipe,
     Role,
 )
-from election._session import ElectionError
+from election._session import AclEntry, Counters
 from election._verifier import Verifier
 
 __all__ = [
     "Acl",
+    "AclEntry",
     "Alarm",
     "AsyncElection",
     "Candidacy",
     "Connection",
     "ConnectionState",
+    "Counters",
     "Dispatch",
     "DumpFormat",
     "Election",
+    "ElectionConnectionError",
     "ElectionError",
+    "ElectionPermissionError",
+    "ElectionTimeoutError",
+    "ElectionValueError",
     "Event",
     "Feed",
     "Lease",
+    "LeaseMode",
     "LogLevel",
     "LogRecord",
     "Master",
-    "Mastership",
     "Member",
     "Members",
+    "NotMasterError",
     "Perm",
     "Rc",
     "Reason",
@@ -73,5 +93,6 @@ __all__ = [
     "load",
     "log_to",
     "set_log",
+    "strerror",
     "version",
 ]

@@ -1,18 +1,21 @@
-"""AsyncElection: an Election in the loop of asyncio."""
+"""AsyncElection: an Election in the loop of asyncio. Nothing blocks the loop."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from typing import Any, Callable, Generic, Optional, TypeVar
+from typing import Any, Callable, Generic, Iterable, Optional, TypeVar
 
-from election._callbacks import Connection, Event, Master, Mastership, Member, Members, _Listener
+from election import _workers
+from election._callbacks import Connection, Event, Lease, Listener, Master, Member, Members
+from election._errors import error
 from election._handle import Watch
-from election._numbers import Dispatch, Rc
-from election._session import ElectionError, _Session
-
+from election._numbers import Acl, LeaseMode, Rc, Recipe, Role
+from election._session import AclEntry, Options, Session, Value
 
 T = TypeVar("T")
+
+# How long a wait goes on in its thread after it was cancelled, at most.
+LINGERING = 0.5
 
 
 class Feed(Watch, Generic[T]):
@@ -22,7 +25,7 @@ class Feed(Watch, Generic[T]):
     def __init__(self, end: Callable[[], None]) -> None:
         super().__init__(end)
         self._heard = heard = asyncio.Queue[Optional[T]]()
-        self._listener = _Listener(heard.put_nowait, lambda: heard.put_nowait(None))
+        self._listener = Listener(heard.put_nowait, lambda: heard.put_nowait(None))
 
     def __aiter__(self) -> Feed[T]:
         return self
@@ -42,125 +45,192 @@ class Roles(Feed[Event]):
         super().__init__(lambda: election.resign(path))
         self.election, self.path = election, path
 
-    async def wait(self, role: int) -> Event:
+    async def wait(self, role: Role) -> Event:
         """Hear of roles until this one comes. Rc.NOT_THERE when none comes any more."""
         async for event in self:
             if event.role == role:
                 return event
-        raise ElectionError("wait", Rc.NOT_THERE, self.election.strerror(Rc.NOT_THERE))
+        raise error("wait", Rc.NOT_THERE)
 
     def resign(self) -> None:
         self.election.resign(self.path)
 
-    def set_value(self, value: bytes) -> None:
+    def set_value(self, value: Value) -> None:
         self.election.set_value(self.path, value)
 
     def is_master(self) -> bool:
         return self.election.is_master(self.path)
 
-    def lease(self) -> Optional[Mastership]:
+    def lease(self) -> Optional[Lease]:
         return self.election.lease(self.path)
 
 
-class AsyncElection(_Session):
-    """An Election in the asyncio loop, between `async with` and its end: callbacks run there, and nothing blocks it.
+class AsyncElection(Session):
+    """An Election in the asyncio loop, between `async with` (or open() and close()) and its end: callbacks run there.
 
-    What waits for a server does so on a thread of asyncio.to_thread. Whoever is cancelled meanwhile does not hear the
-    answer, so whether a fenced write was done is not known then; close() ends all the same.
+    What waits does so on a thread of this module's, however busy the loop's executor is. Whoever is cancelled meanwhile
+    does not hear the answer, so whether a fenced write was done is not known then.
     """
 
-    def __init__(self, hosts: str, session_timeout_ms: int = 10_000, **options: Any) -> None:
-        super().__init__(hosts, session_timeout_ms, dispatch=Dispatch.MANUAL, **options)
-        self._fd = -1
+    def __init__(
+        self,
+        hosts: str,
+        *,
+        session_timeout: float = 10.0,
+        connect_timeout: Optional[float] = None,
+        recipe: Recipe = Recipe.NODE,
+        grace: float = 0.0,
+        lease_mode: LeaseMode = LeaseMode.COMMITTED,
+        lease_margin: float = 0.0,
+        tick: float = 0.0,
+        auth: Iterable[tuple[str, Value]] = (),
+        acl: Acl = Acl.OPEN,
+        acl_entries: Iterable[AclEntry] = (),
+    ) -> None:
+        """Nothing is opened yet. The options are those of Election."""
+        options = Options(
+            session_timeout, connect_timeout, recipe, grace, lease_mode, lease_margin, tick, auth, acl, acl_entries
+        )
+        super().__init__(hosts, options)
 
-    def roles(self, path: str, value: bytes = b"") -> Roles:
+    async def open(self) -> None:
+        """Open the session; with a connect timeout, wait for the connection. To be cancelled closes it again."""
+        if self.handle:
+            raise error("election_open", Rc.ALREADY)
+        opening, opened = _start(self._opening())
+        try:
+            await opened
+        except asyncio.CancelledError:
+            self._abandon(opening)
+            raise
+
+    def roles(self, path: str, value: Value = b"") -> Roles:
         """Stand at `path`, at once. The events end when it resigned or was closed."""
         roles = Roles(self, path)
-        self._stand(path, value, self._in_loop(roles._listener))
+        self._stand(path, value, _in_loop(roles._listener))
         return roles
 
     def masters(self, path: str) -> Feed[Master]:
         """Watch who is master at `path`, at once. The news end with unwatch_master, or when it was closed."""
         masters: Feed[Master] = Feed(lambda: self.unwatch_master(path))
-        self._watch_master(path, self._in_loop(masters._listener))
+        self._watch_master(path, _in_loop(masters._listener))
         return masters
 
     def memberships(self, path: str, enough: int = 0) -> Feed[Members]:
         """Watch who is in at `path`, at once. The news end with unwatch_members, or when it was closed."""
         memberships: Feed[Members] = Feed(lambda: self.unwatch_members(path))
-        self._watch_members(path, enough, self._in_loop(memberships._listener))
+        self._watch_members(path, enough, _in_loop(memberships._listener))
         return memberships
 
     def connections(self) -> Feed[Connection]:
         """Watch the connection, at once. The news end with unwatch_connection, or when it was closed."""
         connections: Feed[Connection] = Feed(self.unwatch_connection)
-        self._watch_connection(self._in_loop(connections._listener))
+        self._watch_connection(_in_loop(connections._listener))
         return connections
 
     def go_to_election(
-        self, path: str, value: bytes = b"", on_role: Callable[[Event], object] = lambda _: None
+        self, path: str, value: Value = b"", on_role: Callable[[Event], object] = lambda _: None
     ) -> None:
         """Stand at `path`, with a callback."""
-        self._stand(path, value, self._in_loop(_Listener(on_role)))
+        self._stand(path, value, _in_loop(Listener(on_role)))
 
     def watch_master(self, path: str, on_master: Callable[[Master], object]) -> None:
         """Watch who is master at `path`, with a callback."""
-        self._watch_master(path, self._in_loop(_Listener(on_master)))
+        self._watch_master(path, _in_loop(Listener(on_master)))
 
     def watch_members(self, path: str, on_members: Callable[[Members], object], enough: int = 0) -> None:
         """Watch who is in at `path`, with a callback."""
-        self._watch_members(path, enough, self._in_loop(_Listener(on_members)))
+        self._watch_members(path, enough, _in_loop(Listener(on_members)))
 
-    async def fenced_create(self, path: str, target: str, value: bytes = b"", timeout_ms: int = 10_000) -> None:
-        await asyncio.to_thread(self._fenced_create, path, target, value, timeout_ms)
+    def watch_connection(self, on_connection: Callable[[Connection], object]) -> None:
+        """Watch the connection, with a callback."""
+        self._watch_connection(_in_loop(Listener(on_connection)))
+
+    async def wait(self, path: str, role: Role, timeout: Optional[float] = None) -> None:
+        """Wait for a role, as Election.wait does."""
+        wait_a_while, is_over = self._waiting(path, role, timeout, LINGERING), False
+
+        def wait() -> None:
+            while not is_over and not wait_a_while():
+                pass
+
+        try:
+            await _start(wait)[1]
+        finally:
+            is_over = True
+
+    async def fenced_create(self, path: str, target: str, value: Value = b"", timeout: float = 10.0) -> None:
+        await _start(self._fenced_create(path, target, value, timeout))[1]
 
     async def fenced_set(
-        self, path: str, target: str, value: bytes, version: int = -1, timeout_ms: int = 10_000
+        self, path: str, target: str, value: Value, version: int = -1, timeout: float = 10.0
     ) -> None:
-        await asyncio.to_thread(self._fenced_set, path, target, value, version, timeout_ms)
+        await _start(self._fenced_set(path, target, value, version, timeout))[1]
 
-    async def fenced_delete(self, path: str, target: str, version: int = -1, timeout_ms: int = 10_000) -> None:
-        await asyncio.to_thread(self._fenced_delete, path, target, version, timeout_ms)
+    async def fenced_delete(self, path: str, target: str, version: int = -1, timeout: float = 10.0) -> None:
+        await _start(self._fenced_delete(path, target, version, timeout))[1]
 
-    async def members(self, path: str, timeout_ms: int = 10_000) -> list[Member]:
+    async def members(self, path: str, timeout: float = 10.0) -> list[Member]:
         """Who stands at `path`, the master first."""
-        return await asyncio.to_thread(self._members, path, timeout_ms)
+        return await _start(self._members(path, timeout))[1]
 
-    async def get_master(self, path: str, timeout_ms: int = 10_000) -> Master:
+    async def get_master(self, path: str, timeout: float = 10.0) -> Master:
         """Who is master at `path`, asked once; `rc` is Rc.NONODE when there is none."""
-        return await asyncio.to_thread(self._get_master, path, timeout_ms)
+        return await _start(self._get_master(path, timeout))[1]
+
+    async def dump(self) -> dict[str, Any]:
+        """What this handle is, believes and did last."""
+        return await _start(self._dump)[1]
+
+    async def dump_text(self) -> str:
+        """The same for people."""
+        return await _start(self._dump_text)[1]
 
     async def close(self) -> bool:
         """Close; a second time does nothing. Returns whether a server confirmed the end of the session.
 
         The last callbacks have run in the loop when this returns, after 2 s at most. To be cancelled ends it no sooner.
         """
-        if self._fd >= 0:
-            asyncio.get_running_loop().remove_reader(self._fd)
-            self._fd = -1
-        closing = asyncio.ensure_future(asyncio.to_thread(self._close))
+        closed = _start(self._closing())[1]
         try:
-            return await asyncio.shield(closing)
+            return await asyncio.shield(closed)
         except asyncio.CancelledError:
-            await asyncio.wait([closing])
+            await asyncio.wait([closed])
             raise
 
     async def __aenter__(self) -> AsyncElection:
-        self._fd = self._fileno()
-        asyncio.get_running_loop().add_reader(self._fd, self._dispatch)
+        await self.open()
         return self
 
     async def __aexit__(self, *exception: object) -> None:
         await self.close()
 
-    def _in_loop(self, listener: _Listener) -> _Listener:
-        """A listener that hears in the loop, also of what close() dispatches on its thread."""
-        loop, thread = asyncio.get_running_loop(), threading.get_ident()
 
-        def pass_on(function: Callable[..., object], *news: Any) -> None:
-            if threading.get_ident() == thread:
-                function(*news)
-            else:
-                loop.call_soon_threadsafe(function, *news)
+def _start(function: Callable[[], T]) -> tuple[_workers.Call[T], asyncio.Future[T]]:
+    """Call a function that waits on a thread, and have a future hear in the loop what came of it."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
 
-        return _Listener(lambda news: pass_on(listener.hear, news), lambda: pass_on(listener.end))
+    def hear() -> None:
+        if future.cancelled():
+            return
+        try:
+            future.set_result(call.result())
+        except BaseException as raised:
+            future.set_exception(raised)
+
+    call = _workers.Call(function, lambda: _call_in(loop, hear))
+    return call.start(), future
+
+
+def _in_loop(listener: Listener) -> Listener:
+    """A listener that hears in the loop."""
+    loop = asyncio.get_running_loop()
+    return Listener(lambda news: _call_in(loop, listener.hear, news), lambda: _call_in(loop, listener.end))
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *news: Any) -> None:
+    try:
+        loop.call_soon_threadsafe(function, *news)
+    except RuntimeError:
+        pass  # the loop is closed: nobody is there to hear it

@@ -1,9 +1,16 @@
-"""What callbacks hear. There is one C function of each kind for all; ctx is the number of the Python function to call."""
+"""What callbacks hear, and how the library finds the Python function to call.
+
+There is one C function of each kind for all; its ctx is the number of a Listener. The library calls them on threads of
+its own, never on the main thread: Python's signal handlers run on the main thread alone, and one that raises inside a C
+callback would be lost, and the event with it.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import itertools
+import threading
+import weakref
 from typing import Any, Callable, NamedTuple, Optional
 
 from election._library import (
@@ -19,7 +26,7 @@ from election._numbers import Alarm, ConnectionState, LogLevel, Rc, Reason, Role
 
 
 class Event(NamedTuple):
-    """What a candidate is told: election_event_t."""
+    """What a candidate hears: election_event_t."""
 
     path: str
     role: Role
@@ -30,28 +37,28 @@ class Event(NamedTuple):
 
 
 class Master(NamedTuple):
-    """What an observer is told: election_master_t."""
+    """What an observer hears: election_master_t. `since` is a time as time.time() has it."""
 
     path: str
     rc: Rc
     value: bytes
     token: int
     session_id: int
-    since_ms: int
+    since: float
 
 
 class Member(NamedTuple):
-    """One who stands: election_member_t."""
+    """One member: election_member_t. `since` is a time as time.time() has it."""
 
     name: str
     value: bytes
     token: int
     session_id: int
-    since_ms: int
+    since: float
 
 
 class Members(NamedTuple):
-    """What a watcher of the members is told: election_members_t."""
+    """What a watcher of the members hears: election_members_t."""
 
     path: str
     rc: Rc
@@ -60,16 +67,16 @@ class Members(NamedTuple):
 
 
 class Connection(NamedTuple):
-    """How the connection stands: election_connection_t."""
+    """The state of the connection: election_connection_t."""
 
     state: ConnectionState
     rc: Rc
     session_id: int
-    session_timeout_ms: int
+    session_timeout: float
 
 
 class LogRecord(NamedTuple):
-    """One record of the log: election_log_t. `handle` is that of Election.handle; None for none."""
+    """One record of the log: election_log_t. `handle` is Election.handle, `at` a time as time.time() has it."""
 
     level: LogLevel
     message: str
@@ -77,69 +84,128 @@ class LogRecord(NamedTuple):
     path: Optional[str]
     handle: Optional[int]
     session_id: int
-    at_ms: int
+    at: float
 
 
-class Mastership(NamedTuple):
-    """What election_lease tells a master: the token, to be sent along with each write, and how long it lasts."""
+class Lease(NamedTuple):
+    """A mastership: its token, to be sent along with each write, and for how many seconds from now it lasts."""
 
     token: int
-    left_ns: int
+    left: float
 
 
-class _Listener(NamedTuple):
-    hear: Callable[[Any], object]
-    end: Callable[[], object] = lambda: None
+class Listener:
+    """What one call made listen. It lives as long as its owner does, even if the library has not freed it yet."""
+
+    def __init__(self, hear: Callable[[Any], object], end: Callable[[], object] = lambda: None) -> None:
+        self.hear, self.end = hear, end
+        self.owner: Owner = {}
 
 
-_listeners: dict[int, _Listener] = {}  # until free_ctx
-_numbers = itertools.count(1)  # not 0, which would be NULL
+Owner = dict[int, Listener]
+"""The listeners of one owner, by their numbers."""
+
+# Weak: a handle that nobody has any more is closed, and its callbacks may be all that knows it.
+_listeners: dict[int, weakref.ref[Listener]] = {}
+_count = itertools.count(1)  # not 0, which would be NULL
+_counting = threading.RLock()  # for interpreters in which threads run at the same time
+
+
+def listen(owner: Owner, listener: Listener, function: Any, *arguments: Any) -> int:
+    """Call a function that takes a ctx and a free_ctx, which are added to the arguments. Returns what it returns.
+
+    Whatever is raised at whatever instant: what the library calls is there, and what it does not call is not kept.
+    """
+    with _counting:
+        number = next(_count)
+    _listeners[number] = weakref.ref(listener)
+    listener.owner = owner
+    owner[number] = listener
+    returned: list[int] = []
+    try:
+        # One instruction of the interpreter: no signal handler runs between the call and the keeping of what it returned.
+        returned.extend(map(function, *((argument,) for argument in (*arguments, number, free_fn))))
+        return returned[0]
+    finally:
+        if not returned or returned[0] < 0:
+            _forget(number)
+
+
+def _forget(number: int) -> Optional[Listener]:
+    reference = _listeners.pop(number, None)
+    listener = reference() if reference else None
+    if listener:
+        listener.owner.pop(number, None)
+    return listener
+
+
+def _hear(ctx: int, news: Any) -> None:
+    reference = _listeners.get(ctx)
+    listener = reference() if reference else None
+    if listener:
+        listener.hear(news)
 
 
 def _on_role(event: Any, ctx: int) -> None:
     e = event.contents
     value = ctypes.string_at(e.value, e.value_len)
-    _listeners[ctx].hear(Event(e.path.decode(), Role(e.role), Reason(e.reason), Rc(e.rc), value, e.token))
+    _hear(ctx, Event(e.path.decode(), Role(e.role), Reason(e.reason), Rc(e.rc), value, e.token))
 
 
-def _on_master(master: Any, ctx: int) -> None:
-    m = master.contents
+def master(m: Any) -> Master:
     value = ctypes.string_at(m.value, m.value_len)
-    _listeners[ctx].hear(Master(m.path.decode(), Rc(m.rc), value, m.token, m.session_id, m.since_ms))
+    return Master(m.path.decode(), Rc(m.rc), value, m.token, m.session_id, m.since_ms / 1000)
 
 
-def _member(m: Any) -> Member:
-    return Member(m.name.decode(), ctypes.string_at(m.value, m.value_len), m.token, m.session_id, m.since_ms)
+def member(m: Any) -> Member:
+    value = ctypes.string_at(m.value, m.value_len)
+    return Member(m.name.decode(), value, m.token, m.session_id, m.since_ms / 1000)
 
 
-def _on_member(member: Any, ctx: int) -> None:
-    _listeners[ctx].hear(_member(member.contents))
+def _on_master(event: Any, ctx: int) -> None:
+    _hear(ctx, master(event.contents))
 
 
 def _on_members(members: Any, ctx: int) -> None:
     m = members.contents
-    each = [_member(m.members[at].contents) for at in range(m.count)]
-    _listeners[ctx].hear(Members(m.path.decode(), Rc(m.rc), each, Alarm(m.alarm)))
+    each = [member(m.members[at].contents) for at in range(m.count)]
+    _hear(ctx, Members(m.path.decode(), Rc(m.rc), each, Alarm(m.alarm)))
 
 
 def _on_connection(connection: Any, ctx: int) -> None:
     c = connection.contents
-    _listeners[ctx].hear(Connection(ConnectionState(c.state), Rc(c.rc), c.session_id, c.session_timeout_ms))
+    _hear(ctx, Connection(ConnectionState(c.state), Rc(c.rc), c.session_id, c.session_timeout_ms / 1000))
 
 
 def _on_record(record: Any, ctx: int) -> None:
     r = record.contents
     path = None if r.path is None else r.path.decode()
     message, origin = r.message.decode(), r.origin.decode()
-    _listeners[ctx].hear(LogRecord(LogLevel(r.level), message, origin, path, r.handle, r.session_id, r.at_ms))
+    _hear(ctx, LogRecord(LogLevel(r.level), message, origin, path, r.handle, r.session_id, r.at_ms / 1000))
 
 
 def _free_ctx(ctx: int) -> None:
-    _listeners.pop(ctx).end()
+    listener = _forget(ctx)
+    if listener:
+        listener.end()
 
 
-# For as long as the library may call them.
-_role_fn, _master_fn = election_role_fn(_on_role), election_master_fn(_on_master)
-_member_fn, _members_fn = election_member_fn(_on_member), election_members_fn(_on_members)
-_connection_fn, _log_fn = election_connection_fn(_on_connection), election_log_fn(_on_record)
-_free_fn = election_free_fn(_free_ctx)
+# For as long as the library may call them: for ever.
+role_fn, master_fn = election_role_fn(_on_role), election_master_fn(_on_master)
+members_fn, connection_fn = election_members_fn(_on_members), election_connection_fn(_on_connection)
+log_fn, free_fn = election_log_fn(_on_record), election_free_fn(_free_ctx)
+no_log_fn = election_log_fn(0)
+
+
+def answers(kind: Any, copy: Callable[[Any], Any]) -> tuple[list[Any], Any]:
+    """A list, and a C function that puts a copy of what it is shown there."""
+    shown: list[Any] = []
+    return shown, kind(lambda pointer, _: shown.append(copy(pointer.contents)))
+
+
+def to_members() -> tuple[list[Member], Any]:
+    return answers(election_member_fn, member)
+
+
+def to_master() -> tuple[list[Master], Any]:
+    return answers(election_master_fn, master)

@@ -2,83 +2,242 @@
 
 from __future__ import annotations
 
-from typing import Callable, Optional, TypeVar
+import collections
+import functools
+import os
+import select
+import threading
+import time
+from typing import Any, Callable, Iterable, Optional, TypeVar
 
-from election._callbacks import Connection, Event, Master, Mastership, Member, Members, _Listener
-from election._numbers import Rc
-from election._session import ElectionError, _int, _Session, _text
+from election import _workers
+from election._callbacks import Connection, Event, Lease, Listener, Master, Member, Members
+from election._errors import ElectionError, error
+from election._numbers import Acl, Dispatch, LeaseMode, Rc, Recipe, Role
+from election._session import AclEntry, Options, Session, Value
+
+Self = TypeVar("Self", bound="Watch")
 
 
-class Election(_Session):
-    """One session with ZooKeeper, and the elections on it. The header has the rules for each method.
+class Election(Session):
+    """One session with ZooKeeper, and the elections on it. election.h has the rules for each method.
 
-    Callbacks run on a thread of the library's, or in dispatch(). One that is not closed is closed when the
-    interpreter exits. In a child of os.fork() it is inert: is_master() is False, the others raise Rc.FORKED, and
-    close() does nothing.
+    Callbacks run on a thread of the library's, or with Dispatch.MANUAL in dispatch(). Each call that waits can be ended by
+    a signal handler that raises, such as Ctrl-C.
+
+    Close it, or use it in a `with`. One that is forgotten is closed when Python finds that out, with a ResourceWarning;
+    one that is still there when the interpreter exits is closed then. In a child of os.fork() it is inert: is_master() is
+    False, the others raise Rc.FORKED, and close() does nothing.
     """
 
+    def __init__(
+        self,
+        hosts: str,
+        *,
+        session_timeout: float = 10.0,
+        connect_timeout: Optional[float] = None,
+        recipe: Recipe = Recipe.NODE,
+        grace: float = 0.0,
+        lease_mode: LeaseMode = LeaseMode.COMMITTED,
+        lease_margin: float = 0.0,
+        tick: float = 0.0,
+        dispatch: Dispatch = Dispatch.THREAD,
+        auth: Iterable[tuple[str, Value]] = (),
+        acl: Acl = Acl.OPEN,
+        acl_entries: Iterable[AclEntry] = (),
+    ) -> None:
+        """Open a session, in the background unless there is a `connect_timeout`. Times are in seconds."""
+        options = Options(
+            session_timeout, connect_timeout, recipe, grace, lease_mode, lease_margin, tick, auth, acl, acl_entries
+        )
+        super().__init__(hosts, options)
+        if dispatch not in (Dispatch.THREAD, Dispatch.MANUAL):
+            raise error("election_options_set_dispatch", Rc.BAD_DISPATCH)
+        self._queue = Queue() if dispatch == Dispatch.MANUAL else None
+        opening = _workers.Call(self._opening())
+        try:
+            opening.start().wait()
+        except Exception:
+            raise
+        except BaseException:
+            self._abandon(opening)
+            raise
+
     def go_to_election(
-        self, path: str, value: bytes = b"", on_role: Callable[[Event], object] = lambda _: None
+        self, path: str, value: Value = b"", on_role: Callable[[Event], object] = lambda _: None
     ) -> Candidacy:
         """Stand at `path`. A `with` of what is returned resigns at its end; without one this stands until resign()."""
-        self._stand(path, value, _Listener(on_role))
+        self._stand(path, value, self._listener(on_role))
         return Candidacy(self, path)
 
-    def wait(self, path: str, role: int, timeout_ms: int = 3_600_000) -> None:
-        """Wait for a role; raises Rc.OPERATIONTIMEOUT when it does not come in time."""
-        self._call("election_wait", self._handle, _text(path), _int(role), _int(timeout_ms))
+    def wait(self, path: str, role: Role, timeout: Optional[float] = None) -> None:
+        """Wait for a role; ElectionTimeoutError when it does not come in `timeout` seconds. None: for as long as it takes."""
+        wait_a_while = self._waiting(path, role, timeout, _workers.NAP)
+        while not wait_a_while():
+            pass
 
-    def fenced_create(self, path: str, target: str, value: bytes = b"", timeout_ms: int = 10_000) -> None:
-        self._fenced_create(path, target, value, timeout_ms)
+    def fenced_create(self, path: str, target: str, value: Value = b"", timeout: float = 10.0) -> None:
+        _workers.run(self._fenced_create(path, target, value, timeout))
 
-    def fenced_set(
-        self, path: str, target: str, value: bytes, version: int = -1, timeout_ms: int = 10_000
-    ) -> None:
-        self._fenced_set(path, target, value, version, timeout_ms)
+    def fenced_set(self, path: str, target: str, value: Value, version: int = -1, timeout: float = 10.0) -> None:
+        _workers.run(self._fenced_set(path, target, value, version, timeout))
 
-    def fenced_delete(self, path: str, target: str, version: int = -1, timeout_ms: int = 10_000) -> None:
-        self._fenced_delete(path, target, version, timeout_ms)
+    def fenced_delete(self, path: str, target: str, version: int = -1, timeout: float = 10.0) -> None:
+        _workers.run(self._fenced_delete(path, target, version, timeout))
 
-    def members(self, path: str, timeout_ms: int = 10_000) -> list[Member]:
+    def members(self, path: str, timeout: float = 10.0) -> list[Member]:
         """Who stands at `path`, the master first."""
-        return self._members(path, timeout_ms)
+        return _workers.run(self._members(path, timeout))
 
-    def get_master(self, path: str, timeout_ms: int = 10_000) -> Master:
+    def get_master(self, path: str, timeout: float = 10.0) -> Master:
         """Who is master at `path`, asked once; `rc` is Rc.NONODE when there is none."""
-        return self._get_master(path, timeout_ms)
-
-    def fileno(self) -> int:
-        """The descriptor that is readable while callbacks wait for dispatch(): for select and selectors."""
-        return self._fileno()
-
-    def dispatch(self, timeout_ms: int = 0) -> int:
-        """Run the callbacks that wait, here; when there are none, wait for one. Returns how many were passed on."""
-        return self._dispatch(timeout_ms)
+        return _workers.run(self._get_master(path, timeout))
 
     def watch_master(self, path: str, on_master: Callable[[Master], object]) -> Watch:
         """Watch who is master. A `with` of what is returned ends it; without one it lasts until unwatch_master()."""
-        self._watch_master(path, _Listener(on_master))
+        self._watch_master(path, self._listener(on_master))
         return Watch(lambda: self.unwatch_master(path))
 
     def watch_members(self, path: str, on_members: Callable[[Members], object], enough: int = 0) -> Watch:
         """Watch who is in, with an alarm when fewer than `enough` are. As watch_master, until unwatch_members()."""
-        self._watch_members(path, enough, _Listener(on_members))
+        self._watch_members(path, enough, self._listener(on_members))
         return Watch(lambda: self.unwatch_members(path))
 
     def watch_connection(self, on_connection: Callable[[Connection], object]) -> Watch:
         """Watch the connection. As watch_master, until unwatch_connection()."""
-        self._watch_connection(_Listener(on_connection))
+        self._watch_connection(self._listener(on_connection))
         return Watch(self.unwatch_connection)
+
+    def dump(self) -> dict[str, Any]:
+        """What this handle is, believes and did last."""
+        return _workers.run(self._dump)
+
+    def dump_text(self) -> str:
+        """The same for people."""
+        return _workers.run(self._dump_text)
+
+    def fileno(self) -> int:
+        """The descriptor that is readable while callbacks wait for dispatch(): for select and selectors."""
+        return self._of_program("election_fd").fileno()
+
+    def dispatch(self, timeout: float = 0.0) -> int:
+        """Run the callbacks that wait, here; when there are none, wait for one. Returns how many there were.
+
+        What a callback raises is raised here. The callbacks after it run in the next dispatch.
+        """
+        return self._of_program("election_dispatch").dispatch(timeout)
 
     def close(self) -> bool:
         """Close; a second time does nothing. Returns whether a server confirmed the end of the session."""
-        return self._close()
+        if self._queue and self._queue.is_dispatching_here():
+            raise error("election_close", Rc.IN_CALLBACK)
+        closing = self._closing()
+        # Elsewhere there is no Ctrl-C, but there are the callbacks of this handle, in which it cannot be closed.
+        is_main = threading.current_thread() is threading.main_thread()
+        is_confirmed = _workers.run(closing) if is_main else closing()
+        if self._queue:
+            self._queue.close()
+        return is_confirmed
 
     def __enter__(self) -> Election:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _listener(self, hear: Callable[[Any], object]) -> Listener:
+        return Listener(hear) if self._queue is None else Listener(functools.partial(self._queue.put, hear))
+
+    def _of_program(self, function: str) -> Queue:
+        if self._pid != os.getpid():
+            raise error(function, Rc.FORKED)
+        if not self._queue:
+            raise error(function, Rc.NOT_MANUAL)
+        return self._queue
+
+
+class Queue:
+    """What waits for dispatch(), and a descriptor that is readable while something does.
+
+    The library has such a queue as well. Its callbacks would run inside a C function on the caller's thread, where what a
+    signal handler raises is lost, and the event with it.
+    """
+
+    _readable = -1
+
+    def __init__(self) -> None:
+        self._news: collections.deque[tuple[Callable[[Any], object], Any]] = collections.deque()
+        self._readable, self._ringer = os.pipe()
+        os.set_blocking(self._readable, False)
+        os.set_blocking(self._ringer, False)
+        self._one_at_a_time = threading.RLock()
+        self._inside: Optional[int] = None
+
+    def fileno(self) -> int:
+        if self._readable < 0:
+            raise error("election_fd", Rc.BAD_HANDLE)
+        return self._readable
+
+    def put(self, hear: Callable[[Any], object], news: Any) -> None:
+        self._news.append((hear, news))
+        self._ring()
+
+    def _ring(self) -> None:
+        try:
+            os.write(self._ringer, b"!")
+        except BlockingIOError:
+            pass  # it is readable
+
+    def is_dispatching_here(self) -> bool:
+        return self._inside == threading.get_ident()
+
+    def dispatch(self, timeout: float) -> int:
+        if self.is_dispatching_here():
+            raise error("election_dispatch", Rc.IN_CALLBACK)
+        if not 0 <= timeout <= 3600:
+            raise error("election_dispatch", Rc.BAD_TIMEOUT)
+        until = time.monotonic() + timeout
+        while True:
+            readable = self.fileno()
+            count = self._run()
+            left = until - time.monotonic()
+            if count or left <= 0:
+                return count
+            poll = select.poll()
+            poll.register(readable, select.POLLIN)
+            poll.poll(min(left, _workers.NAP) * 1000)
+
+    def _run(self) -> int:
+        count = 0
+        with self._one_at_a_time:
+            try:
+                # Before the news are looked at: what comes later rings again.
+                os.read(self._readable, 4096)
+            except BlockingIOError:
+                pass
+            try:
+                self._inside = threading.get_ident()
+                while self._news:
+                    hear, news = self._news.popleft()
+                    count += 1
+                    hear(news)
+            finally:
+                self._inside = None
+                if self._news:
+                    self._ring()
+        return count
+
+    def close(self) -> None:
+        """Run the last callbacks. Nothing is put any more."""
+        if self._readable >= 0:
+            self._run()
+            self.__del__()
+
+    def __del__(self) -> None:
+        readable, self._readable = self._readable, -1
+        if readable >= 0:
+            os.close(readable)
+            os.close(self._ringer)
 
 
 class Watch:
@@ -98,9 +257,6 @@ class Watch:
                 raise
 
 
-Self = TypeVar("Self", bound=Watch)
-
-
 class Candidacy(Watch):
     """One who stands at a path: the methods of Election, for that path."""
 
@@ -111,14 +267,14 @@ class Candidacy(Watch):
     def resign(self) -> None:
         self.election.resign(self.path)
 
-    def set_value(self, value: bytes) -> None:
+    def set_value(self, value: Value) -> None:
         self.election.set_value(self.path, value)
 
     def is_master(self) -> bool:
         return self.election.is_master(self.path)
 
-    def lease(self) -> Optional[Mastership]:
+    def lease(self) -> Optional[Lease]:
         return self.election.lease(self.path)
 
-    def wait(self, role: int, timeout_ms: int = 3_600_000) -> None:
-        self.election.wait(self.path, role, timeout_ms)
+    def wait(self, role: Role, timeout: Optional[float] = None) -> None:
+        self.election.wait(self.path, role, timeout)

@@ -6,7 +6,9 @@ import ctypes
 import os
 from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_int64, c_size_t, c_uint64, c_void_p
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
+
+SONAME = "libelection.so.0"
 
 
 class election_t(ctypes.Structure):
@@ -121,18 +123,59 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
-def load(path: Optional[str] = None) -> ctypes.CDLL:
-    """Load the library: from `path`, else from $ELECTION_LIB, else the one in this package, else the system's."""
-    within = Path(__file__).resolve().parent / "libelection.so.0"
-    found = str(within) if within.exists() else "libelection.so.0"
-    # CDLL and not PyDLL: a call that waits lets go of the interpreter.
-    library = ctypes.CDLL(path or os.environ.get("ELECTION_LIB") or found)
-    for name, (restype, argtypes) in _FUNCTIONS.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = restype, argtypes
-    return library
+# These answer from memory and take no lock. A call by CDLL lets go of the interpreter, and among busy threads it takes
+# tens of milliseconds to get it back.
+_QUICK = {"election_is_master", "election_lease", "election_strerror", "election_version"}
+
+_loaded: Optional[Library] = None
 
 
-def version(library: Optional[ctypes.CDLL] = None) -> str:
-    """The version of the library at hand."""
-    return str((library or load()).election_version().decode())
+class Library:
+    """The functions of the library, by name."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        # CDLL lets go of the interpreter during each call, PyDLL does not.
+        libraries = {False: ctypes.CDLL(path), True: ctypes.PyDLL(path)}
+        for name, (restype, argtypes) in _FUNCTIONS.items():
+            try:
+                function = libraries[name in _QUICK][name]
+            except AttributeError:
+                raise OSError(f"{path}: there is no {name}: this library is older than the module") from None
+            function.restype, function.argtypes = restype, argtypes
+            setattr(self, name, function)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+
+def load(path: Union[str, os.PathLike[str], None] = None) -> None:
+    """Load the library now, and from where: `path`, else $ELECTION_LIB, else the one in this package, else the system's.
+
+    A program that does not call this loads it when it first needs it. Nothing is searched for anywhere else. OSError when
+    it cannot be loaded; RuntimeError when another one is already.
+    """
+    global _loaded
+    wanted = os.fspath(path) if path else os.environ.get("ELECTION_LIB") or _default()
+    if _loaded is None:
+        _loaded = Library(wanted)
+    elif path and _loaded.path != wanted:
+        raise RuntimeError(f"{_loaded.path} is loaded already")
+
+
+def _default() -> str:
+    within = Path(__file__).resolve().parent / SONAME
+    return str(within) if within.exists() else SONAME
+
+
+def library() -> Library:
+    """The library, loaded if need be."""
+    if _loaded is None:
+        load()
+    assert _loaded is not None
+    return _loaded
+
+
+def version() -> str:
+    """The version of the library that is loaded."""
+    return str(library().election_version().decode())

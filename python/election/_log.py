@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import atexit
-import ctypes
 import logging
+import threading
 from typing import Callable, Optional
 
-from election._callbacks import LogRecord, _free_fn, _Listener, _listeners, _log_fn, _numbers
-from election._library import election_log_fn, load
-from election._numbers import LogLevel, Rc
-from election._session import ElectionError, _int
-
+from election import _workers
+from election._callbacks import Listener, LogRecord, Owner, listen, log_fn, no_log_fn
+from election._errors import check
+from election._library import library
+from election._numbers import LogLevel
+from election._session import cint
 
 _LEVELS = {
     LogLevel.ERROR: logging.ERROR,
@@ -19,28 +20,29 @@ _LEVELS = {
     LogLevel.INFO: logging.INFO,
     LogLevel.DEBUG: logging.DEBUG,
 }
+_listeners: Owner = {}
 
 
-def set_log(
-    level: int, on_record: Optional[Callable[[LogRecord], None]] = None, library: Optional[ctypes.CDLL] = None
-) -> None:
+def set_log(level: LogLevel, on_record: Optional[Callable[[LogRecord], None]] = None) -> None:
     """Have `on_record` hear the log of this process, on a thread of the library's, until another takes its place."""
-    library, number = library or load(), next(_numbers)
-    _listeners[number] = _Listener(on_record or (lambda _: None))
-    rc = library.election_set_log(_int(level), _log_fn if on_record else election_log_fn(0), number, _free_fn)
-    if rc != Rc.OK:
-        del _listeners[number]
-        raise ElectionError("election_set_log", rc, library.election_strerror(rc).decode())
     atexit.unregister(_log_off)
     if level != LogLevel.OFF:
-        atexit.register(_log_off, library)  # nobody can be called when the interpreter is gone
+        atexit.register(_log_off)  # nobody can be called when the interpreter is gone
+    listener, function = Listener(on_record or (lambda _: None)), log_fn if on_record else no_log_fn
+
+    def set_it() -> int:
+        return listen(_listeners, listener, library().election_set_log, cint(level), function)
+
+    # It waits until the former one has heard everything. On a thread of the library's it does not.
+    is_main = threading.current_thread() is threading.main_thread()
+    check("election_set_log", _workers.run(set_it) if is_main else set_it())
 
 
-def _log_off(library: ctypes.CDLL) -> None:
-    set_log(LogLevel.OFF, None, library)
+def _log_off() -> None:
+    set_log(LogLevel.OFF)
 
 
-def log_to(logger: Optional[logging.Logger] = None, library: Optional[ctypes.CDLL] = None) -> None:
+def log_to(logger: Optional[logging.Logger] = None) -> None:
     """Have the log go where the program's own does: to `logger`, by default the one named "election".
 
     The level is the logger's at this moment. A record has `election`, the LogRecord, as an attribute.
@@ -51,4 +53,4 @@ def log_to(logger: Optional[logging.Logger] = None, library: Optional[ctypes.CDL
     def pass_on(record: LogRecord) -> None:
         target.log(_LEVELS.get(record.level, logging.DEBUG), "%s", record.message, extra={"election": record})
 
-    set_log(max(wanted, default=LogLevel.OFF), pass_on, library)
+    set_log(max(wanted, default=LogLevel.OFF), pass_on)

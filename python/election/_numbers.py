@@ -1,4 +1,4 @@
-"""The numbers of election.h, as enumerations."""
+"""The numbers of election.h, as enumerations. What each means is written there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ class Open(enum.IntEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Any:
-        member = int.__new__(cls, value)  # type: ignore[call-overload]
+        if not isinstance(value, int):
+            return None
+        member = int.__new__(cls, value)
         member._name_, member._value_ = str(value), value
         return member
 
@@ -45,7 +47,7 @@ class Recipe(Open):
     NODE, QUEUE, QUEUE_CURATOR_LOCK, QUEUE_KAZOO, QUEUE_LEADER_ELECTION_SUPPORT, QUEUE_W, QUEUE_WRITE_LOCK = range(7)
 
 
-class Lease(Open):
+class LeaseMode(Open):
     COMMITTED, ANSWERED = range(2)
 
 
@@ -61,7 +63,7 @@ class Acl(Open):
     OPEN, CREATOR, CREATOR_WORLD_READ = range(3)
 
 
-class Perm(Open):
+class Perm(enum.IntFlag):
     READ, WRITE, CREATE, DELETE, ADMIN, ALL = 1, 2, 4, 8, 16, 31
 
 

@@ -1,218 +1,368 @@
-"""What Election and AsyncElection share: opening, and the calls that do not wait for a server."""
+"""What Election and AsyncElection share: a handle of the library, and the calls on it."""
 
 from __future__ import annotations
 
 import atexit
 import ctypes
 import json
+import math
+import os
+import time
+import warnings
 from ctypes import c_int, c_int64, c_void_p
-from typing import Any, Iterable, Optional
+from typing import Any, Callable, Iterable, NamedTuple, Optional, Union
 
+from election import _workers
 from election._callbacks import (
+    Lease,
+    Listener,
     Master,
-    Mastership,
     Member,
-    _connection_fn,
-    _free_fn,
-    _Listener,
-    _listeners,
-    _master_fn,
-    _member_fn,
-    _members_fn,
-    _numbers,
-    _role_fn,
+    Owner,
+    connection_fn,
+    listen,
+    master_fn,
+    members_fn,
+    role_fn,
+    to_master,
+    to_members,
 )
-from election._library import _COUNTERS, _handle_p, election_counters_t, load
-from election._numbers import Acl, Dispatch, DumpFormat, Lease, Rc, Recipe
+from election._errors import check, error, strerror
+from election._library import _COUNTERS, _handle_p, election_counters_t, library
+from election._numbers import Acl, Dispatch, DumpFormat, LeaseMode, Perm, Rc, Recipe
+
+Value = Union[bytes, bytearray, memoryview]
 
 
-class ElectionError(Exception):
-    """The function of the library returned `rc`."""
+class AclEntry(NamedTuple):
+    """Who may do what: an entry of election_options_add_acl."""
 
-    def __init__(self, function: str, rc: int, text: str) -> None:
-        super().__init__(f"{function}: {text}")
-        self.function = function
-        self.rc = Rc(rc)
+    permissions: Perm
+    scheme: str
+    id: str
 
 
-class _Session:
-    """What Election and AsyncElection share: opening, and the calls that do not wait for a server."""
+class Counters(NamedTuple):
+    """What a handle has done: election_counters_t. Times are in seconds."""
 
-    def __init__(
-        self,
-        hosts: str,
-        session_timeout_ms: int = 10_000,
-        connect_timeout_ms: int = 0,
-        *,
-        recipe: int = Recipe.NODE,
-        grace_ms: int = 0,
-        lease_mode: int = Lease.COMMITTED,
-        lease_margin_ms: int = 0,
-        tick_ms: int = 0,
-        dispatch: int = Dispatch.THREAD,
-        auth: Iterable[tuple[str, bytes]] = (),
-        acl: int = Acl.OPEN,
-        more_acl: Iterable[tuple[int, str, str]] = (),
-        library: Optional[ctypes.CDLL] = None,
-    ) -> None:
-        self._library = library or load()
-        self._handle = _handle_p()
-        options = self._library.election_options_new()
+    connections: int
+    connect_failures: int
+    suspensions: int
+    sessions_opened: int
+    sessions_expired: int
+    sessions_renewed: int
+    requests_sent: int
+    requests_answered: int
+    requests_unknown: int
+    creates: int
+    deletes: int
+    sets: int
+    reads: int
+    touches: int
+    proofs_sent: int
+    proofs_committed: int
+    proof_last: float
+    proof_longest: float
+    fenced_writes: int
+    watches_fired: int
+    masterships_begun: int
+    masterships_ended: int
+    leases_expired: int
+    callbacks_run: int
+    callback_longest: float
+
+
+class Options(NamedTuple):
+    """What a handle is opened with."""
+
+    session_timeout: float
+    connect_timeout: Optional[float]
+    recipe: Recipe
+    grace: float
+    lease_mode: LeaseMode
+    lease_margin: float
+    tick: float
+    auth: Iterable[tuple[str, Value]]
+    acl: Acl
+    acl_entries: Iterable[AclEntry]
+
+    def make(self) -> Any:
+        """Options of the library, which are to be freed."""
+        functions, options = library(), library().election_options_new()
         try:
             for name, number in {
-                "session_timeout_ms": session_timeout_ms,
-                "connect_timeout_ms": connect_timeout_ms,
-                "recipe": recipe,
-                "grace_ms": grace_ms,
-                "lease_mode": lease_mode,
-                "lease_margin_ms": lease_margin_ms,
-                "tick_ms": tick_ms,
-                "dispatch": dispatch,
-                "acl": acl,
+                "session_timeout_ms": milliseconds(self.session_timeout),
+                "connect_timeout_ms": milliseconds(self.connect_timeout or 0),
+                "recipe": self.recipe,
+                "grace_ms": milliseconds(self.grace),
+                "lease_mode": self.lease_mode,
+                "lease_margin_ms": milliseconds(self.lease_margin),
+                "tick_ms": milliseconds(self.tick),
+                "dispatch": Dispatch.THREAD,
+                "acl": self.acl,
             }.items():
-                self._call(f"election_options_set_{name}", options, _int(number))
-            for scheme, secret in auth:
-                self._call("election_options_add_auth", options, _text(scheme), secret, len(secret))
-            for permissions, scheme, id_ in more_acl:
-                self._call("election_options_add_acl", options, _int(permissions), _text(scheme), _text(id_))
-            self._call("election_open", _text(hosts), options, ctypes.byref(self._handle))
-        finally:
-            self._library.election_options_free(options)
-        atexit.register(self._close)
+                function = f"election_options_set_{name}"
+                check(function, getattr(functions, function)(options, cint(number)))
+            for scheme, secret in self.auth:
+                secret = octets(secret)
+                rc = functions.election_options_add_auth(options, text(scheme), secret, len(secret))
+                check("election_options_add_auth", rc)
+            for permissions, scheme, id_ in self.acl_entries:
+                rc = functions.election_options_add_acl(options, cint(permissions), text(scheme), text(id_))
+                check("election_options_add_acl", rc)
+            return options
+        except BaseException:
+            functions.election_options_free(options)
+            raise
+
+
+# The handles that are open, for the end of the interpreter; nobody can be called when that is gone.
+_open: set[int] = set()
+_is_registered = False
+
+
+def _close_all() -> None:
+    for address in list(_open):
+        library().election_close(ctypes.cast(address, _handle_p))
+
+
+def _close_forgotten(address: int) -> None:
+    library().election_close(ctypes.cast(address, _handle_p))
+    _open.discard(address)
+
+
+class Session:
+    """One handle. Calls that wait for a server or for callbacks are functions that a worker calls."""
+
+    _address: Optional[int] = None
+
+    def __init__(self, hosts: str, options: Options) -> None:
+        self._library = library()
+        self._hosts, self._options = hosts, options
+        self._handle = _handle_p()
+        self._listeners: Owner = {}
+        self._pid = os.getpid()
+
+    def _opening(self) -> Callable[[], None]:
+        global _is_registered
+        if not _is_registered:
+            _is_registered = True
+            atexit.register(_close_all)
+        hosts, options, handle = text(self._hosts), self._options.make(), self._handle
+
+        def open_it() -> None:
+            try:
+                rc = self._library.election_open(hosts, options, ctypes.byref(handle))
+            finally:
+                self._library.election_options_free(options)
+            check("election_open", rc)
+            self._address = ctypes.cast(handle, c_void_p).value
+            assert self._address
+            _open.add(self._address)
+
+        return open_it
+
+    def _closing(self) -> Callable[[], bool]:
+        def close_it() -> bool:
+            rc: int = self._library.election_close(self._handle)
+            if rc not in (Rc.OK, Rc.CONNECTIONLOSS, Rc.BAD_HANDLE, Rc.FORKED):
+                raise error("election_close", rc)
+            if self._address is not None:
+                _open.discard(self._address)
+                self._address = None
+            return rc in (Rc.OK, Rc.BAD_HANDLE)
+
+        return close_it
+
+    def _abandon(self, opening: _workers.Call[None]) -> None:
+        """Close what is about to be opened, when nobody waits for it any more."""
+
+        def close_it() -> None:
+            try:
+                opening.wait()
+            except Exception:
+                return
+            self._closing()()
+
+        _workers.start(close_it)
+
+    def __del__(self) -> None:
+        if self._address is None or self._pid != os.getpid():
+            return
+        address, self._address = self._address, None
+        try:
+            # Not here: to close takes time, and cannot be done in a callback of the same handle.
+            _workers.start(lambda: _close_forgotten(address))
+        except RuntimeError:
+            _close_forgotten(address)
+        # Last: where warnings are errors this raises.
+        warnings.warn(f"unclosed {type(self).__name__} for {self._hosts}", ResourceWarning, source=self)
 
     def resign(self, path: str) -> None:
-        self._call("election_resign", self._handle, _text(path))
+        """Stop standing at `path`."""
+        check("election_resign", self._library.election_resign(self._handle, text(path)))
 
-    def set_value(self, path: str, value: bytes) -> None:
+    def set_value(self, path: str, value: Value) -> None:
         """Stand with another value from now on."""
-        self._call("election_set_value", self._handle, _text(path), value, len(value))
+        value = octets(value)
+        check("election_set_value", self._library.election_set_value(self._handle, text(path), value, len(value)))
 
     def is_master(self, path: str) -> bool:
         """Whether this is master now, by the clock at the time of the call."""
-        return bool(self._library.election_is_master(self._handle, _text(path)))
+        return bool(self._library.election_is_master(self._handle, text(path)))
 
-    def lease(self, path: str) -> Optional[Mastership]:
+    def lease(self, path: str) -> Optional[Lease]:
         """The mastership at `path`; None when this is not master."""
         token, left_ns = c_int64(), c_int64()
-        is_master = self._library.election_lease(self._handle, _text(path), token, left_ns)
-        return Mastership(token.value, left_ns.value) if is_master else None
+        is_master = self._library.election_lease(self._handle, text(path), token, left_ns)
+        return Lease(token.value, left_ns.value / 1e9) if is_master else None
 
     def unwatch_master(self, path: str) -> None:
-        self._call("election_unwatch_master", self._handle, _text(path))
+        check("election_unwatch_master", self._library.election_unwatch_master(self._handle, text(path)))
 
     def unwatch_members(self, path: str) -> None:
-        self._call("election_unwatch_members", self._handle, _text(path))
+        check("election_unwatch_members", self._library.election_unwatch_members(self._handle, text(path)))
+
+    def unwatch_connection(self) -> None:
+        check("election_unwatch_connection", self._library.election_unwatch_connection(self._handle))
 
     @property
     def handle(self) -> Optional[int]:
         """The number of this handle, as records of the log have it."""
         return ctypes.cast(self._handle, c_void_p).value
 
-    def unwatch_connection(self) -> None:
-        self._call("election_unwatch_connection", self._handle)
-
-    def counters(self) -> dict[str, int]:
-        """What this handle has done so far: election_counters_t by name."""
+    def counters(self) -> Counters:
+        """What this handle has done so far."""
         counters = election_counters_t(size=ctypes.sizeof(election_counters_t))
-        self._call("election_counters", self._handle, ctypes.byref(counters))
-        return {name: getattr(counters, name) for name in _COUNTERS}
+        check("election_counters", self._library.election_counters(self._handle, ctypes.byref(counters)))
+        numbers = [(name, getattr(counters, name)) for name in _COUNTERS]
+        return Counters(*(number / 1e6 if name.endswith("_us") else number for name, number in numbers))
 
-    def dump(self) -> dict[str, Any]:
-        """What this handle is, believes and did last."""
-        described: dict[str, Any] = json.loads(self._dump(DumpFormat.JSON))
+    def strerror(self, rc: int) -> str:
+        """A sentence for a number of Rc."""
+        return strerror(rc)
+
+    # ---- What listens ----
+
+    def _stand(self, path: str, value: Value, listener: Listener) -> None:
+        value = octets(value)
+        self._listen(listener, "go_to_election", text(path), value, len(value), role_fn)
+
+    def _watch_master(self, path: str, listener: Listener) -> None:
+        self._listen(listener, "watch_master", text(path), master_fn)
+
+    def _watch_members(self, path: str, enough: int, listener: Listener) -> None:
+        self._listen(listener, "election_watch_members", text(path), cint(enough), members_fn)
+
+    def _watch_connection(self, listener: Listener) -> None:
+        self._listen(listener, "election_watch_connection", connection_fn)
+
+    def _listen(self, listener: Listener, function: str, *arguments: Any) -> None:
+        call = getattr(self._library, function)
+        check(function, listen(self._listeners, listener, call, self._handle, *arguments))
+
+    # ---- What waits ----
+
+    def _waiting(self, path: str, role: int, timeout: Optional[float], nap: float) -> Callable[[], bool]:
+        """A function that waits for a role, a while at a time: whether it came. ElectionTimeoutError at the end."""
+        if timeout is not None and not timeout >= 0:
+            raise error("election_wait", Rc.BAD_TIMEOUT)
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        where, has_waited = text(path), False
+
+        def wait_a_while() -> bool:
+            nonlocal has_waited
+            left = milliseconds(min(nap, until - time.monotonic()))
+            rc = self._library.election_wait(self._handle, where, cint(role), max(1, left))
+            if rc == Rc.OPERATIONTIMEOUT and time.monotonic() < until:
+                has_waited = True
+                return False
+            # What the library answers to one who waits when the handle is closed.
+            check("election_wait", Rc.NOT_THERE if rc == Rc.BAD_HANDLE and has_waited else rc)
+            return True
+
+        return wait_a_while
+
+    def _fenced_create(self, path: str, target: str, value: Value, timeout: float) -> Callable[[], int]:
+        value = octets(value)
+        return self._call("election_fenced_create", text(path), text(target), value, len(value), ms(timeout))
+
+    def _fenced_set(
+        self, path: str, target: str, value: Value, version: int, timeout: float
+    ) -> Callable[[], int]:
+        value, version = octets(value), cint(version, refused=-2)
+        return self._call("election_fenced_set", text(path), text(target), value, len(value), version, ms(timeout))
+
+    def _fenced_delete(self, path: str, target: str, version: int, timeout: float) -> Callable[[], int]:
+        version = cint(version, refused=-2)
+        return self._call("election_fenced_delete", text(path), text(target), version, ms(timeout))
+
+    def _call(self, function: str, *arguments: Any) -> Callable[[], int]:
+        call, handle = getattr(self._library, function), self._handle
+        return lambda: check(function, call(handle, *arguments))
+
+    def _members(self, path: str, timeout: float) -> Callable[[], list[Member]]:
+        where, left = text(path), ms(timeout)
+
+        def ask() -> list[Member]:
+            members, on_member = to_members()
+            check("election_members", self._library.election_members(self._handle, where, on_member, None, left))
+            return members
+
+        return ask
+
+    def _get_master(self, path: str, timeout: float) -> Callable[[], Master]:
+        where, left = text(path), ms(timeout)
+
+        def ask() -> Master:
+            masters, on_master = to_master()
+            rc = self._library.election_get_master(self._handle, where, on_master, None, left)
+            check("election_get_master", rc)
+            return masters[0]
+
+        return ask
+
+    def _dump(self) -> dict[str, Any]:
+        described: dict[str, Any] = json.loads(self._dump_as(DumpFormat.JSON))
         return described
 
-    def dump_text(self) -> str:
-        """The same for people."""
-        return self._dump(DumpFormat.TEXT)
+    def _dump_text(self) -> str:
+        return self._dump_as(DumpFormat.TEXT)
 
-    def _dump(self, format: int) -> str:
+    def _dump_as(self, format: DumpFormat) -> str:
         dump = c_void_p()
-        self._call("election_dump", self._handle, format, ctypes.byref(dump))
+        check("election_dump", self._library.election_dump(self._handle, format, ctypes.byref(dump)))
         try:
             return ctypes.string_at(dump.value or 0).decode()
         finally:
             self._library.election_dump_free(dump)
 
-    def strerror(self, rc: int) -> str:
-        return str(self._library.election_strerror(rc).decode())
 
-    def _stand(self, path: str, value: bytes, listener: _Listener) -> None:
-        self._listen(listener, "go_to_election", _text(path), value, len(value), _role_fn)
-
-    def _watch_master(self, path: str, listener: _Listener) -> None:
-        self._listen(listener, "watch_master", _text(path), _master_fn)
-
-    def _watch_members(self, path: str, enough: int, listener: _Listener) -> None:
-        self._listen(listener, "election_watch_members", _text(path), _int(enough), _members_fn)
-
-    def _watch_connection(self, listener: _Listener) -> None:
-        self._listen(listener, "election_watch_connection", _connection_fn)
-
-    def _fenced_create(self, path: str, target: str, value: bytes, timeout_ms: int) -> None:
-        where = (self._handle, _text(path), _text(target))
-        self._call("election_fenced_create", *where, value, len(value), _int(timeout_ms))
-
-    def _fenced_set(self, path: str, target: str, value: bytes, version: int, timeout_ms: int) -> None:
-        where, version = (self._handle, _text(path), _text(target)), _int(version, refused=-2)
-        self._call("election_fenced_set", *where, value, len(value), version, _int(timeout_ms))
-
-    def _fenced_delete(self, path: str, target: str, version: int, timeout_ms: int) -> None:
-        where, version = (self._handle, _text(path), _text(target)), _int(version, refused=-2)
-        self._call("election_fenced_delete", *where, version, _int(timeout_ms))
-
-    def _members(self, path: str, timeout_ms: int) -> list[Member]:
-        return self._ask("election_members", path, _member_fn, timeout_ms)
-
-    def _get_master(self, path: str, timeout_ms: int) -> Master:
-        masters: list[Master] = self._ask("election_get_master", path, _master_fn, timeout_ms)
-        return masters[0]
-
-    def _ask(self, function: str, path: str, on_answer: Any, timeout_ms: int) -> list[Any]:
-        answers: list[Any] = []
-        number = next(_numbers)
-        _listeners[number] = _Listener(answers.append)
-        try:
-            self._call(function, self._handle, _text(path), on_answer, number, _int(timeout_ms))
-        finally:
-            del _listeners[number]
-        return answers
-
-    def _fileno(self) -> int:
-        return self._call("election_fd", self._handle)
-
-    def _dispatch(self, timeout_ms: int = 0) -> int:
-        return self._call("election_dispatch", self._handle, _int(timeout_ms))
-
-    def _close(self) -> bool:
-        rc: int = self._library.election_close(self._handle)
-        if rc not in (Rc.OK, Rc.CONNECTIONLOSS, Rc.BAD_HANDLE, Rc.FORKED):
-            raise ElectionError("election_close", rc, self.strerror(rc))
-        atexit.unregister(self._close)
-        return rc in (Rc.OK, Rc.BAD_HANDLE)
-
-    def _call(self, function: str, *arguments: Any) -> int:
-        """Call a function that returns a negative number when it fails."""
-        rc: int = getattr(self._library, function)(*arguments)
-        if rc < 0:
-            raise ElectionError(function, rc, self.strerror(rc))
-        return rc
-
-    def _listen(self, listener: _Listener, function: str, *arguments: Any) -> None:
-        number = next(_numbers)
-        _listeners[number] = listener
-        try:
-            self._call(function, self._handle, *arguments, number, _free_fn)
-        except BaseException:
-            del _listeners[number]  # nothing happened: it is still ours
-            raise
+def cint(number: int, refused: int = -1) -> int:
+    """A number that fits C's int; another one, which the library refuses, for one that does not: ctypes would cut it."""
+    return number if c_int(number).value == number else refused
 
 
-def _int(number: int, refused: int = -1) -> int:
-    return number if c_int(number).value == number else refused  # ctypes would cut it
+def milliseconds(seconds: float) -> int:
+    """Rounded up, and not by what floats cannot say. A number that the library refuses for what is no time."""
+    if not math.isfinite(seconds):
+        return -1
+    return cint(math.ceil(round(seconds * 1000, 6)))
 
 
-def _text(text: str) -> bytes:
-    if "\0" in text:
+ms = milliseconds
+
+
+def text(string: str) -> bytes:
+    if not isinstance(string, str):
+        raise TypeError(f"a str is needed, not {type(string).__name__}")
+    if "\0" in string:
         raise ValueError("a 0 byte would end the text in C")
-    return text.encode("utf-8", "surrogateescape")
+    return string.encode("utf-8", "surrogateescape")
+
+
+def octets(value: Value) -> bytes:
+    try:
+        return value if isinstance(value, bytes) else memoryview(value).tobytes()
+    except TypeError:
+        raise TypeError(f"bytes, a bytearray or a memoryview is needed, not {type(value).__name__}") from None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 from ctypes import c_int64
-from typing import Any, Optional
+from typing import Any
 
-from election._library import load
+from election._library import library
 from election._numbers import Rc
 
 
@@ -15,10 +14,10 @@ class Verifier:
 
     _verifier: Any = None
 
-    def __init__(self, highest: int = 0, library: Optional[ctypes.CDLL] = None) -> None:
+    def __init__(self, highest: int = 0) -> None:
         if c_int64(highest).value != highest:
             raise OverflowError("tokens have 64 bits")
-        self._library = library or load()
+        self._library = library()
         self._verifier = self._library.election_verifier_new(highest)
         if not self._verifier:
             raise MemoryError

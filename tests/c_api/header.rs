@@ -263,7 +263,7 @@ fn python_uses_each_function() {
     let binding: String = modules.filter(is_module).map(read).collect();
     for function in Header::read().functions_once() {
         let is_used = match function.strip_prefix("election_options_set_") {
-            Some(option) => binding.contains(&format!("\"{option}\": {option},")),
+            Some(option) => binding.contains(&format!("\"{option}\": ")),
             None => binding.contains(&format!("\"{function}\"")) || binding.contains(&format!(".{function}(")),
         };
         assert!(is_used, "the Python module does not use {function}");
@@ -295,10 +295,10 @@ fn python_has_the_same_numbers_functions_and_structs() {
     let tell = "import election as e
 from election import _library
 for kind, prefix in [(e.Role, ''), (e.Reason, 'REASON_'), (e.Rc, ''), (e.Recipe, 'RECIPE_'),
-                     (e.Lease, 'LEASE_'), (e.Dispatch, 'DISPATCH_'), (e.Alarm, 'ALARM_'), (e.LogLevel, 'LOG_'),
+                     (e.LeaseMode, 'LEASE_'), (e.Dispatch, 'DISPATCH_'), (e.Alarm, 'ALARM_'), (e.LogLevel, 'LOG_'),
                      (e.ConnectionState, ''), (e.DumpFormat, 'DUMP_'), (e.Acl, 'ACL_'), (e.Perm, 'PERM_')]:
-    for number in kind:
-        print('number', f'ELECTION_{prefix}{number.name}', int(number))
+    for name, number in kind.__members__.items():
+        print('number', f'ELECTION_{prefix}{name}', int(number))
 for name, (_, arguments) in _library._FUNCTIONS.items():
     print('function', name, len(arguments))
 for name in ['election_event_t', 'election_master_t', 'election_member_t', 'election_members_t', 'election_log_t',

@@ -15,6 +15,7 @@ mod library;
 mod page;
 mod place;
 mod programs;
+mod python;
 #[path = "../sanitizers/mod.rs"]
 mod sanitizers;
 mod symbols;

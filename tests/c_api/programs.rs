@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use testkit::{Program, ScratchFolder};
+use testkit::Program;
 
 use crate::header::Header;
 use crate::library::{self, Link, Workshop};
 use crate::place::{zookeeper, Place};
+use crate::python;
 use crate::tools::{self, source};
 
 /// Longer than the programs give themselves.
@@ -115,13 +116,9 @@ fn live(name: &str, way: Way) {
 /// Runs a Python program of this folder; a warning is a failure.
 #[track_caller]
 fn python(name: &str) {
-    tools::demand("python3");
     let zookeeper = zookeeper();
-    let mut program = Command::new("python3");
-    // No __pycache__ beside the sources.
-    program.args(["-B", "-W", "error", "-X", "dev"]).arg(source(name)).arg(library::shared());
-    program.args([&zookeeper.hosts(), &format!("/{name}"), SESSION_TIMEOUT_MS]);
-    program.env("PYTHONPATH", tools::root().join("python"));
+    let mut program = python::command(&source(name));
+    program.arg(library::shared()).args([&zookeeper.hosts(), &format!("/{name}"), SESSION_TIMEOUT_MS]);
     succeed(program);
 }
 
@@ -255,40 +252,4 @@ fn life_in_cpp() {
 #[test]
 fn life_in_python() {
     python("life.py");
-}
-
-#[test]
-fn module_in_python() {
-    python("module.py");
-}
-
-#[test]
-fn types_of_python() {
-    tools::demand("mypy");
-    let cache = ScratchFolder::new("mypy");
-    let mut mypy = Command::new("mypy");
-    // The oldest Python that it is for.
-    mypy.args(["--strict", "--python-version=3.9", "--cache-dir"]).arg(cache.path());
-    mypy.arg(tools::root().join("python/election")).arg(tools::root().join("c_examples/stand.py"));
-    tools::run_command(mypy);
-}
-
-#[test]
-fn access_in_python() {
-    python("access.py");
-}
-
-#[test]
-fn asyncio() {
-    python("aio.py");
-}
-
-#[test]
-fn inside_in_python() {
-    python("diagnostics.py");
-}
-
-#[test]
-fn fork_in_python() {
-    python("fork.py");
 }

@@ -22,7 +22,7 @@ BELIEF_LINE = 256
 ACT_EVERY = 0.2
 THINK = 0.01
 ZNODE_EVERY = 3
-FENCED_TIMEOUT_MS = 2000
+FENCED_TIMEOUT = 2.0
 
 
 def now() -> int:
@@ -50,22 +50,22 @@ class Candidate:
         self.open: dict[str, Belief] = {}
         self.handles: dict[int, Any] = {}
         self.stands: dict[str, Any] = {}
-        options: dict[str, Any] = {"session_timeout_ms": 10_000}
+        options: dict[str, Any] = {"session_timeout": 10.0}
         wanted = []
         for argument in arguments[5:]:
             key, value = argument.split("=", 1)
             if key == "timeout_ms":
-                options["session_timeout_ms"] = int(value)
+                options["session_timeout"] = int(value) / 1000
             elif key == "dispatch":
                 options["dispatch"] = election.Dispatch[value.upper()]
             else:
                 recipe, path = value.split(":", 1)
                 wanted.append((key, int(recipe), path))
         self.manual = options.get("dispatch") == election.Dispatch.MANUAL
-        shared = election.load(library)
+        election.load(library)
         for key, recipe, path in wanted:
             if recipe not in self.handles:
-                self.handles[recipe] = election.Election(hosts, recipe=recipe, library=shared, **options)
+                self.handles[recipe] = election.Election(hosts, recipe=recipe, **options)
             if key == "stand":
                 self.stands[path] = self.handles[recipe]
                 self.stand(path)
@@ -108,13 +108,13 @@ class Candidate:
         if not lease:
             return
         if not belief:
-            belief = self.open[path] = Belief(lease.token, before, after, lease.left_ns, self.lines)
+            belief = self.open[path] = Belief(lease.token, before, after, int(lease.left * 1e9), self.lines)
             self.lines += BELIEF_LINE
         belief.silence = max(belief.silence, before - belief.last_after)
         belief.last_before, belief.last_after = before, after
         belief.answers += 1
-        belief.until = max(belief.until, before + lease.left_ns)
-        belief.least_left = min(belief.least_left, lease.left_ns)
+        belief.until = max(belief.until, before + int(lease.left * 1e9))
+        belief.least_left = min(belief.least_left, int(lease.left * 1e9))
         self.put_belief(path, belief)
 
     def act(self, path: str, register: socket.socket, with_znode: bool) -> None:
@@ -136,7 +136,7 @@ class Candidate:
             rc = 0
             try:
                 value = f"{lease.token} {self.name}".encode()
-                self.stands[path].fenced_set(path, target, value, timeout_ms=FENCED_TIMEOUT_MS)
+                self.stands[path].fenced_set(path, target, value, timeout=FENCED_TIMEOUT)
             except election.ElectionError as error:
                 rc = int(error.rc)
             self.note(f"act {asked} {now()} {path} znode {lease.token} {rc}")

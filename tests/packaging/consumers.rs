@@ -233,7 +233,7 @@ fn by_python() {
     let program = "import sys, election
 with election.Election(sys.argv[1]) as e:
     e.go_to_election(sys.argv[2], b'consumer')
-    e.wait(sys.argv[2], election.Role.MASTER, 60_000)
+    e.wait(sys.argv[2], election.Role.MASTER, 60)
     assert e.is_master(sys.argv[2])
     print('master')
     e.resign(sys.argv[2])

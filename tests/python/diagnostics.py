@@ -1,6 +1,6 @@
 """To look inside, from Python: logging, the connection, counters, and a dump that is valid JSON.
 
-    diagnostics.py LIBRARY HOSTS ROOT SESSION_TIMEOUT_MS
+    diagnostics.py HOSTS ROOT SESSION_TIMEOUT
 """
 
 import asyncio
@@ -8,6 +8,7 @@ import logging
 import sys
 import threading
 
+from common import PATIENCE, check
 from election import (
     AsyncElection,
     ConnectionState,
@@ -17,12 +18,10 @@ from election import (
     Rc,
     Recipe,
     Role,
-    load,
     log_to,
     set_log,
 )
 
-PATIENCE_MS = 30_000
 
 # The names of the JSON, which are promised. A name that comes or goes is a decision.
 NAMES = {
@@ -51,12 +50,6 @@ NAMES = {
 }
 
 
-def check(holds, what=""):
-    if not holds:
-        caller = sys._getframe(1)
-        raise SystemExit(f"{caller.f_code.co_filename}:{caller.f_lineno}: does not hold {what}")
-
-
 def check_names(described, where=""):
     """The names of every object in it."""
     if isinstance(described, list):
@@ -78,14 +71,14 @@ class Kept(logging.Handler):
         self.thread = threading.get_ident()
 
 
-def logging_and_connection(library, hosts, path, session_timeout_ms):
+def logging_and_connection(hosts, path, session_timeout):
     kept, logger = Kept(), logging.getLogger("election")
     logger.addHandler(kept)
     logger.propagate = False
     logger.setLevel(logging.INFO)
-    log_to(library=library)
+    log_to()
     states = []
-    with Election(hosts, session_timeout_ms, PATIENCE_MS, library=library) as election:
+    with Election(hosts, session_timeout=session_timeout, connect_timeout=PATIENCE) as election:
         handle = election.handle
         election.watch_connection(states.append)
         try:
@@ -94,12 +87,12 @@ def logging_and_connection(library, hosts, path, session_timeout_ms):
         except ElectionError as error:
             check(error.rc is Rc.ALREADY, error.rc)
         election.go_to_election(path, b"v")
-        election.wait(path, Role.MASTER, PATIENCE_MS)
+        election.wait(path, Role.MASTER, PATIENCE)
         session_id = int(election.dump()["connection"]["session_id"], 16)
     check([state.state for state in states] == [ConnectionState.CONNECTED, ConnectionState.CLOSED], states)
     check([state.rc for state in states] == [Rc.OK, Rc.CLOSING], states)
     check(states[0].session_id == session_id, states)
-    set_log(LogLevel.OFF, library=library)
+    set_log(LogLevel.OFF)
     messages = [record.getMessage() for record in kept.records]
     mastership = [record for record in kept.records if "master, elected" in record.getMessage()]
     check(len(mastership) == 1, messages)
@@ -109,14 +102,14 @@ def logging_and_connection(library, hosts, path, session_timeout_ms):
     check(all(record.levelno >= logging.INFO for record in kept.records), messages)
     check(kept.thread != threading.get_ident())
     heard = len(kept.records)
-    with Election(hosts, session_timeout_ms, PATIENCE_MS, library=library):
+    with Election(hosts, session_timeout=session_timeout, connect_timeout=PATIENCE):
         pass
     check(len(kept.records) == heard, "off is off")
 
 
-def dumps(library, hosts, root, session_timeout_ms):
+def dumps(hosts, root, session_timeout):
     values = [b"10.0.0.7", b"", bytes(range(256)), "\u4e3b\U0001f600\"\\\n\0\x7f".encode(), b"\xff\0", b"x" * 300]
-    with Election(hosts, session_timeout_ms, PATIENCE_MS, recipe=Recipe.QUEUE, library=library) as election:
+    with Election(hosts, session_timeout=session_timeout, connect_timeout=PATIENCE, recipe=Recipe.QUEUE) as election:
         check_names(election.dump())
         paths = [f"{root}/{name}" for name in ["\u4e3b", "a\"b\\c", "%00", "d e", "\u00a9", "e"]]
         for path, value in zip(paths, values):
@@ -124,7 +117,7 @@ def dumps(library, hosts, root, session_timeout_ms):
             election.watch_master(path, lambda _: None)
             election.watch_members(path, lambda _: None, enough=2)
         for path in paths:
-            election.wait(path, Role.MASTER, PATIENCE_MS)
+            election.wait(path, Role.MASTER, PATIENCE)
         dump = election.dump()
         check_names(dump)
         check({one["path"] for one in dump["session"]["candidates"]} == set(paths), dump)
@@ -143,7 +136,7 @@ def dumps(library, hosts, root, session_timeout_ms):
         check(all(one["is_master"] and one["token"] > 0 for one in dump["masterships"]), dump["masterships"])
         check(dump["task"] == "answered" and dump["hosts"] == hosts)
         check(dump["counters"]["masterships_begun"] == len(paths), dump["counters"])
-        check(set(election.counters()) == set(dump["counters"]))
+        check([name.removesuffix("_us") for name in dump["counters"]] == list(election.counters()._fields))
         history = dump["history"]
         check(sum((one["of"], one["now"]) == ("candidate", "master") for one in history) == len(paths), history)
         check([one["boottime_ms"] for one in history] == sorted(one["boottime_ms"] for one in history), history)
@@ -152,7 +145,7 @@ def dumps(library, hosts, root, session_timeout_ms):
             election.watch_master(f"{root}/round", lambda _: None)
             election.unwatch_master(f"{root}/round")
             election.go_to_election(f"{root}/round", b"")
-            election.wait(f"{root}/round", Role.MASTER, PATIENCE_MS)
+            election.wait(f"{root}/round", Role.MASTER, PATIENCE)
             election.resign(f"{root}/round")
         history = election.dump()["history"]
         check(len(history) == 64, len(history))
@@ -161,21 +154,22 @@ def dumps(library, hosts, root, session_timeout_ms):
         check(all(line.isprintable() for line in text.splitlines()), text)
 
 
-async def in_a_loop(library, hosts, session_timeout_ms):
-    async with AsyncElection(hosts, session_timeout_ms, connect_timeout_ms=PATIENCE_MS, library=library) as election:
+async def in_a_loop(hosts, session_timeout):
+    async with AsyncElection(hosts, session_timeout=session_timeout, connect_timeout=PATIENCE) as election:
         news = election.connections()
         first = await asyncio.wait_for(news.__anext__(), 30)
         check(first.state is ConnectionState.CONNECTED, first)
+        check_names(await election.dump())
+        check((await election.dump_text()).startswith("version"))
     check((await asyncio.wait_for(news.__anext__(), 30)).state is ConnectionState.CLOSED)
     check([one async for one in news] == [])
 
 
 if __name__ == "__main__":
-    library, hosts, root, session_timeout_ms = sys.argv[1:]
-    loaded = load(library)
-    logging_and_connection(loaded, hosts, root + "/logging", int(session_timeout_ms))
-    dumps(loaded, hosts, root + "/dump", int(session_timeout_ms))
-    asyncio.run(in_a_loop(loaded, hosts, int(session_timeout_ms)))
+    hosts, root, session_timeout = sys.argv[1:]
+    logging_and_connection(hosts, root + "/logging", float(session_timeout))
+    dumps(hosts, root + "/dump", float(session_timeout))
+    asyncio.run(in_a_loop(hosts, float(session_timeout)))
     # Left on: the interpreter's end turns it off.
-    log_to(library=loaded)
-    Election(hosts, int(session_timeout_ms), PATIENCE_MS, library=loaded)
+    log_to()
+    left = Election(hosts, session_timeout=float(session_timeout), connect_timeout=PATIENCE)

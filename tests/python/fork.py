@@ -1,6 +1,6 @@
 """After a fork, as Python's multiprocessing makes it: the child's handle is inert, the parent's undisturbed.
 
-    fork.py LIBRARY HOSTS ROOT SESSION_TIMEOUT_MS
+    fork.py HOSTS ROOT SESSION_TIMEOUT
 """
 
 import faulthandler
@@ -10,21 +10,15 @@ import signal
 import sys
 import time
 
-from election import Election, ElectionError, Rc, Role, load
+from common import PATIENCE, check
+from election import Election, ElectionError, Rc, Role
 
-PATIENCE_MS = 30_000
 
 
 def give_up_after(seconds):
     """Ends this process, and says where each of its threads was, when it is not over by then."""
     faulthandler.register(signal.SIGALRM, chain=True)
     signal.alarm(seconds)
-
-
-def check(holds, what=""):
-    if not holds:
-        caller = sys._getframe(1)
-        raise SystemExit(f"{caller.f_code.co_filename}:{caller.f_lineno}: does not hold {what}")
 
 
 def check_forked(call, *arguments):
@@ -36,7 +30,7 @@ def check_forked(call, *arguments):
         check(False, call)
 
 
-def child(election, library, hosts, path):
+def child(election, hosts, path):
     """Tries everything; ends by sys.exit or by falling off the end, as it comes."""
     give_up_after(60)
     check(not election.is_master(path))
@@ -45,7 +39,7 @@ def child(election, library, hosts, path):
     check_forked(election.resign, path)
     check_forked(election.watch_master, path, print)
     check_forked(election.unwatch_master, path)
-    check_forked(election.wait, path, Role.MASTER, PATIENCE_MS)
+    check_forked(election.wait, path, Role.MASTER, PATIENCE)
     check_forked(election.members, path)
     check_forked(election.fenced_create, path, path + "-target")
     check_forked(election.fenced_set, path, path, b"child")
@@ -56,48 +50,48 @@ def child(election, library, hosts, path):
     check_forked(election.unwatch_connection)
     check_forked(election.counters)
     check_forked(election.dump)
-    check_forked(lambda: Election(hosts, library=library))
+    check_forked(lambda: Election(hosts))
     check(not election.close())
 
 
-def later(library, hosts, path, session_timeout_ms, connection, parents_end):
+def later(hosts, path, session_timeout, connection, parents_end):
     """A child that was forked before anything was opened."""
     give_up_after(120)
     parents_end.close()
-    with connection, Election(hosts, session_timeout_ms, PATIENCE_MS, library=library) as election:
+    with connection, Election(hosts, session_timeout=session_timeout, connect_timeout=PATIENCE) as election:
         election.go_to_election(path, b"child")
-        election.wait(path, Role.MASTER, PATIENCE_MS)
+        election.wait(path, Role.MASTER, PATIENCE)
         connection.send(election.lease(path).token)
         connection.recv()
         check(election.is_master(path))
 
 
-def live(library, hosts, path, session_timeout_ms):
+def live(hosts, path, session_timeout):
     fork = multiprocessing.get_context("fork")
 
     # Fork first, open later: each has its own. Each end of the pipe is open in one process only, so that whoever waits
     # for the other one hears when that has failed.
     here, there = fork.Pipe()
-    first = fork.Process(target=later, args=(library, hosts, path + "-later", session_timeout_ms, there, here))
+    first = fork.Process(target=later, args=(hosts, path + "-later", session_timeout, there, here))
     first.start()
     there.close()
-    with here, Election(hosts, session_timeout_ms, PATIENCE_MS, library=library) as election:
+    with here, Election(hosts, session_timeout=session_timeout, connect_timeout=PATIENCE) as election:
         token = here.recv()
         election.go_to_election(path + "-later", b"parent")
-        election.wait(path + "-later", Role.SLAVE, PATIENCE_MS)
+        election.wait(path + "-later", Role.SLAVE, PATIENCE)
         here.send("go on")
-        election.wait(path + "-later", Role.MASTER, PATIENCE_MS)
+        election.wait(path + "-later", Role.MASTER, PATIENCE)
         check(election.lease(path + "-later").token > token)
         first.join()
         check(first.exitcode == 0, first.exitcode)
 
     # Open first: the children have nothing of it.
     events = []
-    with Election(hosts, session_timeout_ms, PATIENCE_MS, library=library) as election:
+    with Election(hosts, session_timeout=session_timeout, connect_timeout=PATIENCE) as election:
         election.go_to_election(path, b"parent", events.append)
-        election.wait(path, Role.MASTER, PATIENCE_MS)
+        election.wait(path, Role.MASTER, PATIENCE)
         token = election.lease(path).token
-        children = [fork.Process(target=child, args=(election, library, hosts, path)) for _ in range(3)]
+        children = [fork.Process(target=child, args=(election, hosts, path)) for _ in range(3)]
         for process in children:
             process.start()
         for process in children:
@@ -108,7 +102,7 @@ def live(library, hosts, path, session_timeout_ms):
         if pid == 0:
             sys.exit(0)
         check(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0)
-        until = time.monotonic() + session_timeout_ms * 1.5 / 1000
+        until = time.monotonic() + session_timeout * 1.5 / 1000
         while time.monotonic() < until:
             check(election.lease(path).token == token)
             time.sleep(0.01)
@@ -119,5 +113,5 @@ def live(library, hosts, path, session_timeout_ms):
 
 if __name__ == "__main__":
     give_up_after(240)
-    library, hosts, root, session_timeout_ms = sys.argv[1:]
-    live(load(library), hosts, root + "/fork-python", int(session_timeout_ms))
+    hosts, root, session_timeout = sys.argv[1:]
+    live(hosts, root + "/fork-python", float(session_timeout))

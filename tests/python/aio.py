@@ -1,39 +1,25 @@
 """An election in a program on asyncio: one thread, the events come in the loop.
 
-    aio.py LIBRARY HOSTS ROOT SESSION_TIMEOUT_MS
+    aio.py HOSTS ROOT SESSION_TIMEOUT
 """
 
 import asyncio
+import concurrent.futures
 import gc
 import os
 import sys
 import threading
+import time
+import warnings
 import weakref
-from pathlib import Path
 
-from election import Alarm, AsyncElection, Dispatch, Election, ElectionError, Rc, Reason, Role, load
+from common import PATIENCE, check
+from election import Alarm, AsyncElection, Election, ElectionError, Rc, Reason, Role
 
-PATIENCE_S = 30
-
-
-def check(holds, what=""):
-    if not holds:
-        caller = sys._getframe(1)
-        raise SystemExit(f"{caller.f_code.co_filename}:{caller.f_lineno}: does not hold {what}")
-
-
-def threads_named(name):
-    names = []
-    for task in Path("/proc/self/task").iterdir():
-        try:
-            names.append((task / "comm").read_text().strip())
-        except OSError:  # a thread may end after it was listed
-            pass
-    return names.count(name)
 
 
 async def next_of(feed):
-    return await asyncio.wait_for(feed.__anext__(), PATIENCE_S)
+    return await asyncio.wait_for(feed.__anext__(), PATIENCE)
 
 
 async def is_over(feed):
@@ -57,19 +43,17 @@ def is_alive(reference):
     return reference() is not None
 
 
-async def live(library, hosts, path, session_timeout_ms):
+async def live(hosts, path, session_timeout):
     ticks = []
     ticker = asyncio.create_task(tick(ticks))
-    async with AsyncElection(hosts, session_timeout_ms, library=library) as first:
-        async with AsyncElection(hosts, session_timeout_ms, library=library) as second:
+    async with AsyncElection(hosts, session_timeout=session_timeout) as first:
+        async with AsyncElection(hosts, session_timeout=session_timeout) as second:
             news = second.masters(path)
             a = first.roles(path, b"first")
             event = await next_of(a)
             check(event.role is Role.MASTER and event.value == b"first" and event.token > 0, event)
             check(first.is_master(path) and a.is_master() and not second.is_master(path))
             check(first.lease(path).token == a.lease().token == event.token)
-            check(threads_named("election-cb") == 0, "a thread for callbacks")
-            check(threading.active_count() == 1)
             while (master := await next_of(news)).rc != Rc.OK:
                 check(master.rc == Rc.NONODE, master)
             check(master.value == b"first" and master.token == event.token, master)
@@ -109,7 +93,7 @@ async def live(library, hosts, path, session_timeout_ms):
             event = await next_of(a)
             check(event.reason is Reason.RESIGNED, event)
             check(await is_over(a) and await is_over(a))
-            event = await asyncio.wait_for(b.wait(Role.MASTER), PATIENCE_S)
+            event = await asyncio.wait_for(b.wait(Role.MASTER), PATIENCE)
             check(event.value == b"second", event)
             second.unwatch_master(path)
             check(await is_over(news))
@@ -141,7 +125,7 @@ async def live(library, hosts, path, session_timeout_ms):
         check(used.user + used.system - cpu.user - cpu.system < 0.4, "a loop that spins")
     ticker.cancel()
     check(len(ticks) >= 25, len(ticks))
-    threaded = Election(hosts, library=library)
+    threaded = Election(hosts)
     try:
         threaded.fileno()
         check(False)
@@ -150,7 +134,7 @@ async def live(library, hosts, path, session_timeout_ms):
     check(threaded.close())
 
 
-async def callbacks(library, hosts, path, session_timeout_ms):
+async def callbacks(hosts, path, session_timeout):
     """Each is called in the loop, the last ones, too."""
     roles, masters = [], []
 
@@ -164,13 +148,13 @@ async def callbacks(library, hosts, path, session_timeout_ms):
     here = threading.get_ident()
     on_role, on_master = hear(roles), hear(masters)
     kept = [weakref.ref(on_role), weakref.ref(on_master)]
-    async with AsyncElection(hosts, session_timeout_ms, library=library) as election:
+    async with AsyncElection(hosts, session_timeout=session_timeout) as election:
         election.go_to_election(path, b"", on_role)
         election.watch_master(path, on_master)
         del on_role, on_master
         check(all(map(is_alive, kept)), "until the last call")
         with election.roles(path + "-other") as other:
-            await asyncio.wait_for(other.wait(Role.MASTER), PATIENCE_S)
+            await asyncio.wait_for(other.wait(Role.MASTER), PATIENCE)
         check((await next_of(other)).reason is Reason.RESIGNED)
         while not (roles and masters):
             await asyncio.sleep(0.001)
@@ -179,9 +163,9 @@ async def callbacks(library, hosts, path, session_timeout_ms):
     check(await election.close(), "a second time")
 
 
-async def cancelled(library, hosts, path, session_timeout_ms):
+async def cancelled(hosts, path, session_timeout):
     """Whoever waits is cancelled at once, and nothing is lost, left standing or left behind."""
-    election = AsyncElection(hosts, session_timeout_ms, library=library)
+    election = AsyncElection(hosts, session_timeout=session_timeout)
 
     async def stand():
         async with election:
@@ -207,12 +191,12 @@ async def cancelled(library, hosts, path, session_timeout_ms):
     check(not roles.is_master() and (await next_of(roles)).reason is Reason.RESIGNED and await is_over(roles))
 
     # To be cancelled while it closes does not leave it open.
-    other = AsyncElection(hosts, session_timeout_ms, library=library)
-    async with AsyncElection(hosts, session_timeout_ms, library=library) as witness:
+    other = AsyncElection(hosts, session_timeout=session_timeout)
+    async with AsyncElection(hosts, session_timeout=session_timeout) as witness:
 
         async def leave():
             async with other:
-                await asyncio.wait_for(other.roles(path).wait(Role.MASTER), PATIENCE_S)
+                await asyncio.wait_for(other.roles(path).wait(Role.MASTER), PATIENCE)
                 leaving.set_result(None)
 
         leaving = asyncio.get_running_loop().create_future()
@@ -228,31 +212,124 @@ async def cancelled(library, hosts, path, session_timeout_ms):
         check(await witness.members(path) == [])
 
 
-def by_select(library, hosts, path, session_timeout_ms):
-    """The same descriptor in the program's own loop."""
-    import select
+class Watcher:
+    """Looks for how long, at most, the loop did not go round."""
 
-    events = []
-    with Election(hosts, session_timeout_ms, dispatch=Dispatch.MANUAL, library=library) as election:
-        election.go_to_election(path, b"", events.append)
-        while not events:
-            ready, _, _ = select.select([election], [], [], PATIENCE_S)
-            check(ready == [election])
-            check(not events)
-            election.dispatch()
-        check(events[0].role is Role.MASTER, events)
-    check(events[-1].reason is Reason.CLOSED and len(events) == 2, events)
+    def __init__(self):
+        self.longest = 0.0
+
+    async def __aenter__(self):
+        self._task = asyncio.create_task(self._watch())
+        await asyncio.sleep(0)
+        return self
+
+    async def __aexit__(self, *exception):
+        self._task.cancel()
+
+    async def _watch(self):
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.01)
+            self.longest = max(self.longest, time.monotonic() - began)
+
+
+async def unblocked(hosts, path, session_timeout):
+    """Nothing blocks the loop, and nothing waits for the loop's executor, all of whose threads are busy."""
+    loop, release = asyncio.get_running_loop(), threading.Event()
+    loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(2))
+    busy = [loop.run_in_executor(None, release.wait) for _ in range(20)]
+    async with Watcher() as watcher:
+        # Nobody is there: this waits for the whole time.
+        began = time.monotonic()
+        try:
+            async with AsyncElection("127.0.0.1:1", connect_timeout=2):
+                check(False)
+        except ElectionError as error:
+            check(error.rc is Rc.OPERATIONTIMEOUT and isinstance(error, TimeoutError), error)
+        check(2 <= time.monotonic() - began < 2 + PATIENCE)
+
+        async with AsyncElection(hosts, session_timeout=session_timeout, connect_timeout=PATIENCE) as election:
+            roles = election.roles(path, b"x")
+            await election.wait(path, Role.MASTER, PATIENCE)
+            check((await next_of(roles)).role is Role.MASTER)
+            check((await election.get_master(path)).value == b"x")
+            check([member.value for member in await election.members(path)] == [b"x"])
+            await election.fenced_create(path, path + "-target", b"x")
+            check((await election.dump())["masterships"][0]["path"] == path)
+            try:
+                await election.wait(path, Role.SLAVE, 0.3)
+                check(False)
+            except TimeoutError:
+                pass
+            # Many that wait at the same time.
+            waiting = [asyncio.create_task(election.wait(path, Role.SLAVE)) for _ in range(20)]
+            await asyncio.sleep(0.1)
+            for task in waiting[:10]:
+                task.cancel()
+            election.resign(path)
+            outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+            check(all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes[:10]), outcomes)
+            check(all(outcome.rc is Rc.NOT_THERE for outcome in outcomes[10:]), outcomes)
+            closing = time.monotonic()
+        check(time.monotonic() - closing < PATIENCE / 10, "close")
+        check(not any(future.done() for future in busy), "they were busy all the time")
+    # A tenth of what was waited for, and more than a busy machine takes the loop away for.
+    check(watcher.longest < 1, watcher.longest)
+    release.set()
+    await asyncio.gather(*busy)
+
+
+async def opening_cancelled(hosts, path, session_timeout):
+    """To be cancelled while it opens leaves nothing open."""
+    descriptors = len(os.listdir("/proc/self/fd"))
+    for seconds in (0, 0.001, 0.01, 0.05, 0.1):
+        for where in (hosts, "127.0.0.1:1"):
+            election = AsyncElection(where, session_timeout=session_timeout, connect_timeout=PATIENCE)
+            opening = asyncio.create_task(election.open())
+            await asyncio.sleep(seconds)
+            opening.cancel()
+            try:
+                await opening
+                await election.close()
+            except asyncio.CancelledError:
+                pass
+            except ElectionError as error:
+                check(False, error)
+    began = time.monotonic()
+    del election, opening
+    while len(os.listdir("/proc/self/fd")) > descriptors:
+        check(time.monotonic() - began < 2 * PATIENCE, os.listdir("/proc/self/fd"))
+        await asyncio.sleep(0.01)
+
+
+async def forgotten(hosts, path, session_timeout):
+    """One that nobody has any more is closed, with a warning."""
+    witness = AsyncElection(hosts, session_timeout=session_timeout, connect_timeout=PATIENCE)
+
+    async def forget():
+        election = AsyncElection(hosts, session_timeout=session_timeout, connect_timeout=PATIENCE)
+        await election.open()
+        election.go_to_election(path, b"forgotten", lambda event: election.is_master(path))
+        await election.wait(path, Role.MASTER, PATIENCE)
+
+    async with witness:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            await forget()
+            gc.collect()
+            check([warning.category for warning in caught] == [ResourceWarning], caught)
+        began = time.monotonic()
+        while (await witness.get_master(path)).rc is not Rc.NONODE:
+            check(time.monotonic() - began < session_timeout / 2, "before the session expires")
 
 
 if __name__ == "__main__":
-    path, hosts, root, session_timeout_ms = sys.argv[1:]
-    library = load(path)
+    hosts, root, session_timeout = sys.argv[1:]
 
     async def run(test):
         # -X dev tells of what takes long, as it may on a busy machine.
-        asyncio.get_running_loop().slow_callback_duration = PATIENCE_S
-        await test(library, hosts, f"{root}/{test.__name__}", int(session_timeout_ms))
+        asyncio.get_running_loop().slow_callback_duration = PATIENCE
+        await test(hosts, f"{root}/{test.__name__}", float(session_timeout))
 
-    for test in (live, callbacks, cancelled):
+    for test in (live, callbacks, cancelled, unblocked, opening_cancelled, forgotten):
         asyncio.run(run(test))
-    by_select(library, hosts, root + "/select", int(session_timeout_ms))

@@ -1,0 +1,74 @@
+"""What is raised: ElectionError, and more exact classes that are Python's own errors as well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from election._library import library
+from election._numbers import Rc
+
+
+class ElectionError(Exception):
+    """The function `function` of the library returned `rc`."""
+
+    def __init__(self, function: str, rc: int, text: str) -> None:
+        super().__init__(f"{function}: {text}")
+        self.function = function
+        self.rc = Rc(rc)
+        self.text = text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.function, int(self.rc), self.text), self.__dict__
+
+
+class ElectionTimeoutError(ElectionError, TimeoutError):
+    """What was waited for did not come in the time given."""
+
+
+class ElectionConnectionError(ElectionError, ConnectionError):
+    """There is no connection to ZooKeeper, or it broke; the session is over, or is being closed."""
+
+
+class ElectionPermissionError(ElectionError, PermissionError):
+    """ZooKeeper's access control lists do not allow it, or the credentials were refused."""
+
+
+class ElectionValueError(ElectionError, ValueError):
+    """An argument is wrong, or the handle is closed."""
+
+
+class NotMasterError(ElectionError):
+    """This handle is not master at the path, or the token is that of an old master."""
+
+
+_CLASSES: dict[Rc, type[ElectionError]] = {
+    Rc.OPERATIONTIMEOUT: ElectionTimeoutError,
+    Rc.CONNECTIONLOSS: ElectionConnectionError,
+    Rc.SESSIONEXPIRED: ElectionConnectionError,
+    Rc.CLOSING: ElectionConnectionError,
+    Rc.NOAUTH: ElectionPermissionError,
+    Rc.AUTHFAILED: ElectionPermissionError,
+    Rc.BADARGUMENTS: ElectionValueError,
+    Rc.INVALIDACL: ElectionValueError,
+    Rc.NOT_MASTER: NotMasterError,
+    Rc.STALE_TOKEN: NotMasterError,
+    Rc.LEASE_EXPIRED: NotMasterError,
+}
+_CLASSES.update({rc: ElectionValueError for rc in Rc if rc.name.startswith("BAD_")})
+
+
+def strerror(rc: int) -> str:
+    """A sentence for a number of Rc, or for any other number of ZooKeeper's."""
+    return str(library().election_strerror(rc).decode())
+
+
+def error(function: str, rc: int) -> ElectionError:
+    """The error of the class that fits the number."""
+    return _CLASSES.get(Rc(rc), ElectionError)(function, rc, strerror(rc))
+
+
+def check(function: str, rc: int) -> int:
+    """Functions return a negative number when they fail."""
+    if rc < 0:
+        raise error(function, rc)
+    return rc
