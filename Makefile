@@ -76,13 +76,13 @@ zookeeper: ## run a ZooKeeper server to try things on, until Ctrl-C: PORT=2181
 # In a folder of its own, for cargo locks the one that it builds in, and make test has it look while the tests run: they wait
 # more than they compute.
 lint: ## let clippy look at the code
-	$(CARGO) clippy --quiet --locked --workspace --all-targets --target-dir '$(TARGET)/clippy' -- -D warnings
+	$(CARGO) clippy --quiet --locked --workspace --all-targets --features command --target-dir '$(TARGET)/clippy' -- -D warnings
 
 test: setup ## run every check and every test, with ZooKeeper and without, and the demo
 	$(CARGO) fmt --all --check
 	@$(MAKE) --no-print-directory demo HOSTS=
 	nice -n 19 $(MAKE) --no-print-directory lint & lint=$$!; trap "kill $$lint" INT TERM; \
-	$(CARGO) test --locked --workspace -- --test-threads=$(TEST_THREADS); tests=$$?; wait $$lint && exit $$tests
+	$(CARGO) test --locked --workspace --features command -- --test-threads=$(TEST_THREADS); tests=$$?; wait $$lint && exit $$tests
 	$(CARGO) test --locked --release --test simulation -- --nocapture
 	$(CARGO) build --locked --release --quiet --lib --example campaign
 	'$(TARGET)/release/examples/campaign' run --seconds 60 --seed 1865

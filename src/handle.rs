@@ -82,6 +82,16 @@ struct OpenedWith {
     at: Time,
 }
 
+/// Whether `path` can be the path of an election, for whoever wants to know before there is a handle. A handle whose hosts
+/// have a chroot takes paths that are shorter by that.
+///
+/// # Errors
+/// [`Error::BadPath`].
+pub fn check_path(path: &str) -> Result<(), Error> {
+    let is_good = path.len() <= PATH_MAX && hosts::is_path(path);
+    is_good.then_some(()).ok_or(Error::BadPath)
+}
+
 impl Handle {
     /// Opens a session with the servers of a connect string, `host:port,host:port,.../chroot`.
     ///

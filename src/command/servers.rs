@@ -1,0 +1,142 @@
+//! From what the command line says to a handle: hosts, credentials, recipe and times.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use election::{Dialect, Error, Handle, Options, Recipe};
+
+use crate::failure::{Failure, Result};
+use crate::options;
+
+/// The variable that credentials may be in. No job of `election` finds it in its environment.
+pub const AUTH: &str = "ELECTION_AUTH";
+
+impl options::Queue {
+    pub fn recipe(&self) -> Recipe {
+        match (self.recipe, self.dialect) {
+            (options::Recipe::Node, _) => Recipe::Node,
+            (options::Recipe::Queue, options::Dialect::CuratorLatch) => Recipe::Queue(Dialect::CuratorLatch),
+            (options::Recipe::Queue, options::Dialect::CuratorLock) => Recipe::Queue(Dialect::CuratorLock),
+            (options::Recipe::Queue, options::Dialect::Kazoo) => Recipe::Queue(Dialect::Kazoo),
+            (options::Recipe::Queue, options::Dialect::Recipe) => Recipe::Queue(Dialect::Recipe),
+            (options::Recipe::Queue, options::Dialect::Seed) => Recipe::Queue(Dialect::Seed),
+        }
+    }
+}
+
+impl options::Acl {
+    pub fn acl(self) -> election::Acl {
+        match self {
+            options::Acl::Open => election::Acl::Open,
+            options::Acl::Creator => election::Acl::Creator,
+            options::Acl::CreatorWorldRead => election::Acl::CreatorWorldRead,
+        }
+    }
+}
+
+/// Options with the credentials of the user.
+pub fn options(servers: &options::Servers, recipe: Recipe) -> Result<Options> {
+    let mut options = Options::default();
+    options.set_recipe(recipe);
+    for (scheme, auth) in credentials(servers.auth_file.as_deref())? {
+        options.add_auth(&scheme, &auth).map_err(|error| Failure::usage(format!("credentials: {error}")))?;
+    }
+    Ok(options)
+}
+
+/// Sets a time that an option of the command line says.
+pub fn set_time(
+    option: &str,
+    time: Duration,
+    set: impl FnOnce(Duration) -> std::result::Result<(), Error>,
+) -> Result<()> {
+    set(time).map_err(|error| Failure::usage(format!("{option} {}: {error}", humantime::format_duration(time))))
+}
+
+/// Opens a handle; what is wrong with the hosts is the user's mistake.
+pub fn open(hosts: &str, options: &Options) -> Result<Handle> {
+    Handle::open(hosts, options).map_err(|error| match error {
+        Error::BadHosts => Failure::usage(format!("--hosts {hosts:?}: {error}")),
+        Error::Timeout | Error::ZooKeeper(_) => Failure::unknown(format!("{hosts}: {error}")),
+        _ => Failure::failed(format!("{hosts}: {error}")),
+    })
+}
+
+/// Refuses what is no path.
+pub fn check_path(path: &str) -> Result<()> {
+    election::check_path(path).map_err(|error| Failure::usage(format!("--path {path:?}: {error}")))
+}
+
+type Credential = (String, Vec<u8>);
+
+fn credentials(file: Option<&Path>) -> Result<Vec<Credential>> {
+    let mut found = Vec::new();
+    if let Some(file) = file {
+        found.extend(
+            read(file)
+                .and_then(|text| parse(&text))
+                .map_err(|why| Failure::usage(format!("--auth-file {}: {why}", file.display())))?,
+        );
+    }
+    if let Ok(text) = std::env::var(AUTH) {
+        found.extend(parse(&text).map_err(|why| Failure::usage(format!("{AUTH}: {why}")))?);
+    }
+    Ok(found)
+}
+
+fn read(path: &Path) -> std::result::Result<String, String> {
+    let mut file = File::open(path).map_err(|error| plain(&error))?;
+    let metadata = file.metadata().map_err(|error| plain(&error))?;
+    if !metadata.is_file() {
+        return Err("not a file".to_owned());
+    }
+    // Written by others, it is not the user's; read by others, it is no secret.
+    if metadata.mode() & 0o027 != 0 {
+        let mode = metadata.mode() & 0o777;
+        return Err(format!("others than its owner have access (mode {mode:03o}): run chmod 600, or 640"));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(|error| plain(&error))?;
+    Ok(text)
+}
+
+/// Credentials never are in a message, only the number of their line.
+fn parse(text: &str) -> std::result::Result<Vec<Credential>, String> {
+    let lines = text.lines().enumerate().map(|(i, line)| (i + 1, line.trim_end_matches('\r')));
+    let lines = lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    lines
+        .map(|(number, line)| match line.split_once(' ') {
+            Some((scheme, auth)) if !scheme.is_empty() && !auth.is_empty() => {
+                Ok((scheme.to_owned(), auth.as_bytes().to_vec()))
+            }
+            _ => Err(format!(
+                "line {number} is not a scheme, a blank, and a credential, such as `digest user:password`"
+            )),
+        })
+        .collect()
+}
+
+/// The system's error in words, without its number.
+pub fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(at) => text[..at].to_lowercase(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_line_by_line() {
+        let digest = |auth: &str| ("digest".to_owned(), auth.as_bytes().to_vec());
+        assert_eq!(parse("digest a:b c\n\n# who\r\ndigest d:e\r\n"), Ok(vec![digest("a:b c"), digest("d:e")]));
+        assert!(parse("digest a:b\ndigest\n").is_err_and(|why| why.contains("line 2") && !why.contains("a:b")));
+        assert!(parse(" x").is_err());
+    }
+}
