@@ -32,6 +32,8 @@ docdir ?= $(DOCDIR)
 # Python finds the module by PYTHONPATH, or in a folder that it looks into; the module finds the library by itself.
 PYTHONDIR ?= $(datarootdir)/libelection
 pythondir ?= $(PYTHONDIR)
+# What takes the debugging information out of what is installed; STRIP=true leaves it in.
+STRIP ?= strip
 
 CARGO ?= cargo
 
@@ -62,12 +64,13 @@ setup: ## install what the demo and the tests need and this machine lacks (apt-g
 examples: build ## build the C and C++ programs of c_examples
 	@$(MAKE) --no-print-directory -C c_examples ELECTION_LIBDIR='$(abspath $(TARGET))/release'
 
+demo: export HOSTS := $(HOSTS)
 demo: ## show an election and what it survives; HOSTS=host:port,... plays on your ZooKeeper
 	@echo "An election on $(if $(HOSTS),your ZooKeeper,three ZooKeeper servers of its own), and what it survives. The first build takes a minute or two."
 	@tests/setup.sh compiler python $(if $(HOSTS),,servers)
 	@$(MAKE) --no-print-directory --silent examples QUIET=--quiet
 	@$(CARGO) build --release --locked --quiet --example demo
-	@'$(TARGET)/release/examples/demo' $(if $(HOSTS),--hosts '$(HOSTS)')
+	@'$(TARGET)/release/examples/demo' $(if $(HOSTS),--hosts "$$HOSTS")
 
 zookeeper: ## run a ZooKeeper server to try things on, until Ctrl-C: PORT=2181
 	@tests/setup.sh servers
@@ -101,23 +104,32 @@ test-long: campaign ## the fault campaign, a million seeds of the simulation, a 
 bench: setup build ## measure, beside a raw read and write on the same ZooKeeper
 	$(CARGO) bench --locked
 
-INSTALL = TARGET='$(TARGET)' DESTDIR='$(DESTDIR)' prefix='$(prefix)' exec_prefix='$(exec_prefix)' \
-	libdir='$(libdir)' includedir='$(includedir)' mandir='$(mandir)' docdir='$(docdir)' pythondir='$(pythondir)' \
-	src/packaging/install.sh
+# In the environment of the script, where no shell reads them: a folder may have blanks and quotes in its name.
+install install-strip uninstall deb: export TARGET := $(TARGET)
+install install-strip uninstall: export DESTDIR := $(DESTDIR)
+install install-strip uninstall: export prefix := $(prefix)
+install install-strip uninstall: export exec_prefix := $(exec_prefix)
+install install-strip uninstall: export libdir := $(libdir)
+install install-strip uninstall: export includedir := $(includedir)
+install install-strip uninstall: export mandir := $(mandir)
+install install-strip uninstall: export docdir := $(docdir)
+install install-strip uninstall: export pythondir := $(pythondir)
+install install-strip: export STRIP := $(STRIP)
+
 # Root, who installs what somebody else has built, has no cargo as a rule.
 BUILT = $(if $(shell command -v $(CARGO)),build)
 
 install: $(BUILT) ## install into PREFIX (/usr/local); LIBDIR, INCLUDEDIR, MANDIR, DESTDIR, ... as GNU has them
-	@$(INSTALL) install
+	@src/packaging/install.sh install
 
-install-strip: $(BUILT) ## install without debugging information
-	@$(INSTALL) install-strip
+# The name that the GNU Coding Standards have for it.
+install-strip: install
 
 uninstall: ## remove what `make install` put there
-	@$(INSTALL) uninstall
+	@src/packaging/install.sh uninstall
 
 deb: build ## build Debian packages, in target/deb
-	@TARGET='$(TARGET)' src/packaging/debian.sh
+	@src/packaging/debian.sh
 
 clean: ## remove everything that was built
 	$(CARGO) clean

@@ -27,11 +27,10 @@ stage=$deb/stage
 
 prefix=/usr exec_prefix=/usr libdir=$libdir includedir=/usr/include mandir=/usr/share/man \
     docdir=/usr/share/doc/libelection-dev pythondir=/usr/lib/python3/dist-packages DESTDIR=$stage \
-    src/packaging/install.sh install-strip >/dev/null
+    src/packaging/install.sh install >/dev/null
 # dpkg knows by itself what it put where; the licence is in the copyright file.
 rm "$stage/usr/share/doc/libelection-dev/install_manifest.txt" "$stage/usr/share/doc/libelection-dev/LICENSE"
 rm "$stage/usr/lib/python3/dist-packages/election/libelection.so.0"
-mv "$stage/usr/share/doc/libelection-dev/c_examples" "$stage/usr/share/doc/libelection-dev/examples"
 strip --remove-section=.comment --remove-section=.note "$stage$libdir/libelection.so.$version"
 strip --strip-debug --remove-section=.comment --enable-deterministic-archives "$stage$libdir/libelection.a"
 chmod 644 "$stage$libdir/libelection.so.$version"

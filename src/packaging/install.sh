@@ -1,17 +1,18 @@
 #!/bin/sh
 # Puts the library, as `make` built it, where the system looks for libraries, and takes it away again:
 #
-#   install.sh install | install-strip | uninstall
+#   install.sh install | uninstall
 #
-# `make install` and its sisters run this, with the folders in the environment; DESTDIR is put in front of each.
+# `make install` and `make uninstall` run this, with the folders in the environment; DESTDIR is put in front of each. What
+# is installed is stripped by $STRIP.
 #
 # What was put where is noted in the documentation's folder, each folder that was not there before among it. So an
 # uninstall removes exactly that, whichever version it is called from, and an install removes what an earlier version
-# had put there and this one has not.
+# had put there and this one has not. A list that came from elsewhere, with a copy of the folders, removes nothing.
 set -eu
 cd "$(dirname "$0")/../.."
 here=src/packaging
-: "${TARGET:=target}" "${DESTDIR:=}"
+: "${TARGET:=target}" "${DESTDIR:=}" "${STRIP:=strip}"
 # shellcheck disable=SC2154 # the environment has them
 : "$prefix" "$exec_prefix" "$libdir" "$includedir" "$mandir" "$docdir" "$pythondir"
 
@@ -24,6 +25,21 @@ for folder in "$prefix" "$exec_prefix" "$libdir" "$includedir" "$mandir" "$docdi
         ;;
     esac
 done
+# The list of what is installed has one file on each line.
+case $prefix$exec_prefix$libdir$includedir$mandir$docdir$pythondir in
+*"
+"*)
+    echo "install: a folder has a line break in its name" >&2
+    exit 2
+    ;;
+esac
+# These are in files that pkg-config and CMake read.
+case $prefix$exec_prefix$libdir$includedir in
+*[\"\\\$\`\#\;]*)
+    echo "install: a folder for the library or the headers has one of \" \\ \$ \` # ; in its name" >&2
+    exit 2
+    ;;
+esac
 
 release=$TARGET/release
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
@@ -94,6 +110,8 @@ put_library() {
     put_link "$library" "$libdir/$soname"
     put_link "$soname" "$libdir/libelection.so"
     put 644 "$release/libelection.a" "$libdir/libelection.a"
+    "$STRIP" --strip-unneeded "$DESTDIR$libdir/$library"
+    "$STRIP" --strip-debug "$DESTDIR$libdir/libelection.a"
     for header in include/*.h include/*.hpp; do
         [ ! -e "$header" ] || put 644 "$header" "$includedir/$(basename "$header")"
     done
@@ -121,8 +139,12 @@ put_build_files() {
 put_man_pages() {
     mkdir "$scratch/man" "$scratch/man/man3" "$scratch/man/man7"
     seconds=${SOURCE_DATE_EPOCH:-$(stat -c %Y include/election.h)}
-    awk -v out="$scratch/man" -v version="$version" -v date="$(date -u -d "@$seconds" +%F)" \
+    # Where the pages go is in the environment: awk would take a backslash in a variable for more than itself.
+    MAN_OUT=$scratch/man awk -v version="$version" -v date="$(date -u -d "@$seconds" +%F)" \
         -f $here/man.awk include/election.h docs/examples/*.c
+    while read -r page alias; do
+        ln -s "$page" "$scratch/man/man3/$alias"
+    done <"$scratch/man/aliases"
     for page in "$scratch"/man/man?/*; do
         place=$mandir/${page#"$scratch/man/"}
         if [ -h "$page" ]; then
@@ -143,10 +165,13 @@ put_python() {
 }
 
 put_documents() {
-    for document in README.md CHANGELOG.md ARCHITECTURE.md LICENSE docs/*.md docs/examples/*.c c_examples/Makefile \
-        c_examples/*.c c_examples/*.cpp c_examples/*.py c_examples/*.h c_examples/*.md; do
+    for document in README.md CHANGELOG.md ARCHITECTURE.md LICENSE docs/*.md docs/examples/*.c; do
         [ ! -e "$document" ] || put 644 "$document" "$docdir/$document"
     done
+    for example in c_examples/*.c c_examples/*.cpp c_examples/*.py c_examples/*.h c_examples/*.md; do
+        [ ! -e "$example" ] || put 644 "$example" "$docdir/examples/$(basename "$example")"
+    done
+    put 644 $here/examples.mk "$docdir/examples/Makefile"
 }
 
 # Writes the manifest, of one list or more.
@@ -177,7 +202,9 @@ install_all() {
     done
     earlier=$scratch/earlier
     : >"$earlier"
-    [ ! -e "$DESTDIR$manifest" ] || cp "$DESTDIR$manifest" "$earlier"
+    if [ -e "$DESTDIR$manifest" ] && grep -q -x -F -e "$manifest" "$DESTDIR$manifest"; then
+        cp "$DESTDIR$manifest" "$earlier"
+    fi
     folder "$docdir"
     echo "$manifest" >>"$noted"
     # An install that fails half-way has noted what it did.
@@ -199,14 +226,14 @@ case $1 in
 install)
     install_all
     ;;
-install-strip)
-    install_all
-    strip --strip-unneeded "$DESTDIR$libdir/$library"
-    strip --strip-debug "$DESTDIR$libdir/libelection.a"
-    ;;
 uninstall)
     if [ ! -e "$DESTDIR$manifest" ]; then
         echo "uninstall: nothing to remove: there is no $DESTDIR$manifest" >&2
+        exit 1
+    fi
+    # The list names itself, by the path that it was written for.
+    if ! grep -q -x -F -e "$manifest" "$DESTDIR$manifest"; then
+        echo "uninstall: nothing removed: $DESTDIR$manifest is a copy, of what was installed elsewhere" >&2
         exit 1
     fi
     cp "$DESTDIR$manifest" "$scratch/manifest"

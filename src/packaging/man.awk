@@ -1,6 +1,6 @@
 # Makes the man pages of include/election.h, one for each function and type and an overview:
 #
-#   awk -v out=FOLDER -v version=0.1.0 -v date=2026-11-21 -f man.awk include/election.h docs/examples/*.c
+#   MAN_OUT=FOLDER awk -v version=0.1.0 -v date=2026-11-21 -f man.awk include/election.h docs/examples/*.c
 #
 # The pages go to FOLDER/man3 and FOLDER/man7, which must exist. cbindgen lays out the header, so it can be read line
 # by line: a comment, then what it is about. Each page shows the first example that uses its function or type.
@@ -105,6 +105,8 @@ function define(name, line) {
 
 # ---- Writing -----------------------------------------------------------------------------------------------------
 
+BEGIN { out = ENVIRON["MAN_OUT"] }
+
 END {
     if (function_count == 0 || type_count == 0 || what_it_is == "") {
         print "man.awk: this is not election.h" > "/dev/stderr"
@@ -132,7 +134,7 @@ function page_for(name,    other) {
 }
 
 function alias(name) {
-    if (system("ln -sf " page_of[name] ".3 '" out "/man3/" name ".3'") != 0) exit 1
+    print page_of[name] ".3", name ".3" > (out "/aliases")
 }
 
 function open_page(name, section) {

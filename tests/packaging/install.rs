@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use testkit::ScratchFolder;
 
@@ -87,7 +88,7 @@ fn everything_is_where_the_gnu_coding_standards_have_it() {
         "share/libelection/election/__init__.py",
         "share/doc/libelection/README.md",
         "share/doc/libelection/LICENSE",
-        "share/doc/libelection/c_examples/election.cpp",
+        "share/doc/libelection/examples/election.cpp",
     ] {
         has_file(&tree, path, 0o644);
     }
@@ -246,20 +247,134 @@ fn a_relative_prefix_is_refused() {
 }
 
 #[test]
-fn stripped_it_has_the_same_symbols_and_no_debugging_information() {
+fn what_is_installed_has_no_debugging_information_unless_it_is_asked_for() {
     let folder = ScratchFolder::new("packaging");
     let prefix = folder.path().join("prefix");
-    run(make(["install-strip".into(), variable("PREFIX", &prefix)]));
+    let install = |more: &[&str]| {
+        let mut install = make(["install".into(), variable("PREFIX", &prefix)]);
+        install.args(more);
+        run(install);
+    };
     let library = prefix.join("lib/libelection.so");
+    let has_debugging_information = |file: &Path| {
+        let sections = tools::call("readelf", ["-S".as_ref(), "-W".as_ref(), file.as_os_str()]);
+        assert!(sections.contains(".text"), "{file:?}");
+        sections.contains(".debug_info")
+    };
     let exported = |library: &Path| {
         let symbols = tools::call("nm", ["-D".as_ref(), "--defined-only".as_ref(), library.as_os_str()]);
         let names = symbols.lines().filter_map(|line| line.split_whitespace().last().map(str::to_owned));
         names.collect::<Vec<_>>()
     };
+    install(&["STRIP=true"]);
+    assert!(has_debugging_information(&library));
+    install(&[]);
     assert_eq!(exported(&library), exported(&tools::target().join("release/libelection.so")));
     for stripped in [&library, &prefix.join("lib/libelection.a")] {
-        let sections = tools::call("readelf", ["-S".as_ref(), "-W".as_ref(), stripped.as_os_str()]);
-        assert!(sections.contains(".text") && !sections.contains(".debug_info"), "{stripped:?}");
+        assert!(!has_debugging_information(stripped), "{stripped:?}");
+    }
+}
+
+/// The list of what is installed goes with a copy of the folders, and names the files of the original.
+#[test]
+fn a_copy_is_not_uninstalled_in_place_of_the_original() {
+    let folder = ScratchFolder::new("packaging");
+    let (prefix, copy) = (folder.path().join("prefix"), folder.path().join("copy"));
+    run(make(["install".into(), variable("PREFIX", &prefix)]));
+    let original = tree(&prefix);
+    tools::call("cp", ["-a".as_ref(), prefix.as_os_str(), copy.as_os_str()]);
+    let refused = output(make(["uninstall".into(), variable("PREFIX", &copy)]));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("is a copy"), "{said}");
+    assert_eq!(tree(&prefix), original);
+    assert_eq!(tree(&copy), original);
+    // An install over the copy is one of its own.
+    run(make(["install".into(), variable("PREFIX", &copy)]));
+    run(make(["uninstall".into(), variable("PREFIX", &copy)]));
+    assert!(!copy.join("lib/libelection.so.0").exists());
+    assert_eq!(tree(&prefix), original);
+}
+
+/// What a shell would run if it read the name.
+const COMMAND: &str = "it's \"$$(touch planted)\" `touch planted`; touch planted \\ #";
+
+#[test]
+fn a_folder_with_blanks_and_quotes_is_a_folder() {
+    let folder = ScratchFolder::new("packaging");
+    let scratch = folder.path().join(COMMAND.replace("$$", "$"));
+    fs::create_dir(&scratch).expect("a scratch folder takes folders");
+    let stage = folder.path().join(format!("stage {COMMAND}"));
+    let prefix = Path::new("/opt/for nobody's use");
+    let arguments = |target: &str| [target.into(), variable("DESTDIR", &stage), variable("prefix", prefix)];
+    let call = |target: &str| {
+        let mut make = make(arguments(target));
+        make.env("TMPDIR", &scratch);
+        run(make);
+    };
+    call("install");
+    let staged = folder.path().join(format!("stage {COMMAND}").replace("$$", "$"));
+    let installed = tree(&staged);
+    for path in ["include/election.h", "share/man/man3/go_to_election.3", "share/doc/libelection/README.md"] {
+        has_file(&installed, &format!("opt/for nobody's use/{path}"), 0o644);
+    }
+    let aliased = installed.get(Path::new("opt/for nobody's use/share/man/man3/election_options_free.3"));
+    assert_eq!(aliased.cloned(), link("election_options_new.3"));
+    assert!(!root().join("planted").exists(), "a name was run as a command");
+
+    call("uninstall");
+    assert_eq!(tree(&staged), Tree::new());
+    assert_eq!(tree(&scratch), Tree::new(), "the scratch files are gone");
+    assert!(!root().join("planted").exists(), "a name was run as a command");
+}
+
+/// pkg-config hands the folders on in one piece, for a shell that reads them once more.
+#[test]
+fn a_program_is_linked_with_a_library_in_a_folder_with_blanks_and_quotes() {
+    let folder = ScratchFolder::new("packaging");
+    let prefix = folder.path().join("a prefix that's mine");
+    run(make(["install".into(), variable("PREFIX", &prefix)]));
+    let mut compile = Command::new("sh");
+    compile.args(["-e", "-c", "eval \"cc \\\"\\$1\\\" -o program $(pkg-config --cflags --libs election)\"", "sh"]);
+    compile.arg(crate::consumers::consumer("program.c")).current_dir(folder.path());
+    compile.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+    run(compile);
+    assert!(crate::consumers::dynamic(&folder.path().join("program")).contains("[libelection.so.0]"));
+}
+
+#[test]
+fn a_folder_that_no_file_can_name_is_refused() {
+    for (name, why) in [("a\"b", "has one of"), ("a$$b", "has one of"), ("a\nb", "line break")] {
+        let folder = ScratchFolder::new("packaging");
+        let before = tree(folder.path());
+        let refused = output(make(["install".into(), variable("PREFIX", &folder.path().join(name))]));
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && said.contains(why), "{name}: {said}");
+        assert_eq!(tree(folder.path()), before);
+    }
+}
+
+/// `make demo` hands the hosts on without a shell that reads them.
+#[test]
+fn hosts_are_no_command() {
+    let hosts = format!("HOSTS={COMMAND}");
+    let said = run(make(["-n", "demo", &hosts]));
+    assert!(said.contains("--hosts \"$HOSTS\"") && !said.contains("touch planted"), "{said}");
+}
+
+/// The examples that are installed are built where the installed library is all there is.
+#[test]
+fn the_examples_build_with_pkg_config() {
+    let installed = tools::Installed::new();
+    let examples = installed.prefix().join("share/doc/libelection/examples");
+    let copy = installed.beside("examples");
+    tools::call("cp", ["-r".as_ref(), examples.as_os_str(), copy.as_os_str()]);
+    let mut make = make(["all".to_owned()]);
+    make.current_dir(&copy).env("PKG_CONFIG_PATH", installed.prefix().join("lib/pkgconfig"));
+    run(make);
+    for program in ["election", "standby", "watch", "members", "job"] {
+        let mut help = Command::new(copy.join("build").join(program));
+        help.arg("--help").env("LD_LIBRARY_PATH", installed.prefix().join("lib"));
+        assert!(run(help).contains("usage: "), "{program}");
     }
 }
 
