@@ -53,8 +53,8 @@ const PREFACE: &str = "\
  */";
 
 /// The files of `src/ffi` that make the header, in the order of a reader.
-const CHAPTERS: [&str; 9] =
-    ["types", "open", "options", "access", "candidate", "observe", "dispatch", "fence", "diagnostics"];
+const CHAPTERS: [&str; 10] =
+    ["types", "open", "options", "access", "candidate", "lead", "observe", "dispatch", "fence", "diagnostics"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

@@ -61,6 +61,12 @@
  */
 #define ELECTION_VALUE_MAX 1000000
 
+/**
+ * A timeout that never comes, for the functions that take it. It is no small negative number, so that a program that
+ * subtracts times and falls below 0 does not wait for ever.
+ */
+#define ELECTION_FOREVER 2147483647
+
 /** What a candidate knows of itself. The numbers are those of the `status` that programs keep by hand. */
 typedef enum election_role_t {
     /** Nobody can tell at the moment: behave as a slave. */
@@ -271,6 +277,12 @@ typedef enum election_rc_t {
     ELECTION_BAD_AUTH = -1036,
     /** The access control list is none of election_acl_t, or the entry is malformed, too long, or one too many. */
     ELECTION_BAD_ACL = -1037,
+    /** A signal handler ran on the thread that waited, or election_interrupt was called. */
+    ELECTION_INTERRUPTED = -1040,
+    /** The mastership ended before the function of election_lead returned. */
+    ELECTION_LEADERSHIP_LOST = -1041,
+    /** The leadership is NULL, over, or never was one. */
+    ELECTION_BAD_LEADERSHIP = -1042,
     /** The server does not know the request that makes a candidate's znode (create2): it is older than ZooKeeper 3.5. */
     ELECTION_SERVER_TOO_OLD = -1063,
     /**
@@ -367,6 +379,12 @@ typedef enum election_dump_format_t {
     ELECTION_DUMP_JSON = 1,
 } election_dump_format_t;
 
+/**
+ * A mastership during which election_lead runs a function. A leadership is a number like a handle: one that is over is
+ * told by election_should_stop, which says yes, and by ELECTION_BAD_LEADERSHIP.
+ */
+typedef struct election_leadership_t election_leadership_t;
+
 /** What election_open is told beyond the hosts. Opaque; it belongs to one thread at a time. */
 typedef struct election_options_t election_options_t;
 
@@ -416,6 +434,12 @@ typedef void (*election_role_fn)(const election_event_t *event, void *ctx);
 
 /** Frees a ctx. Runs exactly once, where the callbacks run, after the last callback that gets the ctx. */
 typedef void (*election_free_fn)(void *ctx);
+
+/**
+ * Does the work of a master; its number is handed to the caller of election_lead. Runs on the thread that called
+ * election_lead.
+ */
+typedef int (*election_lead_fn)(const election_leadership_t *leadership, void *ctx);
 
 /**
  * What an observer is told, whenever the master or its value changes. It and what it points to live until the
@@ -644,7 +668,8 @@ const char *election_strerror(int rc);
  *
  * Returns ELECTION_OK, and `*handle` is to be closed with election_close. Else nothing was opened, and
  * `*handle` is untouched: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_OPERATIONTIMEOUT when the connect
- * timeout passed without a connection, and ELECTION_AUTHFAILED, at once, when the servers refused the credentials;
+ * timeout passed without a connection; ELECTION_INTERRUPTED when a signal handler ran on this thread before there was a
+ * connection; ELECTION_AUTHFAILED, at once, when the servers refused the credentials;
  * ELECTION_NO_RESOURCES; ELECTION_INTERNAL, also when the library fails while this waits; ELECTION_FORKED in a child
  * of a process that had opened a handle before the fork, or was at it in another thread. (A process that forks first
  * and opens later is fine.)
@@ -655,14 +680,16 @@ int election_open(const char *hosts,
 
 /**
  * Close a handle: resign everywhere, end the session, and forget the handle. Every candidate and observer
- * hears of it, as its last event, before this returns; no callback runs afterwards. Waits for a callback that
+ * hears of it, as its last event, before this returns; no callback runs afterwards. A function of election_lead hears
+ * that it should stop, and this waits until it has returned. Waits for a callback that
  * is running, and up to 2 s for the server to confirm the end of the session; 4 s when a hostile server keeps the
  * library's thread so busy that it cannot even ask.
  *
  * Returns ELECTION_OK; ELECTION_CONNECTIONLOSS when no server confirmed the end of the session: the handle is
  * closed all the same, a znode of ours may stand until the session expires; ELECTION_FORKED in a child of the
  * process that opened the handle: it is forgotten here, and the parent's is not touched. ELECTION_BAD_HANDLE, or
- * ELECTION_IN_CALLBACK when called from a callback of this handle: nothing happened.
+ * ELECTION_IN_CALLBACK when called from a callback of this handle, or from the function of election_lead: nothing
+ * happened.
  */
 int election_close(election_t *handle);
 
@@ -856,7 +883,8 @@ int election_set_value(election_t *handle,
                        size_t value_len);
 
 /**
- * Resign: stop standing at `path`. From here on election_is_master says no; the candidate hears that it
+ * Resign: stop standing at `path`. (Where election_lead stands, its function hears that it should stop, and election_lead
+ * resigns when the function has returned.) From here on election_is_master says no; the candidate hears that it
  * resigned, as its last event, and its znode is deleted, so that the next master comes at once. With servers
  * out of reach that happens when they are back, or when the session expires. go_to_election may be called for
  * the same path again at any time.
@@ -892,17 +920,121 @@ int election_lease(const election_t *handle,
 
 /**
  * Wait until the candidate at `path` has this role, a number of election_role_t, but no longer than `timeout_ms`
- * (1 to 3,600,000). For programs that want no callbacks; in a callback, too.
+ * (1 to 3,600,000, or ELECTION_FOREVER). For programs that want no callbacks; in a callback, too.
  *
  * Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT when the role did not come in time; ELECTION_NOT_THERE, also when
  * the candidate resigns, or the handle is closed, meanwhile; the `rc` of its last event when that was
- * ELECTION_REASON_DENIED, such as ELECTION_NOAUTH. ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+ * ELECTION_REASON_DENIED, such as ELECTION_NOAUTH; ELECTION_INTERRUPTED. ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
  * ELECTION_BAD_ROLE, ELECTION_BAD_TIMEOUT.
  */
 int election_wait(election_t *handle,
                   const char *path,
                   int role,
                   int timeout_ms);
+
+/**
+ * Lead: stand at `path` with `value`, as go_to_election does, wait for mastership, call `function` on the calling thread
+ * while master, and resign when `function` has returned. This is the simplest way to write a daemon:
+ *
+ *     static election_t *handle;
+ *
+ *     static void on_signal(int number)
+ *     {
+ *         election_interrupt(handle);
+ *     }
+ *
+ *     static int work(const election_leadership_t *leadership, void *ctx)
+ *     {
+ *         while (election_wait_stop(leadership, 1000) == ELECTION_OPERATIONTIMEOUT)
+ *             do_a_piece_of_work();
+ *         return 0;
+ *     }
+ *     ...
+ *     do
+ *         rc = election_lead(handle, "/master", "10.0.0.7", 8, work, NULL, ELECTION_FOREVER, NULL);
+ *     while (rc == ELECTION_LEADERSHIP_LOST);
+ *     election_close(handle);
+ *
+ * `function` must ask election_should_stop often, or wait by election_wait_stop, and return when it should stop. Reasons
+ * to stop are: the lease is about to end, or has ended; election_interrupt; election_resign at `path`; election_close.
+ * While `function` runs nobody else is master, unless the lease has ended: only then the place is not kept until
+ * `function` returns. A mastership that ends is not taken up again by itself: call this again.
+ *
+ * `timeout_ms` (1 to 3,600,000, or ELECTION_FOREVER) limits the wait for mastership, not `function`. `ctx` is handed to
+ * `function`. What `function` returns is written to `*result`, which may be NULL. `function` must return normally (no
+ * longjmp, no C++ exception). It may call every function of this header but election_close.
+ *
+ * Returns ELECTION_OK when `function` has returned and the mastership had lasted until then, and
+ * ELECTION_LEADERSHIP_LOST when `function` has returned and the mastership had ended before. Else `function` was not
+ * called and this handle does not stand at `path`: ELECTION_OPERATIONTIMEOUT; ELECTION_INTERRUPTED; ELECTION_RESIGNED by
+ * an election_resign, ELECTION_CLOSING by an election_close, in another thread; ELECTION_NOAUTH and other numbers of
+ * ZooKeeper's when it refused the candidate for good. ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_VALUE,
+ * ELECTION_BAD_CALLBACK, ELECTION_BAD_TIMEOUT; ELECTION_ALREADY when this handle stands at `path`;
+ * ELECTION_IN_CALLBACK in a callback of this handle; ELECTION_INTERNAL.
+ */
+int election_lead(election_t *handle,
+                  const char *path,
+                  const void *value,
+                  size_t value_len,
+                  election_lead_fn function,
+                  void *ctx,
+                  int timeout_ms,
+                  int *result);
+
+/**
+ * Ask whether the function of election_lead should stop its work and return. Never waits, takes no lock, and may be called
+ * from any thread. Once it should stop, that stays so.
+ *
+ * The function hears it when the lease has less than an eighth of the session timeout left, which never happens
+ * while ZooKeeper answers. The lease margin of the options comes on top: who needs longer to stop sets it.
+ *
+ * Returns 0 to go on, and 1 to stop, also when the leadership is over, NULL, or never was one.
+ */
+int election_should_stop(const election_leadership_t *leadership);
+
+/**
+ * Wait until the function of election_lead should stop, but no longer than `timeout_ms` (1 to 3,600,000, or
+ * ELECTION_FOREVER): a pause between two pieces of work that ends early when it must. From any thread.
+ *
+ * Returns ELECTION_OK when the function should stop; ELECTION_OPERATIONTIMEOUT when it may go on; ELECTION_INTERRUPTED
+ * when a signal handler ran on this thread and there is no other reason to stop. ELECTION_BAD_LEADERSHIP when the
+ * leadership is over, NULL, or never was one; ELECTION_BAD_TIMEOUT.
+ */
+int election_wait_stop(const election_leadership_t *leadership,
+                       int timeout_ms);
+
+/**
+ * Get the token of the mastership, as election_lease has it: to be sent along with each write.
+ *
+ * Returns the token; 0 when the leadership is over, NULL, or never was one.
+ */
+int64_t election_leadership_token(const election_leadership_t *leadership);
+
+/**
+ * Interrupt a handle: every call that waits on it, in whatever thread, returns ELECTION_INTERRUPTED at once, and a
+ * function of election_lead hears that it should stop. May be called in a signal handler, and from any thread. A program
+ * stops by this: its handler of SIGTERM calls it, its work ends, and then it closes the handle.
+ *
+ * The interrupt stays until election_clear_interrupt, so that one that comes just before a call is not lost: meanwhile
+ * election_wait and election_lead return ELECTION_INTERRUPTED at once, and election_dispatch does not wait. A question or a
+ * fenced write that begins later (election_members, election_get_master, election_fenced_create and so on) is carried out,
+ * so that a program can save its state before it closes the handle. election_close is not ended by this, nor is
+ * election_dump, which waits a second at most. election_fd does not become readable: a program with a loop of
+ * its own wakes that itself.
+ *
+ * A signal handler ends the calls that wait on the thread that it runs on, and only while they wait, even if it does not
+ * call this: also when it was installed with SA_RESTART. A handler that runs just before the call waits does not.
+ *
+ * Returns ELECTION_OK. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_FORKED.
+ */
+int election_interrupt(election_t *handle);
+
+/**
+ * Clear an interrupt: from here on calls wait again. A function of election_lead that should stop should stop still.
+ *
+ * Returns ELECTION_OK, also when there was no interrupt. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_FORKED.
+ */
+int election_clear_interrupt(election_t *handle);
 
 #ifndef ELECTION_NO_BARE_NAMES
 /**
@@ -985,7 +1117,7 @@ int election_unwatch_members(election_t *handle,
  *
  * Returns ELECTION_OK. Else `on_master` was not called: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
  * ELECTION_BAD_CALLBACK, ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS when there is no connection, or none yet, or
- * it broke, ELECTION_OPERATIONTIMEOUT; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
+ * it broke, ELECTION_OPERATIONTIMEOUT, ELECTION_INTERRUPTED; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
  */
 int election_get_master(election_t *handle,
                         const char *path,
@@ -1000,7 +1132,7 @@ int election_get_master(election_t *handle,
  *
  * Returns ELECTION_OK. Else nobody was told of: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK,
  * ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS when there is no connection, or none yet, or it broke,
- * ELECTION_OPERATIONTIMEOUT; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
+ * ELECTION_OPERATIONTIMEOUT, ELECTION_INTERRUPTED; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
  */
 int election_members(election_t *handle,
                      const char *path,
@@ -1020,10 +1152,10 @@ int election_fd(election_t *handle);
 
 /**
  * Run the callbacks that wait to be run, on the calling thread. If there are none, wait for one, up to
- * `timeout_ms`: 0, not to wait, to 3,600,000. election_close runs the last ones by itself.
+ * `timeout_ms`: 0, not to wait, to 3,600,000, or ELECTION_FOREVER. election_close runs the last ones by itself.
  *
  * Returns how many events and ends of events were passed on, 0 or more; 0 at once while another thread
- * dispatches, and when a signal came. ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT, ELECTION_IN_CALLBACK, or
+ * dispatches. ELECTION_INTERRUPTED when no callback waited to be run. ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT, ELECTION_IN_CALLBACK, or
  * ELECTION_NOT_MANUAL unless the handle was opened with ELECTION_DISPATCH_MANUAL.
  */
 int election_dispatch(election_t *handle,
@@ -1044,7 +1176,7 @@ int election_dispatch(election_t *handle,
  * Returns ELECTION_OK. Else nothing was written: ELECTION_NOT_MASTER when the mastership does not stand;
  * ELECTION_NODEEXISTS, ELECTION_NONODE (no parent) and other numbers of ZooKeeper's when it refused the write;
  * ELECTION_BAD_HANDLE, ELECTION_BAD_PATH (either), ELECTION_BAD_VALUE, ELECTION_BAD_TIMEOUT. Nobody knows
- * whether it was written: ELECTION_CONNECTIONLOSS, ELECTION_OPERATIONTIMEOUT.
+ * whether it was written: ELECTION_CONNECTIONLOSS, ELECTION_OPERATIONTIMEOUT, ELECTION_INTERRUPTED.
  */
 int election_fenced_create(election_t *handle,
                            const char *path,

@@ -40,6 +40,7 @@
 #include <climits>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -132,6 +133,9 @@ enum class rc : int {
     bad_level = ELECTION_BAD_LEVEL,
     bad_auth = ELECTION_BAD_AUTH,
     bad_acl = ELECTION_BAD_ACL,
+    interrupted = ELECTION_INTERRUPTED,
+    leadership_lost = ELECTION_LEADERSHIP_LOST,
+    bad_leadership = ELECTION_BAD_LEADERSHIP,
     server_too_old = ELECTION_SERVER_TOO_OLD,
     create_not_answered = ELECTION_CREATE_NOT_ANSWERED,
 };
@@ -218,6 +222,9 @@ inline constexpr std::size_t path_max = ELECTION_PATH_MAX;
 /** The longest value in bytes: ELECTION_VALUE_MAX. */
 inline constexpr std::size_t value_max = ELECTION_VALUE_MAX;
 
+/** For the timeout of wait, lead, wait_stop and dispatch: ELECTION_FOREVER. */
+inline constexpr std::chrono::milliseconds forever{ELECTION_FOREVER};
+
 /** For the `version` of a fenced write: whatever version the znode has. */
 inline constexpr int any_version = -1;
 
@@ -301,6 +308,7 @@ public:
         switch (static_cast<rc>(number)) {
         case rc::connectionloss: return std::errc::not_connected;
         case rc::operationtimeout: return std::errc::timed_out;
+        case rc::interrupted: return std::errc::interrupted;
         case rc::unimplemented: return std::errc::function_not_supported;
         case rc::nonode: return std::errc::no_such_file_or_directory;
         case rc::nodeexists: return std::errc::file_exists;
@@ -329,6 +337,7 @@ public:
         case rc::bad_level:
         case rc::bad_auth:
         case rc::bad_acl:
+        case rc::bad_leadership:
         case rc::bad_verifier: return std::errc::invalid_argument;
         default: return {number, *this};
         }
@@ -406,6 +415,34 @@ struct mastership {
     std::chrono::nanoseconds left;
 };
 
+/** A mastership during which handle::lead runs a function: election_leadership_t. May be copied, and used by any thread. */
+class leadership {
+public:
+    explicit leadership(const election_leadership_t *number) noexcept : number_(number) {}
+
+    /** election_should_stop; true when the leadership is over. */
+    bool should_stop() const noexcept { return election_should_stop(number_) != 0; }
+
+    /**
+     * election_wait_stop: false when the time is over, or an hour has passed, and the function may go on. True when it
+     * should stop, and when a signal handler ran on this thread.
+     */
+    bool wait_stop(std::chrono::milliseconds timeout) const noexcept
+    {
+        using std::chrono::milliseconds;
+        const milliseconds time = timeout == forever ? timeout : std::min(timeout, milliseconds(3600000));
+        if (time < milliseconds(1))
+            return should_stop();
+        return election_wait_stop(number_, static_cast<int>(time.count())) != ELECTION_OPERATIONTIMEOUT;
+    }
+
+    /** election_leadership_token; 0 when the leadership is over. */
+    std::int64_t token() const noexcept { return election_leadership_token(number_); }
+
+private:
+    const election_leadership_t *number_;
+};
+
 /** How the connection of a handle stands: election_connection_t. */
 struct connection {
     connection_state state;
@@ -438,6 +475,9 @@ using connection_function = std::function<void(const connection &)>;
 
 /** Hears the role of a candidate. */
 using role_function = std::function<void(const event &)>;
+
+/** Does the work of a master; see handle::lead. */
+using lead_function = std::function<void(const leadership &)>;
 
 /** Hears who is master. */
 using master_function = std::function<void(const master &)>;
@@ -659,6 +699,29 @@ inline std::optional<mastership> lease(const election_t *handle, std::string_vie
     return mastership{token, std::chrono::nanoseconds(left_ns)};
 }
 
+/** What a call of lead() hands through C. */
+struct led {
+    lead_function function;
+#ifdef __cpp_exceptions
+    std::exception_ptr thrown = nullptr;
+#endif
+};
+
+extern "C" inline int lead(const election_leadership_t *number, void *ctx) noexcept
+{
+    led &led = *static_cast<struct led *>(ctx);
+#ifdef __cpp_exceptions
+    try {
+        led.function(leadership(number));
+    } catch (...) {
+        led.thrown = std::current_exception();
+    }
+#else
+    led.function(leadership(number));
+#endif
+    return 0;
+}
+
 inline bool wait(election_t *handle, std::string_view path, role which, std::chrono::milliseconds timeout,
                  std::error_code &ec) noexcept
 {
@@ -780,6 +843,32 @@ public:
     {
         return detail::wait(handle_, path, which, timeout, ec);
     }
+
+    /**
+     * election_lead: calls `function` on this thread while master. True when the mastership lasted until `function` had
+     * returned, and false when it had not, which is no error: to stand again, call this again. False with an error:
+     * `function` was not called. Unlike other functions that are called, this one may throw: the exception leaves lead()
+     * when the place has been given up.
+     */
+    bool lead(std::string_view path, std::string_view value, lead_function function, std::chrono::milliseconds timeout,
+              std::error_code &ec)
+    {
+        detail::led led = {std::move(function)};
+        const int number = election_lead(handle_, detail::c_path(path), value.data(), value.size(),
+                                         led.function ? detail::lead : nullptr, &led, detail::c_ms(timeout), nullptr);
+        detail::answer(number == ELECTION_LEADERSHIP_LOST ? ELECTION_OK : number, ec);
+#ifdef __cpp_exceptions
+        if (led.thrown)
+            std::rethrow_exception(led.thrown);
+#endif
+        return number == ELECTION_OK;
+    }
+
+    /** election_interrupt: may be called in a signal handler, for a handle that is not moved meanwhile. */
+    void interrupt(std::error_code &ec) noexcept { detail::answer(election_interrupt(handle_), ec); }
+
+    /** election_clear_interrupt. */
+    void clear_interrupt(std::error_code &ec) noexcept { detail::answer(election_clear_interrupt(handle_), ec); }
 
     /** election_fd; -1 with an error. */
     int fd(std::error_code &ec) const noexcept { return result(election_fd(handle_), -1, ec); }
@@ -937,6 +1026,24 @@ public:
     bool wait(std::string_view path, role which, std::chrono::milliseconds timeout)
     {
         return detail::or_throw("election_wait", [&](std::error_code &ec) { return wait(path, which, timeout, ec); });
+    }
+
+    bool lead(std::string_view path, std::string_view value, lead_function function,
+              std::chrono::milliseconds timeout = forever)
+    {
+        return detail::or_throw("election_lead", [&](std::error_code &ec) {
+            return lead(path, value, std::move(function), timeout, ec);
+        });
+    }
+
+    void interrupt()
+    {
+        detail::or_throw("election_interrupt", [&](std::error_code &ec) { interrupt(ec); });
+    }
+
+    void clear_interrupt()
+    {
+        detail::or_throw("election_clear_interrupt", [&](std::error_code &ec) { clear_interrupt(ec); });
     }
 
     int fd() const

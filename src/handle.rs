@@ -3,6 +3,7 @@
 mod callbacks;
 mod diagnostics;
 mod error;
+mod lead;
 mod map;
 mod observe;
 mod options;
@@ -12,26 +13,28 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{mpsc, Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{mpsc, Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
 use crate::driver::fork::Process;
 use crate::driver::log::{self, LogContext};
 use crate::driver::{
     self, guid, hosts, CandidateStatus, Command, Denied, Diagnostics, EventSink, LeaseEnd, Notification, OnItsWay,
-    Session, Settings, Waited, WakeFd, Write, Written,
+    ReplyTo, Session, Settings, Waited, Waits, WakeFd, Write, Written,
 };
-use crate::logic::{Event, Report, Role, SubscriptionId, Time, Value};
+use crate::logic::{rc, Event, Report, Role, SubscriptionId, Time, Value};
 
 pub(crate) use crate::driver::failpoint;
 pub use crate::driver::log::{LogLevel, LogRecord};
 pub use crate::driver::thread::quietly;
+pub(crate) use crate::driver::{interrupt, Interrupted};
 pub use crate::driver::{Connection, ConnectionState, Counters, Mastership};
 use callbacks::{Callbacks, Listener};
 pub(crate) use diagnostics::listen_to_log;
 pub use diagnostics::{set_log, Format};
 pub use error::{explain, Error};
+pub use lead::Leadership;
 pub(crate) use map::Map;
 pub use options::{Acl, Dispatch, Options};
 pub use verifier::Verifier;
@@ -61,9 +64,13 @@ pub struct Handle {
     /// To end the callbacks without the session's task.
     last_word: mpsc::Sender<Notification>,
     next_subscription: AtomicU64,
+    /// Where its calls wait.
+    waits: Arc<Waits>,
     /// Where we stand. Read without waiting by `is_master`; changed under `changes` only.
     statuses: Map<Arc<str>, (SubscriptionId, Arc<CandidateStatus>)>,
     changes: Mutex<Changes>,
+    /// A call that leads has returned.
+    lead_ended: Condvar,
 }
 
 /// What verbs change: one at a time, so that the driver hears of them in the order in which they took effect.
@@ -72,6 +79,10 @@ struct Changes {
     watches: BTreeMap<Arc<str>, SubscriptionId>,
     watches_of_members: BTreeMap<Arc<str>, SubscriptionId>,
     connection_watch: Option<SubscriptionId>,
+    /// The threads that are in a call that leads.
+    leaders: Vec<ThreadId>,
+    /// A close waits for them.
+    closing: bool,
     closed: bool,
 }
 
@@ -116,9 +127,11 @@ impl Handle {
             _ => Error::NoResources,
         })?;
         static HANDLES: AtomicU64 = AtomicU64::new(1);
-        let diagnostics = Arc::new(Diagnostics::new(LogContext::new(HANDLES.fetch_add(1, Ordering::Relaxed))));
+        let id = HANDLES.fetch_add(1, Ordering::Relaxed);
+        let diagnostics = Arc::new(Diagnostics::new(LogContext::new(id)));
+        let waits = Arc::new(Waits::new(id, process));
         let (notifications, inbox) = mpsc::channel();
-        let (connected, first_connection) = mpsc::sync_channel(1);
+        let (connected, first_connection) = ReplyTo::new(&waits);
         let access = Arc::new(options.access.clone());
         let (session_timeout, elections) = (options.session_timeout, options.elections);
         let settings = Settings { hosts, access, session_timeout, elections };
@@ -128,7 +141,7 @@ impl Handle {
             Dispatch::Thread => None,
             Dispatch::Manual => Some(Arc::new(WakeFd::new().map_err(|_| Error::NoResources)?)),
         };
-        let callbacks = Arc::new(Callbacks::new(inbox, wake_fd.clone(), diagnostics.clone()));
+        let callbacks = Arc::new(Callbacks::new(inbox, wake_fd.clone(), waits.clone(), diagnostics.clone()));
         let callback_thread = match options.dispatch {
             Dispatch::Manual => None,
             Dispatch::Thread => {
@@ -138,7 +151,7 @@ impl Handle {
             }
         };
         let last_word = notifications.clone();
-        let events = EventSink::new(notifications, wake_fd, lease_end.clone(), denied.clone());
+        let events = EventSink::new(notifications, wake_fd, waits.clone(), lease_end.clone(), denied.clone());
         log::say(LogLevel::Info, &diagnostics.place, None, format_args!("opened for {}", opened_with.hosts));
         let session = driver::open(settings, events, connected, diagnostics.clone());
         let election = Handle {
@@ -153,16 +166,17 @@ impl Handle {
             callback_thread: Mutex::new(callback_thread),
             last_word,
             next_subscription: AtomicU64::new(1),
+            waits,
             statuses: Map::new(),
             changes: Mutex::default(),
+            lead_ended: Condvar::new(),
         };
         match options.connect_timeout {
-            Some(timeout) => match first_connection.recv_timeout(timeout) {
-                Ok(Ok(())) => Ok(election),
+            Some(timeout) => match election.waits.answer(&first_connection, timeout)? {
+                Some(Ok(())) => Ok(election),
                 // Dropping the handle closes it.
-                Ok(Err(rc)) => Err(Error::ZooKeeper(rc)),
-                Err(mpsc::RecvTimeoutError::Timeout) => Err(Error::Timeout),
-                Err(mpsc::RecvTimeoutError::Disconnected) => Err(Error::Internal),
+                Some(Err(rc)) => Err(Error::ZooKeeper(rc)),
+                None => Err(Error::Internal),
             },
             None => Ok(election),
         }
@@ -191,19 +205,32 @@ impl Handle {
         on_role: impl FnOnce() -> Box<dyn FnMut(&Event) + Send>,
     ) -> Result<(), Error> {
         let path = self.check_path(path)?;
+        let status = CandidateStatus::new(self.lease_end.clone(), self.waits.clone());
+        self.stand_as(path, value, Arc::new(status), on_role, |_| Ok(())).map(drop)
+    }
+
+    /// As `stand`; `change` has the last word, before anything has happened.
+    fn stand_as(
+        &self,
+        path: Arc<str>,
+        value: &[u8],
+        status: Arc<CandidateStatus>,
+        on_role: impl FnOnce() -> Box<dyn FnMut(&Event) + Send>,
+        change: impl FnOnce(&mut Changes) -> Result<(), Error>,
+    ) -> Result<SubscriptionId, Error> {
         let value = check_value(value)?;
         let guid = guid::new().map_err(|_| Error::NoResources)?;
-        let changes = self.admitted()?;
+        let mut changes = self.admitted()?;
         if self.statuses.get(&path).is_some_and(|(former, _)| !self.denied.take(former)) {
             return Err(Error::Already);
         }
+        change(&mut changes)?;
         let id = self.new_subscription();
-        let status = Arc::new(CandidateStatus::new(self.lease_end.clone()));
         self.callbacks.add(id, || Listener::Role(status.clone(), on_role()));
         self.statuses.insert(path.clone(), (id, status.clone()));
         self.command(Command::Stand { id, path, value, guid, status: OnItsWay::new(status) });
         drop(changes);
-        Ok(())
+        Ok(id)
     }
 
     /// Stands with another value from now on: the znode that stands gets it, and so does each that is made later, after
@@ -232,7 +259,12 @@ impl Handle {
     pub fn resign(&self, path: &str) -> Result<(), Error> {
         let path = self.check_path(path)?;
         let _changes = self.changes()?;
-        let Some((id, _)) = self.statuses.remove(&path) else { return Err(Error::NotThere) };
+        let Some((id, status)) = self.statuses.get(&path) else { return Err(Error::NotThere) };
+        // Whoever runs a function there resigns when it has returned.
+        if !self.denied.has(id) && status.ask_to_stop(rc::RESIGNED) {
+            return Ok(());
+        }
+        self.statuses.remove(&path);
         if self.denied.take(id) {
             return Err(Error::NotThere);
         }
@@ -307,9 +339,10 @@ impl Handle {
         let (_, status) = self.statuses.get(&path).ok_or(Error::NotThere)?;
         match status.wait(role, timeout) {
             Waited::Came => Ok(()),
-            Waited::Left => Err(Error::NotThere),
+            Waited::Left(_) => Err(Error::NotThere),
             Waited::Denied(rc) => Err(Error::ZooKeeper(rc)),
             Waited::TooLong => Err(Error::Timeout),
+            Waited::Interrupted => Err(Error::Interrupted),
         }
     }
 
@@ -333,21 +366,20 @@ impl Handle {
         if self.callbacks.is_current_thread() {
             return Err(Error::InCallback);
         }
-        Ok(self.callbacks.dispatch(timeout))
+        self.callbacks.dispatch(timeout).ok_or(Error::Interrupted)
     }
 
     fn fenced(&self, election: &str, write: Write, timeout: Duration) -> Result<(), Error> {
         let election = self.check_path(election)?;
-        let (written, outcome) = mpsc::sync_channel(1);
+        let (written, outcome) = ReplyTo::new(&self.waits);
         let changes = self.admitted()?;
         self.command(Command::Write { path: election, write, written });
         drop(changes);
-        match outcome.recv_timeout(timeout) {
-            Ok(Written::Done) => Ok(()),
-            Ok(Written::NotMaster) => Err(Error::NotMaster),
-            Ok(Written::Refused(rc)) => Err(Error::ZooKeeper(rc)),
-            Ok(Written::Unknown) | Err(mpsc::RecvTimeoutError::Disconnected) => Err(Error::ConnectionLoss),
-            Err(mpsc::RecvTimeoutError::Timeout) => Err(Error::Timeout),
+        match self.waits.answer(&outcome, timeout)? {
+            Some(Written::Done) => Ok(()),
+            Some(Written::NotMaster) => Err(Error::NotMaster),
+            Some(Written::Refused(rc)) => Err(Error::ZooKeeper(rc)),
+            Some(Written::Unknown) | None => Err(Error::ConnectionLoss),
         }
     }
 
@@ -368,11 +400,25 @@ impl Handle {
         if self.callbacks.is_current_thread() || log::is_listening() {
             return Err(Error::InCallback);
         }
-        // Together: to whom the handle is closed, nobody is master by it.
         let mut changes = self.changes()?;
+        if changes.leaders.contains(&thread::current().id()) {
+            return Err(Error::InCallback);
+        }
+        if changes.closing {
+            return Err(Error::BadHandle);
+        }
+        // Whoever leads gives its place up when its function has returned.
+        changes.closing = true;
+        self.statuses.for_each(|_, (_, status)| {
+            status.ask_to_stop(rc::CLOSING);
+        });
+        let no_leader = self.lead_ended.wait_while(changes, |changes| !changes.leaders.is_empty());
+        let mut changes = no_leader.unwrap_or_else(PoisonError::into_inner);
+        // Together: to whom the handle is closed, nobody is master by it.
         changes.closed = true;
         self.statuses.clear();
         drop(changes);
+        self.waits.end();
         let (closed, confirmation) = mpsc::sync_channel(1);
         self.session.close(closed);
         let confirmed = confirmation.recv_timeout(LONGEST_CLOSE);
@@ -389,6 +435,25 @@ impl Handle {
             None => self.callbacks.finish(),
         }
         confirmed.unwrap_or(false).then_some(()).ok_or(Error::ConnectionLoss)
+    }
+
+    /// Interrupts the handle: each call that waits returns [`Error::Interrupted`]. This lasts until
+    /// [`clear_interrupt`](Handle::clear_interrupt): [`wait`](Handle::wait), [`lead`](Handle::lead) before it is master, and
+    /// [`dispatch`](Handle::dispatch) do not wait meanwhile; and a function that leads hears that it should stop. Questions
+    /// and fenced writes that begin later are carried out, so that a program can save its state. May be called in a
+    /// signal handler.
+    pub fn interrupt(&self) {
+        self.waits.interrupt();
+    }
+
+    /// From here on calls wait again.
+    ///
+    /// # Errors
+    /// [`Error::Forked`], [`Error::BadHandle`].
+    pub fn clear_interrupt(&self) -> Result<(), Error> {
+        drop(self.changes()?);
+        self.waits.clear_interrupt();
+        Ok(())
     }
 
     fn check_path(&self, path: &str) -> Result<Arc<str>, Error> {

@@ -18,7 +18,7 @@ pub mod ffi;
 pub mod handle;
 pub mod logic;
 
-pub use crate::handle::{check_path, Acl, Dispatch, Error, Handle, Mastership, Options, Verifier};
+pub use crate::handle::{check_path, Acl, Dispatch, Error, Handle, Leadership, Mastership, Options, Verifier};
 pub use crate::handle::{set_log, Connection, ConnectionState, Counters, Format, LogLevel, LogRecord};
 pub use crate::logic::{
     Alarm, Dialect, Event, LeaseMode, Master, Member, Members, Reason, Recipe, Role, Stat, Znode,

@@ -62,6 +62,10 @@ unsafe extern "C" fn on_connection(connection: *const election_connection_t, ctx
     heard.connection.store(connection.rc, Ordering::SeqCst);
 }
 
+unsafe extern "C" fn lead(_: *const election_leadership_t, _: *mut c_void) -> c_int {
+    unreachable!("nobody is master here")
+}
+
 unsafe extern "C" fn on_member(_: *const election_member_t, _: *mut c_void) {}
 
 unsafe extern "C" fn on_members(_: *const election_members_t, _: *mut c_void) {}
@@ -128,6 +132,8 @@ fn calls(handle: *mut election_t, heard: &'static Heard) -> BTreeMap<&'static st
     change!(election_go_to_election(handle, other, value, 1, Some(on_role), heard.ctx(), Some(on_free)));
     change!(election_resign(handle, path));
     change!(election_wait(handle, path, 1, 1));
+    change!(election_lead(handle, other, value, 1, Some(lead), null_mut(), 1, null_mut()));
+    change!(election_clear_interrupt(handle));
     change!(election_fd(handle));
     change!(election_dispatch(handle, 0));
     change!(election_fenced_create(handle, path, other, value, 1, 1));
@@ -146,9 +152,12 @@ fn calls(handle: *mut election_t, heard: &'static Heard) -> BTreeMap<&'static st
     change!(election_counters(handle, counters()));
     change!(election_dump(handle, 0, &mut null_mut()));
     change!(election_close(handle));
+    number!(election_wait_stop(null(), 1));
+    question!(election_leadership_token(null()));
     question!(election_is_master(handle, path));
     question!(election_lease(handle, path, null_mut(), null_mut()));
     question!(election_verifier_highest(verifier));
+    add("election_should_stop", 1, false, Box::new(|| unsafe { election_should_stop(null()) }.into()));
     add("election_options_new", 0, false, Box::new(|| election_options_new() as i64));
     add("election_verifier_new", 0, false, Box::new(|| election_verifier_new(0) as i64));
     // Made beforehand, or the panic would strike in the making.
@@ -171,8 +180,9 @@ fn calls(handle: *mut election_t, heard: &'static Heard) -> BTreeMap<&'static st
     calls
 }
 
-/// These return static strings, and there is nothing in them that could panic.
-const WITHOUT_GUARD: [&str; 2] = ["election_version", "election_strerror"];
+/// There is nothing in these that could panic: two return static strings, and one is called in signal handlers, where the
+/// guard may not be.
+const WITHOUT_GUARD: [&str; 3] = ["election_version", "election_strerror", "election_interrupt"];
 
 /// The functions that the library exports.
 fn functions() -> Vec<&'static str> {

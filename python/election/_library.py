@@ -19,6 +19,10 @@ class election_options_t(ctypes.Structure):
     """Opaque."""
 
 
+class election_leadership_t(ctypes.Structure):
+    """Opaque."""
+
+
 class election_verifier_t(ctypes.Structure):
     """Opaque."""
 
@@ -72,6 +76,7 @@ election_members_fn = CFUNCTYPE(None, POINTER(election_members_t), c_void_p)
 election_log_fn = CFUNCTYPE(None, POINTER(election_log_t), c_void_p)
 election_connection_fn = CFUNCTYPE(None, POINTER(election_connection_t), c_void_p)
 election_free_fn = CFUNCTYPE(None, c_void_p)
+election_lead_fn = CFUNCTYPE(c_int, c_void_p, c_void_p)
 
 _handle_p, _options_p, _verifier_p = POINTER(election_t), POINTER(election_options_t), POINTER(election_verifier_t)
 _int64_p = POINTER(c_int64)
@@ -99,6 +104,15 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "election_is_master": (c_int, [_handle_p, c_char_p]),
     "election_lease": (c_int, [_handle_p, c_char_p, _int64_p, _int64_p]),
     "election_wait": (c_int, [_handle_p, c_char_p, c_int, c_int]),
+    "election_lead": (
+        c_int,
+        [_handle_p, c_char_p, c_char_p, c_size_t, election_lead_fn, c_void_p, c_int, POINTER(c_int)],
+    ),
+    "election_should_stop": (c_int, [c_void_p]),
+    "election_wait_stop": (c_int, [c_void_p, c_int]),
+    "election_leadership_token": (c_int64, [c_void_p]),
+    "election_interrupt": (c_int, [_handle_p]),
+    "election_clear_interrupt": (c_int, [_handle_p]),
     "election_fd": (c_int, [_handle_p]),
     "election_dispatch": (c_int, [_handle_p, c_int]),
     "election_fenced_create": (c_int, [_handle_p, c_char_p, c_char_p, c_char_p, c_size_t, c_int]),

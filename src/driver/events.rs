@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::clock;
 use super::diagnostics::{Connection, ConnectionState};
+use super::waits::{Heeds, Unready, Waits};
 use super::wake_fd::WakeFd;
 use crate::logic::{rc, Alarm, Event, Master, Members, Reason, Role, Stat, SubscriptionId, Time, Value};
 
@@ -28,7 +29,12 @@ pub struct CandidateStatus {
     /// The role, for those who wait for one, and what came of the candidate when it is the last. Locked for moments
     /// only.
     role: Mutex<(Role, Option<Waited>)>,
-    changed: Condvar,
+    waits: Arc<Waits>,
+    /// Where the candidate stands, if it is to leave with the end of its mastership, and does not stand anew.
+    leaves: Option<Arc<str>>,
+    /// Not 0 when its function is to return: RESIGNED when the candidate was asked to resign, CLOSING when the handle was
+    /// asked to close.
+    stop: AtomicI32,
 }
 
 /// A status on its way to the session. When that fails before it gets there, so does the candidate.
@@ -59,32 +65,62 @@ pub struct Mastership {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
     Came,
-    /// The candidate has left.
-    Left,
+    /// The candidate has left, and this was the number of its last event.
+    Left(i32),
     /// ZooKeeper refused it for good, with this number.
     Denied(i32),
     TooLong,
+    Interrupted,
 }
 
 impl CandidateStatus {
-    pub fn new(lease_end: Arc<LeaseEnd>) -> CandidateStatus {
+    pub fn new(lease_end: Arc<LeaseEnd>, waits: Arc<Waits>) -> CandidateStatus {
         CandidateStatus {
             token: AtomicI64::new(0),
             lease_end,
             role: Mutex::new((Role::Unknown, None)),
-            changed: Condvar::new(),
+            waits,
+            leaves: None,
+            stop: AtomicI32::new(0),
         }
     }
 
-    /// Waits until the role is this one, or the last.
-    pub fn wait(&self, role: Role, timeout: Duration) -> Waited {
-        let now = self.role.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(now, timeout, |(now, end)| *now != role && end.is_none());
-        match *waited.unwrap_or_else(PoisonError::into_inner).0 {
-            (now, _) if now == role => Waited::Came,
-            (_, Some(end)) => end,
-            (_, None) => Waited::TooLong,
+    /// The candidate leaves `path` as soon as its mastership ends. Until then somebody runs a function, and is asked to
+    /// stop before the place is given up.
+    pub fn leaving(self, path: Arc<str>) -> CandidateStatus {
+        CandidateStatus { leaves: Some(path), ..self }
+    }
+
+    /// Asks whoever runs a function to stop, for this reason; false when nobody does.
+    pub fn ask_to_stop(&self, rc: i32) -> bool {
+        if self.leaves.is_none() {
+            return false;
         }
+        self.stop.store(rc, Ordering::Release);
+        self.waits.wake();
+        true
+    }
+
+    /// Why the function should stop.
+    pub fn stop(&self) -> Option<i32> {
+        Some(self.stop.load(Ordering::Acquire)).filter(|rc| *rc != rc::OK)
+    }
+
+    /// Waits until the role is this one, or the last; or until somebody asks to stop.
+    pub fn wait(&self, role: Role, timeout: Duration) -> Waited {
+        let waited = self.waits.wait(Heeds::All, timeout, || {
+            if let Some(rc) = self.stop() {
+                return Some(Waited::Left(rc));
+            }
+            match *self.role.lock().unwrap_or_else(PoisonError::into_inner) {
+                (now, _) if now == role => Some(Waited::Came),
+                (_, end) => end,
+            }
+        });
+        waited.unwrap_or_else(|unready| match unready {
+            Unready::TooLong => Waited::TooLong,
+            Unready::Interrupted => Waited::Interrupted,
+        })
     }
 
     /// Decides now, on the clock, and not by what was heard last: a process that was stopped hears "no" at its
@@ -113,10 +149,10 @@ impl CandidateStatus {
         self.token.store(token, Ordering::Release);
         let end = match event.reason {
             Reason::Denied => Some(Waited::Denied(event.rc)),
-            reason => reason.is_last().then_some(Waited::Left),
+            reason => reason.is_last().then_some(Waited::Left(event.rc)),
         };
         *self.role.lock().unwrap_or_else(PoisonError::into_inner) = (event.role, end);
-        self.changed.notify_all();
+        self.waits.wake();
     }
 }
 
@@ -183,6 +219,7 @@ pub struct EventSink {
     notifications: Sender<Notification>,
     /// Rung for each note, when the program dispatches.
     wake_fd: Option<Arc<WakeFd>>,
+    waits: Arc<Waits>,
     lease_end: Arc<LeaseEnd>,
     denied: Arc<Denied>,
     subscriptions: BTreeMap<SubscriptionId, Subscription>,
@@ -202,10 +239,19 @@ impl EventSink {
     pub fn new(
         notifications: Sender<Notification>,
         wake_fd: Option<Arc<WakeFd>>,
+        waits: Arc<Waits>,
         lease_end: Arc<LeaseEnd>,
         denied: Arc<Denied>,
     ) -> EventSink {
-        EventSink { notifications, wake_fd, lease_end, denied, subscriptions: BTreeMap::new(), watcher: None }
+        EventSink {
+            notifications,
+            wake_fd,
+            waits,
+            lease_end,
+            denied,
+            subscriptions: BTreeMap::new(),
+            watcher: None,
+        }
     }
 
     /// The servers refused the credentials: no verb has a chance any more.
@@ -232,15 +278,22 @@ impl EventSink {
         self.subscriptions.insert(id, Subscription::WatcherOfMembers);
     }
 
-    /// The status is published first: whoever hears of a role finds `is_master` to agree.
-    pub fn role(&mut self, id: SubscriptionId, event: Event) {
+    /// The status is published first: whoever hears of a role finds `is_master` to agree. The path, when the candidate is
+    /// to resign now.
+    pub fn role(&mut self, id: SubscriptionId, event: Event) -> Option<Arc<str>> {
+        let mut leaves = None;
         if let Some(Subscription::Candidate(status)) = self.subscriptions.get(&id) {
+            let was_master = status.token.load(Ordering::Acquire) != 0;
             status.publish(&event);
+            if was_master && event.role != Role::Master && !event.reason.is_last() {
+                leaves = status.leaves.clone();
+            }
         }
         if event.reason == Reason::Denied {
             self.denied.add(id);
         }
         self.note(Notification::Role(id, event));
+        leaves
     }
 
     pub fn master(&mut self, id: SubscriptionId, master: Master) {
@@ -291,6 +344,7 @@ impl EventSink {
         let _ = self.notifications.send(note);
         if let Some(wake_fd) = &self.wake_fd {
             wake_fd.signal();
+            self.waits.wake();
         }
     }
 }

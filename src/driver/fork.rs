@@ -27,7 +27,17 @@ impl Process {
     }
 
     pub fn is_this(self) -> bool {
-        self.0 == FORKS.load(Ordering::Relaxed)
+        Process::has_number(self.0)
+    }
+
+    /// To be kept where only a number can be.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
+    /// Whether the number is that of this process. Async-signal-safe.
+    pub fn has_number(number: u64) -> bool {
+        number == FORKS.load(Ordering::Relaxed)
     }
 }
 

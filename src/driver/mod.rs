@@ -25,6 +25,7 @@ mod telemetry;
 mod test_client;
 pub mod thread;
 mod unknown_requests;
+mod waits;
 mod wake_fd;
 
 pub use access::{Access, Credential, Permit};
@@ -40,4 +41,5 @@ pub use requests::Answer;
 pub use runtime::start;
 pub use session::{open, Command, Session, Settings};
 pub use test_client::TestClient;
+pub use waits::{interrupt, Heeds, Interrupted, ReplyTo, Unready, Waits, Woken};
 pub use wake_fd::WakeFd;

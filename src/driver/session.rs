@@ -30,6 +30,7 @@ use super::requests::{Answer, Requests};
 use super::runtime;
 use super::server_health::ServerHealth;
 use super::telemetry::Telemetry;
+use super::waits::ReplyTo;
 use crate::logic::{
     rc, Action, Config, Elections, Master, Member, Op, Reply, Report, RequestId, SubscriptionId, Time, Value,
 };
@@ -84,7 +85,7 @@ pub enum Command {
     Write {
         path: Arc<str>,
         write: Write,
-        written: mpsc::SyncSender<Written>,
+        written: ReplyTo<Written>,
     },
     /// Tell of the connection, and how it stands.
     WatchConnection {
@@ -100,12 +101,12 @@ pub enum Command {
     /// Who stands at `path`? Answered with ZooKeeper's number when nobody can tell.
     Members {
         path: Arc<str>,
-        members: mpsc::SyncSender<Result<Vec<Member>, i32>>,
+        members: ReplyTo<Result<Vec<Member>, i32>>,
     },
     /// Who is master at `path`? Answered as `Members`.
     Master {
         path: Arc<str>,
-        master: mpsc::SyncSender<Result<Master, i32>>,
+        master: ReplyTo<Result<Master, i32>>,
     },
 }
 
@@ -137,7 +138,7 @@ impl Session {
 }
 
 /// What came of the first attempt to get a session: a connection, or ZooKeeper's number for a refusal.
-type Connected = mpsc::SyncSender<Result<(), i32>>;
+type Connected = ReplyTo<Result<(), i32>>;
 
 /// Starts a session, on the I/O thread that was started before. `connected` is told once, when it is connected for
 /// the first time or refused for good.
@@ -397,7 +398,9 @@ impl Task {
         match action {
             Action::TellRole(id, event) => {
                 self.telemetry.role(id, &event, || self.elections.describe_lease(clock::now()));
-                self.events.role(id, event);
+                if let Some(path) = self.events.role(id, event) {
+                    self.elections.resign(clock::now(), id, &path);
+                }
             }
             Action::TellMaster(id, master) => {
                 self.telemetry.master(id, &master);

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::time::Duration;
 
 #[derive(Debug)]
 pub struct WakeFd(OwnedFd);
@@ -30,13 +29,5 @@ impl WakeFd {
         let mut count = 0u64;
         // SAFETY: eight bytes of ours.
         unsafe { libc::read(self.fd(), (&mut count as *mut u64).cast(), 8) };
-    }
-
-    /// Waits until it is rung, or the time is over. False when a signal came between.
-    pub fn wait(&self, timeout: Duration) -> bool {
-        let mut waiting = libc::pollfd { fd: self.fd(), events: libc::POLLIN, revents: 0 };
-        let ms = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32;
-        // SAFETY: one pollfd of ours.
-        unsafe { libc::poll(&mut waiting, 1, ms) >= 0 }
     }
 }

@@ -2,15 +2,16 @@
 //! the events as C sees them.
 
 use std::ffi::{c_char, c_int, c_void, CStr, CString};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
     election_acl_t, election_alarm_t, election_dispatch_t, election_event_t, election_free_fn,
-    election_lease_mode_t, election_master_t, election_member_t, election_members_t, election_reason_t,
-    election_recipe_t, election_role_t, election_t,
+    election_leadership_t, election_lease_mode_t, election_master_t, election_member_t, election_members_t,
+    election_reason_t, election_recipe_t, election_role_t, election_t, ELECTION_FOREVER,
 };
-use crate::handle::{explain, failpoint, quietly, Acl, Dispatch, Error, Handle, Map};
+use crate::handle::{explain, failpoint, quietly, Acl, Dispatch, Error, Handle, Leadership, Map};
 use crate::logic::{Alarm, Dialect, Event, LeaseMode, Master, Member, Members, Reason, Recipe, Role};
 
 /// Runs a body; a panic in it becomes `otherwise`.
@@ -40,13 +41,24 @@ static HANDLES: Map<usize, Arc<Handle>> = Map::new();
 /// A process may hold two copies of the library, and each refuses the other's handles: the numbers of a copy begin at the
 /// address of its own table, which is far enough from the other's table for as many handles as a process can open.
 pub fn handle_of(id: u64) -> *mut election_t {
-    // With the addresses of a 64-bit system there is room to set the numbers of two copies further apart.
-    const APART: usize = if usize::BITS == 64 { 1 << 16 } else { 1 };
-    let first = (&raw const HANDLES as usize).wrapping_mul(APART) | 1;
     match id as usize {
         0 => std::ptr::null_mut(),
-        id => first.wrapping_add(id.wrapping_mul(2)) as *mut election_t,
+        id => first_number(&raw const HANDLES as usize).wrapping_add(id.wrapping_mul(2)) as *mut election_t,
     }
+}
+
+/// The number of the handle that C knows by this; 0 for what never was one. Async-signal-safe.
+pub fn id_of(handle: *const election_t) -> u64 {
+    match (handle as usize).wrapping_sub(first_number(&raw const HANDLES as usize)) {
+        twice if twice % 2 == 0 => (twice / 2) as u64,
+        _ => 0,
+    }
+}
+
+fn first_number(table: usize) -> usize {
+    // With the addresses of a 64-bit system there is room to set the numbers of two copies further apart.
+    const APART: usize = if usize::BITS == 64 { 1 << 16 } else { 1 };
+    table.wrapping_mul(APART) | 1
 }
 
 pub fn register(election: Handle) -> *mut election_t {
@@ -62,6 +74,37 @@ pub fn find(handle: *const election_t) -> Result<Arc<Handle>, Error> {
 /// Looks at an open handle without keeping it.
 pub fn with<T>(handle: *const election_t, look: impl FnOnce(&Handle) -> T) -> Result<T, Error> {
     HANDLES.with(&(handle as usize), |election| look(election)).ok_or(Error::BadHandle)
+}
+
+/// The functions that lead, by number. C knows a leadership by a number for the same reasons as a handle, and for one more:
+/// a thread that a function started may still ask when the function has returned.
+static LEADERSHIPS: Map<usize, Arc<Leadership>> = Map::new();
+
+/// A leadership while C may know it.
+pub struct Shown(usize);
+
+impl Shown {
+    pub fn new(leadership: &Arc<Leadership>) -> Shown {
+        static NEXT: AtomicUsize = AtomicUsize::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let number = first_number(&raw const LEADERSHIPS as usize).wrapping_add(id.wrapping_mul(2));
+        LEADERSHIPS.insert(number, leadership.clone());
+        Shown(number)
+    }
+
+    pub fn number(&self) -> *const election_leadership_t {
+        self.0 as *const election_leadership_t
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        LEADERSHIPS.remove(&self.0);
+    }
+}
+
+pub fn leadership(leadership: *const election_leadership_t) -> Result<Arc<Leadership>, Error> {
+    LEADERSHIPS.get(&(leadership as usize)).ok_or(Error::BadLeadership)
 }
 
 /// Closes a handle and forgets it, unless it cannot be closed here.
@@ -174,6 +217,14 @@ pub fn version(version: c_int) -> Option<i32> {
 /// A time that may be nothing.
 pub fn milliseconds(ms: c_int) -> Result<Duration, Error> {
     u64::try_from(ms).map(Duration::from_millis).map_err(|_| Error::BadTimeout)
+}
+
+/// A time to wait that is not nothing, or for ever.
+pub fn timeout_or_forever(timeout_ms: c_int) -> Result<Duration, Error> {
+    match timeout_ms {
+        ELECTION_FOREVER => Ok(Duration::MAX),
+        timeout_ms => timeout(timeout_ms),
+    }
 }
 
 /// A time to wait that is not nothing.

@@ -86,7 +86,8 @@ pub unsafe extern "C" fn election_set_value(
     })
 }
 
-/// Resign: stop standing at `path`. From here on election_is_master says no; the candidate hears that it
+/// Resign: stop standing at `path`. (Where election_lead stands, its function hears that it should stop, and election_lead
+/// resigns when the function has returned.) From here on election_is_master says no; the candidate hears that it
 /// resigned, as its last event, and its znode is deleted, so that the next master comes at once. With servers
 /// out of reach that happens when they are back, or when the session expires. go_to_election may be called for
 /// the same path again at any time.
@@ -138,11 +139,11 @@ pub unsafe extern "C" fn election_lease(
 }
 
 /// Wait until the candidate at `path` has this role, a number of election_role_t, but no longer than `timeout_ms`
-/// (1 to 3,600,000). For programs that want no callbacks; in a callback, too.
+/// (1 to 3,600,000, or ELECTION_FOREVER). For programs that want no callbacks; in a callback, too.
 ///
 /// Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT when the role did not come in time; ELECTION_NOT_THERE, also when
 /// the candidate resigns, or the handle is closed, meanwhile; the `rc` of its last event when that was
-/// ELECTION_REASON_DENIED, such as ELECTION_NOAUTH. ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+/// ELECTION_REASON_DENIED, such as ELECTION_NOAUTH; ELECTION_INTERRUPTED. ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
 /// ELECTION_BAD_ROLE, ELECTION_BAD_TIMEOUT.
 #[no_mangle]
 pub unsafe extern "C" fn election_wait(
@@ -155,6 +156,6 @@ pub unsafe extern "C" fn election_wait(
         let election = border::find(handle)?;
         let path = unsafe { text(path) }.ok_or(Error::BadPath)?;
         let role = border::role(role).ok_or(Error::BadRole)?;
-        election.wait(path, role, border::timeout(timeout_ms)?)
+        election.wait(path, role, border::timeout_or_forever(timeout_ms)?)
     })
 }

@@ -21,16 +21,16 @@ pub unsafe extern "C" fn election_fd(handle: *mut election_t) -> c_int {
 }
 
 /// Run the callbacks that wait to be run, on the calling thread. If there are none, wait for one, up to
-/// `timeout_ms`: 0, not to wait, to 3,600,000. election_close runs the last ones by itself.
+/// `timeout_ms`: 0, not to wait, to 3,600,000, or ELECTION_FOREVER. election_close runs the last ones by itself.
 ///
 /// Returns how many events and ends of events were passed on, 0 or more; 0 at once while another thread
-/// dispatches, and when a signal came. ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT, ELECTION_IN_CALLBACK, or
+/// dispatches. ELECTION_INTERRUPTED when no callback waited to be run. ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT, ELECTION_IN_CALLBACK, or
 /// ELECTION_NOT_MANUAL unless the handle was opened with ELECTION_DISPATCH_MANUAL.
 #[no_mangle]
 pub unsafe extern "C" fn election_dispatch(handle: *mut election_t, timeout_ms: c_int) -> c_int {
     guard(Error::Internal.code(), || {
         let dispatch = || {
-            let timeout = if timeout_ms == 0 { Ok(Duration::ZERO) } else { border::timeout(timeout_ms) };
+            let timeout = if timeout_ms == 0 { Ok(Duration::ZERO) } else { border::timeout_or_forever(timeout_ms) };
             border::find(handle)?.dispatch(timeout?)
         };
         dispatch().map_or_else(Error::code, |told| c_int::try_from(told).unwrap_or(c_int::MAX))

@@ -20,7 +20,7 @@ use crate::handle::{Error, Verifier};
 /// Returns ELECTION_OK. Else nothing was written: ELECTION_NOT_MASTER when the mastership does not stand;
 /// ELECTION_NODEEXISTS, ELECTION_NONODE (no parent) and other numbers of ZooKeeper's when it refused the write;
 /// ELECTION_BAD_HANDLE, ELECTION_BAD_PATH (either), ELECTION_BAD_VALUE, ELECTION_BAD_TIMEOUT. Nobody knows
-/// whether it was written: ELECTION_CONNECTIONLOSS, ELECTION_OPERATIONTIMEOUT.
+/// whether it was written: ELECTION_CONNECTIONLOSS, ELECTION_OPERATIONTIMEOUT, ELECTION_INTERRUPTED.
 #[no_mangle]
 pub unsafe extern "C" fn election_fenced_create(
     handle: *mut election_t,

@@ -126,7 +126,7 @@ pub unsafe extern "C" fn election_unwatch_members(handle: *mut election_t, path:
 ///
 /// Returns ELECTION_OK. Else `on_master` was not called: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
 /// ELECTION_BAD_CALLBACK, ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS when there is no connection, or none yet, or
-/// it broke, ELECTION_OPERATIONTIMEOUT; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
+/// it broke, ELECTION_OPERATIONTIMEOUT, ELECTION_INTERRUPTED; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
 #[no_mangle]
 pub unsafe extern "C" fn election_get_master(
     handle: *mut election_t,
@@ -151,7 +151,7 @@ pub unsafe extern "C" fn election_get_master(
 ///
 /// Returns ELECTION_OK. Else nobody was told of: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK,
 /// ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS when there is no connection, or none yet, or it broke,
-/// ELECTION_OPERATIONTIMEOUT; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
+/// ELECTION_OPERATIONTIMEOUT, ELECTION_INTERRUPTED; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
 #[no_mangle]
 pub unsafe extern "C" fn election_members(
     handle: *mut election_t,

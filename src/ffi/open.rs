@@ -29,7 +29,8 @@ pub extern "C" fn election_strerror(rc: c_int) -> *const c_char {
 ///
 /// Returns ELECTION_OK, and `*handle` is to be closed with election_close. Else nothing was opened, and
 /// `*handle` is untouched: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_OPERATIONTIMEOUT when the connect
-/// timeout passed without a connection, and ELECTION_AUTHFAILED, at once, when the servers refused the credentials;
+/// timeout passed without a connection; ELECTION_INTERRUPTED when a signal handler ran on this thread before there was a
+/// connection; ELECTION_AUTHFAILED, at once, when the servers refused the credentials;
 /// ELECTION_NO_RESOURCES; ELECTION_INTERNAL, also when the library fails while this waits; ELECTION_FORKED in a child
 /// of a process that had opened a handle before the fork, or was at it in another thread. (A process that forks first
 /// and opens later is fine.)
@@ -52,14 +53,16 @@ pub unsafe extern "C" fn election_open(
 }
 
 /// Close a handle: resign everywhere, end the session, and forget the handle. Every candidate and observer
-/// hears of it, as its last event, before this returns; no callback runs afterwards. Waits for a callback that
+/// hears of it, as its last event, before this returns; no callback runs afterwards. A function of election_lead hears
+/// that it should stop, and this waits until it has returned. Waits for a callback that
 /// is running, and up to 2 s for the server to confirm the end of the session; 4 s when a hostile server keeps the
 /// library's thread so busy that it cannot even ask.
 ///
 /// Returns ELECTION_OK; ELECTION_CONNECTIONLOSS when no server confirmed the end of the session: the handle is
 /// closed all the same, a znode of ours may stand until the session expires; ELECTION_FORKED in a child of the
 /// process that opened the handle: it is forgotten here, and the parent's is not touched. ELECTION_BAD_HANDLE, or
-/// ELECTION_IN_CALLBACK when called from a callback of this handle: nothing happened.
+/// ELECTION_IN_CALLBACK when called from a callback of this handle, or from the function of election_lead: nothing
+/// happened.
 #[no_mangle]
 pub unsafe extern "C" fn election_close(handle: *mut election_t) -> c_int {
     answer(|| border::unregister(handle, Handle::close))

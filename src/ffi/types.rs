@@ -11,9 +11,19 @@ pub const ELECTION_PATH_MAX: usize = 4096;
 /// default (`jute.maxbuffer`, 1,048,575 bytes).
 pub const ELECTION_VALUE_MAX: usize = 1_000_000;
 
+/// A timeout that never comes, for the functions that take it. It is no small negative number, so that a program that
+/// subtracts times and falls below 0 does not wait for ever.
+pub const ELECTION_FOREVER: c_int = 2_147_483_647;
+
 /// One session with ZooKeeper, and the elections on it. A handle is a number in the clothes of a pointer: the
 /// library never follows it, so one that is closed or was never opened is told by ELECTION_BAD_HANDLE.
 pub struct election_t {
+    _opaque: (),
+}
+
+/// A mastership during which election_lead runs a function. A leadership is a number like a handle: one that is over is
+/// told by election_should_stop, which says yes, and by ELECTION_BAD_LEADERSHIP.
+pub struct election_leadership_t {
     _opaque: (),
 }
 
@@ -129,6 +139,12 @@ pub enum election_rc_t {
     ELECTION_BAD_AUTH = -1036,
     /// The access control list is none of election_acl_t, or the entry is malformed, too long, or one too many.
     ELECTION_BAD_ACL = -1037,
+    /// A signal handler ran on the thread that waited, or election_interrupt was called.
+    ELECTION_INTERRUPTED = -1040,
+    /// The mastership ended before the function of election_lead returned.
+    ELECTION_LEADERSHIP_LOST = -1041,
+    /// The leadership is NULL, over, or never was one.
+    ELECTION_BAD_LEADERSHIP = -1042,
     /// The server does not know the request that makes a candidate's znode (create2): it is older than ZooKeeper 3.5.
     ELECTION_SERVER_TOO_OLD = -1063,
     /// The connection ends whenever a candidate's znode is to be made: the server, or what stands before it, does not
@@ -376,6 +392,11 @@ pub struct election_members_t {
     /// no alarm, and afterwards there is one only if the line was crossed meanwhile.
     pub alarm: election_alarm_t,
 }
+
+/// Does the work of a master; its number is handed to the caller of election_lead. Runs on the thread that called
+/// election_lead.
+pub type election_lead_fn =
+    Option<unsafe extern "C" fn(leadership: *const election_leadership_t, ctx: *mut c_void) -> c_int>;
 
 /// Hears the role of a candidate. Runs on the handle's callback thread, or inside election_dispatch.
 pub type election_role_fn = Option<unsafe extern "C" fn(event: *const election_event_t, ctx: *mut c_void)>;

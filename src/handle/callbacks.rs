@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::driver::thread::quietly;
 use crate::driver::{
     failed_connection, failed_master, failed_members, failpoint, CandidateStatus, Connection, Count, Diagnostics,
-    Notification, WakeFd,
+    Heeds, Notification, Unready, Waits, WakeFd,
 };
 use crate::logic::{Event, Master, Members, SubscriptionId};
 
@@ -34,6 +34,7 @@ pub struct Callbacks {
     /// Rung for each note, when the program dispatches. Given back at the end: the handle itself may be kept for longer
     /// by those who looked for it.
     wake_fd: Mutex<Option<Arc<WakeFd>>>,
+    waits: Arc<Waits>,
     diagnostics: Arc<Diagnostics>,
 }
 
@@ -41,6 +42,7 @@ impl Callbacks {
     pub fn new(
         inbox: Receiver<Notification>,
         wake_fd: Option<Arc<WakeFd>>,
+        waits: Arc<Waits>,
         diagnostics: Arc<Diagnostics>,
     ) -> Callbacks {
         Callbacks {
@@ -50,6 +52,7 @@ impl Callbacks {
             is_over: AtomicBool::new(false),
             reporter: Mutex::default(),
             wake_fd: Mutex::new(wake_fd),
+            waits,
             diagnostics,
         }
     }
@@ -83,22 +86,24 @@ impl Callbacks {
     }
 
     /// Tells the listeners what there is to tell, having waited for it up to `timeout`. The number of notifications that
-    /// were passed on; 0 at once when another thread is at it, when the session has ended, and when a signal comes.
-    pub fn dispatch(&self, timeout: Duration) -> usize {
-        let Some(inbox) = self.take_inbox(lock(&self.inbox)) else { return 0 };
+    /// were passed on; 0 at once when another thread is at it, and when the session has ended. `None` when there was
+    /// nothing to tell and the waiting was interrupted, or would have been.
+    pub fn dispatch(&self, timeout: Duration) -> Option<usize> {
+        let Some(inbox) = self.take_inbox(lock(&self.inbox)) else { return Some(0) };
         failpoint::pass("dispatch");
-        let until = Instant::now() + timeout;
-        let wake_fd = self.wake_fd();
-        let mut told = self.drain(&inbox);
-        // The wake-up may still come for a notification that was fetched before.
-        while let (0, Some(wake_fd)) = (told, &wake_fd) {
-            let left = until.saturating_duration_since(Instant::now());
-            if self.is_over.load(Ordering::Relaxed) || left.is_zero() || !wake_fd.wait(left) {
-                break;
-            }
-            told = self.drain(&inbox);
+        let told = self.drain(&inbox);
+        if told > 0 || timeout.is_zero() {
+            return Some(told);
         }
-        told
+        let told = self.waits.wait(Heeds::All, timeout, || {
+            let told = self.drain(&inbox);
+            (told > 0 || self.is_over.load(Ordering::Relaxed)).then_some(told)
+        });
+        match told {
+            Ok(told) => Some(told),
+            Err(Unready::TooLong) => Some(0),
+            Err(Unready::Interrupted) => None,
+        }
     }
 
     /// Tells the listeners the last there is to tell, after the session has ended: waits for a thread that is
@@ -233,33 +238,38 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::driver::fork::Process;
     use crate::driver::log::LogContext;
+
+    fn callbacks(inbox: Receiver<Notification>) -> Callbacks {
+        let wake_fd = Arc::new(WakeFd::new().expect("a descriptor"));
+        let waits = Arc::new(Waits::new(1, Process::current().expect("this process")));
+        Callbacks::new(inbox, Some(wake_fd), waits, Arc::new(Diagnostics::new(LogContext::new(1))))
+    }
 
     /// Whoever was about to dispatch when the handle was closed.
     #[test]
     fn nobody_waits_after_the_end() {
         let (notifications, inbox) = mpsc::channel();
-        let wake_fd = Arc::new(WakeFd::new().expect("a descriptor"));
-        let callbacks = Callbacks::new(inbox, Some(wake_fd), Arc::new(Diagnostics::new(LogContext::new(1))));
+        let callbacks = callbacks(inbox);
         notifications.send(Notification::End).expect("it is received");
-        assert_eq!(callbacks.dispatch(Duration::ZERO), 1);
+        assert_eq!(callbacks.dispatch(Duration::ZERO), Some(1));
         let from = Instant::now();
-        assert_eq!(callbacks.dispatch(Duration::from_secs(30)), 0);
+        assert_eq!(callbacks.dispatch(Duration::from_secs(30)), Some(0));
         assert!(from.elapsed() < Duration::from_secs(20));
     }
 
     #[test]
-    fn a_bell_that_rings_for_nothing_ends_no_wait() {
+    fn what_concerns_nobody_ends_no_wait() {
         let (_notes, inbox) = mpsc::channel();
-        let wake_fd = Arc::new(WakeFd::new().expect("a descriptor"));
-        let diagnostics = Arc::new(Diagnostics::new(LogContext::new(1)));
-        let callbacks = Callbacks::new(inbox, Some(wake_fd.clone()), diagnostics);
+        let callbacks = callbacks(inbox);
+        let waits = callbacks.waits.clone();
         let ringer = thread::spawn(move || {
             thread::sleep(Duration::from_millis(10));
-            wake_fd.signal();
+            waits.wake();
         });
         let from = Instant::now();
-        assert_eq!(callbacks.dispatch(Duration::from_millis(50)), 0);
+        assert_eq!(callbacks.dispatch(Duration::from_millis(50)), Some(0));
         assert!(from.elapsed() >= Duration::from_millis(50));
         assert!(ringer.join().is_ok());
     }

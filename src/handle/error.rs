@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::driver::Unready;
+
 /// Why a call did nothing. [`code`](Error::code) is its number in `election.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -66,6 +68,14 @@ pub enum Error {
     BadAuth,
     /// The access control list, or an entry of it, is malformed, too long, or one too many.
     BadAcl,
+    /// A signal handler ran on this thread, or the handle was interrupted.
+    Interrupted,
+    /// The candidate resigned.
+    Resigned,
+    /// The mastership ended before the function returned.
+    LeadershipLost,
+    /// There is no leadership where a leadership is needed.
+    BadLeadership,
     /// The library failed.
     Internal,
 }
@@ -104,6 +114,10 @@ impl Error {
             Error::BadAuth => -1036,
             Error::BadAcl => -1037,
             Error::NotMaster => -1020,
+            Error::Resigned => -1014,
+            Error::Interrupted => -1040,
+            Error::LeadershipLost => -1041,
+            Error::BadLeadership => -1042,
             Error::ZooKeeper(rc) => rc,
         }
     }
@@ -189,6 +203,18 @@ pub fn explain(rc: i32) -> &'static str {
         -1063 => "the server is older than ZooKeeper 3.5: it does not know the request create2\0",
         -1064 => "the connection ends at each create: the server, or what stands before it, may not know create2\0",
         -1037 => "the access control list is malformed, too long, or has one entry too many\0",
+        -1040 => "interrupted: a signal handler ran on this thread, or the handle was interrupted\0",
+        -1041 => "the mastership ended before the function returned\0",
+        -1042 => "the leadership is NULL, over, or never was one\0",
         _ => "unknown error\0",
+    }
+}
+
+impl From<Unready> for Error {
+    fn from(unready: Unready) -> Error {
+        match unready {
+            Unready::TooLong => Error::Timeout,
+            Unready::Interrupted => Error::Interrupted,
+        }
     }
 }

@@ -1,11 +1,10 @@
 //! Looking on without standing: watching who is master and who is in, and asking for either once.
 
-use std::sync::mpsc;
 use std::time::Duration;
 
 use super::callbacks::Listener;
 use super::{Error, Handle};
-use crate::driver::Command;
+use crate::driver::{Command, ReplyTo};
 use crate::logic::{Master, Member, Members};
 
 impl Handle {
@@ -126,16 +125,15 @@ impl Handle {
     fn ask<T>(
         &self,
         timeout: Duration,
-        question: impl FnOnce(mpsc::SyncSender<Result<T, i32>>) -> Command,
+        question: impl FnOnce(ReplyTo<Result<T, i32>>) -> Command,
     ) -> Result<T, Error> {
-        let (answer, answered) = mpsc::sync_channel(1);
+        let (answer, answered) = ReplyTo::new(&self.waits);
         let changes = self.admitted()?;
         self.command(question(answer));
         drop(changes);
-        match answered.recv_timeout(timeout) {
-            Ok(answer) => answer.map_err(Error::ZooKeeper),
-            Err(mpsc::RecvTimeoutError::Timeout) => Err(Error::Timeout),
-            Err(mpsc::RecvTimeoutError::Disconnected) => Err(Error::ConnectionLoss),
+        match self.waits.answer(&answered, timeout)? {
+            Some(answer) => answer.map_err(Error::ZooKeeper),
+            None => Err(Error::ConnectionLoss),
         }
     }
 }

@@ -84,6 +84,22 @@ static int refused_get_master(election_t *handle, const char *path, int timeout_
     return election_get_master(handle, path, never_master, NULL, timeout_ms);
 }
 
+static int never_lead(const election_leadership_t *leadership, void *ctx)
+{
+    (void)leadership;
+    (void)ctx;
+    CHECK(!"called");
+    return 0;
+}
+
+static int refused_lead(election_t *handle, const char *path, const void *value, size_t value_len, int timeout_ms)
+{
+    int result = 7;
+    int rc = election_lead(handle, path, value, value_len, never_lead, NULL, timeout_ms, &result);
+    CHECK_INT(7, result);
+    return rc;
+}
+
 static int refused_members(election_t *handle, const char *path, int timeout_ms)
 {
     return election_members(handle, path, never_member, NULL, timeout_ms);
@@ -147,6 +163,9 @@ static void refuse_handle(election_t *handle)
     CHECK_INT(ELECTION_BAD_HANDLE, election_resign(handle, "/path"));
     refuse_lease(handle, "/path");
     CHECK_INT(ELECTION_BAD_HANDLE, election_wait(handle, "/path", ELECTION_MASTER, 1000));
+    CHECK_INT(ELECTION_BAD_HANDLE, refused_lead(handle, "/path", "", 0, 1000));
+    CHECK_INT(ELECTION_BAD_HANDLE, election_interrupt(handle));
+    CHECK_INT(ELECTION_BAD_HANDLE, election_clear_interrupt(handle));
     CHECK_INT(ELECTION_BAD_HANDLE, election_fd(handle));
     CHECK_INT(ELECTION_BAD_HANDLE, election_dispatch(handle, 0));
     CHECK_INT(ELECTION_BAD_HANDLE, election_dispatch(handle, 1000));
@@ -171,6 +190,7 @@ static void refuse_handle(election_t *handle)
     CHECK(election_resign(handle, NULL) < 0);
     refuse_lease(handle, NULL);
     CHECK(election_wait(handle, NULL, 7, -1) < 0);
+    CHECK(election_lead(handle, NULL, NULL, 1, NULL, NULL, -1, NULL) < 0);
     CHECK(election_dispatch(handle, -1) < 0);
     CHECK(election_fenced_create(handle, NULL, NULL, NULL, 1, -1) < 0);
     CHECK(election_fenced_set(handle, NULL, NULL, NULL, 1, -7, -1) < 0);
@@ -389,6 +409,7 @@ static void refuse_path(election_t *handle, const char *path)
     CHECK_INT(ELECTION_BAD_PATH, election_resign(handle, path));
     refuse_lease(handle, path);
     CHECK_INT(ELECTION_BAD_PATH, election_wait(handle, path, ELECTION_MASTER, 1000));
+    CHECK_INT(ELECTION_BAD_PATH, refused_lead(handle, path, "", 0, 1000));
     CHECK_INT(ELECTION_BAD_PATH, election_fenced_create(handle, path, "/target", "", 0, 1000));
     CHECK_INT(ELECTION_BAD_PATH, election_fenced_create(handle, "/path", path, "", 0, 1000));
     CHECK_INT(ELECTION_BAD_PATH, election_fenced_set(handle, path, "/target", "", 0, -1, 1000));
@@ -464,6 +485,8 @@ static void values(election_t *handle, const char *path)
 {
     char *longest = calloc(ELECTION_VALUE_MAX + 1, 1);
     CHECK(longest != NULL);
+    CHECK_INT(ELECTION_BAD_VALUE, refused_lead(handle, path, NULL, 1, 1000));
+    CHECK_INT(ELECTION_BAD_VALUE, refused_lead(handle, path, longest, ELECTION_VALUE_MAX + 1, 1000));
     CHECK_INT(ELECTION_BAD_VALUE, refused_stand(handle, path, NULL, 1));
     CHECK_INT(ELECTION_BAD_VALUE, refused_stand(handle, path, NULL, SIZE_MAX));
     CHECK_INT(ELECTION_BAD_VALUE, refused_stand(handle, path, longest, ELECTION_VALUE_MAX + 1));
@@ -489,11 +512,12 @@ static void values(election_t *handle, const char *path)
 
 static void times_and_roles(election_t *handle)
 {
-    static const int bad_times[] = {0, -1, 3600001, INT_MAX, INT_MIN};
+    static const int bad_times[] = {0, -1, 3600001, INT_MAX - 1, INT_MIN};
     static const int bad_roles[] = {-2, 2, 7, INT_MAX, INT_MIN};
     for (size_t i = 0; i < sizeof bad_times / sizeof *bad_times; i++) {
         int time = bad_times[i];
         CHECK_INT(ELECTION_BAD_TIMEOUT, election_wait(handle, "/path", ELECTION_SLAVE, time));
+        CHECK_INT(ELECTION_BAD_TIMEOUT, refused_lead(handle, "/path", "", 0, time));
         CHECK_INT(ELECTION_BAD_TIMEOUT, refused_members(handle, "/path", time));
         CHECK_INT(ELECTION_BAD_TIMEOUT, refused_get_master(handle, "/path", time));
         CHECK_INT(ELECTION_BAD_TIMEOUT, election_fenced_create(handle, "/path", "/target", "", 0, time));
@@ -502,6 +526,12 @@ static void times_and_roles(election_t *handle)
         if (time != 0)
             CHECK_INT(ELECTION_BAD_TIMEOUT, election_dispatch(handle, time));
     }
+    /* To wait for ever is for those who wait for others, not for those who ask a server. */
+    CHECK_INT(ELECTION_NOT_THERE, election_wait(handle, "/path", ELECTION_SLAVE, ELECTION_FOREVER));
+    CHECK_INT(ELECTION_BAD_TIMEOUT, refused_members(handle, "/path", ELECTION_FOREVER));
+    CHECK_INT(ELECTION_BAD_TIMEOUT, refused_get_master(handle, "/path", ELECTION_FOREVER));
+    CHECK_INT(ELECTION_BAD_TIMEOUT, election_fenced_create(handle, "/path", "/target", "", 0, ELECTION_FOREVER));
+    CHECK_INT(ELECTION_BAD_CALLBACK, election_lead(handle, "/path", "", 0, NULL, NULL, 1000, NULL));
     for (size_t i = 0; i < sizeof bad_roles / sizeof *bad_roles; i++)
         CHECK_INT(ELECTION_BAD_ROLE, election_wait(handle, "/path", bad_roles[i], 1000));
     CHECK_INT(ELECTION_BAD_CALLBACK, election_members(handle, "/path", NULL, NULL, 1000));
@@ -546,6 +576,22 @@ static void tokens(void)
     CHECK_INT(ELECTION_BAD_VERIFIER, election_verifier_admit(NULL, 1));
     CHECK_INT(ELECTION_BAD_VERIFIER, election_verifier_admit(NULL, -1));
     CHECK_INT(0, election_verifier_highest(NULL));
+}
+
+/* A leadership that is none says that its work should stop. */
+static void leaderships(void)
+{
+    int somewhere = 0;
+    const election_leadership_t *const none[] = {
+        NULL, (const election_leadership_t *)(uintptr_t)1, (const election_leadership_t *)UINTPTR_MAX,
+        (const election_leadership_t *)(const void *)&somewhere,
+    };
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        CHECK_INT(1, election_should_stop(none[i]));
+        CHECK_INT(0, election_leadership_token(none[i]));
+        CHECK_INT(ELECTION_BAD_LEADERSHIP, election_wait_stop(none[i], 1000));
+        CHECK_INT(ELECTION_BAD_LEADERSHIP, election_wait_stop(none[i], ELECTION_FOREVER));
+    }
 }
 
 /* --- to look inside ------------------------------------------------------------------------------------------ */
@@ -646,8 +692,8 @@ static void sentences(void)
         ELECTION_INTERNAL, ELECTION_LEASE_EXPIRED, ELECTION_GRACE, ELECTION_FOREIGN_CONTENDER, ELECTION_NOT_MASTER,
         ELECTION_STALE_TOKEN, ELECTION_BAD_LEASE_MODE, ELECTION_FORKED, ELECTION_NOT_MANUAL, ELECTION_BAD_ROLE,
         ELECTION_BAD_DISPATCH, ELECTION_BAD_VERIFIER, ELECTION_BAD_COUNT, ELECTION_BAD_SIZE, ELECTION_BAD_FORMAT,
-        ELECTION_BAD_LEVEL, ELECTION_BAD_AUTH, ELECTION_BAD_ACL, ELECTION_SERVER_TOO_OLD,
-        ELECTION_CREATE_NOT_ANSWERED,
+        ELECTION_BAD_LEVEL, ELECTION_BAD_AUTH, ELECTION_BAD_ACL, ELECTION_INTERRUPTED, ELECTION_LEADERSHIP_LOST,
+        ELECTION_BAD_LEADERSHIP, ELECTION_SERVER_TOO_OLD, ELECTION_CREATE_NOT_ANSWERED,
         /* ZooKeeper's own that the header does not name. */
         -1, -2, -3, -5, -9, -13, -14, -100, -113, -117, -118, -119, -120, -121, -122, -123, -124,
     };
@@ -692,6 +738,7 @@ int main(int argc, char **argv)
     credentials();
     lists();
     tokens();
+    leaderships();
     hosts_and_result();
     closed_handles();
 

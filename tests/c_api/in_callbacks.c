@@ -18,6 +18,15 @@ static struct path stood, inner, nobody;
 static election_t *left_open[2];
 static int left_open_count;
 
+static int lead_once(const election_leadership_t *leadership, void *ctx)
+{
+    CHECK(election_leadership_token(leadership) > 0);
+    CHECK_INT(0, election_should_stop(leadership));
+    CHECK_INT(ELECTION_OPERATIONTIMEOUT, election_wait_stop(leadership, 1));
+    CHECK_INT(ELECTION_IN_CALLBACK, election_close(ctx));
+    return 0;
+}
+
 static void ignore_member(const election_member_t *member, void *ctx)
 {
     (void)member;
@@ -99,6 +108,14 @@ static void call_everything(enum kind kind, election_t *handle)
     CHECK_INT(ELECTION_OK, election_fenced_delete(handle, inner.text, nobody.text, -1, PATIENCE_MS));
     CHECK_INT(ELECTION_OK, election_members(handle, inner.text, ignore_member, NULL, PATIENCE_MS));
     CHECK_INT(ELECTION_OK, election_get_master(handle, inner.text, ignore_master, NULL, PATIENCE_MS));
+    CHECK_INT(is_asked ? ELECTION_ALREADY : ELECTION_IN_CALLBACK,
+              election_lead(handle, inner.text, "v", 1, lead_once, handle, PATIENCE_MS, NULL));
+    CHECK_INT(ELECTION_OK, election_interrupt(handle));
+    CHECK_INT(ELECTION_INTERRUPTED, election_wait(handle, inner.text, ELECTION_MASTER, ELECTION_FOREVER));
+    CHECK_INT(ELECTION_OK, election_clear_interrupt(handle));
+    CHECK_INT(1, election_should_stop(NULL));
+    CHECK_INT(ELECTION_BAD_LEADERSHIP, election_wait_stop(NULL, 1000));
+    CHECK_INT(0, election_leadership_token(NULL));
     CHECK_INT(ELECTION_OK, election_set_value(handle, inner.text, "x", 1));
     CHECK_INT(ELECTION_OK, election_counters(handle, &counters));
     CHECK(counters.fenced_writes >= 3);
@@ -109,6 +126,8 @@ static void call_everything(enum kind kind, election_t *handle)
     CHECK_INT(ELECTION_NOT_THERE, election_set_value(handle, inner.text, "x", 1));
     CHECK_INT(ELECTION_NOT_THERE, election_resign(handle, inner.text));
     CHECK_INT(0, election_is_master(handle, inner.text));
+    CHECK_INT(is_asked ? ELECTION_OK : ELECTION_IN_CALLBACK,
+              election_lead(handle, inner.text, "v", 1, lead_once, handle, PATIENCE_MS, NULL));
     CHECK_INT(ELECTION_OK, watch_master(handle, inner.text, ignore_master, NULL, NULL));
     CHECK_INT(ELECTION_OK, election_unwatch_master(handle, inner.text));
     CHECK_INT(ELECTION_NOT_THERE, election_unwatch_master(handle, inner.text));

@@ -171,6 +171,9 @@ fn figures_of_rust() -> Figures {
         ELECTION_BAD_LEVEL,
         ELECTION_BAD_AUTH,
         ELECTION_BAD_ACL,
+        ELECTION_INTERRUPTED,
+        ELECTION_LEADERSHIP_LOST,
+        ELECTION_BAD_LEADERSHIP,
         ELECTION_SERVER_TOO_OLD,
         ELECTION_CREATE_NOT_ANSWERED
     );
@@ -206,6 +209,7 @@ fn figures_of_rust() -> Figures {
         ELECTION_PERM_ALL
     );
     figures.insert("ELECTION_PATH_MAX".into(), ELECTION_PATH_MAX as i64);
+    figures.insert("ELECTION_FOREVER".into(), ELECTION_FOREVER as i64);
     figures.insert("ELECTION_VALUE_MAX".into(), ELECTION_VALUE_MAX as i64);
     figures
 }

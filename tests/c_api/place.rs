@@ -42,6 +42,8 @@ impl Place {
             "ends.c" => vec![relay_that_expires(&zookeeper)],
             "silent.c" => [(); 3].map(|()| relay_that_falls_silent(&zookeeper)).into(),
             "swallowed.c" => vec![relay_that_says_nothing(&zookeeper)],
+            "stop.c" => vec![relay_that_falls_silent(&zookeeper), relay_that_says_nothing(&zookeeper)],
+            "lead.c" => vec![relay_that_falls_silent(&zookeeper)],
             _ => Vec::new(),
         };
         let more = match program {

@@ -187,6 +187,8 @@ lives! {
         manual_valgrind: ManualUnderValgrind;
     dispatch: "dispatch.c", itself: Thread, valgrind: ThreadUnderValgrind;
     wait: "wait.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
+    stop: "stop.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
+    lead: "lead.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     members: "members.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     watch_members: "watch_members.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;
     fence: "fence.c", thread: Thread, manual: Manual, valgrind: ManualUnderValgrind;

@@ -125,6 +125,21 @@ static void on_free(void *context)
 
 static void act_inside(struct one_life *life, const char *path, unsigned what);
 
+/* Does a little work, and is master meanwhile as long as it need not stop. */
+static int lead(const election_leadership_t *leadership, void *context)
+{
+    struct one_life *life = context;
+    pthread_mutex_lock(&lock);
+    CHECK_INT(0, life->is_closed);
+    pthread_mutex_unlock(&lock);
+    for (int piece = 0; piece < 3; piece++) {
+        int rc = election_wait_stop(leadership, 1);
+        CHECK(rc == ELECTION_OPERATIONTIMEOUT || (rc == ELECTION_OK && election_should_stop(leadership)));
+    }
+    CHECK(election_leadership_token(leadership) > 0);
+    return 0;
+}
+
 static void on_role(const election_event_t *event, void *context)
 {
     struct ctx *ctx = context;
@@ -210,7 +225,7 @@ static void expect_one_of(const char *what, int rc, const int *allowed)
 #define EXPECT(call, ...) expect_one_of(#call, call, (const int[]){__VA_ARGS__, END})
 
 /* What a request may come to, besides its own. */
-#define ON_THE_WAY ELECTION_CONNECTIONLOSS, ELECTION_OPERATIONTIMEOUT
+#define ON_THE_WAY ELECTION_CONNECTIONLOSS, ELECTION_OPERATIONTIMEOUT, ELECTION_INTERRUPTED
 
 static int hand_over(struct one_life *life, const char *path, int index, unsigned what)
 {
@@ -306,7 +321,7 @@ static void dispatch(struct one_life *life)
 {
     int told = election_dispatch(life->handle, 5);
     if (told < 0)
-        CHECK(told == ELECTION_BAD_HANDLE || (told == ELECTION_NOT_MANUAL && !is_manual));
+        CHECK(told == ELECTION_BAD_HANDLE || (is_manual && told == ELECTION_INTERRUPTED) || (told == ELECTION_NOT_MANUAL && !is_manual));
     if (election_fd(life->handle) >= 0)
         CHECK(is_manual);
 }
@@ -358,7 +373,9 @@ static void act_inside(struct one_life *life, const char *path, unsigned what)
         EXPECT(election_resign(life->handle, path), ELECTION_OK, ELECTION_NOT_THERE);
     if (what % 8 == 2)
         EXPECT(election_wait(life->handle, path, ELECTION_MASTER, 1), ELECTION_OK, ELECTION_NOT_THERE,
-               ELECTION_OPERATIONTIMEOUT);
+               ELECTION_OPERATIONTIMEOUT, ELECTION_INTERRUPTED);
+    if (what % 8 == 4)
+        EXPECT(election_lead(life->handle, path, "value", 5, lead, life, 1, NULL), ELECTION_IN_CALLBACK);
     if (what % 8 == 3)
         look_inside(life, what);
 }
@@ -380,7 +397,14 @@ static void act(struct one_life *life, unsigned *seed)
         break;
     case 5:
         EXPECT(election_wait(life->handle, path.text, ELECTION_MASTER, 1 + (int)draw(seed, 20)), ELECTION_OK,
-               ELECTION_NOT_THERE, ELECTION_OPERATIONTIMEOUT);
+               ELECTION_NOT_THERE, ELECTION_OPERATIONTIMEOUT, ELECTION_INTERRUPTED);
+        if (what == 0)
+            EXPECT(election_lead(life->handle, path.text, "value", 5, lead, life, 20, NULL), ELECTION_OK,
+                   ELECTION_LEADERSHIP_LOST, ELECTION_ALREADY, ELECTION_RESIGNED, ELECTION_CLOSING, ON_THE_WAY);
+        if (what == 1)
+            EXPECT(election_interrupt(life->handle), ELECTION_OK);
+        if (what >= 1)
+            EXPECT(election_clear_interrupt(life->handle), ELECTION_OK);
         break;
     case 6:
         EXPECT(election_members(life->handle, path.text, on_answer_member, NULL, 500), ELECTION_OK, ON_THE_WAY);

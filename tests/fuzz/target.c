@@ -327,6 +327,46 @@ static void members(void)
     free(path);
 }
 
+static int never_lead(const election_leadership_t *leadership, void *ctx)
+{
+    (void)leadership;
+    (void)ctx;
+    HOLDS(!"nobody is master here");
+    return 0;
+}
+
+static void lead(void)
+{
+    int timeout_ms = number();
+    char *path = text();
+    int result = 7;
+    /* Whoever would wait for long is interrupted. */
+    int is_interrupted = timeout_ms > 20;
+    if (is_interrupted)
+        EXPECT(election_interrupt(handle), ELECTION_OK);
+    EXPECT(election_lead(handle, path, left, left_len, never_lead, &handle, timeout_ms, &result), ELECTION_BAD_PATH,
+           ELECTION_BAD_VALUE, ELECTION_BAD_TIMEOUT, is_interrupted ? ELECTION_INTERRUPTED : ELECTION_OPERATIONTIMEOUT);
+    HOLDS(result == 7);
+    EXPECT(election_clear_interrupt(handle), ELECTION_OK);
+    EXPECT(election_resign(handle, path), ELECTION_BAD_PATH, ELECTION_NOT_THERE);
+    free(path);
+}
+
+/* No pointer passes for a handle, or for a leadership, that nobody has. */
+static void interrupt(void)
+{
+    election_t *other = (election_t *)(uintptr_t)long_number();
+    if (other != handle)
+        EXPECT(election_interrupt(other), ELECTION_BAD_HANDLE);
+}
+
+static void leaderships(void)
+{
+    const election_leadership_t *none = (const election_leadership_t *)(uintptr_t)long_number();
+    HOLDS(election_should_stop(none) == 1 && election_leadership_token(none) == 0);
+    EXPECT(election_wait_stop(none, number()), ELECTION_BAD_LEADERSHIP, ELECTION_BAD_TIMEOUT);
+}
+
 /* An option is one of few numbers, or in a range. */
 static void set(int (*set_option)(election_options_t *, int), int refusal)
 {
@@ -465,6 +505,10 @@ static const struct {
     {"election_is_master", is_master},
     {"election_lease", lease},
     {"election_wait", wait},
+    {"election_lead", lead},
+    {"election_interrupt", interrupt},
+    {"election_should_stop", leaderships},
+    {"election_wait_stop", leaderships},
     {"election_dispatch", dispatch},
     {"election_fenced_create", fenced_create},
     {"election_fenced_set", fenced_set},

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::{mpsc, Arc};
+use std::sync::Arc;
 
 use futures::{pin_mut, select_biased, FutureExt};
 
@@ -13,13 +13,14 @@ use crate::driver::counters::Count;
 use crate::driver::requests::Answer;
 use crate::driver::runtime;
 use crate::driver::telemetry::Asked;
+use crate::driver::waits::ReplyTo;
 use crate::logic::{rc, Recipe};
 
 impl Task {
     /// Asks ZooKeeper on the caller's behalf, beside all else. A question is not kept for the next connection.
     pub(super) fn ask<T, A>(
         &mut self,
-        answer: mpsc::SyncSender<Result<T, i32>>,
+        answer: ReplyTo<Result<T, i32>>,
         asked: Asked,
         ask: impl FnOnce(Client, Recipe) -> A,
     ) where
@@ -38,24 +39,24 @@ impl Task {
                         () = broken => Err(rc::CONNECTION_LOSS),
                     };
                     asked.ended(!matches!(told, Err(rc::CONNECTION_LOSS)));
-                    let _ = answer.send(told);
+                    answer.send(told);
                 });
             }
             _ => {
                 asked.ended(false);
-                let _ = answer.send(Err(rc::CONNECTION_LOSS));
+                answer.send(Err(rc::CONNECTION_LOSS));
             }
         }
     }
 
-    pub(super) fn write(&mut self, path: Arc<str>, write: Write, written: mpsc::SyncSender<Written>) {
+    pub(super) fn write(&mut self, path: Arc<str>, write: Write, written: ReplyTo<Written>) {
         let own = self.elections.fence(clock::now(), &path);
         let client = match &self.link {
             Link::Open(connection) => Some(connection.client.clone()),
             Link::Connecting(_) | Link::Denied => None,
         };
         let (Some(own), Some(client)) = (own, client) else {
-            let _ = written.send(Written::NotMaster);
+            written.send(Written::NotMaster);
             return;
         };
         let asked = self.telemetry.asks(Count::FencedWrites, "write fenced by", &own);
@@ -75,7 +76,7 @@ impl Task {
                 // Said before the caller hears it, and may resign.
                 let _ = answered.unbounded_send(Answer::InDoubt(path));
             }
-            let _ = written.send(outcome);
+            written.send(outcome);
         });
     }
 }

@@ -34,7 +34,7 @@ impl Task {
             runtime::spawn(async move { close_orphan(&hosts, &access, orphan, timeout).await });
         }
         if let Some(connected) = self.connected.take() {
-            let _ = connected.send(Ok(()));
+            connected.send(Ok(()));
         }
     }
 
@@ -122,7 +122,7 @@ impl Task {
             runtime::spawn(async move { close_orphan(&hosts, &Access::default(), orphan, timeout).await });
         }
         if let Some(connected) = self.connected.take() {
-            let _ = connected.send(Err(rc::AUTH_FAILED));
+            connected.send(Err(rc::AUTH_FAILED));
         }
     }
 

@@ -1,0 +1,455 @@
+//! Where the calls of a handle wait, and how their waiting is ended: by what they wait for, by a signal handler that ran
+//! on the waiting thread, and by an interrupt, which a signal handler may make.
+//!
+//! A handle has one slot with a word that changes whenever something happens that a call of the handle may wait for. The
+//! calls sleep on that word with futex(2), always with a timeout: the kernel never restarts such a sleep after a handler
+//! has run, with SA_RESTART or without. A condition variable or a channel of the standard library would sleep on.
+//!
+//! An interrupt looks its handle up in the list of slots: it takes no lock and no memory and uses no thread-local
+//! storage, and a handler may interrupt any code of this file at any place. Slots are never freed, and are used again; the
+//! word that an interrupt changes also says whose the slot is, so that an interrupt never strikes another handle.
+
+use std::io;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::fork::Process;
+
+/// The slots of the open handles, and of closed ones.
+static SLOTS: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
+
+/// A sleep without a timeout would be restarted after a handler with SA_RESTART.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+
+struct Slot {
+    /// Whose the slot is, and its interrupts: see `State`.
+    state: AtomicU64,
+    /// The process in which the slot was taken.
+    process: AtomicU64,
+    /// Changes when something happens.
+    changes: AtomicU32,
+    /// How many calls sleep, or are about to.
+    sleepers: AtomicU32,
+    next: *const Slot,
+}
+
+/// The number of the handle (40 bits; 0 for none), how many interrupts it has had (23 bits), and whether the last of them
+/// is still to be cleared (1 bit).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct State(u64);
+
+impl State {
+    const COUNT: u64 = 0x00ff_fffe;
+
+    fn of(handle: u64) -> State {
+        State(handle << 24)
+    }
+
+    fn is_of(self, handle: u64) -> bool {
+        self.0 >> 24 == handle
+    }
+
+    fn interrupted(self) -> State {
+        State(self.0 & !State::COUNT | (self.0 + 2) & State::COUNT | 1)
+    }
+
+    fn cleared(self) -> State {
+        State(self.0 & !1)
+    }
+
+    fn is_interrupted(self) -> bool {
+        self.0 & 1 == 1
+    }
+}
+
+/// What became of an interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupted {
+    Done,
+    /// No open handle has this number.
+    NoHandle,
+    /// The handle belongs to the process that this one was forked from.
+    Forked,
+}
+
+/// Interrupts the handle with this number. Async-signal-safe.
+pub fn interrupt(handle: u64) -> Interrupted {
+    let is_its = |slot: &&Slot| handle != 0 && State(slot.state.load(SeqCst)).is_of(handle);
+    let Some(slot) = slots().find(is_its) else {
+        return Interrupted::NoHandle;
+    };
+    if !Process::has_number(slot.process.load(SeqCst)) {
+        return Interrupted::Forked;
+    }
+    match slot.change(handle, State::interrupted) {
+        true => {
+            slot.wake();
+            Interrupted::Done
+        }
+        false => Interrupted::NoHandle,
+    }
+}
+
+fn slots() -> impl Iterator<Item = &'static Slot> {
+    // SAFETY: a slot is never freed, and is whole before it is in the list.
+    let first = unsafe { SLOTS.load(SeqCst).as_ref() };
+    std::iter::successors(first, |slot| unsafe { slot.next.as_ref() })
+}
+
+impl Slot {
+    /// A slot of this handle's own.
+    fn take(handle: u64, process: Process) -> &'static Slot {
+        for slot in slots() {
+            // 1: nobody's, and about to be somebody's.
+            if slot.state.compare_exchange(0, 1, SeqCst, SeqCst).is_ok() {
+                slot.process.store(process.number(), SeqCst);
+                slot.state.store(State::of(handle).0, SeqCst);
+                return slot;
+            }
+        }
+        let slot = Box::leak(Box::new(Slot {
+            state: AtomicU64::new(State::of(handle).0),
+            process: AtomicU64::new(process.number()),
+            changes: AtomicU32::new(0),
+            sleepers: AtomicU32::new(0),
+            next: SLOTS.load(SeqCst),
+        }));
+        while let Err(first) = SLOTS.compare_exchange(slot.next.cast_mut(), slot, SeqCst, SeqCst) {
+            slot.next = first;
+        }
+        slot
+    }
+
+    /// Changes the state while the slot is this handle's. Whether it was.
+    fn change(&self, handle: u64, change: impl Fn(State) -> State) -> bool {
+        let change = |state| State(state).is_of(handle).then(|| change(State(state)).0);
+        self.state.fetch_update(SeqCst, SeqCst, change).is_ok()
+    }
+
+    /// Async-signal-safe.
+    fn wake(&self) {
+        self.changes.fetch_add(1, SeqCst);
+        if self.sleepers.load(SeqCst) > 0 {
+            // SAFETY: the word lives for ever; errno is the interrupted code's, and is put back.
+            unsafe {
+                let errno = libc::__errno_location();
+                let former = *errno;
+                let wake = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+                libc::syscall(libc::SYS_futex, self.changes.as_ptr(), wake, i32::MAX);
+                *errno = former;
+            }
+        }
+    }
+}
+
+unsafe impl Sync for Slot {}
+
+/// Where the calls of one handle wait.
+pub struct Waits {
+    handle: u64,
+    slot: &'static Slot,
+}
+
+/// Why a call waits no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unready {
+    TooLong,
+    /// By a handler that ran on this thread, or by an interrupt.
+    Interrupted,
+}
+
+/// What a call does with interrupts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heeds {
+    /// Those that came before it and have not been cleared, and those that come while it waits.
+    All,
+    /// Those that come while it waits.
+    New,
+    /// None; the call looks for itself.
+    None,
+}
+
+impl Waits {
+    pub fn new(handle: u64, process: Process) -> Waits {
+        Waits { handle, slot: Slot::take(handle, process) }
+    }
+
+    /// Something has happened: each call looks whether that is what it waits for.
+    pub fn wake(&self) {
+        self.slot.wake();
+    }
+
+    /// Async-signal-safe, as the function of this name.
+    pub fn interrupt(&self) {
+        interrupt(self.handle);
+    }
+
+    /// From here on calls wait again.
+    pub fn clear_interrupt(&self) {
+        self.slot.change(self.handle, State::cleared);
+    }
+
+    /// Whether there is an interrupt that has not been cleared.
+    pub fn is_interrupted(&self) -> bool {
+        let state = self.state();
+        state.is_of(self.handle) && state.is_interrupted()
+    }
+
+    /// Changes with each interrupt.
+    pub fn interrupts(&self) -> u64 {
+        let state = self.state();
+        if state.is_of(self.handle) {
+            state.0 & State::COUNT
+        } else {
+            0
+        }
+    }
+
+    /// Nobody can interrupt the handle any more.
+    pub fn end(&self) {
+        let state = self.slot.state.load(SeqCst);
+        if State(state).is_of(self.handle) {
+            while self.slot.change(self.handle, |_| State(0)) {}
+            self.wake();
+        }
+    }
+
+    pub fn begin(&self, heeds: Heeds) -> Wait<'_> {
+        self.slot.sleepers.fetch_add(1, SeqCst);
+        Wait { waits: self, heeds, began: self.state() }
+    }
+
+    /// Waits until `look` finds what it looks for.
+    pub fn wait<T>(
+        &self,
+        heeds: Heeds,
+        timeout: Duration,
+        mut look: impl FnMut() -> Option<T>,
+    ) -> Result<T, Unready> {
+        let wait = self.begin(heeds);
+        // Further away than the clock goes: without end.
+        let until = Instant::now().checked_add(timeout);
+        let mut woken = Woken::Change;
+        loop {
+            let seen = wait.changes();
+            if heeds == Heeds::All && wait.is_interrupted() {
+                return Err(Unready::Interrupted);
+            }
+            if let Some(found) = look() {
+                return Ok(found);
+            }
+            if woken == Woken::Signal || wait.is_interrupted() {
+                return Err(Unready::Interrupted);
+            }
+            let left = until.map_or(LONGEST_SLEEP, |until| until.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return Err(Unready::TooLong);
+            }
+            woken = wait.sleep(seen, left);
+        }
+    }
+
+    /// Waits for the one answer that comes by this channel; `None` when it never will.
+    pub fn answer<T>(&self, answer: &Receiver<T>, timeout: Duration) -> Result<Option<T>, Unready> {
+        self.wait(Heeds::New, timeout, || match answer.try_recv() {
+            Ok(answer) => Some(Some(answer)),
+            Err(TryRecvError::Disconnected) => Some(None),
+            Err(TryRecvError::Empty) => None,
+        })
+    }
+
+    fn state(&self) -> State {
+        State(self.slot.state.load(SeqCst))
+    }
+}
+
+impl std::fmt::Debug for Waits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waits").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// What ended a sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    Change,
+    Time,
+    Signal,
+}
+
+/// A call that waits.
+pub struct Wait<'a> {
+    waits: &'a Waits,
+    heeds: Heeds,
+    began: State,
+}
+
+impl Wait<'_> {
+    /// To be asked before one looks; a sleep ends at once when something has happened since.
+    pub fn changes(&self) -> u32 {
+        self.waits.slot.changes.load(SeqCst)
+    }
+
+    pub fn is_interrupted(&self) -> bool {
+        let now = self.waits.state();
+        // A handle that was closed meanwhile has no interrupts.
+        let is_open = now.is_of(self.waits.handle);
+        let is_new = is_open && (self.began.0 ^ now.0) & State::COUNT != 0;
+        match self.heeds {
+            Heeds::All => is_new || is_open && now.is_interrupted(),
+            Heeds::New => is_new,
+            Heeds::None => false,
+        }
+    }
+
+    pub fn sleep(&self, seen: u32, timeout: Duration) -> Woken {
+        let timeout = timeout.min(LONGEST_SLEEP);
+        let timeout = libc::timespec {
+            tv_sec: timeout.as_secs() as libc::time_t,
+            tv_nsec: timeout.subsec_nanos() as libc::c_long,
+        };
+        let wait = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+        let word = self.waits.slot.changes.as_ptr();
+        // SAFETY: the word lives for ever, the time as long as the call.
+        let slept = unsafe { libc::syscall(libc::SYS_futex, word, wait, seen, &raw const timeout) };
+        match slept {
+            0 => Woken::Change,
+            _ => match io::Error::last_os_error().raw_os_error() {
+                Some(libc::EINTR) => Woken::Signal,
+                Some(libc::ETIMEDOUT) => Woken::Time,
+                _ => Woken::Change,
+            },
+        }
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.waits.slot.sleepers.fetch_sub(1, SeqCst);
+    }
+}
+
+/// The place for the one answer to a question of a call that waits. Dropped without one, the call hears that none comes.
+pub struct ReplyTo<T> {
+    // Dropped in this order: what wakes the call is there to be seen.
+    to: SyncSender<T>,
+    _wake: WakeWhenDropped,
+}
+
+struct WakeWhenDropped(Arc<Waits>);
+
+impl<T> ReplyTo<T> {
+    pub fn new(waits: &Arc<Waits>) -> (ReplyTo<T>, Receiver<T>) {
+        let (to, answer) = mpsc::sync_channel(1);
+        (ReplyTo { to, _wake: WakeWhenDropped(waits.clone()) }, answer)
+    }
+
+    /// Nobody may listen any more.
+    pub fn send(self, answer: T) {
+        let _ = self.to.send(answer);
+    }
+}
+
+impl Drop for WakeWhenDropped {
+    fn drop(&mut self) {
+        self.0.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::thread;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// Numbers that no handle of this test program has.
+    fn waits() -> Arc<Waits> {
+        static HANDLES: AtomicU64 = AtomicU64::new(1 << 30);
+        let process = Process::current().expect("this process");
+        Arc::new(Waits::new(HANDLES.fetch_add(1, SeqCst), process))
+    }
+
+    fn wait_in_vain(waits: &Waits, heeds: Heeds, timeout: Duration) -> Unready {
+        waits.wait(heeds, timeout, || None::<()>).expect_err("nothing comes")
+    }
+
+    #[test]
+    fn an_interrupt_stays_until_it_is_cleared() {
+        let waits = waits();
+        assert_eq!(interrupt(waits.handle), Interrupted::Done);
+        assert_eq!(wait_in_vain(&waits, Heeds::All, LONG), Unready::Interrupted);
+        assert_eq!(wait_in_vain(&waits, Heeds::All, LONG), Unready::Interrupted);
+        waits.clear_interrupt();
+        assert_eq!(wait_in_vain(&waits, Heeds::All, Duration::from_millis(5)), Unready::TooLong);
+    }
+
+    #[test]
+    fn a_question_heeds_only_the_interrupts_that_come_while_it_waits() {
+        let waits = waits();
+        waits.interrupt();
+        assert_eq!(wait_in_vain(&waits, Heeds::New, Duration::from_millis(5)), Unready::TooLong);
+        let mut looks = 0;
+        let again = waits.wait(Heeds::New, LONG, || {
+            looks += 1;
+            waits.interrupt();
+            None::<()>
+        });
+        assert_eq!((again, looks), (Err(Unready::Interrupted), 1));
+    }
+
+    #[test]
+    fn an_interrupt_that_is_cleared_at_once_ends_what_waits() {
+        let waits = waits();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| wait_in_vain(&waits, Heeds::All, LONG));
+            while waits.slot.sleepers.load(SeqCst) == 0 {
+                thread::yield_now();
+            }
+            waits.interrupt();
+            waits.clear_interrupt();
+            assert_eq!(waiting.join().expect("it does not panic"), Unready::Interrupted);
+        });
+    }
+
+    #[test]
+    fn an_answer_wakes_and_so_does_its_absence() {
+        let waits = waits();
+        let (reply, answer) = ReplyTo::new(&waits);
+        let answering = thread::spawn(move || reply.send(7));
+        assert_eq!(waits.answer(&answer, LONG), Ok(Some(7)));
+        let (reply, answer) = ReplyTo::<u32>::new(&waits);
+        let leaving = thread::spawn(move || drop(reply));
+        assert_eq!(waits.answer(&answer, LONG), Ok(None));
+        for thread in [answering, leaving] {
+            thread.join().expect("it does not panic");
+        }
+    }
+
+    #[test]
+    fn a_handle_that_is_closed_has_no_interrupts_and_its_slot_is_used_again() {
+        let (former, gone) = (waits(), AtomicUsize::new(0));
+        former.end();
+        assert_eq!(interrupt(former.handle), Interrupted::NoHandle);
+        assert_eq!(interrupt(0), Interrupted::NoHandle);
+        // Others take slots at the same time: in the end they are fewer than handles.
+        for _ in 0..1000 {
+            let next = waits();
+            gone.fetch_add(usize::from(std::ptr::eq(next.slot, former.slot)), SeqCst);
+            assert_eq!(interrupt(next.handle), Interrupted::Done);
+            assert_eq!(wait_in_vain(&former, Heeds::All, Duration::ZERO), Unready::TooLong);
+        }
+        assert!(slots().count() < 100);
+    }
+}
