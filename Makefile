@@ -131,8 +131,12 @@ uninstall: ## remove what `make install` put there
 deb: build ## build Debian packages, in target/deb
 	@src/packaging/debian.sh
 
+wheel: build ## build a wheel for Python with the library inside, in target/wheel
+	@rm -rf '$(TARGET)/wheel'
+	@python3 python/packaging/wheel_backend.py '$(TARGET)/release/libelection.so' '$(TARGET)/wheel'
+
 clean: ## remove everything that was built
 	$(CARGO) clean
 	@$(MAKE) --no-print-directory -C c_examples clean
 
-.PHONY: build help setup examples demo zookeeper lint test campaign test-long bench install install-strip uninstall deb clean
+.PHONY: build help setup examples demo zookeeper lint test campaign test-long bench install install-strip uninstall deb wheel clean

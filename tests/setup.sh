@@ -58,6 +58,8 @@ for group in "$@"; do
         need clang "the other compiler, with sanitizers and a fuzzer" clang_there
         need "libclang-rt-$(clang_version)-dev" "what clang's sanitizers and fuzzer link" fuzzer_there
         need mypy "checks the types of the Python module" command_there mypy
+        need python3-venv "installs the wheel into an environment of its own" python3 -c "import ensurepip, venv"
+        need python3-pip "builds the wheel" python3 -m pip --version
         need binutils "reads the symbols of the library (readelf, nm)" command_there readelf
         need iproute2 "cuts and joins links (ip)" command_there ip
         need cmake "builds a program that finds the installed library by find_package" command_there cmake

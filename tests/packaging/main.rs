@@ -7,3 +7,4 @@ mod install;
 mod man;
 mod readme;
 mod tools;
+mod wheel;
