@@ -27,6 +27,8 @@ command_there() { command -v "$1"; }
 file_there() { test -e "$1"; }
 clang_there() { command -v clang && command -v clang++; }
 fuzzer_there() { test -e "$(clang -print-file-name="libclang_rt.fuzzer-$(uname -m).a")"; }
+# Debian's python3, for which the package is, may not be the first in PATH.
+prometheus_there() { /usr/bin/python3 -c 'import prometheus_client'; }
 java_there() { test -x "${JAVA_HOME:-}/bin/java" || { test -z "${JAVA_HOME:-}" && command -v java; }; }
 
 # The clang that is there, or that is going to be.
@@ -64,6 +66,7 @@ for group in "$@"; do
         need iproute2 "cuts and joins links (ip)" command_there ip
         need cmake "builds a program that finds the installed library by find_package" command_there cmake
         need pkgconf "tells how to link with the installed library (pkg-config)" command_there pkg-config
+        need python3-prometheus-client "reads what the command tells Prometheus" prometheus_there
         need man-db "shows the man pages" command_there man
         need mandoc "checks the man pages" command_there mandoc
         need dpkg-dev "builds the Debian packages" command_there dpkg-shlibdeps

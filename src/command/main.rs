@@ -29,27 +29,27 @@ use nix::sys::resource::{setrlimit, Resource};
 use nix::sys::signal::{raise, signal, SigHandler, SigSet, Signal};
 
 use failure::{Failure, FAILED};
-use options::{Arguments, Verb};
+use options::{AllArguments, AnyVerb, Verb};
 use run::End;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match AllArguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return explain(&error),
     };
     let shown = match &arguments.subcommand {
-        Verb::Run(options) => {
+        AnyVerb::Verb(Verb::Run(options)) => {
             return match run::run(options) {
                 Ok(end) => end_as(end),
                 Err(failure) => fail(&failure),
             }
         }
-        Verb::Status(options) => show::status(options),
-        Verb::Members(options) => show::members(options),
-        Verb::Watch(options) => show::watch(options),
-        Verb::Wait(options) => show::wait(options),
-        Verb::Doctor(options) => doctor::doctor(options),
-        Verb::Generate(options) => manual::generate(&options.folder, &options.date),
+        AnyVerb::Verb(Verb::Status(options)) => show::status(options),
+        AnyVerb::Verb(Verb::Members(options)) => show::members(options),
+        AnyVerb::Verb(Verb::Watch(options)) => show::watch(options),
+        AnyVerb::Verb(Verb::Wait(options)) => show::wait(options),
+        AnyVerb::Verb(Verb::Doctor(options)) => doctor::doctor(options),
+        AnyVerb::Generate(options) => manual::generate(&options.folder, &options.date),
     };
     match shown {
         Ok(status) => ExitCode::from(status),

@@ -40,7 +40,7 @@ fn write_all(folder: &Path, date: &str) -> io::Result<()> {
     let mut command = Arguments::command();
     command.build();
     write_page(&command, &pages, date)?;
-    for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+    for subcommand in command.get_subcommands() {
         write_page(subcommand, &pages, date)?;
     }
     Ok(())

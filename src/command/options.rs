@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use nix::sys::signal::Signal;
 
 /// Run a command on one machine at a time, by an election on Apache ZooKeeper
@@ -19,6 +19,16 @@ pub struct Arguments {
     pub subcommand: Verb,
 }
 
+/// The same, with what only an installation uses, and neither man pages nor completions tell of.
+#[derive(Debug, Parser)]
+#[command(name = "election", version, about = Arguments::command().get_about().cloned(), max_term_width = 100)]
+#[command(long_about = Arguments::command().get_long_about().cloned())]
+#[command(propagate_version = true, arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct AllArguments {
+    #[command(subcommand)]
+    pub subcommand: AnyVerb,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     Run(Box<Run>),
@@ -27,6 +37,12 @@ pub enum Verb {
     Watch(Watch),
     Wait(Wait),
     Doctor(Doctor),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AnyVerb {
+    #[command(flatten)]
+    Verb(Verb),
     Generate(Generate),
 }
 
@@ -287,14 +303,16 @@ pub enum Recipe {
 pub enum Dialect {
     /// Apache Curator's LeaderLatch
     CuratorLatch,
-    /// Curator's LeaderSelector and mutex, Go's zk.Lock
+    /// Curator's LeaderSelector and InterProcessMutex, Go's zk.Lock
     CuratorLock,
     /// kazoo's Election and Lock
     Kazoo,
-    /// ZooKeeper's documented recipe
-    Recipe,
-    /// w-SEQ
+    /// ZooKeeper's LeaderElectionSupport
+    LeaderElectionSupport,
+    /// Programs whose znodes are called w-SEQ
     Seed,
+    /// ZooKeeper's WriteLock, zoo_lock in C, Go's zk.Lock, the LeaderLatch of the Rust crate zookeeper
+    WriteLock,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -320,13 +338,12 @@ fn signal(text: &str) -> Result<Signal, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_definition_is_sound() {
         Arguments::command().debug_assert();
+        AllArguments::command().debug_assert();
     }
 
     #[test]

@@ -106,7 +106,11 @@ pub fn run(options: &Run) -> Result<End> {
     let handle = servers::open(&options.servers.hosts, &library)?;
     let face = Arc::new(Face::new(handle, &options.at.path));
     if let Some(listener) = listener {
+        let address = listener.local_addr();
         http::serve(listener, face.clone())?;
+        if let (Ok(address), false) = (address, options.quiet) {
+            eprintln!("election: listening at {address}");
+        }
     }
     let mut candidate = Candidate::new(options, value, hooks, face, guard, check, signals)?;
     let ended = candidate.serve();

@@ -21,8 +21,11 @@ impl options::Queue {
             (options::Recipe::Queue, options::Dialect::CuratorLatch) => Recipe::Queue(Dialect::CuratorLatch),
             (options::Recipe::Queue, options::Dialect::CuratorLock) => Recipe::Queue(Dialect::CuratorLock),
             (options::Recipe::Queue, options::Dialect::Kazoo) => Recipe::Queue(Dialect::Kazoo),
-            (options::Recipe::Queue, options::Dialect::Recipe) => Recipe::Queue(Dialect::Recipe),
+            (options::Recipe::Queue, options::Dialect::LeaderElectionSupport) => {
+                Recipe::Queue(Dialect::LeaderElectionSupport)
+            }
             (options::Recipe::Queue, options::Dialect::Seed) => Recipe::Queue(Dialect::Seed),
+            (options::Recipe::Queue, options::Dialect::WriteLock) => Recipe::Queue(Dialect::WriteLock),
         }
     }
 }

@@ -1,12 +1,15 @@
 //! The command `election`: real processes on a real server.
 //!
 //! - [`run`]: `election run` in the ordinary course; [`faults`]: when it, its guard or its command is killed or stopped, or
-//!   its link is cut; [`bad_input`]: what the user got wrong;
-//! - [`show`]: `status`, `members`, `watch` and `wait`; [`doctor`]: `doctor`.
+//!   its link is cut; [`duties`]: checks, hooks, service managers, HTTP, credentials; [`bad_input`]: what the user got wrong;
+//! - [`show`]: `status`, `members`, `watch` and `wait`; [`doctor`]: `doctor`; [`manual`]: the man
+//!   pages and the completions.
 
 mod bad_input;
 mod doctor;
+mod duties;
 mod faults;
 mod ground;
+mod manual;
 mod run;
 mod show;
