@@ -583,6 +583,11 @@ typedef struct election_connection_t {
     int64_t session_id;
     /** The session timeout as the server granted it, in milliseconds; 0 while there is no session. */
     int64_t session_timeout_ms;
+    /**
+     * Why there is no connection: for each server its host, its address and the cause, in a sentence. NULL while nothing
+     * is wrong, or nobody knows yet. Told again whenever the cause changes, with the same state.
+     */
+    const char *cause;
 } election_connection_t;
 
 /** Hears how the connection stands. Runs on the handle's callback thread, or inside election_dispatch. */
@@ -658,13 +663,22 @@ const char *election_version(void);
 const char *election_strerror(int rc);
 
 /**
- * Open a session with ZooKeeper. `hosts` is "host:port,host:port,.../chroot": the port may be left out (2181),
- * an IPv6 address stands in brackets, the chroot is optional and made when it is missing. The servers are
- * tried in random order, host names are looked up anew for each attempt. `options` may be NULL for the
- * defaults; they are copied.
+ * Get a sentence for the number that a function of this library has just returned on this thread. It says more than
+ * election_strerror where there is more to say: which part of an argument is bad and what is wrong with it, or which
+ * server cannot be reached and why. For any other number it is what election_strerror says. Never NULL; valid until this
+ * thread calls the library again.
+ */
+const char *election_explain(int rc);
+
+/**
+ * Open a session with ZooKeeper. `hosts` is "host:port,host:port,.../chroot". The port may be left out (2181). An
+ * IPv6 address that has a port stands in brackets; it may have a scope id, %eth0. Blanks around commas, and a comma
+ * or a newline at the end, do no harm. The chroot is optional, and made when it is missing. What ZooKeeper's client in C
+ * would read in another way is refused, and election_explain says which part. The servers are tried in random order,
+ * host names are looked up anew for each attempt. `options` may be NULL for the defaults; they are copied.
  *
  * Without a connect timeout in the options this returns at once; a server that cannot be reached is then told
- * to the candidates and observers as ELECTION_CONNECTIONLOSS, and tried for ever.
+ * to the candidates and observers as ELECTION_CONNECTIONLOSS, and tried for ever. election_connect_failure says why.
  *
  * Returns ELECTION_OK, and `*handle` is to be closed with election_close. Else nothing was opened, and
  * `*handle` is untouched: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_OPERATIONTIMEOUT when the connect
@@ -1276,6 +1290,21 @@ int election_watch_connection(election_t *handle,
  * Returns ELECTION_OK, at once. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_NOT_THERE.
  */
 int election_unwatch_connection(election_t *handle);
+
+/**
+ * Get a sentence on why a handle has no connection to ZooKeeper: for each server its host, its address and the cause, such
+ * as "connection refused by zk1:2181 (10.0.0.7); no such host zk9". While there is a connection it says why there was none
+ * the last time; if there always was one it is empty. The cause is looked for when there has been no connection for a third
+ * of a second, and again every few seconds. Never waits.
+ *
+ * Writes as much as fits into `text`, which has `size` bytes, and a 0 byte. 1,024 bytes are enough for most.
+ *
+ * Returns ELECTION_OK. Else nothing is written: ELECTION_BAD_HANDLE, ELECTION_BAD_RESULT, ELECTION_BAD_SIZE when `size`
+ * is 0.
+ */
+int election_connect_failure(election_t *handle,
+                             char *text,
+                             size_t size);
 
 /**
  * Get the counters of a handle: each only rises, but the last and the longest times. Never waits.

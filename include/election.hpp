@@ -353,6 +353,12 @@ inline const std::error_category &category() noexcept
     return only;
 }
 
+/** election_explain: a sentence for what a function has just returned on this thread. */
+inline std::string explain(const std::error_code &ec)
+{
+    return ec.category() == category() ? election_explain(ec.value()) : ec.message();
+}
+
 inline std::error_code make_error_code(rc number) noexcept
 {
     return {static_cast<int>(number), category()};
@@ -449,6 +455,8 @@ struct connection {
     election::rc rc;
     std::int64_t session_id;
     std::chrono::milliseconds session_timeout;
+    /** Why there is no connection; empty while nothing is wrong, or nobody knows yet. */
+    std::string cause;
 };
 
 /** One record of the log: election_log_t. */
@@ -529,6 +537,13 @@ inline void answer(int number, std::error_code &ec) noexcept
 }
 
 #ifdef __cpp_exceptions
+// What what() begins with: the function, and what election_explain knows beyond the number.
+inline std::string because(const char *function, const std::error_code &ec)
+{
+    const std::string said = explain(ec);
+    return said == ec.message() ? function : function + (": " + said);
+}
+
 // Calls the form with an error_code, and throws what that says.
 template <typename Call> auto or_throw(const char *function, Call call)
 {
@@ -536,11 +551,11 @@ template <typename Call> auto or_throw(const char *function, Call call)
     if constexpr (std::is_void_v<decltype(call(ec))>) {
         call(ec);
         if (ec)
-            throw error(ec, function);
+            throw error(ec, because(function, ec));
     } else {
         auto result = call(ec);
         if (ec)
-            throw error(ec, function);
+            throw error(ec, because(function, ec));
         return result;
     }
 }
@@ -610,7 +625,7 @@ inline members from_c(const election_members_t &c)
 inline connection from_c(const election_connection_t &c)
 {
     return {static_cast<connection_state>(c.state), static_cast<rc>(c.rc), c.session_id,
-            std::chrono::milliseconds(c.session_timeout_ms)};
+            std::chrono::milliseconds(c.session_timeout_ms), c.cause == nullptr ? "" : c.cause};
 }
 
 inline log_record from_c(const election_log_t &c)
@@ -984,6 +999,15 @@ public:
         return so_far;
     }
 
+    /** election_connect_failure. Empty with an error. */
+    std::string connect_failure(std::error_code &ec) const
+    {
+        std::string text(4096, '\0');
+        detail::answer(election_connect_failure(handle_, &text[0], text.size()), ec);
+        text.resize(text.find('\0'));
+        return text;
+    }
+
     /** election_dump. Empty with an error. */
     std::string dump(dump_format format, std::error_code &ec) const
     {
@@ -1133,6 +1157,12 @@ public:
     std::string dump(dump_format format = dump_format::text) const
     {
         return detail::or_throw("election_dump", [&](std::error_code &ec) { return dump(format, ec); });
+    }
+
+    std::string connect_failure() const
+    {
+        return detail::or_throw("election_connect_failure",
+                                [&](std::error_code &ec) { return connect_failure(ec); });
     }
 #endif
 

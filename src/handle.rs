@@ -1,6 +1,7 @@
 //! The safe Rust API: a handle, the elections on it, and the thread that runs its callbacks.
 
 mod callbacks;
+mod detail;
 mod diagnostics;
 mod error;
 mod lead;
@@ -21,7 +22,7 @@ use crate::driver::fork::Process;
 use crate::driver::log::{self, LogContext};
 use crate::driver::{
     self, guid, hosts, CandidateStatus, Command, Denied, Diagnostics, EventSink, LeaseEnd, Notification, OnItsWay,
-    ReplyTo, Session, Settings, Waited, Waits, WakeFd, Write, Written,
+    ReplyTo, Session, Settings, Unready, Waited, Waits, WakeFd, Write, Written,
 };
 use crate::logic::{rc, Event, Report, Role, SubscriptionId, Time, Value};
 
@@ -31,6 +32,7 @@ pub use crate::driver::thread::quietly;
 pub(crate) use crate::driver::{interrupt, Interrupted};
 pub use crate::driver::{Connection, ConnectionState, Counters, Mastership};
 use callbacks::{Callbacks, Listener};
+pub(crate) use detail::take_detail;
 pub(crate) use diagnostics::listen_to_log;
 pub use diagnostics::{set_log, Format};
 pub use error::{explain, Error};
@@ -99,8 +101,20 @@ struct OpenedWith {
 /// # Errors
 /// [`Error::BadPath`].
 pub fn check_path(path: &str) -> Result<(), Error> {
-    let is_good = path.len() <= PATH_MAX && hosts::is_path(path);
-    is_good.then_some(()).ok_or(Error::BadPath)
+    check_path_in(path, 0)
+}
+
+/// The same for a handle whose chroot has this length.
+fn check_path_in(path: &str, chroot_len: usize) -> Result<(), Error> {
+    if chroot_len + path.len() > PATH_MAX {
+        let len = path.len();
+        let fault = format!("a path of {len} bytes, in a chroot of {chroot_len}, is longer than {PATH_MAX}");
+        return Err(Error::BadPath.because(fault));
+    }
+    match hosts::path_fault(path) {
+        None => Ok(()),
+        Some(fault) => Err(Error::BadPath.because(format!("the path {} {fault}", hosts::shown(path)))),
+    }
 }
 
 impl Handle {
@@ -115,9 +129,10 @@ impl Handle {
     /// thread can be started; [`Error::Forked`]; [`Error::Internal`] when the library has failed, also while this waits.
     pub fn open(hosts: &str, options: &Options) -> Result<Handle, Error> {
         let opened_with = OpenedWith { hosts: hosts.to_string(), options: options.describe(), at: driver::now() };
-        let hosts = hosts::parse(hosts).ok_or(Error::BadHosts)?;
+        let hosts = hosts::parse(hosts).map_err(|fault| Error::BadHosts.because(fault))?;
         if hosts.chroot.len() >= PATH_MAX {
-            return Err(Error::BadHosts);
+            let len = hosts.chroot.len();
+            return Err(Error::BadHosts.because(format!("the chroot has {len} bytes: too many for any path in it")));
         }
         let chroot_len = hosts.chroot.len();
         let process = Process::current().map_err(|_| Error::NoResources)?;
@@ -172,12 +187,16 @@ impl Handle {
             lead_ended: Condvar::new(),
         };
         match options.connect_timeout {
-            Some(timeout) => match election.waits.answer(&first_connection, timeout)? {
-                Some(Ok(())) => Ok(election),
-                // Dropping the handle closes it.
-                Some(Err(rc)) => Err(Error::ZooKeeper(rc)),
-                None => Err(Error::Internal),
-            },
+            Some(timeout) => {
+                match election.waits.answer(&first_connection, timeout).map_err(|error| {
+                    election.late(error, &format!("no connection in {} ms", timeout.as_millis()))
+                })? {
+                    Some(Ok(())) => Ok(election),
+                    // Dropping the handle closes it.
+                    Some(Err(rc)) => Err(election.explained(Error::ZooKeeper(rc), "no session")),
+                    None => Err(Error::Internal),
+                }
+            }
             None => Ok(election),
         }
     }
@@ -341,7 +360,7 @@ impl Handle {
             Waited::Came => Ok(()),
             Waited::Left(_) => Err(Error::NotThere),
             Waited::Denied(rc) => Err(Error::ZooKeeper(rc)),
-            Waited::TooLong => Err(Error::Timeout),
+            Waited::TooLong => Err(self.explained(Error::Timeout, "the role did not come in time")),
             Waited::Interrupted => Err(Error::Interrupted),
         }
     }
@@ -375,11 +394,13 @@ impl Handle {
         let changes = self.admitted()?;
         self.command(Command::Write { path: election, write, written });
         drop(changes);
-        match self.waits.answer(&outcome, timeout)? {
+        match self.waits.answer(&outcome, timeout).map_err(|error| self.late(error, "no answer in time"))? {
             Some(Written::Done) => Ok(()),
             Some(Written::NotMaster) => Err(Error::NotMaster),
             Some(Written::Refused(rc)) => Err(Error::ZooKeeper(rc)),
-            Some(Written::Unknown) | None => Err(Error::ConnectionLoss),
+            Some(Written::Unknown) | None => {
+                Err(self.explained(Error::ConnectionLoss, "nobody knows whether it was written"))
+            }
         }
     }
 
@@ -457,11 +478,23 @@ impl Handle {
     }
 
     fn check_path(&self, path: &str) -> Result<Arc<str>, Error> {
-        let fits = self.chroot_len + path.len() <= PATH_MAX;
-        if fits && hosts::is_path(path) {
-            Ok(path.into())
-        } else {
-            Err(Error::BadPath)
+        check_path_in(path, self.chroot_len)?;
+        Ok(path.into())
+    }
+
+    /// A time-out, with this sentence. An interruption needs none.
+    fn late(&self, unready: Unready, sentence: &str) -> Error {
+        match unready {
+            Unready::TooLong => self.explained(Error::Timeout, sentence),
+            Unready::Interrupted => Error::Interrupted,
+        }
+    }
+
+    /// An error that follows from there being no connection: the sentence, and why there is none.
+    fn explained(&self, error: Error, sentence: &str) -> Error {
+        match self.diagnostics.connection().cause {
+            Some(cause) => error.because(format!("{sentence}: {cause}")),
+            None => error.because(sentence),
         }
     }
 
@@ -501,7 +534,7 @@ impl Handle {
 fn check_value(value: &[u8]) -> Result<Value, Error> {
     match value.len() {
         0..=VALUE_MAX => Ok(value.into()),
-        _ => Err(Error::BadValue),
+        len => Err(Error::BadValue.because(format!("a value of {len} bytes is longer than {VALUE_MAX}"))),
     }
 }
 

@@ -151,6 +151,7 @@ fn calls(handle: *mut election_t, heard: &'static Heard) -> BTreeMap<&'static st
     change!(election_unwatch_connection(handle));
     change!(election_counters(handle, counters()));
     change!(election_dump(handle, 0, &mut null_mut()));
+    change!(election_connect_failure(handle, Box::leak(Box::new([0u8; 64])).as_mut_ptr().cast(), 64));
     change!(election_close(handle));
     number!(election_wait_stop(null(), 1));
     question!(election_leadership_token(null()));
@@ -158,6 +159,8 @@ fn calls(handle: *mut election_t, heard: &'static Heard) -> BTreeMap<&'static st
     question!(election_lease(handle, path, null_mut(), null_mut()));
     question!(election_verifier_highest(verifier));
     add("election_should_stop", 1, false, Box::new(|| unsafe { election_should_stop(null()) }.into()));
+    let sentence = election_strerror(-1002) as i64;
+    add("election_explain", sentence, false, Box::new(|| election_explain(-1002) as i64));
     add("election_options_new", 0, false, Box::new(|| election_options_new() as i64));
     add("election_verifier_new", 0, false, Box::new(|| election_verifier_new(0) as i64));
     // Made beforehand, or the panic would strike in the making.

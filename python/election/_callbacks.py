@@ -73,6 +73,7 @@ class Connection(NamedTuple):
     rc: Rc
     session_id: int
     session_timeout: float
+    cause: Optional[str] = None  # why there is no connection, as soon as that is known
 
 
 class LogRecord(NamedTuple):
@@ -174,7 +175,8 @@ def _on_members(members: Any, ctx: int) -> None:
 
 def _on_connection(connection: Any, ctx: int) -> None:
     c = connection.contents
-    _hear(ctx, Connection(ConnectionState(c.state), Rc(c.rc), c.session_id, c.session_timeout_ms / 1000))
+    cause = None if c.cause is None else c.cause.decode()
+    _hear(ctx, Connection(ConnectionState(c.state), Rc(c.rc), c.session_id, c.session_timeout_ms / 1000, cause))
 
 
 def _on_record(record: Any, ctx: int) -> None:

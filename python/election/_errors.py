@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 from election._library import library
 from election._numbers import Rc
@@ -62,13 +62,18 @@ def strerror(rc: int) -> str:
     return str(library().election_strerror(rc).decode())
 
 
-def error(function: str, rc: int) -> ElectionError:
+def explain(rc: int) -> str:
+    """A sentence for what a function has just returned on this thread: it names the part that is bad, or the server."""
+    return str(library().election_explain(rc).decode())
+
+
+def error(function: str, rc: int, sentence: Optional[str] = None) -> ElectionError:
     """The error of the class that fits the number."""
-    return _CLASSES.get(Rc(rc), ElectionError)(function, rc, strerror(rc))
+    return _CLASSES.get(Rc(rc), ElectionError)(function, rc, sentence or strerror(rc))
 
 
 def check(function: str, rc: int) -> int:
     """Functions return a negative number when they fail."""
     if rc < 0:
-        raise error(function, rc)
+        raise error(function, rc, explain(rc))
     return rc

@@ -54,7 +54,7 @@ class election_log_t(ctypes.Structure):
 
 class election_connection_t(ctypes.Structure):
     _fields_ = [("size", c_size_t), ("state", c_int), ("rc", c_int), ("session_id", c_int64),
-                ("session_timeout_ms", c_int64)]  # fmt: skip
+                ("session_timeout_ms", c_int64), ("cause", c_char_p)]  # fmt: skip
 
 
 _COUNTERS = (
@@ -83,6 +83,7 @@ _int64_p = POINTER(c_int64)
 _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "election_version": (c_char_p, []),
     "election_strerror": (c_char_p, [c_int]),
+    "election_explain": (c_char_p, [c_int]),
     "election_options_new": (_options_p, []),
     "election_options_free": (None, [_options_p]),
     "election_options_set_session_timeout_ms": (c_int, [_options_p, c_int]),
@@ -132,6 +133,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "election_watch_connection": (c_int, [_handle_p, election_connection_fn, c_void_p, election_free_fn]),
     "election_unwatch_connection": (c_int, [_handle_p]),
     "election_counters": (c_int, [_handle_p, POINTER(election_counters_t)]),
+    "election_connect_failure": (c_int, [_handle_p, c_char_p, c_size_t]),
     "election_dump": (c_int, [_handle_p, c_int, POINTER(c_void_p)]),
     "election_dump_free": (None, [c_void_p]),
 }

@@ -238,6 +238,13 @@ class Session:
         numbers = [(name, getattr(counters, name)) for name in _COUNTERS]
         return Counters(*(number / 1e6 if name.endswith("_us") else number for name, number in numbers))
 
+    def connect_failure(self) -> str:
+        """Why there is no connection; while there is one, why there was none the last time; empty if there always was."""
+        sentence = ctypes.create_string_buffer(4096)
+        failure = self._library.election_connect_failure(self._handle, sentence, len(sentence))
+        check("election_connect_failure", failure)
+        return sentence.value.decode()
+
     def strerror(self, rc: int) -> str:
         """A sentence for a number of Rc."""
         return strerror(rc)

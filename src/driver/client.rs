@@ -90,7 +90,8 @@ pub struct Watch(OneshotWatcher);
 /// `session_timeout` is what is asked for; a server that does not answer is given up after a fifth of it, so
 /// that there is time for two silent servers in a row. Fails with ZooKeeper's number for why.
 pub async fn connect(hosts: &Hosts, access: &Access, session_timeout: Duration) -> Result<(Client, States), i32> {
-    let connecting = connector(access, session_timeout).connect(&hosts.servers);
+    let cluster = hosts.to_string();
+    let connecting = connector(access, session_timeout).connect(&cluster);
     let (connected, task_guard) = with_task_guard(patience(session_timeout), connecting).await;
     let root = connected.map_err(|error| match error {
         Error::AuthFailed => rc::AUTH_FAILED,
@@ -145,7 +146,7 @@ pub struct OrphanSession(SessionInfo);
 pub async fn close_orphan(hosts: &Hosts, access: &Access, orphan: OrphanSession, session_timeout: Duration) {
     let connector = connector(access, session_timeout).with_session(orphan.0);
     // Dropping the client closes the session. On failure it has expired, or it will.
-    drop(with_task_guard(patience(session_timeout) / 5, connector.connect(&hosts.servers)).await);
+    drop(with_task_guard(patience(session_timeout) / 5, connector.connect(&hosts.to_string())).await);
 }
 
 impl Client {

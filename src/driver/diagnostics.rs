@@ -40,7 +40,7 @@ impl ConnectionState {
 }
 
 /// The connection of a handle, whenever its state changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
     pub state: ConnectionState,
     /// Why: 0 when nothing is wrong, else ZooKeeper's number.
@@ -49,11 +49,13 @@ pub struct Connection {
     pub session_id: i64,
     /// The session timeout as the server granted it; zero while there is no session.
     pub session_timeout: Duration,
+    /// Why there is no connection: host, address and cause, as a sentence. `None` while nothing is wrong, or nobody knows.
+    pub cause: Option<Arc<str>>,
 }
 
 impl Connection {
     pub const fn without_session(state: ConnectionState, rc: i32) -> Connection {
-        Connection { state, rc, session_id: 0, session_timeout: Duration::ZERO }
+        Connection { state, rc, session_id: 0, session_timeout: Duration::ZERO, cause: None }
     }
 
     pub fn describe(&self) -> Report {
@@ -62,6 +64,7 @@ impl Connection {
             ("rc", self.rc.into()),
             ("session_id", Report::session(self.session_id)),
             ("session_timeout_ms", self.session_timeout.as_millis().into()),
+            ("cause", self.cause.as_ref().into()),
         ])
     }
 }
@@ -80,6 +83,8 @@ pub struct Transition {
     /// The czxid of the master's znode; 0 while nobody knows it.
     pub token: i64,
     pub session_id: i64,
+    /// Of a connection: why there is none.
+    pub cause: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -87,6 +92,8 @@ pub struct Diagnostics {
     pub place: Arc<LogContext>,
     pub tally: Tally,
     connection: Mutex<Connection>,
+    /// Why there was no connection the last time that there was none, and when that was found.
+    last_failure: Mutex<Option<(Time, Arc<str>)>>,
     history: Mutex<VecDeque<(Time, i64, Transition)>>,
 }
 
@@ -96,16 +103,35 @@ impl Diagnostics {
             place: Arc::new(place),
             tally: Tally::default(),
             connection: Mutex::new(Connection::without_session(ConnectionState::Connecting, rc::OK)),
+            last_failure: Mutex::default(),
             history: Mutex::default(),
         }
     }
 
     pub fn connection(&self) -> Connection {
-        *lock(&self.connection)
+        lock(&self.connection).clone()
     }
 
     pub fn set_connection(&self, connection: Connection) {
+        if let Some(cause) = &connection.cause {
+            *lock(&self.last_failure) = Some((clock::now(), cause.clone()));
+        }
         *lock(&self.connection) = connection;
+    }
+
+    /// Why there is no connection; while there is one, why there was none before.
+    pub fn last_failure(&self) -> Option<Arc<str>> {
+        lock(&self.last_failure).as_ref().map(|(_, cause)| cause.clone())
+    }
+
+    pub fn describe_last_failure(&self) -> Report {
+        match &*lock(&self.last_failure) {
+            None => Report::Nothing,
+            Some((at, cause)) => {
+                let ago = Report::ms_between(at.0, clock::now().0);
+                Report::from([("ago_ms", ago), ("cause", cause.into())])
+            }
+        }
     }
 
     pub fn happened(&self, transition: Transition) {
@@ -131,6 +157,7 @@ impl Diagnostics {
                 ("rc", transition.rc.into()),
                 ("token", transition.token.into()),
                 ("session_id", Report::session(transition.session_id)),
+                ("cause", transition.cause.as_ref().into()),
             ])
         };
         Report::List(lock(&self.history).iter().map(describe).collect())

@@ -324,10 +324,11 @@ impl EventSink {
     }
 
     pub fn connection(&mut self, connection: Connection) {
+        let is_last = connection.state == ConnectionState::Closed;
         if let Some(id) = self.watcher {
             self.note(Notification::Connection(id, connection));
         }
-        if connection.state == ConnectionState::Closed {
+        if is_last {
             if let Some(id) = self.watcher.take() {
                 self.note(Notification::Finished(id));
             }

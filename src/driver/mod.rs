@@ -8,7 +8,9 @@
 mod access;
 mod client;
 mod clock;
+mod connect_cause;
 mod counters;
+mod diagnosis;
 mod diagnostics;
 mod events;
 pub mod failpoint;

@@ -20,7 +20,9 @@ use round::{round, Opened, Round};
 use super::access::Access;
 use super::client::{Client, OrphanSession, State, States, Write, Written};
 use super::clock;
+use super::connect_cause::ConnectFailure;
 use super::counters::Count;
+use super::diagnosis::Diagnosis;
 use super::diagnostics::{self, Diagnostics};
 use super::events::{EventSink, OnItsWay};
 use super::failpoint;
@@ -145,7 +147,12 @@ type Connected = ReplyTo<Result<(), i32>>;
 pub fn open(settings: Settings, events: EventSink, connected: Connected, diagnostics: Arc<Diagnostics>) -> Session {
     let (commands, receiver) = unbounded();
     let (closes, close) = unbounded();
+    let mut diagnosis = Diagnosis::new(settings.hosts.clone());
+    diagnosis.begin(clock::now());
     let task = Task {
+        diagnosis,
+        failed: None,
+        cause: None,
         link: Link::Connecting(Box::pin(round(settings.clone(), Duration::ZERO))),
         elections: Elections::new(settings.elections),
         settings,
@@ -186,6 +193,8 @@ enum Happening {
     Answer(Answer),
     Connected(Box<Opened>),
     NotConnected(i32),
+    /// Why there is no connection.
+    Diagnosed(ConnectFailure),
     State(State),
     /// Whether a session that was resumed is ours.
     Resumed(bool),
@@ -198,6 +207,12 @@ enum Happening {
 struct Task {
     settings: Settings,
     link: Link,
+    /// Finds out why there is no connection.
+    diagnosis: Diagnosis,
+    /// A round through all servers has failed, with this number, and nobody was told yet: the diagnosis is waited for.
+    failed: Option<i32>,
+    /// What the last diagnosis of this outage has found.
+    cause: Option<Arc<str>>,
     /// The session before, which we gave up: the servers may not know yet.
     orphan: Option<OrphanSession>,
     /// No server has said that that one is over.
@@ -228,11 +243,12 @@ impl Task {
             match self.next().await {
                 Happening::Close(closed) => {
                     let diagnostics = self.telemetry.diagnostics().clone();
+                    let had_session = self.has_left || matches!(self.link, Link::Open(_));
                     let confirmed = self.close().await;
-                    let how = if confirmed {
-                        "its session is over"
-                    } else {
-                        "no server confirmed the end of its session"
+                    let how = match (had_session, confirmed) {
+                        (false, _) => "it had no session",
+                        (true, true) => "its session is over",
+                        (true, false) => "no server confirmed the end of its session",
                     };
                     log::say(LogLevel::Info, &diagnostics.place, None, format_args!("closed; {how}"));
                     if let Some(closed) = closed {
@@ -244,12 +260,8 @@ impl Task {
                 Happening::Answer(answer) => self.answer(answer),
                 Happening::Connected(opened) => self.up(*opened),
                 Happening::NotConnected(rc::AUTH_FAILED) => self.denied(),
-                Happening::NotConnected(rc) => {
-                    self.reconnect();
-                    let changed = self.telemetry.not_connected(rc);
-                    self.connection(changed);
-                    self.elections.handle_suspended(clock::now(), rc);
-                }
+                Happening::NotConnected(rc) => self.not_connected(rc),
+                Happening::Diagnosed(failure) => self.diagnosed(&failure),
                 Happening::State(state) => self.state(state),
                 Happening::Resumed(is_ours) => self.resumed(is_ours),
                 Happening::Time => self.time(),
@@ -286,14 +298,16 @@ impl Task {
             };
             Happening::Resumed(is_ours)
         };
-        let (link, time, resumed) = (link.fuse(), time.fuse(), resumed.fuse());
-        pin_mut!(link, time, resumed);
+        let diagnosed = self.diagnosis.next().map(Happening::Diagnosed);
+        let (link, time, resumed, diagnosed) = (link.fuse(), time.fuse(), resumed.fuse(), diagnosed.fuse());
+        pin_mut!(link, time, resumed, diagnosed);
         select_biased! {
             close = self.close.next().fuse() => Happening::Close(close),
             happening = resumed => happening,
             answer = self.requests.next_answer().fuse() => Happening::Answer(answer),
             happening = link => happening,
             command = self.commands.select_next_some() => Happening::Command(command),
+            happening = diagnosed => happening,
             happening = time => happening,
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::clock;
 use super::counters::Count;
 use super::diagnostics::{Connection, ConnectionState, Diagnostics, Transition};
+use super::hosts::Hosts;
 use super::log::{self, LogLevel};
 use super::requests::Answer;
 use super::thread::quietly;
@@ -20,7 +21,21 @@ pub struct Telemetry {
     subscriptions: BTreeMap<SubscriptionId, (Arc<str>, bool)>,
     /// The requests without an answer.
     sent: BTreeMap<RequestId, Sent>,
+    /// What the log was told of the connection that cannot be made.
+    outage: Option<Outage>,
 }
+
+/// There is no connection, and the log has said why.
+struct Outage {
+    since: Time,
+    cause: Arc<str>,
+    repeat_at: Time,
+    distance_ms: u64,
+}
+
+/// A cause that stays is repeated in the log: twice as long after it each time, up to this.
+const FIRST_REPEAT_MS: u64 = 10_000;
+const LONGEST_REPEAT_MS: u64 = 600_000;
 
 struct Sent {
     at: Time,
@@ -29,7 +44,7 @@ struct Sent {
 
 impl Telemetry {
     pub fn new(diagnostics: Arc<Diagnostics>) -> Telemetry {
-        Telemetry { diagnostics, subscriptions: BTreeMap::new(), sent: BTreeMap::new() }
+        Telemetry { diagnostics, subscriptions: BTreeMap::new(), sent: BTreeMap::new(), outage: None }
     }
 
     pub fn diagnostics(&self) -> &Arc<Diagnostics> {
@@ -43,7 +58,8 @@ impl Telemetry {
     /// A session was opened, or resumed.
     pub fn connected(&mut self, session_id: i64, session_timeout: Duration) -> Option<Connection> {
         let former = self.diagnostics.connection();
-        let connection = Connection { state: ConnectionState::Connected, rc: rc::OK, session_id, session_timeout };
+        let connection =
+            Connection { state: ConnectionState::Connected, rc: rc::OK, session_id, session_timeout, cause: None };
         let is_new = former.session_id != session_id;
         self.diagnostics.place.set_session(session_id);
         let changed = self.connection(connection);
@@ -75,7 +91,7 @@ impl Telemetry {
             None,
             format_args!("the connection broke (rc {rc}); session 0x{:x} may live on", former.session_id),
         );
-        self.connection(Connection { state: ConnectionState::Suspended, rc, ..former })
+        self.connection(Connection { state: ConnectionState::Suspended, rc, cause: None, ..former })
     }
 
     /// The session is over.
@@ -108,38 +124,74 @@ impl Telemetry {
         self.diagnostics.tally.add(Count::RequestsUnknown, unknown);
         self.sent.clear();
         self.diagnostics.place.set_session(0);
-        self.connection(Connection::without_session(ConnectionState::Connecting, rc))
+        let cause = self.diagnostics.connection().cause;
+        self.connection(Connection { cause, ..Connection::without_session(ConnectionState::Connecting, rc) })
     }
 
     /// A round through all servers has failed.
-    pub fn not_connected(&mut self, rc: i32) -> Option<Connection> {
+    pub fn round_failed(&mut self, rc: i32) {
         self.count(Count::ConnectFailures);
-        let changed = self.connecting(rc);
-        let level = if changed.is_some() { LogLevel::Warn } else { LogLevel::Debug };
-        self.says(level, None, format_args!("no server opened a session (rc {rc}); they are tried on"));
-        changed
+        self.says(LogLevel::Debug, None, format_args!("no server opened a session (rc {rc}); they are tried on"));
+    }
+
+    /// There is no connection, and this is why. A state that tells of a session keeps its own number.
+    pub fn not_connected(&mut self, cause: Arc<str>) -> Option<Connection> {
+        let former = self.diagnostics.connection();
+        let rc = match former.state {
+            ConnectionState::Connecting => rc::CONNECTION_LOSS,
+            ConnectionState::Suspended => former.rc,
+            ConnectionState::Connected | ConnectionState::Expired | ConnectionState::Closed => return None,
+        };
+        self.connection(Connection { rc, cause: Some(cause), ..former })
+    }
+
+    /// The log hears a cause at once when it is another one, and else at growing distances.
+    pub fn found_cause(&mut self, cause: &Arc<str>) {
+        let now = clock::now();
+        let is_new = self.outage.as_ref().is_none_or(|outage| outage.cause != *cause);
+        let since = self.outage.as_ref().map_or(now, |outage| outage.since);
+        if let Some(outage) = self.outage.as_mut().filter(|_| !is_new) {
+            if now < outage.repeat_at {
+                return self.says(LogLevel::Debug, None, format_args!("still not connected: {cause}"));
+            }
+            outage.distance_ms = (outage.distance_ms * 2).min(LONGEST_REPEAT_MS);
+            outage.repeat_at = now.plus_ms(outage.distance_ms);
+            let seconds = now.0.saturating_sub(since.0) / 1_000_000_000;
+            let message = format_args!("not connected for {seconds} s: {cause}; it is tried on");
+            return self.says(LogLevel::Warn, None, message);
+        }
+        let (repeat_at, distance_ms) = (now.plus_ms(FIRST_REPEAT_MS), FIRST_REPEAT_MS);
+        self.outage = Some(Outage { since, cause: cause.clone(), repeat_at, distance_ms });
+        self.says(LogLevel::Warn, None, format_args!("not connected: {cause}; it is tried on"));
+    }
+
+    pub fn outage_ends(&mut self) {
+        self.outage = None;
     }
 
     /// The servers refuse the credentials, and would again.
-    pub fn denied(&mut self) -> Option<Connection> {
+    pub fn denied(&mut self, servers: &Hosts) -> Option<Connection> {
         self.says(
             LogLevel::Error,
             None,
             format_args!(
-                "the servers refuse the credentials (rc {}); this handle is of no more use",
+                "authentication refused by {servers} (rc {}); this handle is of no more use",
                 rc::AUTH_FAILED
             ),
         );
-        self.closed(rc::AUTH_FAILED)
+        let cause = Some(format!("authentication refused by {servers}").into());
+        self.connection(Connection { cause, ..self.closing(rc::AUTH_FAILED)? })
     }
 
     /// The handle is closed, its credentials were refused, or the task has failed.
     pub fn closed(&mut self, rc: i32) -> Option<Connection> {
+        self.connection(self.closing(rc)?)
+    }
+
+    fn closing(&self, rc: i32) -> Option<Connection> {
         let former = self.diagnostics.connection();
-        if former.state == ConnectionState::Closed {
-            return None;
-        }
-        self.connection(Connection { state: ConnectionState::Closed, rc, ..former })
+        let is_open = former.state != ConnectionState::Closed;
+        is_open.then_some(Connection { state: ConnectionState::Closed, rc, cause: None, ..former })
     }
 
     /// What changed, if anything has.
@@ -147,7 +199,7 @@ impl Telemetry {
         if self.diagnostics.connection() == connection {
             return None;
         }
-        self.diagnostics.set_connection(connection);
+        self.diagnostics.set_connection(connection.clone());
         self.diagnostics.happened(Transition {
             of: "connection",
             path: None,
@@ -156,6 +208,7 @@ impl Telemetry {
             rc: connection.rc,
             token: 0,
             session_id: connection.session_id,
+            cause: connection.cause.clone(),
         });
         Some(connection)
     }
@@ -240,7 +293,16 @@ impl Telemetry {
         token: i64,
     ) {
         let session_id = self.diagnostics.connection().session_id;
-        self.diagnostics.happened(Transition { of, path: Some(path), now, reason, rc, token, session_id });
+        self.diagnostics.happened(Transition {
+            of,
+            path: Some(path),
+            now,
+            reason,
+            rc,
+            token,
+            session_id,
+            cause: None,
+        });
     }
 
     pub fn sent(&mut self, request: RequestId, op: &Op) {

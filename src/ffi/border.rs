@@ -1,6 +1,8 @@
 //! What the C items share: handles that are numbers, strings and bytes from C, one guard around every body, and
 //! the events as C sees them.
 
+pub mod last_error;
+
 use std::ffi::{c_char, c_int, c_void, CStr, CString};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -25,7 +27,24 @@ pub fn guard<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
 
 /// Runs a body; its result becomes a code.
 pub fn answer(body: impl FnOnce() -> Result<(), Error>) -> c_int {
-    guard(Error::Internal.code(), || body().map_or_else(Error::code, |()| 0))
+    answer_with(|| body().map(|()| 0))
+}
+
+/// Runs a body; its error becomes a code, and what election_explain says. Not for what a signal handler may call: it
+/// frees and allocates memory.
+pub fn answer_with(body: impl FnOnce() -> Result<c_int, Error>) -> c_int {
+    let otherwise = Error::Internal.code();
+    let answered = guard(otherwise, || {
+        last_error::begin();
+        body().unwrap_or_else(|error| {
+            last_error::failed(error);
+            error.code()
+        })
+    });
+    if answered == otherwise {
+        guard((), || last_error::failed(Error::Internal));
+    }
+    answered
 }
 
 pub fn strerror(rc: c_int) -> &'static CStr {
@@ -132,9 +151,11 @@ pub fn unregister(handle: *mut election_t, close: impl FnOnce(&Handle) -> Result
 /// `text` is NULL or a string that ends with a 0 byte and outlives the result.
 pub unsafe fn text<'a>(text: *const c_char) -> Option<&'a str> {
     if text.is_null() {
+        last_error::bad_text("is NULL");
         return None;
     }
-    unsafe { CStr::from_ptr(text) }.to_str().ok()
+    let text = unsafe { CStr::from_ptr(text) }.to_str();
+    text.map_err(|_| last_error::bad_text("is not UTF-8")).ok()
 }
 
 /// Bytes from C; NULL is allowed for none.
@@ -216,7 +237,7 @@ pub fn version(version: c_int) -> Option<i32> {
 
 /// A time that may be nothing.
 pub fn milliseconds(ms: c_int) -> Result<Duration, Error> {
-    u64::try_from(ms).map(Duration::from_millis).map_err(|_| Error::BadTimeout)
+    u64::try_from(ms).map(Duration::from_millis).map_err(|_| bad_time(ms))
 }
 
 /// A time to wait that is not nothing, or for ever.
@@ -231,8 +252,12 @@ pub fn timeout_or_forever(timeout_ms: c_int) -> Result<Duration, Error> {
 pub fn timeout(timeout_ms: c_int) -> Result<Duration, Error> {
     match u64::try_from(timeout_ms) {
         Ok(ms @ 1..=3_600_000) => Ok(Duration::from_millis(ms)),
-        _ => Err(Error::BadTimeout),
+        _ => Err(bad_time(timeout_ms)),
     }
+}
+
+fn bad_time(ms: c_int) -> Error {
+    Error::BadTimeout.because(format!("a time of {ms} ms is out of range"))
 }
 
 /// A function of the caller's with its ctx; when it is dropped, the ctx is freed.

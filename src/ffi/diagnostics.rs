@@ -1,6 +1,6 @@
 //! Diagnostics: the log, the connection, the counters, and a description of everything.
 
-use std::ffi::{c_char, c_int, c_void, CString};
+use std::ffi::{c_char, c_int, c_void, CStr, CString};
 use std::mem::{offset_of, size_of};
 
 use super::border::{self, answer, guard, Callback};
@@ -78,6 +78,9 @@ pub struct election_connection_t {
     pub session_id: i64,
     /// The session timeout as the server granted it, in milliseconds; 0 while there is no session.
     pub session_timeout_ms: i64,
+    /// Why there is no connection: for each server its host, its address and the cause, in a sentence. NULL while nothing
+    /// is wrong, or nobody knows yet. Told again whenever the cause changes, with the same state.
+    pub cause: *const c_char,
 }
 
 /// What a handle has done since it was opened. Later versions may add fields at the end.
@@ -209,7 +212,9 @@ pub unsafe extern "C" fn election_watch_connection(
         election.observe_connection(|| {
             let callback = Callback::new(on_connection, ctx, free_ctx);
             Box::new(move |connection| {
-                let c = c_connection(connection);
+                // It holds no 0 byte but what a server has said, and that is escaped.
+                let cause = connection.cause.as_deref().map(|cause| CString::new(cause).unwrap_or_default());
+                let c = c_connection(connection, cause.as_deref());
                 callback.call(|connection_fn, ctx| unsafe { connection_fn(&c, ctx) });
             })
         })
@@ -222,6 +227,41 @@ pub unsafe extern "C" fn election_watch_connection(
 #[no_mangle]
 pub unsafe extern "C" fn election_unwatch_connection(handle: *mut election_t) -> c_int {
     answer(|| border::find(handle)?.unwatch_connection())
+}
+
+/// Get a sentence on why a handle has no connection to ZooKeeper: for each server its host, its address and the cause, such
+/// as "connection refused by zk1:2181 (10.0.0.7); no such host zk9". While there is a connection it says why there was none
+/// the last time; if there always was one it is empty. The cause is looked for when there has been no connection for a third
+/// of a second, and again every few seconds. Never waits.
+///
+/// Writes as much as fits into `text`, which has `size` bytes, and a 0 byte. 1,024 bytes are enough for most.
+///
+/// Returns ELECTION_OK. Else nothing is written: ELECTION_BAD_HANDLE, ELECTION_BAD_RESULT, ELECTION_BAD_SIZE when `size`
+/// is 0.
+#[no_mangle]
+pub unsafe extern "C" fn election_connect_failure(
+    handle: *mut election_t,
+    text: *mut c_char,
+    size: usize,
+) -> c_int {
+    answer(|| {
+        let election = border::find(handle)?;
+        if text.is_null() {
+            return Err(Error::BadResult);
+        }
+        if size == 0 {
+            return Err(Error::BadSize);
+        }
+        let failure = election.connect_failure()?;
+        let failure = failure.as_deref().unwrap_or_default();
+        let end = (0..size.min(failure.len() + 1)).rev().find(|end| failure.is_char_boundary(*end)).unwrap_or(0);
+        // SAFETY: the caller says that there are `size` bytes, and `end` is less than that.
+        unsafe {
+            std::ptr::copy_nonoverlapping(failure.as_ptr(), text.cast(), end);
+            text.add(end).write(0);
+        }
+        Ok(())
+    })
 }
 
 /// Get the counters of a handle: each only rises, but the last and the longest times. Never waits.
@@ -338,7 +378,7 @@ fn show_record(record: &LogRecord, show: impl FnOnce(*const election_log_t)) {
     show(&c);
 }
 
-fn c_connection(connection: &Connection) -> election_connection_t {
+fn c_connection(connection: &Connection, cause: Option<&CStr>) -> election_connection_t {
     election_connection_t {
         size: size_of::<election_connection_t>(),
         state: match connection.state {
@@ -351,6 +391,7 @@ fn c_connection(connection: &Connection) -> election_connection_t {
         rc: connection.rc,
         session_id: connection.session_id,
         session_timeout_ms: connection.session_timeout.as_millis() as i64,
+        cause: cause.map_or(std::ptr::null(), CStr::as_ptr),
     }
 }
 

@@ -3,9 +3,8 @@
 use std::ffi::c_int;
 use std::time::Duration;
 
-use super::border::{self, guard};
+use super::border::{self, answer_with};
 use super::types::*;
-use crate::handle::Error;
 
 /// Get the descriptor that is readable while callbacks wait to be dispatched (and at times for nothing: then
 /// election_dispatch returns 0), to be given to poll, epoll or an event loop. It is the handle's: do not read,
@@ -15,9 +14,7 @@ use crate::handle::Error;
 /// with ELECTION_DISPATCH_MANUAL.
 #[no_mangle]
 pub unsafe extern "C" fn election_fd(handle: *mut election_t) -> c_int {
-    guard(Error::Internal.code(), || {
-        border::find(handle).and_then(|election| election.fd()).unwrap_or_else(Error::code)
-    })
+    answer_with(|| border::find(handle)?.fd())
 }
 
 /// Run the callbacks that wait to be run, on the calling thread. If there are none, wait for one, up to
@@ -28,11 +25,9 @@ pub unsafe extern "C" fn election_fd(handle: *mut election_t) -> c_int {
 /// ELECTION_NOT_MANUAL unless the handle was opened with ELECTION_DISPATCH_MANUAL.
 #[no_mangle]
 pub unsafe extern "C" fn election_dispatch(handle: *mut election_t, timeout_ms: c_int) -> c_int {
-    guard(Error::Internal.code(), || {
-        let dispatch = || {
-            let timeout = if timeout_ms == 0 { Ok(Duration::ZERO) } else { border::timeout_or_forever(timeout_ms) };
-            border::find(handle)?.dispatch(timeout?)
-        };
-        dispatch().map_or_else(Error::code, |told| c_int::try_from(told).unwrap_or(c_int::MAX))
+    answer_with(|| {
+        let timeout = if timeout_ms == 0 { Ok(Duration::ZERO) } else { border::timeout_or_forever(timeout_ms) };
+        let told = border::find(handle)?.dispatch(timeout?)?;
+        Ok(c_int::try_from(told).unwrap_or(c_int::MAX))
     })
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_int};
 
-use super::border::{self, answer, text};
+use super::border::{self, answer, guard, text};
 use super::types::*;
 use crate::handle::{Error, Handle};
 
@@ -19,13 +19,23 @@ pub extern "C" fn election_strerror(rc: c_int) -> *const c_char {
     border::strerror(rc).as_ptr()
 }
 
-/// Open a session with ZooKeeper. `hosts` is "host:port,host:port,.../chroot": the port may be left out (2181),
-/// an IPv6 address stands in brackets, the chroot is optional and made when it is missing. The servers are
-/// tried in random order, host names are looked up anew for each attempt. `options` may be NULL for the
-/// defaults; they are copied.
+/// Get a sentence for the number that a function of this library has just returned on this thread. It says more than
+/// election_strerror where there is more to say: which part of an argument is bad and what is wrong with it, or which
+/// server cannot be reached and why. For any other number it is what election_strerror says. Never NULL; valid until this
+/// thread calls the library again.
+#[no_mangle]
+pub extern "C" fn election_explain(rc: c_int) -> *const c_char {
+    guard(border::strerror(rc).as_ptr(), || border::last_error::text(rc))
+}
+
+/// Open a session with ZooKeeper. `hosts` is "host:port,host:port,.../chroot". The port may be left out (2181). An
+/// IPv6 address that has a port stands in brackets; it may have a scope id, %eth0. Blanks around commas, and a comma
+/// or a newline at the end, do no harm. The chroot is optional, and made when it is missing. What ZooKeeper's client in C
+/// would read in another way is refused, and election_explain says which part. The servers are tried in random order,
+/// host names are looked up anew for each attempt. `options` may be NULL for the defaults; they are copied.
 ///
 /// Without a connect timeout in the options this returns at once; a server that cannot be reached is then told
-/// to the candidates and observers as ELECTION_CONNECTIONLOSS, and tried for ever.
+/// to the candidates and observers as ELECTION_CONNECTIONLOSS, and tried for ever. election_connect_failure says why.
 ///
 /// Returns ELECTION_OK, and `*handle` is to be closed with election_close. Else nothing was opened, and
 /// `*handle` is untouched: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_OPERATIONTIMEOUT when the connect

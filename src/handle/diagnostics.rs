@@ -44,6 +44,16 @@ impl Handle {
         self.diagnostics.place.handle()
     }
 
+    /// Why there is no connection to ZooKeeper: for each server its host, its address and the cause, in a sentence. While
+    /// there is a connection: why there was none the last time; `None` if there always was. Never waits.
+    ///
+    /// # Errors
+    /// [`Error::Forked`], [`Error::BadHandle`].
+    pub fn connect_failure(&self) -> Result<Option<Arc<str>>, Error> {
+        drop(self.changes()?);
+        Ok(self.diagnostics.last_failure())
+    }
+
     /// Watches the connection: `on_connection` hears at once how it stands, and then of each change, in order with the
     /// other callbacks of this handle, until it is closed. One for each handle.
     ///
@@ -126,6 +136,7 @@ impl Handle {
             ("now_unix_ms", log::wall_clock_ms().into()),
             ("options", self.opened_with.options.clone()),
             ("connection", self.diagnostics.connection().describe()),
+            ("last_failure", self.diagnostics.describe_last_failure()),
             ("task", task.into()),
             ("masterships", Report::List(masterships.into_iter().map(|(_, status)| status).collect())),
             ("session", told),

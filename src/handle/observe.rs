@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::callbacks::Listener;
 use super::{Error, Handle};
 use crate::driver::{Command, ReplyTo};
-use crate::logic::{Master, Member, Members};
+use crate::logic::{rc, Master, Member, Members};
 
 impl Handle {
     /// Watches who is master at `path`, without standing. `on_master` hears at once, and then of each change,
@@ -131,9 +131,9 @@ impl Handle {
         let changes = self.admitted()?;
         self.command(question(answer));
         drop(changes);
-        match self.waits.answer(&answered, timeout)? {
+        match self.waits.answer(&answered, timeout).map_err(|error| self.late(error, "no answer in time"))? {
+            Some(Err(rc::CONNECTION_LOSS)) | None => Err(self.explained(Error::ConnectionLoss, "not connected")),
             Some(answer) => answer.map_err(Error::ZooKeeper),
-            None => Err(Error::ConnectionLoss),
         }
     }
 }

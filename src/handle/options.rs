@@ -178,8 +178,12 @@ impl Options {
     }
 }
 
-fn in_range(_what: &str, time: Duration, shortest: Duration) -> Result<Duration, Error> {
-    (shortest..=LONGEST).contains(&time).then_some(time).ok_or(Error::BadTimeout)
+fn in_range(what: &str, time: Duration, shortest: Duration) -> Result<Duration, Error> {
+    if (shortest..=LONGEST).contains(&time) {
+        return Ok(time);
+    }
+    let (ms, from, to) = (time.as_millis(), shortest.as_millis(), LONGEST.as_millis());
+    Err(Error::BadTimeout.because(format!("a {what} of {ms} ms is not in {from} to {to} ms")))
 }
 
 /// Part of a millisecond counts as a whole one: a longer delay, margin or tick is the safe side.

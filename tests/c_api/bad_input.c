@@ -206,6 +206,7 @@ static void refuse_handle(election_t *handle)
     CHECK(election_counters(handle, NULL) < 0);
     CHECK(refused_counters(handle, 0) < 0);
     CHECK(election_dump(handle, 7, NULL) < 0);
+    CHECK(election_connect_failure(handle, NULL, 0) < 0);
 }
 
 #define refuse_handle(...) FROM_HERE((refuse_handle)(__VA_ARGS__))
@@ -366,13 +367,14 @@ static void accept_hosts(const char *text)
 static void hosts_and_result(void)
 {
     static const char *const bad[] = {
-        NULL, "", " ", ",", "host,", ",host", "host,,host", "host, host", "ho st", "host\n", "\thost",
-        "host:", "host:0", "host:00", "host:-1", "host:+1", "host: 1", "host:1 ", "host:65536", "host:99999",
+        NULL, "", " ", ",", ",host", "host,,host", "host,,", "ho st", "host;host", "host host", "host\nhost",
+        "host:", "host:0", "host:00", "host:-1", "host:+1", "host: 1", "host:65536", "host:99999", "host:010",
         "host:18446744073709551617", "host:abc", "host:0x10", "host:1:2", ":2181", ":",
-        "[::1", "::1", "::1:2181", "fe80::1", "[]", "[]:1", "[::1]2181", "[::1]:", "[::1]:0", "[::1]x", "[host]:1",
+        "ho|st", "-host", "host..com", "user@host", "10.0.0.256", "010.0.0.1", "127.1", "z\xc3\xbcrich.ch",
+        "[::1", "::1:2181", "fe80::1%", "[]", "[]:1", "[::1]2181", "[::1]:", "[::1]:0", "[::1]x", "[host]:1",
         "[1.2.3.4]:1", "]::1[:1", "[[::1]]:1",
         "/", "/chroot", "host:2181//", "host:2181/a/", "host:2181//a", "host:2181/a//b", "host:2181/./a",
-        "host:2181/a/..", "host:2181/a\x01", "host:2181/a\xff",
+        "host:2181/a/..", "host:2181/a,host:2181", "host:2181/a\x01", "host:2181/a\xff",
         "host\xff:2181", "\xc3\x28", "\xed\xa0\x80", "\xf0\x9f\x98",
         "tcp://host:2181", "tcp+tls://host:1", "zk://host:2181",
     };
@@ -382,6 +384,8 @@ static void hosts_and_result(void)
         "[::1]", "[::1]:1", "127.0.0.1:1,[::1]:1", "127.0.0.1:1/a", "127.0.0.1:1,127.0.0.1:2/a/b.c",
         /* ZooKeeper's own clients take the root for no chroot. */
         "127.0.0.1:1/",
+        /* What people write. */
+        "127.0.0.1:1,", "127.0.0.1:1\n", "\t127.0.0.1:1 , 127.0.0.1:2 ", "::1", "fe80::1", "127.0.0.1:1, ::1,/a\n",
     };
     char chroot[ELECTION_PATH_MAX + 64];
     size_t prefix = strlen("127.0.0.1:1");
@@ -610,6 +614,10 @@ static void inside(election_t *handle)
     for (size_t i = 0; i < sizeof bad_formats / sizeof *bad_formats; i++)
         CHECK_INT(ELECTION_BAD_FORMAT, refused_dump(handle, bad_formats[i]));
     CHECK_INT(ELECTION_BAD_RESULT, election_dump(handle, ELECTION_DUMP_TEXT, NULL));
+    char untouched = 0x5a;
+    CHECK_INT(ELECTION_BAD_RESULT, election_connect_failure(handle, NULL, 64));
+    CHECK_INT(ELECTION_BAD_SIZE, election_connect_failure(handle, &untouched, 0));
+    CHECK(untouched == 0x5a);
     for (size_t i = 0; i < sizeof bad_sizes / sizeof *bad_sizes; i++)
         CHECK_INT(ELECTION_BAD_SIZE, refused_counters(handle, bad_sizes[i]));
     CHECK_INT(ELECTION_BAD_RESULT, election_counters(handle, NULL));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use testkit::Program;
+use testkit::{Line, Program};
 
 use crate::library::{self, Link, Workshop};
 use crate::place::zookeeper;
@@ -115,6 +115,18 @@ fn c() {
 #[test]
 fn cpp() {
     compile_and_run("cpp", "g++", "c++17");
+}
+
+/// The first program says by itself that there is no ZooKeeper, within two seconds.
+#[test]
+fn the_first_program_without_a_zookeeper() {
+    let workshop = Workshop::new();
+    let source = workshop.write("first.c", &snippets("c")[0].1.replace(HOST, "127.0.0.1:1"));
+    let mut command = Command::new(workshop.build("gcc", "c99", &[source], Link::Shared));
+    command.env("LD_LIBRARY_PATH", workshop.path("."));
+    let program = Program::spawn(command);
+    let says_so = |line: &Line| line.text.contains("connection refused by 127.0.0.1:1");
+    assert!(program.wait_for(Duration::from_secs(2), says_so).is_some(), "{}", program.transcript());
 }
 
 /// The commands that it gives for linking with what is not installed, as they stand there; tests/packaging has the others.

@@ -49,7 +49,7 @@ fn figures_of_rust() -> Figures {
     figures_of_struct!(figures, election_member_t, size, name, value, value_len, token, session_id, since_ms);
     figures_of_struct!(figures, election_members_t, size, path, rc, members, count, alarm);
     figures_of_struct!(figures, election_log_t, size, level, message, origin, path, handle, session_id, at_ms);
-    figures_of_struct!(figures, election_connection_t, size, state, rc, session_id, session_timeout_ms);
+    figures_of_struct!(figures, election_connection_t, size, state, rc, session_id, session_timeout_ms, cause);
     figures_of_struct!(
         figures,
         election_counters_t,

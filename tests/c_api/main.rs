@@ -4,6 +4,7 @@
 //! What is tested is the release build, `target/release/libelection.{so,a}`: that is what is installed.
 
 mod abi;
+mod causes;
 mod documents;
 mod examples;
 #[path = "../fuzz/mod.rs"]

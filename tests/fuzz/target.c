@@ -487,6 +487,37 @@ static void sentence(void)
     HOLDS(said != NULL && *said != 0 && said == election_strerror(rc));
 }
 
+/* Whatever a call was given: what is said of its failure is one line of text. */
+static void explanation(void)
+{
+    int rc = number();
+    char *hosts = text();
+    election_t *none = NULL;
+    int refused = election_open(hosts, NULL, &none);
+    const char *said = election_explain(refused);
+    HOLDS(*said != 0 && is_utf8(said));
+    for (const char *c = said; *c != 0; c++)
+        HOLDS((unsigned char)*c >= ' ');
+    HOLDS(*election_explain(rc) != 0);
+    if (refused == ELECTION_OK)
+        election_close(none);
+    free(hosts);
+}
+
+/* Writes no more than it is said that there is room for. */
+static void connect_failure(void)
+{
+    size_t size = (unsigned char)number() % 64;
+    char *place = malloc(size + 1);
+    place[size] = 0x5a;
+    int rc = election_connect_failure(handle, place, size);
+    EXPECT(rc, ELECTION_OK, ELECTION_BAD_SIZE);
+    HOLDS((rc == ELECTION_OK) == (size > 0) && place[size] == 0x5a);
+    if (rc == ELECTION_OK)
+        HOLDS(strlen(place) < size && is_utf8(place));
+    free(place);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -531,6 +562,8 @@ static const struct {
     {"election_verifier_new", verifier},
     {"election_verifier_admit", verifier},
     {"election_strerror", sentence},
+    {"election_explain", explanation},
+    {"election_connect_failure", connect_failure},
 };
 
 static void (*run)(void);

@@ -20,9 +20,14 @@ impl Both {
     fn hear(handle: &TestHandle, path: &str) -> Both {
         let (tell, heard) = channel();
         let tell_role = tell.clone();
-        handle
-            .watch_connection(move |connection| drop(tell.send(format!("connection {:?}", connection.state))))
-            .unwrap();
+        let mut former = None;
+        let on_connection = move |connection: &Connection| {
+            // The same state comes again, with the cause.
+            if former.replace(connection.state) != Some(connection.state) {
+                let _ = tell.send(format!("connection {:?}", connection.state));
+            }
+        };
+        handle.watch_connection(on_connection).unwrap();
         handle
             .go_to_election(path, b"mine", move |event| drop(tell_role.send(format!("role {:?}", event.reason))))
             .unwrap();
@@ -39,7 +44,11 @@ impl Both {
 
 #[track_caller]
 fn next(ear: &Ear<Connection>, state: ConnectionState, rc: i32) -> Connection {
-    let connection = ear.next().news;
+    let mut connection = ear.next().news;
+    // It may be told once more, with the cause.
+    if connection.cause.is_some() && connection.state != state {
+        connection = ear.next().news;
+    }
     assert_eq!((connection.state, connection.rc), (state, rc), "{connection:?}");
     connection
 }
@@ -62,7 +71,7 @@ fn each_state_of_the_connection_is_told() {
     relay.cut_all();
     assert_eq!(
         next(&ear, ConnectionState::Suspended, -4),
-        Connection { state: ConnectionState::Suspended, rc: -4, ..first }
+        Connection { state: ConnectionState::Suspended, rc: -4, ..first.clone() }
     );
     relay.refuse(false);
     assert_eq!(next(&ear, ConnectionState::Connected, 0), first, "the same session");
@@ -89,6 +98,76 @@ fn each_state_of_the_connection_is_told() {
     let _ = handle.close();
     next(&ear, ConnectionState::Closed, -116);
     ear.hears_no_more();
+}
+
+/// The cause of an outage is told with the state that it keeps, and again when it is another one. Afterwards it is still known.
+#[test]
+fn a_cause_that_changes_is_told_again() {
+    let ensemble = one_server();
+    let relay = Relay::start(ensemble.addr(0));
+    relay.refuse(true);
+    let handle = TestHandle::try_open(&relay.host(), LONG_MS, Duration::ZERO).unwrap();
+    let (ear, callback) = Ear::new();
+    handle.watch_connection(callback).unwrap();
+    let cause_of = |state, what: &str| loop {
+        let connection: Connection = ear.next().news;
+        let Some(cause) = connection.cause else { continue };
+        assert_eq!((connection.state, connection.rc), (state, -4));
+        assert!(cause.contains(&relay.host()) && cause.contains(what), "{cause}");
+        return;
+    };
+    cause_of(ConnectionState::Connecting, "ends the connection at once");
+    relay.refuse(false);
+    relay.blackhole(true);
+    cause_of(ConnectionState::Connecting, "takes the connection, but does not answer");
+    let known = handle.connect_failure().unwrap();
+    assert!(known.is_some_and(|cause| cause.contains("does not answer")));
+    relay.blackhole(false);
+    eventually(SOON, "it is connected", || ear.next().news.state == ConnectionState::Connected);
+
+    // A session that may live on: a master's, which is held on to.
+    let candidate = handle.stand("/inside-cause", "mine");
+    candidate.becomes_master();
+    relay.refuse(true);
+    relay.cut_all();
+    cause_of(ConnectionState::Suspended, "ends the connection at once");
+    relay.refuse(false);
+    eventually(SOON, "it is connected again", || ear.next().news.state == ConnectionState::Connected);
+    let known = handle.connect_failure().unwrap();
+    assert!(known.is_some_and(|cause| cause.contains("ends the connection at once")), "that is still known");
+    let dump = handle.dump(Format::Json).unwrap();
+    assert!(dump.contains("\"cause\": null") && dump.contains("\"last_failure\": {\"ago_ms\": "), "{dump}");
+}
+
+/// A dump says when the lease is renewed next; without a connection it is not.
+#[test]
+fn nothing_is_renewed_without_a_connection() {
+    let ensemble = one_server();
+    let relay = Relay::start(ensemble.addr(0));
+    let candidate = TestHandle::open(&relay.host()).stand("/inside-renewal", "mine");
+    candidate.becomes_master();
+    assert!(!candidate.handle.dump(Format::Json).unwrap().contains("\"next_renewal_in_ms\": null"));
+    relay.refuse(true);
+    relay.cut_all();
+    eventually(SOON, "the break is seen", || {
+        candidate.handle.dump(Format::Json).unwrap().contains("\"next_renewal_in_ms\": null")
+    });
+}
+
+/// A bad argument is named: which host, which path, which time.
+#[test]
+fn an_error_says_which_part_is_bad() {
+    let refused = Handle::open("127.0.0.1:1/app,127.0.0.1:2", &options(LONG_MS)).map(drop).unwrap_err();
+    assert_eq!(refused, Error::BadHosts);
+    assert!(refused.detail().unwrap().contains("\"/app,127.0.0.1:2\" has a comma"), "{:?}", refused.detail());
+    assert_eq!(Error::BadPath.detail(), None, "that one has not failed");
+    let late = options(LONG_MS).set_grace(Duration::from_secs(3_601)).unwrap_err();
+    assert_eq!(late.detail().as_deref(), Some("a grace delay of 3601000 ms is not in 0 to 3600000 ms"));
+    let handle = TestHandle::try_open("127.0.0.1:1", LONG_MS, Duration::ZERO).unwrap();
+    let relative = handle.go_to_election("jobs", b"", |_| {}).unwrap_err();
+    assert_eq!(relative.detail().as_deref(), Some("the path \"jobs\" does not begin with /"));
+    let elsewhere = std::thread::spawn(move || relative.detail());
+    assert_eq!(elsewhere.join().unwrap(), None, "a thread has failures of its own");
 }
 
 /// Whoever hears of the connection and of a role hears first what the other follows from.
@@ -135,6 +214,8 @@ fn refused_credentials_close_the_connection() {
         last = ear.next().news;
     }
     assert_eq!((last.state, last.rc, last.session_id), (ConnectionState::Closed, AUTHFAILED, 0));
+    assert_eq!(last.cause, Some(format!("authentication refused by {}", relay.host()).into()));
+    assert_eq!(handle.connect_failure().unwrap(), last.cause);
     ear.hears_no_more();
 
     handle.unwatch_connection().unwrap();
@@ -225,7 +306,10 @@ fn the_log_tells_what_went_wrong_and_no_secrets() {
     let text = handle.dump(Format::Text).unwrap();
     holds_no_secret(&text, &[CREDENTIAL.as_bytes(), b"open sesame", &session.password]);
     assert!(text.contains("lease expired") && text.contains("it ran out"), "{text}");
-    assert!(dump.contains("\"reason\": \"lapsed\"") && dump.contains("\"why_not\": \"it ran out\""), "{dump}");
+    assert!(
+        dump.contains("\"reason\": \"lease expired\"") && dump.contains("\"why_not\": \"it ran out\""),
+        "{dump}"
+    );
     assert_eq!(handle.counters().unwrap().leases_expired, 1);
     relay.refuse(false);
     candidate.check_master(&candidate.next_but_for(&[Reason::Suspended, Reason::Expired]));
@@ -250,7 +334,7 @@ fn the_log_tells_what_went_wrong_and_no_secrets() {
     assert_eq!(find(LogLevel::Info, "connected: session").session_id, session.id);
     assert_eq!(find(LogLevel::Info, "master, elected").path.as_deref(), Some(PATH));
     find(LogLevel::Warn, "the connection broke");
-    find(LogLevel::Warn, "unknown, lapsed (rc -1017");
+    find(LogLevel::Warn, "unknown, lease expired (rc -1017");
     let arithmetic = &find(LogLevel::Warn, "the lease that ran out: {").message;
     for part in ["\"holds\": false", "\"why_not\": \"it ran out\"", "\"margin_ms\": 400", "\"anchor_ago_ms\": "] {
         assert!(arithmetic.contains(part), "{arithmetic}");

@@ -25,10 +25,10 @@ from election import (
 
 # The names of the JSON, which are promised. A name that comes or goes is a decision.
 NAMES = {
-    "": "version handle pid hosts open_for_ms now_boottime_ms now_unix_ms options connection task masterships session counters"
-    " history",
+    "": "version handle pid hosts open_for_ms now_boottime_ms now_unix_ms options connection last_failure task masterships session"
+    " counters history",
     "options": "session_timeout_ms connect_timeout_ms dispatch recipe grace_ms lease_mode lease_margin_ms tick_ms",
-    "connection": "state rc session_id session_timeout_ms",
+    "connection": "state rc session_id session_timeout_ms cause",
     "masterships": "path is_master token lease_left_ms",
     "session": "link lease candidates observers watchers_of_members requests_under_way client next_round_wait_ms",
     "session.link": "state session_id rc renewed_in_ms",
@@ -46,7 +46,8 @@ NAMES = {
     " requests_answered requests_unknown creates deletes sets reads touches proofs_sent proofs_committed proof_last_us"
     " proof_longest_us fenced_writes watches_fired masterships_begun masterships_ended leases_expired callbacks_run"
     " callback_longest_us",
-    "history": "ago_ms boottime_ms unix_ms of path now reason rc token session_id",
+    "history": "ago_ms boottime_ms unix_ms of path now reason rc token session_id cause",
+    "last_failure": "ago_ms cause",
 }
 
 

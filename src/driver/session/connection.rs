@@ -1,6 +1,7 @@
 //! The connection comes, breaks, resumes, is refused or given up: what the task and the core make of it.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -10,6 +11,7 @@ use super::{Connection, Link, Question, Task};
 use crate::driver::access::Access;
 use crate::driver::client::{close_orphan, State};
 use crate::driver::clock;
+use crate::driver::connect_cause::ConnectFailure;
 use crate::driver::log::{self, LogLevel};
 use crate::driver::requests::Requests;
 use crate::driver::runtime;
@@ -27,6 +29,7 @@ impl Task {
         self.connection(changed);
         self.elections.handle_connected(clock::now(), session, timeout.as_nanos() as u64, asked_at);
         self.has_left = false;
+        self.outage_ends();
         // Who is thrown out all the time comes back for himself alone.
         if let Some(orphan) = self.orphan.take().filter(|_| !self.server_health.is_lost()) {
             let hosts = self.settings.hosts.clone();
@@ -54,6 +57,7 @@ impl Task {
                     }
                 }
                 self.server_health.connected(now);
+                self.outage_ends();
                 self.ask_whose_it_is();
                 let changed = self.telemetry.connected(session.0, timeout);
                 self.connection(changed);
@@ -79,6 +83,44 @@ impl Task {
                 self.orphan = Some(connection.client.orphan());
                 self.denied();
             }
+        }
+    }
+
+    /// There is nothing to explain any more.
+    fn outage_ends(&mut self) {
+        self.diagnosis.end();
+        self.telemetry.outage_ends();
+        (self.failed, self.cause) = (None, None);
+    }
+
+    /// A round through all servers has failed. Everybody hears of it together with the cause.
+    pub(super) fn not_connected(&mut self, rc: i32) {
+        self.reconnect();
+        self.telemetry.round_failed(rc);
+        self.failed = Some(rc);
+        match self.cause.clone() {
+            Some(cause) => self.tell_cause(cause),
+            None => self.diagnosis.hurry(clock::now()),
+        }
+    }
+
+    pub(super) fn diagnosed(&mut self, failure: &ConnectFailure) {
+        // A server that can be reached will be: nothing has failed yet.
+        if failure.any_serves() && self.failed.is_none() && self.cause.is_none() {
+            return;
+        }
+        let cause: Arc<str> = failure.to_string().into();
+        self.telemetry.found_cause(&cause);
+        self.cause = Some(cause.clone());
+        self.tell_cause(cause);
+    }
+
+    fn tell_cause(&mut self, cause: Arc<str>) {
+        let failed = self.failed.take();
+        let changed = self.telemetry.not_connected(cause);
+        self.connection(changed);
+        if let Some(rc) = failed {
+            self.elections.handle_suspended(clock::now(), rc);
         }
     }
 
@@ -113,7 +155,8 @@ impl Task {
         self.link = Link::Denied;
         self.requests = Requests::new();
         self.events.denied(rc::AUTH_FAILED);
-        let changed = self.telemetry.denied();
+        self.outage_ends();
+        let changed = self.telemetry.denied(&self.settings.hosts);
         self.connection(changed);
         self.elections.handle_denied(clock::now(), rc::AUTH_FAILED);
         if let Some(orphan) = self.orphan.take() {
@@ -128,6 +171,7 @@ impl Task {
 
     fn broken(&mut self, now: Time) {
         self.resumed = None;
+        self.diagnosis.begin(now);
         if self.server_health.broken(now) {
             self.round_wait = Duration::ZERO;
         }

@@ -1,0 +1,283 @@
+//! Why a server opened no session, as a sentence for people.
+//!
+//! Nothing here knows how the cause was found out.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use super::hosts::{shown, Server};
+
+/// More servers than these are counted, not named.
+const SERVERS_TOLD: usize = 8;
+
+/// One server, and why it opened no session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectCause {
+    pub server: Server,
+    /// Where it was tried, all with the same outcome; empty if its name could not be looked up.
+    pub addresses: Vec<IpAddr>,
+    pub kind: CauseKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CauseKind {
+    NoSuchHost,
+    /// The name service failed; what it said.
+    LookupFailed(String),
+    LookupTakesLong,
+    Refused,
+    NoRoute,
+    /// This machine does not let the connection out.
+    Forbidden,
+    /// Nothing came back, not even a refusal.
+    NoAnswer,
+    /// The process has no descriptor left.
+    TooManyOpenFiles,
+    /// What else the system said.
+    System(String),
+    /// It took the connection, and said nothing.
+    Silent,
+    /// It ended the connection at once.
+    ThrownOut,
+    /// It speaks something else; the beginning of that.
+    NotZooKeeper(String),
+    SpeaksTls,
+    /// It is a ZooKeeper server that serves nobody at the moment.
+    NotServing,
+    ReadOnly,
+    /// Too old for this library; its version.
+    TooOld(String),
+    /// It serves, as far as can be seen.
+    Serves,
+}
+
+/// Why a round through all servers brought no session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectFailure {
+    /// In the order of the connect string.
+    pub causes: Vec<ConnectCause>,
+    /// How many servers were not looked at.
+    pub others: usize,
+}
+
+impl ConnectFailure {
+    /// Whether one of the servers could open a session.
+    pub fn any_serves(&self) -> bool {
+        self.causes.iter().any(|cause| cause.kind == CauseKind::Serves)
+    }
+}
+
+impl CauseKind {
+    /// What an attempt to connect failed with.
+    pub fn of(error: &io::Error) -> CauseKind {
+        match error.raw_os_error() {
+            Some(libc::ECONNREFUSED) => CauseKind::Refused,
+            Some(libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT) => {
+                CauseKind::NoRoute
+            }
+            Some(libc::EPERM | libc::EACCES) => CauseKind::Forbidden,
+            Some(libc::ETIMEDOUT) => CauseKind::NoAnswer,
+            Some(libc::EMFILE | libc::ENFILE) => CauseKind::TooManyOpenFiles,
+            Some(libc::ECONNRESET | libc::EPIPE) => CauseKind::ThrownOut,
+            _ => CauseKind::System(error.to_string()),
+        }
+    }
+
+    /// What a look-up failed with. The C library has no number for it that Rust hands on; in another language its sentence
+    /// is repeated as it is.
+    pub fn of_lookup(error: &io::Error) -> CauseKind {
+        if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
+            return CauseKind::TooManyOpenFiles;
+        }
+        let said = error.to_string();
+        let said = said.strip_prefix("failed to lookup address information: ").unwrap_or(&said);
+        match said {
+            "Name or service not known" | "No address associated with hostname" => CauseKind::NoSuchHost,
+            said => CauseKind::LookupFailed(said.to_owned()),
+        }
+    }
+
+    /// What a server is that answered `srvr` like this; nothing, if it ended the connection.
+    pub fn of_answer(answer: &[u8]) -> CauseKind {
+        const TLS_ALERT: u8 = 0x15;
+        let text = String::from_utf8_lossy(answer);
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        if answer.is_empty() {
+            CauseKind::ThrownOut
+        } else if answer.starts_with(&[TLS_ALERT, 3]) {
+            CauseKind::SpeaksTls
+        } else if text.contains("not currently serving requests") {
+            CauseKind::NotServing
+        } else if let Some(version) = field("Zookeeper version:") {
+            let version = version.split(['-', ',', ' ']).next().unwrap_or_default();
+            match (field("Mode:"), is_too_old(version)) {
+                (_, true) => CauseKind::TooOld(version.to_owned()),
+                (Some("read-only"), _) => CauseKind::ReadOnly,
+                _ => CauseKind::Serves,
+            }
+        } else if text.starts_with("srvr is not executed") {
+            CauseKind::Serves
+        } else {
+            CauseKind::NotZooKeeper(text.lines().next().unwrap_or_default().to_owned())
+        }
+    }
+}
+
+/// Before 3.4 there were no transactions of several operations.
+fn is_too_old(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>());
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < (3, 4),
+        _ => false,
+    }
+}
+
+impl fmt::Display for ConnectCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (host, at) = (&self.server.host, At(self));
+        match &self.kind {
+            CauseKind::NoSuchHost => write!(f, "no such host {host}"),
+            CauseKind::LookupFailed(said) => write!(f, "the look-up of {host} failed: {said}"),
+            CauseKind::LookupTakesLong => write!(f, "the look-up of {host} takes long"),
+            CauseKind::Refused => write!(f, "connection refused by {at}"),
+            CauseKind::NoRoute => write!(f, "no route to {at}"),
+            CauseKind::Forbidden => write!(f, "this machine forbids a connection to {at}"),
+            CauseKind::NoAnswer => write!(f, "{at} does not answer"),
+            CauseKind::TooManyOpenFiles => write!(f, "too many open files for a connection to {at}"),
+            CauseKind::System(said) => write!(f, "no connection to {at}: {said}"),
+            CauseKind::Silent => write!(f, "{at} takes the connection, but does not answer"),
+            CauseKind::ThrownOut => {
+                write!(f, "{at} ends the connection at once: too many, or a proxy without a server")
+            }
+            CauseKind::NotZooKeeper(said) => {
+                write!(f, "what answers at {at} is no ZooKeeper: it says {}", shown(said))
+            }
+            CauseKind::SpeaksTls => write!(f, "{at} speaks TLS, which this library does not"),
+            CauseKind::NotServing => write!(f, "{at} serves nobody: it has no quorum, or is starting"),
+            CauseKind::ReadOnly => write!(f, "{at} is read-only: it has no quorum"),
+            CauseKind::TooOld(version) => write!(f, "{at} is ZooKeeper {version}, which is too old"),
+            CauseKind::Serves => write!(f, "{at} answers, but has opened no session"),
+        }
+    }
+}
+
+/// The server as the connect string has it, and its addresses.
+struct At<'a>(&'a ConnectCause);
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ConnectCause { server, addresses, .. } = self.0;
+        write!(f, "{server}")?;
+        if server.address().is_some() || addresses.is_empty() {
+            return Ok(());
+        }
+        let addresses: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+        write!(f, " ({})", addresses.join(", "))
+    }
+}
+
+impl fmt::Display for ConnectFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, cause) in self.causes.iter().enumerate().take(SERVERS_TOLD) {
+            write!(f, "{}{cause}", if i == 0 { "" } else { "; " })?;
+        }
+        match self.others + self.causes.len().saturating_sub(SERVERS_TOLD) {
+            0 => Ok(()),
+            others => write!(f, "; and {others} more"),
+        }
+    }
+}
+
+/// The causes of one server: addresses that fared alike are told together.
+pub fn of_server(server: &Server, outcomes: Vec<(SocketAddr, CauseKind)>) -> Vec<ConnectCause> {
+    let mut causes: Vec<ConnectCause> = Vec::new();
+    for (address, kind) in outcomes {
+        match causes.iter_mut().find(|cause| cause.kind == kind) {
+            Some(cause) => cause.addresses.push(address.ip()),
+            None => causes.push(ConnectCause { server: server.clone(), addresses: vec![address.ip()], kind }),
+        }
+    }
+    causes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(host: &str) -> Server {
+        Server { host: host.to_owned(), port: 2181 }
+    }
+
+    #[test]
+    fn a_failure_is_a_sentence() {
+        let v4 = |last| SocketAddr::from(([10, 0, 0, last], 2181));
+        let of = |host: &str, outcomes: &[(u8, CauseKind)]| {
+            of_server(&server(host), outcomes.iter().map(|(last, kind)| (v4(*last), kind.clone())).collect())
+        };
+        let no_such = ConnectCause { server: server("zk9"), addresses: vec![], kind: CauseKind::NoSuchHost };
+        for (causes, text) in [
+            (of("zk1", &[(1, CauseKind::Refused)]), "connection refused by zk1:2181 (10.0.0.1)"),
+            (of("10.0.0.1", &[(1, CauseKind::Refused)]), "connection refused by 10.0.0.1:2181"),
+            (
+                of("zk1", &[(1, CauseKind::Refused), (2, CauseKind::Refused)]),
+                "connection refused by zk1:2181 (10.0.0.1, 10.0.0.2)",
+            ),
+            (
+                of("zk1", &[(1, CauseKind::Refused), (2, CauseKind::NoAnswer)]),
+                "connection refused by zk1:2181 (10.0.0.1); zk1:2181 (10.0.0.2) does not answer",
+            ),
+            (
+                [vec![no_such], of("zk1", &[(1, CauseKind::NoRoute)])].concat(),
+                "no such host zk9; no route to zk1:2181 (10.0.0.1)",
+            ),
+            (
+                of("zk1", &[(1, CauseKind::NotZooKeeper("SSH-2.0\u{1}x".to_owned()))]),
+                "what answers at zk1:2181 (10.0.0.1) is no ZooKeeper: it says \"SSH-2.0\\u{1}x\"",
+            ),
+        ] {
+            assert_eq!(ConnectFailure { causes, others: 0 }.to_string(), text);
+        }
+        let many = (0..10).flat_map(|last| of(&format!("zk{last}"), &[(last, CauseKind::Refused)])).collect();
+        let many = ConnectFailure { causes: many, others: 3 }.to_string();
+        assert!(many.contains("zk7:2181") && !many.contains("zk8") && many.ends_with("; and 5 more"), "{many}");
+    }
+
+    #[test]
+    fn what_a_system_says() {
+        for (errno, kind) in [
+            (libc::ECONNREFUSED, CauseKind::Refused),
+            (libc::EHOSTUNREACH, CauseKind::NoRoute),
+            (libc::ENETUNREACH, CauseKind::NoRoute),
+            (libc::ETIMEDOUT, CauseKind::NoAnswer),
+            (libc::EMFILE, CauseKind::TooManyOpenFiles),
+            (libc::EPERM, CauseKind::Forbidden),
+            (libc::ECONNRESET, CauseKind::ThrownOut),
+        ] {
+            assert_eq!(CauseKind::of(&io::Error::from_raw_os_error(errno)), kind);
+        }
+        let lookup = |said: &str| {
+            CauseKind::of_lookup(&io::Error::other(format!("failed to lookup address information: {said}")))
+        };
+        assert_eq!(lookup("Name or service not known"), CauseKind::NoSuchHost);
+        let later = "Temporary failure in name resolution";
+        assert_eq!(lookup(later), CauseKind::LookupFailed(later.to_owned()));
+    }
+
+    #[test]
+    fn what_a_server_says() {
+        let serves = "Zookeeper version: 3.8.0-${mvngit.commit.id}, built on 2022\nLatency\nMode: follower\n";
+        for (answer, kind) in [
+            ("", CauseKind::ThrownOut),
+            (serves, CauseKind::Serves),
+            (&serves.replace("follower", "read-only"), CauseKind::ReadOnly),
+            (&serves.replace("3.8.0", "3.3.6"), CauseKind::TooOld("3.3.6".to_owned())),
+            ("This ZooKeeper instance is not currently serving requests\n", CauseKind::NotServing),
+            ("srvr is not executed because it is not in the whitelist.\n", CauseKind::Serves),
+            ("\u{15}\u{3}\u{3}\u{0}\u{2}\u{2}P", CauseKind::SpeaksTls),
+            ("HTTP/1.1 400 Bad Request\r\nx", CauseKind::NotZooKeeper("HTTP/1.1 400 Bad Request".to_owned())),
+        ] {
+            assert_eq!(CauseKind::of_answer(answer.as_bytes()), kind, "{answer:?}");
+        }
+    }
+}
