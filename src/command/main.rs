@@ -24,32 +24,40 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use nix::sys::resource::{setrlimit, Resource};
 use nix::sys::signal::{raise, signal, SigHandler, SigSet, Signal};
 
 use failure::{Failure, FAILED};
-use options::{AllArguments, AnyVerb, Verb};
+use options::{Arguments, Generate, Verb};
 use run::End;
 
 fn main() -> ExitCode {
-    let arguments = match AllArguments::try_parse() {
+    let command = Arguments::command().subcommand(Generate::command().hide(true));
+    let arguments = match command.try_get_matches() {
         Ok(arguments) => arguments,
         Err(error) => return explain(&error),
     };
-    let shown = match &arguments.subcommand {
-        AnyVerb::Verb(Verb::Run(options)) => {
-            return match run::run(options) {
-                Ok(end) => end_as(end),
-                Err(failure) => fail(&failure),
-            }
-        }
-        AnyVerb::Verb(Verb::Status(options)) => show::status(options),
-        AnyVerb::Verb(Verb::Members(options)) => show::members(options),
-        AnyVerb::Verb(Verb::Watch(options)) => show::watch(options),
-        AnyVerb::Verb(Verb::Wait(options)) => show::wait(options),
-        AnyVerb::Verb(Verb::Doctor(options)) => doctor::doctor(options),
-        AnyVerb::Generate(options) => manual::generate(&options.folder, &options.date),
+    let shown = match arguments.subcommand() {
+        Some(("generate", arguments)) => Generate::from_arg_matches(arguments)
+            .map_err(Failure::usage)
+            .and_then(|options| manual::generate(&options.folder, &options.date)),
+        _ => match Arguments::from_arg_matches(&arguments) {
+            Ok(arguments) => match &arguments.subcommand {
+                Verb::Run(options) => {
+                    return match run::run(options) {
+                        Ok(end) => end_as(end),
+                        Err(failure) => fail(&failure),
+                    }
+                }
+                Verb::Status(options) => show::status(options),
+                Verb::Members(options) => show::members(options),
+                Verb::Watch(options) => show::watch(options),
+                Verb::Wait(options) => show::wait(options),
+                Verb::Doctor(options) => doctor::doctor(options),
+            },
+            Err(error) => return explain(&error),
+        },
     };
     match shown {
         Ok(status) => ExitCode::from(status),

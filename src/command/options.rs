@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use nix::sys::signal::Signal;
 
 /// Run a command on one machine at a time, by an election on Apache ZooKeeper
@@ -19,16 +19,6 @@ pub struct Arguments {
     pub subcommand: Verb,
 }
 
-/// The same, with what only an installation uses, and neither man pages nor completions tell of.
-#[derive(Debug, Parser)]
-#[command(name = "election", version, about = Arguments::command().get_about().cloned(), max_term_width = 100)]
-#[command(long_about = Arguments::command().get_long_about().cloned())]
-#[command(propagate_version = true, arg_required_else_help = true, disable_help_subcommand = true)]
-pub struct AllArguments {
-    #[command(subcommand)]
-    pub subcommand: AnyVerb,
-}
-
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     Run(Box<Run>),
@@ -37,13 +27,6 @@ pub enum Verb {
     Watch(Watch),
     Wait(Wait),
     Doctor(Doctor),
-}
-
-#[derive(Debug, Subcommand)]
-pub enum AnyVerb {
-    #[command(flatten)]
-    Verb(Verb),
-    Generate(Generate),
 }
 
 /// Wait for mastership, and run COMMAND while it lasts
@@ -213,8 +196,10 @@ pub struct Doctor {
 }
 
 /// Write the man pages and the completions for shells into a folder
-#[derive(Debug, Args)]
-#[command(hide = true)]
+///
+/// For an installation only: neither the man pages nor the completions tell of it.
+#[derive(Debug, Parser)]
+#[command(name = "generate")]
 pub struct Generate {
     pub folder: PathBuf,
     /// The date that the man pages show
@@ -338,12 +323,13 @@ fn signal(text: &str) -> Result<Signal, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]
     fn the_definition_is_sound() {
         Arguments::command().debug_assert();
-        AllArguments::command().debug_assert();
     }
 
     #[test]
