@@ -99,6 +99,7 @@ test-long: campaign ## the fault campaign, a million seeds of the simulation, a 
 	SEEDS=1000000 $(CARGO) test --locked --release --test simulation campaign -- --nocapture
 	$(CARGO) test --locked --test multiprocess -- --ignored
 	$(CARGO) test --locked --release --test hostile -- --ignored --nocapture
+	$(CARGO) test --locked --test packaging -- --ignored
 	FUZZ_SECONDS=60 $(CARGO) test --locked --test c_api each_function_stands_whatever_comes
 
 bench: setup build ## measure, beside a raw read and write on the same ZooKeeper

@@ -38,7 +38,7 @@ pub use diagnostics::{set_log, Format};
 pub use error::{explain, Error};
 pub use lead::Leadership;
 pub(crate) use map::Map;
-pub use options::{Acl, Dispatch, Options};
+pub use options::{Acl, Dispatch, Options, ACL_ENTRY_MAX, ACL_MAX, AUTHS_MAX, AUTH_MAX};
 pub use verifier::Verifier;
 
 /// The longest path, in bytes, together with the chroot of the connect string.

@@ -1,32 +1,60 @@
 //! Master election on Apache ZooKeeper, for C, C++, Python and Rust.
 //!
-//! Layers, from the caller to the wire; imports go this way only:
+//! Of the candidates at a path at most one is master; when it leaves, another one takes over. A [`Handle`] is one session
+//! with ZooKeeper; it recovers from everything by itself.
 //!
-//! - [`ffi`]: the C API, `include/election.h`;
-//! - [`handle`]: the safe Rust API;
-//! - `driver`: threads, clocks and the ZooKeeper client;
-//! - [`logic`](mod@logic): the election logic, without I/O.
+//! ```no_run
+//! use std::time::Duration;
 //!
-//! A Rust program uses [`Handle`].
+//! use election::{Handle, Options, Role};
+//!
+//! # fn do_a_piece_of_work(_token: i64) {}
+//! # fn main() -> Result<(), election::Error> {
+//! let handle = Handle::open("127.0.0.1:2181", &Options::default())?;
+//! handle.go_to_election("/master", b"10.0.0.7", |event| println!("{:?}: {:?}", event.role, event.reason))?;
+//! handle.wait("/master", Role::Master, Duration::from_secs(60))?;
+//! // Asked before each piece of work: the clock decides whether the lease still holds.
+//! while let Some(mastership) = handle.lease("/master") {
+//!     do_a_piece_of_work(mastership.token);
+//! }
+//! handle.close()
+//! # }
+//! ```
+//!
+//! [`Handle::lead`] runs a function while master. [`Handle::watch_master`] and [`Handle::watch_members`] look on without
+//! standing. The layers of the library, from the C API to the election logic without I/O, are described in
+//! `ARCHITECTURE.md`.
 
 #![deny(unsafe_op_in_unsafe_fn)]
+// What only the tests use is no mistake; they are compiled with the feature `testing`, and without this.
+#![cfg_attr(not(feature = "testing"), allow(dead_code, unused_imports))]
 
 mod driver;
-#[doc(hidden)]
 #[allow(non_camel_case_types, clippy::missing_safety_doc)]
-pub mod ffi;
-pub mod handle;
-pub mod logic;
+mod ffi;
+mod handle;
+mod logic;
 
 pub use crate::handle::{check_path, Acl, Dispatch, Error, Handle, Leadership, Mastership, Options, Verifier};
 pub use crate::handle::{set_log, Connection, ConnectionState, Counters, Format, LogLevel, LogRecord};
+pub use crate::handle::{ACL_ENTRY_MAX, ACL_MAX, AUTHS_MAX, AUTH_MAX, PATH_MAX, VALUE_MAX};
 pub use crate::logic::{
     Alarm, Dialect, Event, LeaseMode, Master, Member, Members, Reason, Recipe, Role, Stat, Znode,
 };
 
-/// For the project's own tests.
+/// For the project's own tests, with the feature `testing`. No part of the API: it changes in any version.
+#[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod testing {
     pub use crate::driver::failpoint;
     pub use crate::driver::{Answer, TestClient};
+
+    #[allow(clippy::missing_safety_doc)]
+    pub mod ffi {
+        pub use crate::ffi::*;
+    }
+
+    pub mod logic {
+        pub use crate::logic::*;
+    }
 }

@@ -10,8 +10,8 @@ use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-use election::ffi::*;
 use election::testing::failpoint;
+use election::testing::ffi::*;
 
 const INTERNAL: i64 = election_rc_t::ELECTION_INTERNAL as i64;
 

@@ -6,7 +6,7 @@ use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use election::ffi::{
+use election::testing::ffi::{
     election_close, election_event_t, election_is_master, election_open, election_reason_t, election_resign,
     election_t, go_to_election,
 };

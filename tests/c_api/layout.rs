@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::mem::{align_of, offset_of, size_of};
 use std::process::Command;
 
-use election::ffi::*;
+use election::testing::ffi::*;
 
 use crate::header::Header;
 use crate::library::{Link, Workshop};

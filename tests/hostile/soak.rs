@@ -3,7 +3,7 @@
 use crate::alone::{alone, LONGEST};
 use crate::lies::To;
 use crate::subject::{Load, Subject};
-use election::ffi::*;
+use election::testing::ffi::*;
 use std::ffi::{c_int, c_void, CString};
 use std::hint::black_box;
 use std::ptr::{null, null_mut};

@@ -365,7 +365,7 @@ impl Observer {
 
     /// It hears that there is a master, next; of its znode.
     #[track_caller]
-    pub fn sees(&self, value: impl AsRef<[u8]>) -> election::logic::Stat {
+    pub fn sees(&self, value: impl AsRef<[u8]>) -> election::testing::logic::Stat {
         let master = self.ear.next().news;
         assert_eq!(master.rc, 0, "{master:?}, after {}", self.ear.history());
         assert!(*master.value == *value.as_ref(), "{master:?}, after {}", self.ear.history());
@@ -374,7 +374,7 @@ impl Observer {
 
     /// It hears that what stands at the path is no contender's, next; of that znode.
     #[track_caller]
-    pub fn sees_in_the_way(&self, value: impl AsRef<[u8]>) -> election::logic::Stat {
+    pub fn sees_in_the_way(&self, value: impl AsRef<[u8]>) -> election::testing::logic::Stat {
         let master = self.ear.next().news;
         assert_eq!(master.rc, -1013, "{master:?}, after {}", self.ear.history());
         assert!(*master.value == *value.as_ref(), "{master:?}, after {}", self.ear.history());
@@ -397,7 +397,7 @@ impl Observer {
 
     /// As `sees`, where the moment without a master, which may be too short to be seen, comes first.
     #[track_caller]
-    pub fn sees_next(&self, value: impl AsRef<[u8]>) -> election::logic::Stat {
+    pub fn sees_next(&self, value: impl AsRef<[u8]>) -> election::testing::logic::Stat {
         let mut master = self.ear.next().news;
         if master.rc != 0 {
             self.check_nobody(&master, -101);
@@ -410,7 +410,7 @@ impl Observer {
 
     /// The session expires: what it hears first in the next one, the master's znode or why there is none.
     #[track_caller]
-    pub fn expires(&self) -> Result<election::logic::Stat, i32> {
+    pub fn expires(&self) -> Result<election::testing::logic::Stat, i32> {
         let mut has_expired = false;
         loop {
             let master = self.ear.next().news;
@@ -431,7 +431,7 @@ impl Observer {
     #[track_caller]
     fn check_nobody(&self, master: &Master, rc: i32) {
         assert_eq!(master.rc, rc, "{master:?}, after {}", self.ear.history());
-        assert!(master.value.is_empty() && master.stat == election::logic::Stat::default(), "{master:?}");
+        assert!(master.value.is_empty() && master.stat == election::testing::logic::Stat::default(), "{master:?}");
     }
 }
 

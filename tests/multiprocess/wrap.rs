@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use election::logic::{Op, RequestId, Value};
+use election::testing::logic::{Op, RequestId, Value};
 use election::testing::{Answer, TestClient};
 use election::{Dialect, Reason, Recipe};
 use testkit::{eventually, Ensemble};

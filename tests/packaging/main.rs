@@ -5,6 +5,7 @@ mod consumers;
 mod debian;
 mod install;
 mod man;
+mod published;
 mod readme;
 mod tools;
 mod wheel;

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use election::logic::Rule;
+use election::testing::logic::Rule;
 
 use crate::campaign::quietly;
 use crate::number;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use election::logic::{Event, LeaseMode, Master, Reason, Recipe, Role, SubscriptionId, Time};
+use election::testing::logic::{Event, LeaseMode, Master, Reason, Recipe, Role, SubscriptionId, Time};
 
 use crate::clock::Ns;
 use crate::plan::Plan;

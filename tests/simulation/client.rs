@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use election::logic::{rc, Op, Reply, RequestId, SessionId};
+use election::testing::logic::{rc, Op, Reply, RequestId, SessionId};
 
 use crate::clock::{Ns, MS};
 use crate::messages::{ClientMsg, ConnId, Fenced, Happening, ServerMsg, WatchKind};

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use election::logic::{rc, Op, Recipe, Reply, RequestId, SessionId, Stat, Value};
+use election::testing::logic::{rc, Op, Recipe, Reply, RequestId, SessionId, Stat, Value};
 use election::testing::{Answer, TestClient};
 use testkit::{opcode, Ensemble, RawClient};
 

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use election::logic::{rc, Reply};
+use election::testing::logic::{rc, Reply};
 
 use crate::clock::Ns;
 use crate::messages::{Apply, Ask, ConnId, Fenced, Happening, PeerMsg, Txn, Verdict};

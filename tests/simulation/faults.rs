@@ -341,7 +341,7 @@ impl World {
         let ahead = &self.servers[leader].reign()?.ahead;
         let children: Vec<_> = ahead.children(&path).cloned().collect();
         let found = match self.plan.config.recipe {
-            election::logic::Recipe::Node => path,
+            election::testing::logic::Recipe::Node => path,
             _ if children.is_empty() => return None,
             _ => children[if any & 3 > 0 { 0 } else { any % children.len() }].clone(),
         };

@@ -27,7 +27,7 @@ mod sessions;
 mod tree;
 mod world;
 
-use election::logic::Rule;
+use election::testing::logic::Rule;
 use run::run;
 
 /// Seeds that have found something before, here or in the core. Whenever a plan draws something new they become other runs;

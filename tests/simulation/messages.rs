@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use election::logic::{Op, Reply, RequestId, SessionId, WatchEvent};
+use election::testing::logic::{Op, Reply, RequestId, SessionId, WatchEvent};
 
 use crate::clock::Ns;
 use crate::tree::Change;

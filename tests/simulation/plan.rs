@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use election::logic::{Config, Dialect, LeaseMode, Recipe, Rule};
+use election::testing::logic::{Config, Dialect, LeaseMode, Recipe, Rule};
 
 use crate::clock::{Clock, Ns, MS};
 use crate::rng::Rng;

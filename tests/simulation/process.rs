@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use election::logic::{Action, Elections, Reply, RequestId, SessionId, SubscriptionId, Time, WatchEvent};
+use election::testing::logic::{Action, Elections, Reply, RequestId, SessionId, SubscriptionId, Time, WatchEvent};
 
 use crate::client::Client;
 use crate::clock::{Clock, Ns};
@@ -270,7 +270,7 @@ impl World {
                     self.client_sends(process, request, op);
                 } else {
                     if it.client.session != 0 {
-                        it.core.handle_suspended(now, election::logic::rc::CONNECTION_LOSS);
+                        it.core.handle_suspended(now, election::testing::logic::rc::CONNECTION_LOSS);
                     }
                     it.core.handle_reply(now, request, Reply::Unknown);
                 }

@@ -1,6 +1,6 @@
 //! One run: faults, then none, and then the end. A seed decides everything.
 
-use election::logic::Rule;
+use election::testing::logic::Rule;
 
 use crate::checker::Violation;
 use crate::clock::{Ns, MS};
@@ -178,7 +178,7 @@ impl World {
         let Some(leader) = self.leader() else { return usize::MAX };
         let ephemerals = self.servers[leader].tree.ephemerals().map(|(path, _)| path);
         match self.plan.config.recipe {
-            election::logic::Recipe::Node => {
+            election::testing::logic::Recipe::Node => {
                 let paths = self.plan.paths.iter().enumerate();
                 let taken: Vec<_> = ephemerals.collect();
                 paths

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use election::logic::{Op, Reply, RequestId, SessionId, WatchEvent};
+use election::testing::logic::{Op, Reply, RequestId, SessionId, WatchEvent};
 
 use crate::client::OF_THE_PROGRAM;
 use crate::clock::{Clock, Ns};
@@ -68,7 +68,9 @@ impl Server {
         if plan.first_number != 0 {
             for path in plan.paths.iter().rev() {
                 for path in [parent(path), path] {
-                    if !tree.nodes.contains_key(path) && plan.config.recipe != election::logic::Recipe::Node {
+                    if !tree.nodes.contains_key(path)
+                        && plan.config.recipe != election::testing::logic::Recipe::Node
+                    {
                         let (path, value) = (Arc::<str>::from(path), [].into());
                         let number = Change::Number { path: path.clone(), counter: plan.first_number };
                         tree.apply(0, 0, &Change::Create { path, value, owner: 0, container: false });

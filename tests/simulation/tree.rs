@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use election::logic::{rc, Op, Reply, Stat, Value, Znode};
+use election::testing::logic::{rc, Op, Reply, Stat, Value, Znode};
 
 use crate::clock::Ns;
 

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use election::logic::Rule;
+use election::testing::logic::Rule;
 
 use crate::checker::Checker;
 use crate::clock::Ns;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use election::logic::{
+use election::testing::logic::{
     rc, Action, Alarm, Elections, Event, Master, Members, Op, Reply, RequestId, Role, SubscriptionId, Time,
 };
 

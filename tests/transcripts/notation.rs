@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use election::logic::{
+use election::testing::logic::{
     Config, Dialect, LeaseMode, Recipe, Reply, RequestId, SessionId, Stat, Value, WatchEvent, Znode,
 };
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use election::logic::{Config, Time};
+use election::testing::logic::{Config, Time};
 
 use crate::fold::{fold_groups, unfold};
 use crate::notation::{self, number, Input, Parsed, Words};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use election::logic::{
+use election::testing::logic::{
     Action, Alarm, Config, Elections, Member, Op, Reply, RequestId, SubscriptionId, Time, Znode,
 };
 
