@@ -56,20 +56,20 @@
 #define ELECTION_PATH_MAX 4096
 
 /**
- * The longest value that a candidate may have, in bytes: a request with it still fits what a server takes by
- * default (`jute.maxbuffer`, 1,048,575 bytes).
+ * The longest value that a candidate may have, in bytes. A request with such a value fits the default limit of
+ * a server (`jute.maxbuffer`, 1,048,575 bytes).
  */
 #define ELECTION_VALUE_MAX 1000000
 
 /**
- * A timeout that never comes, for the functions that take it. It is no small negative number, so that a program that
- * subtracts times and falls below 0 does not wait for ever.
+ * A timeout that never ends, for the functions that take it. It is positive, so a program that subtracts times
+ * and gets a negative number does not wait for ever.
  */
 #define ELECTION_FOREVER 2147483647
 
-/** What a candidate knows of itself. The numbers are those of the `status` that programs keep by hand. */
+/** What a candidate knows of itself. The numbers are those of the `status` variable in hand-rolled programs. */
 typedef enum election_role_t {
-    /** Nobody can tell at the moment: behave as a slave. */
+    /** Nobody can tell at the moment. Behave as a slave. */
     ELECTION_UNKNOWN = -1,
     /** Another contender is master. */
     ELECTION_SLAVE = 0,
@@ -79,25 +79,29 @@ typedef enum election_role_t {
 
 /** Why a candidate has its role. */
 typedef enum election_reason_t {
-    /** MASTER: our znode stands at the path. */
+    /** MASTER: our znode is at the path. */
     ELECTION_REASON_ELECTED = 0,
-    /** SLAVE: another contender's znode stands at the path. Told again when that znode or its value changes. */
+    /**
+     * SLAVE: another contender's znode is at the path. The event is repeated when that znode or its value
+     * changes.
+     */
     ELECTION_REASON_FOLLOWING = 1,
     /**
-     * UNKNOWN: the connection is broken or could not be made. It is tried for ever; the role is told when it
-     * is back. A master is not told of a break that is over before its lease ends: it stays master.
+     * UNKNOWN: the connection is broken, or could not be made. The library tries for ever, and reports the
+     * role when it is connected. A master does not hear of a break that ends before its lease does: it stays
+     * master.
      */
     ELECTION_REASON_SUSPENDED = 2,
-    /** UNKNOWN: the session is over, and our znode with it. The place is contended for in a new session. */
+    /** UNKNOWN: the session is over, and our znode with it. The candidate stands again in a new session. */
     ELECTION_REASON_EXPIRED = 3,
-    /** UNKNOWN: somebody deleted our znode. The place is contended for anew. */
+    /** UNKNOWN: somebody deleted our znode. The candidate stands again. */
     ELECTION_REASON_DELETED = 4,
     /**
-     * UNKNOWN: ZooKeeper refused a request for now, `rc` says why: ELECTION_QUOTAEXCEEDED, ELECTION_THROTTLEDOP and
-     * the like. It is asked again every few seconds.
+     * UNKNOWN: ZooKeeper refused a request for now. `rc` says why, for example ELECTION_QUOTAEXCEEDED or
+     * ELECTION_THROTTLEDOP. The library asks again every few seconds.
      */
     ELECTION_REASON_REFUSED = 5,
-    /** UNKNOWN: a znode that is not ephemeral stands at the path. It is watched until it goes. */
+    /** UNKNOWN: a znode at the path is not ephemeral. The library watches it until it is deleted. */
     ELECTION_REASON_BLOCKED = 6,
     /** UNKNOWN: election_resign was called. The last event of this candidate. */
     ELECTION_REASON_RESIGNED = 7,
@@ -106,33 +110,37 @@ typedef enum election_reason_t {
     /** UNKNOWN: the library failed. The last event of this candidate. */
     ELECTION_REASON_FAILED = 9,
     /**
-     * UNKNOWN: the lease ran out before a server could prove that the session lives. That mastership is over
-     * for good; the place is contended for anew.
+     * UNKNOWN: the lease ended before a server could prove that the session lives. This mastership is over for
+     * good. The candidate stands again.
      */
     ELECTION_REASON_LEASE_EXPIRED = 10,
-    /** UNKNOWN: elected, but the grace delay is not over. MASTER follows, if nothing comes between. */
+    /**
+     * UNKNOWN: this candidate is elected, but the grace delay is not over. MASTER follows, unless something
+     * happens before.
+     */
     ELECTION_REASON_GRACE = 11,
     /**
-     * UNKNOWN: in the queue stands a contender of another recipe, who would be master besides ours. Nobody
-     * here becomes master until it has gone.
+     * UNKNOWN: the queue contains a contender of another recipe, which could be master at the same time. No
+     * candidate of this recipe becomes master until that contender leaves.
      */
     ELECTION_REASON_FOREIGN_CONTENDER = 12,
     /**
-     * UNKNOWN: ZooKeeper refused a request or the credentials and would do so again, `rc` says why: ELECTION_NOAUTH,
-     * ELECTION_INVALIDACL, ELECTION_NOCHILDRENFOREPHEMERALS, ELECTION_BADARGUMENTS, ELECTION_SERVER_TOO_OLD, and
-     * for all of a handle ELECTION_AUTHFAILED. The last event of this candidate; what stands of it is deleted.
-     * Once somebody has changed something, go_to_election may be called for the path again.
+     * UNKNOWN: ZooKeeper refused a request or the credentials, and would refuse them again. `rc` says why:
+     * ELECTION_NOAUTH, ELECTION_INVALIDACL, ELECTION_NOCHILDRENFOREPHEMERALS, ELECTION_BADARGUMENTS,
+     * ELECTION_SERVER_TOO_OLD; for all elections of a handle, ELECTION_AUTHFAILED. This is the last event of
+     * the candidate, and its znode is deleted. When somebody has removed the cause, call go_to_election for
+     * the path again.
      */
     ELECTION_REASON_DENIED = 13,
 } election_reason_t;
 
-/** Whether enough are in, as election_watch_members was told. It rings once each time. */
+/** Whether enough members stand, by the number given to election_watch_members. Each alarm is raised once. */
 typedef enum election_alarm_t {
-    /** Nothing to ring for: as before, or nobody can tell. */
+    /** No alarm: nothing has changed, or nobody can tell. */
     ELECTION_ALARM_NONE = 0,
-    /** Fewer than enough are in, from now on; also told with the first news, if it is so then. */
+    /** Fewer than enough stand from now on. The first event has it, too, if that is so then. */
     ELECTION_ALARM_TOO_FEW = 1,
-    /** Enough are in again. */
+    /** Enough stand again. */
     ELECTION_ALARM_ENOUGH = 2,
 } election_alarm_t;
 
@@ -171,19 +179,19 @@ typedef enum election_connection_state_t {
 } election_connection_state_t;
 
 /**
- * What functions return and events carry. 0 is success, everything else is negative. Where an error is
- * ZooKeeper's own its number is ZooKeeper's (ELECTION_NODEEXISTS is ZNODEEXISTS), so that a `switch (rc)`
- * written for zookeeper.h goes on working; the library's own are below -1000. An event may also carry a
- * number of ZooKeeper's that is not named here; election_strerror knows those, too.
+ * What functions return and events carry. 0 is success; every error is negative. ZooKeeper's own errors have
+ * ZooKeeper's numbers (ELECTION_NODEEXISTS is ZNODEEXISTS), so a `switch (rc)` written for zookeeper.h still
+ * works. The library's own errors are below -1000. An event may also carry a number of ZooKeeper's that is not
+ * listed here; election_strerror knows those too.
  */
 typedef enum election_rc_t {
-    /** Done; in an event: master, or a master is there. */
+    /** Success. In an event: this candidate is master, or there is a master. */
     ELECTION_OK = 0,
     /** The connection to ZooKeeper is broken, or could not be made. */
     ELECTION_CONNECTIONLOSS = -4,
     /** The server does not know this kind of request. */
     ELECTION_UNIMPLEMENTED = -6,
-    /** What was waited for did not come in the time given. */
+    /** What was waited for did not come in time. */
     ELECTION_OPERATIONTIMEOUT = -7,
     /** The server found a request malformed. */
     ELECTION_BADARGUMENTS = -8,
@@ -286,72 +294,79 @@ typedef enum election_rc_t {
     /** The server does not know the request that makes a candidate's znode (create2): it is older than ZooKeeper 3.5. */
     ELECTION_SERVER_TOO_OLD = -1063,
     /**
-     * The connection ends whenever a candidate's znode is to be made: the server, or what stands before it, does not
-     * know the request (create2). ClickHouse Keeper is known for that.
+     * The connection ends each time that the library creates the znode of a candidate. The server, or a proxy
+     * in front of it, does not know the request (create2). ClickHouse Keeper behaves like this.
      */
     ELECTION_CREATE_NOT_ANSWERED = -1064,
 } election_rc_t;
 
-/** How the candidates of an election find out who is master. All members of one election use the same. */
+/**
+ * How the candidates of an election find out who is master. All members of one election must use the same
+ * recipe.
+ */
 typedef enum election_recipe_t {
-    /** One ephemeral znode at the path: whoever creates it is master. Shared with hand-rolled programs. */
+    /**
+     * One ephemeral znode at the path: the candidate that creates it is master. Hand-rolled programs can take
+     * part.
+     */
     ELECTION_RECIPE_NODE = 0,
     /**
-     * Ephemeral sequential children of the path, the lowest leads, each wakes only the next: for many
-     * candidates. Named as Apache Curator's LeaderLatch names them, `_c_<uuid>-latch-SEQ`.
+     * Ephemeral sequential children of the path: the lowest leads, and each wakes only the next. For many
+     * candidates. The names are those of Apache Curator's LeaderLatch, `_c_<uuid>-latch-SEQ`.
      */
     ELECTION_RECIPE_QUEUE = 1,
     /**
-     * The same, named as Curator's LeaderSelector and InterProcessMutex do, `_c_<uuid>-lock-SEQ`. Shared with Go's
-     * zk.Lock, too.
+     * The same with the names of Curator's LeaderSelector and InterProcessMutex, `_c_<uuid>-lock-SEQ`. Go's
+     * zk.Lock can take part, too.
      */
     ELECTION_RECIPE_QUEUE_CURATOR_LOCK = 2,
-    /** The same, named as kazoo's Election and Lock do, `<32 hex>__lock__SEQ`. */
+    /** The same with the names of kazoo's Election and Lock, `<32 hex>__lock__SEQ`. */
     ELECTION_RECIPE_QUEUE_KAZOO = 3,
-    /** The same, named as ZooKeeper's LeaderElectionSupport does, `n_SEQ`. */
+    /** The same with the names of ZooKeeper's LeaderElectionSupport, `n_SEQ`. */
     ELECTION_RECIPE_QUEUE_LEADER_ELECTION_SUPPORT = 4,
-    /** The same, named `w-SEQ`. */
+    /** The same with the names `w-SEQ`. */
     ELECTION_RECIPE_QUEUE_W = 5,
     /**
-     * The same, named `x-<32 hex>-SEQ`; every child whose name ends in a number counts. Shared with ZooKeeper's WriteLock
-     * and its zoo_lock in C, Go's zk.Lock, the LeaderLatch of the Rust crate zookeeper: they count all of them, too.
+     * The same with the names `x-<32 hex>-SEQ`. Every child counts whose name ends in a number. ZooKeeper's
+     * WriteLock, its zoo_lock in C, Go's zk.Lock and the LeaderLatch of the Rust crate zookeeper can take
+     * part: they count every such child, too.
      */
     ELECTION_RECIPE_QUEUE_WRITE_LOCK = 6,
 } election_recipe_t;
 
-/** What the lease of a master rests on. */
+/** What proves the lease of a master. */
 typedef enum election_lease_mode_t {
     /**
-     * A transaction that changes nothing, committed eight times in a session timeout, one for all elections
-     * that the handle leads. Never two masters.
+     * A committed transaction that changes nothing, eight times in a session timeout, one for all elections
+     * that the handle leads. There are never two masters.
      */
     ELECTION_LEASE_COMMITTED = 0,
     /**
-     * Any answer of the server and its leader; costs no writes. WEAKER: when that leader is cut off from the other
-     * servers but not from the master, there may be two masters until it notices (its syncLimit times its
-     * tickTime, 10 s by default).
+     * Any answer of the server and its leader. This costs no writes, and it is WEAKER: if that leader is cut
+     * off from the other servers but not from the master, there may be two masters until it notices (syncLimit
+     * times tickTime, 10 s by default).
      */
     ELECTION_LEASE_ANSWERED = 1,
 } election_lease_mode_t;
 
 /** Who runs the callbacks of a handle. */
 typedef enum election_dispatch_t {
-    /** A thread of the handle's own. */
+    /** A thread of the handle. */
     ELECTION_DISPATCH_THREAD = 0,
-    /** The program, when it calls election_dispatch: for one thread with poll, epoll, libuv, GLib, asyncio. */
+    /** The program, when it calls election_dispatch. For one thread with poll, epoll, libuv, GLib or asyncio. */
     ELECTION_DISPATCH_MANUAL = 1,
 } election_dispatch_t;
 
-/** Who may do what with the znodes that we make. */
+/** Who may do what with the znodes that the library creates. */
 typedef enum election_acl_t {
-    /** Everybody everything, as hand-rolled programs make theirs (ZOO_OPEN_ACL_UNSAFE). */
+    /** Everybody may do everything, as in hand-rolled programs (ZOO_OPEN_ACL_UNSAFE). */
     ELECTION_ACL_OPEN = 0,
     /**
-     * Whoever has a credential of ours everything, nobody else anything (ZOO_CREATOR_ALL_ACL). Without
-     * credentials the servers refuse it: ELECTION_INVALIDACL.
+     * A client with a credential of this handle may do everything; nobody else may do anything
+     * (ZOO_CREATOR_ALL_ACL). Without credentials the servers refuse this list: ELECTION_INVALIDACL.
      */
     ELECTION_ACL_CREATOR = 1,
-    /** The same, and everybody may read: others can watch the master, and not take part. */
+    /** The same, and everybody may read: others can watch the master, but not take part. */
     ELECTION_ACL_CREATOR_WORLD_READ = 2,
 } election_acl_t;
 
@@ -361,7 +376,7 @@ typedef enum election_perm_t {
     ELECTION_PERM_READ = 1,
     /** Change the value. */
     ELECTION_PERM_WRITE = 2,
-    /** Make a child. */
+    /** Create a child. */
     ELECTION_PERM_CREATE = 4,
     /** Delete a child. */
     ELECTION_PERM_DELETE = 8,
@@ -380,26 +395,26 @@ typedef enum election_dump_format_t {
 } election_dump_format_t;
 
 /**
- * A mastership during which election_lead runs a function. A leadership is a number like a handle: one that is over is
- * told by election_should_stop, which says yes, and by ELECTION_BAD_LEADERSHIP.
+ * A mastership during which election_lead runs a function. A leadership is a number, like a handle. When it is
+ * over, election_should_stop says yes and the other functions return ELECTION_BAD_LEADERSHIP.
  */
 typedef struct election_leadership_t election_leadership_t;
 
-/** What election_open is told beyond the hosts. Opaque; it belongs to one thread at a time. */
+/** Options for election_open. Opaque. Only one thread at a time may use them. */
 typedef struct election_options_t election_options_t;
 
 /**
- * One session with ZooKeeper, and the elections on it. A handle is a number in the clothes of a pointer: the
- * library never follows it, so one that is closed or was never opened is told by ELECTION_BAD_HANDLE.
+ * One session with ZooKeeper, and the elections on it. A handle is a number with the type of a pointer. The
+ * library never dereferences it, so a handle that is closed, or was never opened, gets ELECTION_BAD_HANDLE.
  */
 typedef struct election_t election_t;
 
-/** Refuses the tokens of old masters, on the side that is written to. */
+/** Refuses the tokens of old masters, on the side that a master writes to. */
 typedef struct election_verifier_t election_verifier_t;
 
 /**
- * What a candidate is told, whenever its role changes. It and what it points to live until the callback
- * returns. Later versions may add fields at the end; `size` says how much is there.
+ * The event of a candidate: its role has changed. The event and everything it points to live until the
+ * callback returns. Later versions may add fields at the end; `size` says how much is there.
  */
 typedef struct election_event_t {
     /** The size of this struct in bytes, as the library knows it. */
@@ -411,8 +426,8 @@ typedef struct election_event_t {
     /** Why. */
     election_reason_t reason;
     /**
-     * What a hand-rolled zoo_acreate completion switches on: ELECTION_OK for a master, ELECTION_NODEEXISTS for
-     * a slave, else why nobody can tell.
+     * ELECTION_OK for a master, ELECTION_NODEEXISTS for a slave, else why nobody can tell: what the completion
+     * of a hand-rolled zoo_acreate switches on.
      */
     int rc;
     /**
@@ -423,27 +438,30 @@ typedef struct election_event_t {
     /** The length of the value in bytes. */
     size_t value_len;
     /**
-     * The master's token (the czxid of its znode): larger for each later master at this path. 0 when nobody
+     * The token of the master (the czxid of its znode): larger for each later master at this path. 0 if nobody
      * knows it.
      */
     int64_t token;
 } election_event_t;
 
-/** Hears the role of a candidate. Runs on the handle's callback thread, or inside election_dispatch. */
+/** Receives each event of a candidate. Runs on the callback thread of the handle, or inside election_dispatch. */
 typedef void (*election_role_fn)(const election_event_t *event, void *ctx);
 
-/** Frees a ctx. Runs exactly once, where the callbacks run, after the last callback that gets the ctx. */
+/**
+ * Frees a ctx. Runs exactly once, after the last callback that gets the ctx, on the thread that runs the
+ * callbacks.
+ */
 typedef void (*election_free_fn)(void *ctx);
 
 /**
- * Does the work of a master; its number is handed to the caller of election_lead. Runs on the thread that called
- * election_lead.
+ * Does the work of a master. election_lead hands the returned number to its caller. Runs on the thread that
+ * called election_lead.
  */
 typedef int (*election_lead_fn)(const election_leadership_t *leadership, void *ctx);
 
 /**
- * What an observer is told, whenever the master or its value changes. It and what it points to live until the
- * callback returns. Later versions may add fields at the end; `size` says how much is there.
+ * The event of an observer: the master or its value has changed. The event and everything it points to live
+ * until the callback returns. Later versions may add fields at the end; `size` says how much is there.
  */
 typedef struct election_master_t {
     /** The size of this struct in bytes, as the library knows it. */
@@ -451,63 +469,64 @@ typedef struct election_master_t {
     /** The path, as watch_master or election_get_master was given it. */
     const char *path;
     /**
-     * ELECTION_OK: there is a master. ELECTION_NONODE: there is none. ELECTION_NOT_EPHEMERAL: a znode stands
-     * there that is no contender's. Else why nobody can tell. The last one is ELECTION_CLOSING, ELECTION_INTERNAL, or
-     * what ZooKeeper would say again: ELECTION_AUTHFAILED, ELECTION_NOAUTH, ELECTION_BADARGUMENTS,
-     * ELECTION_UNIMPLEMENTED.
+     * ELECTION_OK: there is a master. ELECTION_NONODE: there is none. ELECTION_NOT_EPHEMERAL: the znode at the
+     * path belongs to no contender. Else why nobody can tell. The last event has ELECTION_CLOSING,
+     * ELECTION_INTERNAL, or a refusal that ZooKeeper would repeat: ELECTION_AUTHFAILED, ELECTION_NOAUTH,
+     * ELECTION_BADARGUMENTS, ELECTION_UNIMPLEMENTED.
      */
     int rc;
     /**
-     * The value of the znode; empty, never NULL, when there is none. A 0 byte that `value_len` does not count
-     * follows it.
+     * The value of the znode. Empty, never NULL, if there is no znode. A 0 byte, which `value_len` does not
+     * count, follows.
      */
     const char *value;
     /** The length of the value in bytes. */
     size_t value_len;
     /**
-     * The master's token (the czxid of its znode): larger for each later master at this path. 0 when there is
-     * no znode.
+     * The token of the master (the czxid of its znode): larger for each later master at this path. 0 if there
+     * is no znode.
      */
     int64_t token;
     /** The master's session; 0 unless `rc` is ELECTION_OK. */
     int64_t session_id;
     /**
-     * When the znode was created: milliseconds since 1970 on the clock of the ZooKeeper leader. 0 when there is
+     * When the znode was created: milliseconds since 1970 on the clock of the ZooKeeper leader. 0 if there is
      * no znode.
      */
     int64_t since_ms;
 } election_master_t;
 
 /**
- * Hears who is master. Runs on the handle's callback thread, or inside election_dispatch; for election_get_master on
- * the thread that asked.
+ * Receives each event of an observer. Runs on the callback thread of the handle, or inside election_dispatch;
+ * for election_get_master, on the thread that called it.
  */
 typedef void (*election_master_fn)(const election_master_t *master, void *ctx);
 
 /**
- * One who stands at a path. It and what it points to live until the callback returns. Later versions may add
- * fields at the end; `size` says how much is there.
+ * A candidate that stands at a path. The member and everything it points to live until the callback returns.
+ * Later versions may add fields at the end; `size` says how much is there.
  */
 typedef struct election_member_t {
     /** The size of this struct in bytes, as the library knows it. */
     size_t size;
     /** The name of its znode. */
     const char *name;
-    /** Its value. A 0 byte that `value_len` does not count follows it. */
+    /** Its value. A 0 byte, which `value_len` does not count, follows. */
     const char *value;
     /** The length of the value in bytes. */
     size_t value_len;
-    /** Its token when it is, or will be, master (the czxid of its znode). */
+    /** The token that it has, or will have, as master (the czxid of its znode). */
     int64_t token;
-    /** Its session; 0 when the znode is not ephemeral. */
+    /** Its session; 0 if the znode is not ephemeral. */
     int64_t session_id;
-    /** Since when it stands: milliseconds since 1970 on the clock of the ZooKeeper leader. */
+    /** When its znode was created: milliseconds since 1970 on the clock of the ZooKeeper leader. */
     int64_t since_ms;
 } election_member_t;
 
 /**
- * What a watcher of the members is told, whenever one comes, goes, or changes its value. It and what it points to
- * live until the callback returns. Later versions may add fields at the end; `size` says how much is there.
+ * The event of a watcher of members: a member has come, gone, or changed its value. The event and everything
+ * it points to live until the callback returns. Later versions may add fields at the end; `size` says how much
+ * is there.
  */
 typedef struct election_members_t {
     /** The size of this struct in bytes, as the library knows it. */
@@ -515,28 +534,32 @@ typedef struct election_members_t {
     /** The path, as election_watch_members was given it. */
     const char *path;
     /**
-     * ELECTION_OK: these are in. Else why nobody can tell, and then none is listed. The last one is
-     * ELECTION_CLOSING, ELECTION_INTERNAL, or what ZooKeeper would say again, as for election_master_t.
+     * ELECTION_OK: these members stand. Else why nobody can tell, and then the list is empty. The last event
+     * has ELECTION_CLOSING, ELECTION_INTERNAL, or a refusal that ZooKeeper would repeat, as for
+     * election_master_t.
      */
     int rc;
     /**
-     * Who is in: the master first, then the others in the order in which they will be master. Never NULL; a NULL that
-     * `count` does not count follows the last.
+     * The members: the master first, then the others in the order in which they will be master. Never NULL. A
+     * NULL, which `count` does not count, follows the last one.
      */
     const election_member_t *const *members;
-    /** How many are in. */
+    /** How many members stand. */
     size_t count;
     /**
-     * Whether this news crosses the line between enough and too few. Unknown is not few: when nobody can tell there is
-     * no alarm, and afterwards there is one only if the line was crossed meanwhile.
+     * Whether the number of members has crossed the limit. When nobody can tell there is no alarm; afterwards
+     * there is one only if the limit was crossed in the meantime.
      */
     election_alarm_t alarm;
 } election_members_t;
 
-/** Hears who is in. Runs on the handle's callback thread, or inside election_dispatch. */
+/**
+ * Receives each event of a watcher of members. Runs on the callback thread of the handle, or inside
+ * election_dispatch.
+ */
 typedef void (*election_members_fn)(const election_members_t *members, void *ctx);
 
-/** Is shown a member. Runs on the thread that asked. */
+/** Receives one member. Runs on the thread that called election_members. */
 typedef void (*election_member_fn)(const election_member_t *member, void *ctx);
 
 /**
@@ -708,20 +731,20 @@ int election_open(const char *hosts,
 int election_close(election_t *handle);
 
 /**
- * Make options with the defaults: a session timeout of 10,000 ms, no wait for the first connection, the recipe
- * ELECTION_RECIPE_NODE, no grace delay, ELECTION_LEASE_COMMITTED, no extra margin, tick not known, a thread for
- * callbacks, no credentials, ELECTION_ACL_OPEN. Free them with election_options_free.
+ * Create options with the defaults: a session timeout of 10,000 ms; no connect timeout; ELECTION_RECIPE_NODE;
+ * no grace delay; ELECTION_LEASE_COMMITTED; no lease margin; tick unknown; ELECTION_DISPATCH_THREAD; no
+ * credentials; ELECTION_ACL_OPEN. Free them with election_options_free.
  */
 election_options_t *election_options_new(void);
 
-/** Free options. NULL is allowed. Handles that were opened with them are not affected. */
+/** Free options. NULL is allowed. A handle that was opened with them keeps its own copy. */
 void election_options_free(election_options_t *options);
 
 /**
- * Set the session timeout: for how long ZooKeeper keeps the znode of a master it does not hear from, and so
- * how long after the death of a master the next one comes. 100 to 3,600,000 ms; at least 1,000 are asked for, and
- * the server moves it into its own limits (by default 2 to 20 of its ticks of 2 s), which have to be the same on all
- * servers of the ensemble.
+ * Set the session timeout: how long ZooKeeper keeps the znode of a master that it does not hear from, and so
+ * how soon after the death of a master the next one comes. The range is 100 to 3,600,000 ms. The library asks
+ * for at least 1,000 ms. The server moves the timeout into its own limits (2 to 20 ticks unless set; a tick is
+ * 2 s by default). All servers of the ensemble must have the same limits.
  *
  * Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
  */
@@ -729,8 +752,8 @@ int election_options_set_session_timeout_ms(election_options_t *options,
                                             int session_timeout_ms);
 
 /**
- * Set for how long election_open waits for the first connection. 0: it does not wait, the connection is made
- * in the background; up to 3,600,000 ms.
+ * Set how long election_open waits for the first connection, up to 3,600,000 ms. With 0, the default, it does
+ * not wait: the library connects in the background.
  *
  * Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
  */
@@ -738,22 +761,23 @@ int election_options_set_connect_timeout_ms(election_options_t *options,
                                             int connect_timeout_ms);
 
 /**
- * Set the recipe of the elections on a handle, a number of election_recipe_t.
+ * Set the recipe of the elections on a handle: a number of election_recipe_t.
  *
  * Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_RECIPE.
  */
 int election_options_set_recipe(election_options_t *options, int recipe);
 
 /**
- * Set who runs the callbacks, a number of election_dispatch_t.
+ * Set who runs the callbacks: a number of election_dispatch_t.
  *
  * Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_DISPATCH.
  */
 int election_options_set_dispatch(election_options_t *options, int dispatch);
 
 /**
- * Set for how long a new master waits before it is told, so that what the old one had begun can end. In the
- * meantime its reason is ELECTION_REASON_GRACE. 0, the default, to 3,600,000 ms.
+ * Set how long an elected candidate waits before it becomes MASTER, so that work which the old master had
+ * begun can end. During the delay its reason is ELECTION_REASON_GRACE. The range is 0, the default, to
+ * 3,600,000 ms.
  *
  * Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
  */
@@ -761,15 +785,15 @@ int election_options_set_grace_ms(election_options_t *options,
                                   int grace_ms);
 
 /**
- * Set what the lease rests on, a number of election_lease_mode_t.
+ * Set what proves the lease: a number of election_lease_mode_t.
  *
  * Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_LEASE_MODE.
  */
 int election_options_set_lease_mode(election_options_t *options, int lease_mode);
 
 /**
- * Set by how much a lease ends sooner than safety asks for. 0, the default, to 3,600,000 ms; from about half of
- * the session timeout on nobody becomes master.
+ * Set by how much a lease ends sooner than safety asks for. The range is 0, the default, to 3,600,000 ms. With
+ * more than about half of the session timeout no candidate becomes master.
  *
  * Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
  */
@@ -777,8 +801,9 @@ int election_options_set_lease_margin_ms(election_options_t *options,
                                          int lease_margin_ms);
 
 /**
- * Tell the `tickTime` of the servers, which makes leases longer where it is much less than half of the session
- * timeout. A number that is too small makes leases unsafe. 0, the default, is not known; to 3,600,000 ms.
+ * Set the `tickTime` of the servers. It makes leases longer if it is much smaller than half of the session
+ * timeout. A number that is too small makes leases unsafe. The range is 0, the default, for unknown, to
+ * 3,600,000 ms.
  *
  * Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
  */
@@ -786,20 +811,21 @@ int election_options_set_tick_ms(election_options_t *options,
                                  int tick_ms);
 
 /**
- * Present a credential to the servers. `scheme` says what the `auth_len` bytes at `auth` are: for "digest",
- * "user:password". It is presented on every new connection, before anything else, for as long as the handle is
- * open, and shows in no message of the library's; over the network it goes as it is. May be called again for
- * more, up to 16; scheme and bytes together up to 65,536 bytes. What was copied of it is overwritten when the options
- * are freed and the handle is closed; what the ZooKeeper client had copied is freed by then, and not overwritten.
+ * Add a credential, which the handle presents to the servers. `scheme` says what the `auth_len` bytes at
+ * `auth` are: for "digest", "user:password". The library presents it on each new connection, before anything
+ * else. The credential appears in no message of the library. It crosses the network as it is. A handle has up
+ * to 16 credentials; scheme and bytes together have up to 65,536 bytes. The library overwrites its copies when
+ * the options are freed and the handle is closed; the copies of the ZooKeeper client are freed by then, but
+ * not overwritten.
  *
- * A server that knows no such scheme, or requires a credential that was not presented, refuses the handle for good:
- * election_open with a connect timeout returns ELECTION_AUTHFAILED; every candidate and observer hears
- * ELECTION_AUTHFAILED as its last event, and what needs a session returns it from then on. A wrong password
- * is no such case with "digest", where each password makes another user: what that one may not do is refused by
- * ELECTION_NOAUTH.
+ * A server refuses the handle for good if it does not know the scheme, or requires a credential that was not
+ * presented. Then election_open with a connect timeout returns ELECTION_AUTHFAILED, every candidate and
+ * observer gets ELECTION_AUTHFAILED in its last event, and every call that needs a session returns it. A wrong
+ * password for "digest" is different: each password makes another user, and a request that this user may not
+ * make gets ELECTION_NOAUTH.
  *
- * Returns ELECTION_OK, ELECTION_BAD_OPTIONS; ELECTION_BAD_AUTH when the scheme is NULL, empty or not UTF-8, `auth`
- * is NULL though its length is not 0, it is too long or one too many.
+ * Returns ELECTION_OK, ELECTION_BAD_OPTIONS; ELECTION_BAD_AUTH if the scheme is NULL, empty or not UTF-8, if
+ * `auth` is NULL and its length is not 0, if it is too long, or if there are too many.
  */
 int election_options_add_auth(election_options_t *options,
                               const char *scheme,
@@ -807,14 +833,18 @@ int election_options_add_auth(election_options_t *options,
                               size_t auth_len);
 
 /**
- * Set who may do what with the znodes that we make, a number of election_acl_t: the candidates' own, missing
- * parents and a missing chroot, and what election_fenced_create makes. Znodes that exist keep theirs. What
- * election_options_add_acl had added is gone.
+ * Set who may do what with the znodes that the library creates: a number of election_acl_t. It applies to the
+ * znodes of candidates, to missing parents, to a missing chroot, and to znodes of election_fenced_create.
+ * Existing znodes keep their lists. Entries of earlier calls of election_options_add_acl are removed.
  *
- * What ZooKeeper asks for: of a candidate, on the znode above its own (in a queue that is `path`) CREATE, and
- * DELETE to resign; READ on its own and the master's znode, in a queue on `path` and its own. Of an observer,
- * and for election_members, READ on the master's znode, in a queue on `path` and the znodes in it. Whoever has
- * DELETE on the znode above can depose a master: keep elections below a znode that is yours.
+ * What ZooKeeper requires:
+ *
+ * - of a candidate: CREATE, and DELETE to resign, on the parent of its znode (in a queue, on `path`); READ on
+ *   its own znode and on the master's (in a queue, on `path` and on its own);
+ * - of an observer, and of election_members: READ on the master's znode (in a queue, on `path` and on the
+ *   znodes in it).
+ *
+ * A client with DELETE on the parent can depose a master. Put elections below a znode of your own.
  *
  * Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_ACL.
  */
@@ -822,15 +852,15 @@ int election_options_set_acl(election_options_t *options,
                              int acl);
 
 /**
- * Add an entry to what election_options_set_acl set: those whom `scheme` and `id` name may do what `permissions`
- * says, the sum of ELECTION_PERM_READ and so on. ("world", "anyone") is everybody, ("digest",
- * "user:base64 of the SHA-1 of user:password") a user, ("ip", "10.0.0.0/8") a network, ("auth", "") each credential
- * of this handle's. To ELECTION_ACL_OPEN nothing can be added: the entry takes its place. Up to 16 entries in all;
- * `scheme` and `id` together up to 1,024 bytes.
+ * Add an entry to the list of election_options_set_acl: the clients that `scheme` and `id` name may do what
+ * `permissions` says, the sum of ELECTION_PERM_READ and so on. ("world", "anyone") is everybody. ("digest",
+ * "user:base64 of the SHA-1 of user:password") is a user. ("ip", "10.0.0.0/8") is a network. ("auth", "") is
+ * each credential of this handle. The first entry replaces ELECTION_ACL_OPEN. A list has up to 16 entries;
+ * `scheme` and `id` together have up to 1,024 bytes.
  *
- * Returns ELECTION_OK, ELECTION_BAD_OPTIONS; ELECTION_BAD_ACL when `permissions` is 0 or has other bits than these,
- * `scheme` or `id` is NULL or not UTF-8, `scheme` is empty, they are too long, or it is one too many. What the
- * servers think of `scheme` and `id` the candidates hear: ELECTION_INVALIDACL.
+ * Returns ELECTION_OK, ELECTION_BAD_OPTIONS; ELECTION_BAD_ACL if `permissions` is 0 or has other bits, if
+ * `scheme` or `id` is NULL, not UTF-8 or too long, if `scheme` is empty, or if there are too many entries. If
+ * the servers refuse `scheme` or `id`, the candidates get ELECTION_INVALIDACL.
  */
 int election_options_add_acl(election_options_t *options,
                              int permissions,
@@ -839,18 +869,18 @@ int election_options_add_acl(election_options_t *options,
 
 #ifndef ELECTION_NO_BARE_NAMES
 /**
- * Stand as a candidate for master at `path`. The first to stand becomes master; when it resigns, closes, dies
- * or loses its session, another candidate does, by itself and for ever: call this once. On ZooKeeper it is
- * one ephemeral znode with `value`: at `path` itself, made as hand-rolled programs make it, so both can take part
- * in one election; in a queue below `path`. Parents are made when they are missing.
+ * Stand as a candidate for master at `path`. The first candidate becomes master. When it resigns, closes, dies
+ * or loses its session, another candidate becomes master. This goes on for ever, so call it once. On ZooKeeper
+ * a candidate is one ephemeral znode with `value`: at `path` itself, as hand-rolled programs create it, so
+ * that both can take part in one election; in a queue, below `path`. Missing parents are created.
  *
- * `value`, `value_len` bytes that are copied, is what the others get to know of the master: its address, say.
- * It may be empty, and then `value` NULL. `on_role` hears each change of the role and may be NULL;
- * election_is_master answers all the same. `ctx` is handed to `on_role`; `free_ctx` may be NULL.
+ * `value` is what the others learn of the master, for example its address: `value_len` bytes, which are
+ * copied. If it is empty, `value` may be NULL. `on_role` receives each change of the role. It may be NULL;
+ * election_is_master answers all the same. `ctx` is passed to `on_role`; `free_ctx` may be NULL.
  *
- * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
- * yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_VALUE, ELECTION_ALREADY when this handle stands
- * for `path`, ELECTION_AUTHFAILED when the servers have refused the handle's credentials.
+ * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Otherwise nothing has happened and `ctx` is
+ * still yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_VALUE; ELECTION_ALREADY if this handle
+ * stands at `path`; ELECTION_AUTHFAILED if the servers have refused the credentials of the handle.
  *
  * A program that has a go_to_election of its own calls election_go_to_election, which is the same.
  */
@@ -864,8 +894,8 @@ int go_to_election(election_t *handle,
 #endif
 
 /**
- * Stand as a candidate for master at `path`: the same function as go_to_election, for programs that have a
- * go_to_election of their own.
+ * Stand as a candidate for master at `path`. This is go_to_election, for programs that have a function of
+ * their own with that name.
  *
  * Returns as go_to_election.
  */
@@ -878,18 +908,18 @@ int election_go_to_election(election_t *handle,
                             election_free_fn free_ctx);
 
 /**
- * Change the value with which this handle stands at `path`: `value_len` bytes that are copied. The znode that stands
- * gets it, and so does each that is made later, after an expired session, say; should the value be set again before
- * ZooKeeper has it, the last one counts. Observers and watchers of the members are told of it, and slaves too with
- * ELECTION_RECIPE_NODE. The candidate itself is not: its next ELECTION_MASTER carries it. The mastership and its token
- * stay as they are.
+ * Change the value with which this handle stands at `path`: `value_len` bytes, which are copied. The present
+ * znode gets it, and each later one, for example after an expired session. If the value is set again before
+ * ZooKeeper has it, the last one counts. Observers and watchers of members get an event; with
+ * ELECTION_RECIPE_NODE slaves do, too. The candidate itself gets none; its next ELECTION_MASTER event has the
+ * new value. The mastership and its token do not change.
  *
- * What cannot be done now (a broken connection; ZooKeeper refuses) is done later, by itself. As with election_resign
- * and ELECTION_RECIPE_NODE, a znode that another contender has created at `path` after somebody deleted ours may be
- * taken for ours until we have heard of it: its value is then changed if its data version is the same.
+ * If it cannot be done now, because the connection is broken or ZooKeeper refuses, the library does it later.
+ * With ELECTION_RECIPE_NODE the library may change another contender's znode: one that was created at `path`
+ * after somebody deleted ours, if its data version is the same and the library has not heard of it yet.
  *
- * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened: ELECTION_BAD_HANDLE,
- * ELECTION_BAD_PATH, ELECTION_BAD_VALUE, ELECTION_NOT_THERE.
+ * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Otherwise nothing has happened:
+ * ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_VALUE, ELECTION_NOT_THERE.
  */
 int election_set_value(election_t *handle,
                        const char *path,
@@ -910,22 +940,24 @@ int election_resign(election_t *handle,
                     const char *path);
 
 /**
- * Ask whether this handle is master at `path` now. The clock (CLOCK_BOOTTIME) is compared with the lease at the
- * time of the call: a process that was stopped for longer hears no at its first call. Never waits, takes no
- * lock, and may be called from any thread as often as one likes.
+ * Ask whether this handle is master at `path` now. The call compares the clock (CLOCK_BOOTTIME) with the end
+ * of the lease, so a process that was stopped for longer gets no at its first call. It never waits, takes no
+ * lock, and may be called from any thread as often as you like.
  *
- * Returns 1 for yes, and 0 for everything else: slave, unknown, not standing there, a bad handle or path.
+ * Returns 1 for yes, and 0 for everything else: slave, unknown, not a candidate there, a bad handle or path.
  */
 int election_is_master(const election_t *handle,
                        const char *path);
 
 /**
- * As election_is_master, with what to know of the mastership: `*token`, to be sent along with each write; and
- * `*left_ns`, for how many nanoseconds from now the lease holds if nothing else is heard. Either may be NULL;
- * both are written only when the answer is 1.
+ * Ask whether this handle is master at `path` now, and for how long. On yes, `*token` is the token, to be sent
+ * along with each write, and `*left_ns` is how many nanoseconds from now the lease lasts if nothing more is
+ * heard. Either may be NULL. Both are written only on yes.
  *
- * Between the answer and what is done with it the process may be stopped for any time: where that must not do
- * harm, let the other side check the token, or use a fenced write.
+ * The process may be stopped for any time between the answer and what it does next. If that could do harm, let
+ * the other side check the token, or use a fenced write.
+ *
+ * Returns 1 for yes, and 0 for everything else, as election_is_master.
  */
 int election_lease(const election_t *handle,
                    const char *path,
@@ -933,13 +965,14 @@ int election_lease(const election_t *handle,
                    int64_t *left_ns);
 
 /**
- * Wait until the candidate at `path` has this role, a number of election_role_t, but no longer than `timeout_ms`
- * (1 to 3,600,000, or ELECTION_FOREVER). For programs that want no callbacks; in a callback, too.
+ * Wait until the candidate at `path` has this role, a number of election_role_t, but no longer than
+ * `timeout_ms` (1 to 3,600,000, or ELECTION_FOREVER). For programs without callbacks. May be called inside a
+ * callback.
  *
- * Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT when the role did not come in time; ELECTION_NOT_THERE, also when
- * the candidate resigns, or the handle is closed, meanwhile; the `rc` of its last event when that was
- * ELECTION_REASON_DENIED, such as ELECTION_NOAUTH; ELECTION_INTERRUPTED. ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
- * ELECTION_BAD_ROLE, ELECTION_BAD_TIMEOUT.
+ * Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT if the role did not come in time; ELECTION_NOT_THERE, also if
+ * the candidate resigns or the handle is closed in the meantime; the `rc` of the candidate's last event if
+ * that was ELECTION_REASON_DENIED, for example ELECTION_NOAUTH; ELECTION_INTERRUPTED. ELECTION_BAD_HANDLE,
+ * ELECTION_BAD_PATH, ELECTION_BAD_ROLE, ELECTION_BAD_TIMEOUT.
  */
 int election_wait(election_t *handle,
                   const char *path,
@@ -1052,15 +1085,15 @@ int election_clear_interrupt(election_t *handle);
 
 #ifndef ELECTION_NO_BARE_NAMES
 /**
- * Watch who is master at `path`, without standing. `on_master` hears at once who is, and then of each change:
- * another master, another value, none, cannot tell. A master that comes and goes within a round trip may go unseen, and
- * in a new session, on a server that lags behind the others, an older one may be told of first: the larger token is
- * the newer one. Standing and watching at the same path are independent. `ctx` is handed to `on_master`; `free_ctx`
- * may be NULL.
+ * Watch who is master at `path`, without standing. `on_master` receives an event at once, and then one for
+ * each change: another master, another value, no master, nobody can tell. A master that comes and goes within
+ * a round trip may go unseen. In a new session, a server that lags behind may report an older master first;
+ * the larger token is the newer one. Standing and watching at the same path are independent. `ctx` is passed
+ * to `on_master`; `free_ctx` may be NULL.
  *
- * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
- * yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK when `on_master` is NULL,
- * ELECTION_ALREADY when this handle watches `path`.
+ * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Otherwise nothing has happened and `ctx` is
+ * still yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH; ELECTION_BAD_CALLBACK if `on_master` is NULL;
+ * ELECTION_ALREADY if this handle watches `path`.
  *
  * A program that has a watch_master of its own calls election_watch_master, which is the same.
  */
@@ -1072,8 +1105,8 @@ int watch_master(election_t *handle,
 #endif
 
 /**
- * Watch who is master at `path`, without standing: the same function as watch_master, for programs that have a
- * watch_master of their own.
+ * Watch who is master at `path`. This is watch_master, for programs that have a function of their own with
+ * that name.
  *
  * Returns as watch_master.
  */
@@ -1093,19 +1126,21 @@ int election_unwatch_master(election_t *handle,
                             const char *path);
 
 /**
- * Watch who is in at `path`, in order and with values, without standing: with ELECTION_RECIPE_NODE that is the master
- * alone, in a queue everybody who stands. `on_members` hears at once who is in, and then of each change: one comes,
- * goes, or changes its value; what comes together may be told together. When fewer than `enough` are in, and when
- * enough are in again, that news carries an alarm; 0 for no alarm. A znode that belongs to no session (`session_id`
- * 0) is listed, and does not count as one that is in. `ctx` is handed to `on_members`; `free_ctx` may be NULL.
+ * Watch who stands at `path`, in order and with values, without standing. With ELECTION_RECIPE_NODE that is
+ * the master alone; in a queue it is every candidate. `on_members` receives an event at once, and then one for
+ * each change: a member comes, goes, or changes its value. Changes that come together may be reported
+ * together. If fewer than `enough` stand, and when enough stand again, the event has an alarm; `enough` 0
+ * means no alarm. A znode that belongs to no session (`session_id` 0) is listed, but does not count. `ctx` is
+ * passed to `on_members`; `free_ctx` may be NULL.
  *
- * Costs ZooKeeper a watch for each member, and one more; each change costs a read, each that comes or goes a list
- * besides. The watches of one handle do not survive a reconnect when their paths are more than 128 KiB in all: some
- * 1,500 members. Programs that need only the master watch_master.
+ * It costs ZooKeeper one watch for each member, and one more. Each change costs a read; a member that comes or
+ * goes costs a list as well. If the watched paths of one handle are longer than 128 KiB in all (some 1,500
+ * members), the watches do not survive a reconnect. A program that needs only the master calls watch_master.
  *
- * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
- * yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_COUNT when `enough` is negative, ELECTION_BAD_CALLBACK
- * when `on_members` is NULL, ELECTION_ALREADY when this handle watches the members at `path`.
+ * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Otherwise nothing has happened and `ctx` is
+ * still yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH; ELECTION_BAD_COUNT if `enough` is negative;
+ * ELECTION_BAD_CALLBACK if `on_members` is NULL; ELECTION_ALREADY if this handle watches the members at
+ * `path`.
  */
 int election_watch_members(election_t *handle,
                            const char *path,
@@ -1228,25 +1263,25 @@ int election_fenced_delete(election_t *handle,
                            int timeout_ms);
 
 /**
- * Make a verifier of tokens, for the side that a master writes to: a storage node, a device, a payment gate.
- * One for each election. It starts from `highest`, the highest token that was seen before and stored, or 0.
- * Free it with election_verifier_free. It may be used by many threads.
+ * Create a verifier of tokens, for the side that a master writes to: a storage node, a device, a payment gate.
+ * Use one for each election. It starts from `highest`: the highest token that was seen before and stored, or
+ * 0. Any number of threads may use it at the same time. Free it with election_verifier_free.
  */
 election_verifier_t *election_verifier_new(int64_t highest);
 
-/** Free a verifier. NULL is allowed. No other call on it may be under way. */
+/** Free a verifier. NULL is allowed. No other call on it may be running. */
 void election_verifier_free(election_verifier_t *verifier);
 
 /**
- * Decide whether a write that carries `token` may be taken, and remember the token if so.
+ * Decide whether a write with `token` may be taken, and remember the token if so.
  *
- * Returns ELECTION_OK; ELECTION_STALE_TOKEN when a larger one was seen or `token` is not positive: refuse the
- * write, it is an old master's. ELECTION_BAD_VERIFIER when `verifier` is NULL.
+ * Returns ELECTION_OK; ELECTION_STALE_TOKEN if a larger token was seen or `token` is not positive: refuse the
+ * write, because it comes from an old master. ELECTION_BAD_VERIFIER if `verifier` is NULL.
  */
 int election_verifier_admit(const election_verifier_t *verifier,
                             int64_t token);
 
-/** Get the highest token that a verifier has seen, to be stored with what was written; 0 when `verifier` is NULL. */
+/** Get the highest token that a verifier has seen, to be stored with what was written. 0 if `verifier` is NULL. */
 int64_t election_verifier_highest(const election_verifier_t *verifier);
 
 /**

@@ -7,20 +7,21 @@ use super::options::set;
 use super::types::*;
 use crate::handle::Error;
 
-/// Present a credential to the servers. `scheme` says what the `auth_len` bytes at `auth` are: for "digest",
-/// "user:password". It is presented on every new connection, before anything else, for as long as the handle is
-/// open, and shows in no message of the library's; over the network it goes as it is. May be called again for
-/// more, up to 16; scheme and bytes together up to 65,536 bytes. What was copied of it is overwritten when the options
-/// are freed and the handle is closed; what the ZooKeeper client had copied is freed by then, and not overwritten.
+/// Add a credential, which the handle presents to the servers. `scheme` says what the `auth_len` bytes at
+/// `auth` are: for "digest", "user:password". The library presents it on each new connection, before anything
+/// else. The credential appears in no message of the library. It crosses the network as it is. A handle has up
+/// to 16 credentials; scheme and bytes together have up to 65,536 bytes. The library overwrites its copies when
+/// the options are freed and the handle is closed; the copies of the ZooKeeper client are freed by then, but
+/// not overwritten.
 ///
-/// A server that knows no such scheme, or requires a credential that was not presented, refuses the handle for good:
-/// election_open with a connect timeout returns ELECTION_AUTHFAILED; every candidate and observer hears
-/// ELECTION_AUTHFAILED as its last event, and what needs a session returns it from then on. A wrong password
-/// is no such case with "digest", where each password makes another user: what that one may not do is refused by
-/// ELECTION_NOAUTH.
+/// A server refuses the handle for good if it does not know the scheme, or requires a credential that was not
+/// presented. Then election_open with a connect timeout returns ELECTION_AUTHFAILED, every candidate and
+/// observer gets ELECTION_AUTHFAILED in its last event, and every call that needs a session returns it. A wrong
+/// password for "digest" is different: each password makes another user, and a request that this user may not
+/// make gets ELECTION_NOAUTH.
 ///
-/// Returns ELECTION_OK, ELECTION_BAD_OPTIONS; ELECTION_BAD_AUTH when the scheme is NULL, empty or not UTF-8, `auth`
-/// is NULL though its length is not 0, it is too long or one too many.
+/// Returns ELECTION_OK, ELECTION_BAD_OPTIONS; ELECTION_BAD_AUTH if the scheme is NULL, empty or not UTF-8, if
+/// `auth` is NULL and its length is not 0, if it is too long, or if there are too many.
 #[no_mangle]
 pub unsafe extern "C" fn election_options_add_auth(
     options: *mut election_options_t,
@@ -36,14 +37,18 @@ pub unsafe extern "C" fn election_options_add_auth(
     })
 }
 
-/// Set who may do what with the znodes that we make, a number of election_acl_t: the candidates' own, missing
-/// parents and a missing chroot, and what election_fenced_create makes. Znodes that exist keep theirs. What
-/// election_options_add_acl had added is gone.
+/// Set who may do what with the znodes that the library creates: a number of election_acl_t. It applies to the
+/// znodes of candidates, to missing parents, to a missing chroot, and to znodes of election_fenced_create.
+/// Existing znodes keep their lists. Entries of earlier calls of election_options_add_acl are removed.
 ///
-/// What ZooKeeper asks for: of a candidate, on the znode above its own (in a queue that is `path`) CREATE, and
-/// DELETE to resign; READ on its own and the master's znode, in a queue on `path` and its own. Of an observer,
-/// and for election_members, READ on the master's znode, in a queue on `path` and the znodes in it. Whoever has
-/// DELETE on the znode above can depose a master: keep elections below a znode that is yours.
+/// What ZooKeeper requires:
+///
+/// - of a candidate: CREATE, and DELETE to resign, on the parent of its znode (in a queue, on `path`); READ on
+///   its own znode and on the master's (in a queue, on `path` and on its own);
+/// - of an observer, and of election_members: READ on the master's znode (in a queue, on `path` and on the
+///   znodes in it).
+///
+/// A client with DELETE on the parent can depose a master. Put elections below a znode of your own.
 ///
 /// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_ACL.
 #[no_mangle]
@@ -54,15 +59,15 @@ pub unsafe extern "C" fn election_options_set_acl(options: *mut election_options
     })
 }
 
-/// Add an entry to what election_options_set_acl set: those whom `scheme` and `id` name may do what `permissions`
-/// says, the sum of ELECTION_PERM_READ and so on. ("world", "anyone") is everybody, ("digest",
-/// "user:base64 of the SHA-1 of user:password") a user, ("ip", "10.0.0.0/8") a network, ("auth", "") each credential
-/// of this handle's. To ELECTION_ACL_OPEN nothing can be added: the entry takes its place. Up to 16 entries in all;
-/// `scheme` and `id` together up to 1,024 bytes.
+/// Add an entry to the list of election_options_set_acl: the clients that `scheme` and `id` name may do what
+/// `permissions` says, the sum of ELECTION_PERM_READ and so on. ("world", "anyone") is everybody. ("digest",
+/// "user:base64 of the SHA-1 of user:password") is a user. ("ip", "10.0.0.0/8") is a network. ("auth", "") is
+/// each credential of this handle. The first entry replaces ELECTION_ACL_OPEN. A list has up to 16 entries;
+/// `scheme` and `id` together have up to 1,024 bytes.
 ///
-/// Returns ELECTION_OK, ELECTION_BAD_OPTIONS; ELECTION_BAD_ACL when `permissions` is 0 or has other bits than these,
-/// `scheme` or `id` is NULL or not UTF-8, `scheme` is empty, they are too long, or it is one too many. What the
-/// servers think of `scheme` and `id` the candidates hear: ELECTION_INVALIDACL.
+/// Returns ELECTION_OK, ELECTION_BAD_OPTIONS; ELECTION_BAD_ACL if `permissions` is 0 or has other bits, if
+/// `scheme` or `id` is NULL, not UTF-8 or too long, if `scheme` is empty, or if there are too many entries. If
+/// the servers refuse `scheme` or `id`, the candidates get ELECTION_INVALIDACL.
 #[no_mangle]
 pub unsafe extern "C" fn election_options_add_acl(
     options: *mut election_options_t,

@@ -6,18 +6,18 @@ use super::border::{self, answer, bytes, guard, text, CEvent, Callback};
 use super::types::*;
 use crate::handle::Error;
 
-/// Stand as a candidate for master at `path`. The first to stand becomes master; when it resigns, closes, dies
-/// or loses its session, another candidate does, by itself and for ever: call this once. On ZooKeeper it is
-/// one ephemeral znode with `value`: at `path` itself, made as hand-rolled programs make it, so both can take part
-/// in one election; in a queue below `path`. Parents are made when they are missing.
+/// Stand as a candidate for master at `path`. The first candidate becomes master. When it resigns, closes, dies
+/// or loses its session, another candidate becomes master. This goes on for ever, so call it once. On ZooKeeper
+/// a candidate is one ephemeral znode with `value`: at `path` itself, as hand-rolled programs create it, so
+/// that both can take part in one election; in a queue, below `path`. Missing parents are created.
 ///
-/// `value`, `value_len` bytes that are copied, is what the others get to know of the master: its address, say.
-/// It may be empty, and then `value` NULL. `on_role` hears each change of the role and may be NULL;
-/// election_is_master answers all the same. `ctx` is handed to `on_role`; `free_ctx` may be NULL.
+/// `value` is what the others learn of the master, for example its address: `value_len` bytes, which are
+/// copied. If it is empty, `value` may be NULL. `on_role` receives each change of the role. It may be NULL;
+/// election_is_master answers all the same. `ctx` is passed to `on_role`; `free_ctx` may be NULL.
 ///
-/// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
-/// yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_VALUE, ELECTION_ALREADY when this handle stands
-/// for `path`, ELECTION_AUTHFAILED when the servers have refused the handle's credentials.
+/// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Otherwise nothing has happened and `ctx` is
+/// still yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_VALUE; ELECTION_ALREADY if this handle
+/// stands at `path`; ELECTION_AUTHFAILED if the servers have refused the credentials of the handle.
 ///
 /// A program that has a go_to_election of its own calls election_go_to_election, which is the same.
 #[no_mangle]
@@ -33,8 +33,8 @@ pub unsafe extern "C" fn go_to_election(
     unsafe { election_go_to_election(handle, path, value, value_len, on_role, ctx, free_ctx) }
 }
 
-/// Stand as a candidate for master at `path`: the same function as go_to_election, for programs that have a
-/// go_to_election of their own.
+/// Stand as a candidate for master at `path`. This is go_to_election, for programs that have a function of
+/// their own with that name.
 ///
 /// Returns as go_to_election.
 #[no_mangle]
@@ -59,18 +59,18 @@ pub unsafe extern "C" fn election_go_to_election(
     })
 }
 
-/// Change the value with which this handle stands at `path`: `value_len` bytes that are copied. The znode that stands
-/// gets it, and so does each that is made later, after an expired session, say; should the value be set again before
-/// ZooKeeper has it, the last one counts. Observers and watchers of the members are told of it, and slaves too with
-/// ELECTION_RECIPE_NODE. The candidate itself is not: its next ELECTION_MASTER carries it. The mastership and its token
-/// stay as they are.
+/// Change the value with which this handle stands at `path`: `value_len` bytes, which are copied. The present
+/// znode gets it, and each later one, for example after an expired session. If the value is set again before
+/// ZooKeeper has it, the last one counts. Observers and watchers of members get an event; with
+/// ELECTION_RECIPE_NODE slaves do, too. The candidate itself gets none; its next ELECTION_MASTER event has the
+/// new value. The mastership and its token do not change.
 ///
-/// What cannot be done now (a broken connection; ZooKeeper refuses) is done later, by itself. As with election_resign
-/// and ELECTION_RECIPE_NODE, a znode that another contender has created at `path` after somebody deleted ours may be
-/// taken for ours until we have heard of it: its value is then changed if its data version is the same.
+/// If it cannot be done now, because the connection is broken or ZooKeeper refuses, the library does it later.
+/// With ELECTION_RECIPE_NODE the library may change another contender's znode: one that was created at `path`
+/// after somebody deleted ours, if its data version is the same and the library has not heard of it yet.
 ///
-/// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened: ELECTION_BAD_HANDLE,
-/// ELECTION_BAD_PATH, ELECTION_BAD_VALUE, ELECTION_NOT_THERE.
+/// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Otherwise nothing has happened:
+/// ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_VALUE, ELECTION_NOT_THERE.
 #[no_mangle]
 pub unsafe extern "C" fn election_set_value(
     handle: *mut election_t,
@@ -102,22 +102,24 @@ pub unsafe extern "C" fn election_resign(handle: *mut election_t, path: *const c
     })
 }
 
-/// Ask whether this handle is master at `path` now. The clock (CLOCK_BOOTTIME) is compared with the lease at the
-/// time of the call: a process that was stopped for longer hears no at its first call. Never waits, takes no
-/// lock, and may be called from any thread as often as one likes.
+/// Ask whether this handle is master at `path` now. The call compares the clock (CLOCK_BOOTTIME) with the end
+/// of the lease, so a process that was stopped for longer gets no at its first call. It never waits, takes no
+/// lock, and may be called from any thread as often as you like.
 ///
-/// Returns 1 for yes, and 0 for everything else: slave, unknown, not standing there, a bad handle or path.
+/// Returns 1 for yes, and 0 for everything else: slave, unknown, not a candidate there, a bad handle or path.
 #[no_mangle]
 pub unsafe extern "C" fn election_is_master(handle: *const election_t, path: *const c_char) -> c_int {
     unsafe { election_lease(handle, path, std::ptr::null_mut(), std::ptr::null_mut()) }
 }
 
-/// As election_is_master, with what to know of the mastership: `*token`, to be sent along with each write; and
-/// `*left_ns`, for how many nanoseconds from now the lease holds if nothing else is heard. Either may be NULL;
-/// both are written only when the answer is 1.
+/// Ask whether this handle is master at `path` now, and for how long. On yes, `*token` is the token, to be sent
+/// along with each write, and `*left_ns` is how many nanoseconds from now the lease lasts if nothing more is
+/// heard. Either may be NULL. Both are written only on yes.
 ///
-/// Between the answer and what is done with it the process may be stopped for any time: where that must not do
-/// harm, let the other side check the token, or use a fenced write.
+/// The process may be stopped for any time between the answer and what it does next. If that could do harm, let
+/// the other side check the token, or use a fenced write.
+///
+/// Returns 1 for yes, and 0 for everything else, as election_is_master.
 #[no_mangle]
 pub unsafe extern "C" fn election_lease(
     handle: *const election_t,
@@ -138,13 +140,14 @@ pub unsafe extern "C" fn election_lease(
     })
 }
 
-/// Wait until the candidate at `path` has this role, a number of election_role_t, but no longer than `timeout_ms`
-/// (1 to 3,600,000, or ELECTION_FOREVER). For programs that want no callbacks; in a callback, too.
+/// Wait until the candidate at `path` has this role, a number of election_role_t, but no longer than
+/// `timeout_ms` (1 to 3,600,000, or ELECTION_FOREVER). For programs without callbacks. May be called inside a
+/// callback.
 ///
-/// Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT when the role did not come in time; ELECTION_NOT_THERE, also when
-/// the candidate resigns, or the handle is closed, meanwhile; the `rc` of its last event when that was
-/// ELECTION_REASON_DENIED, such as ELECTION_NOAUTH; ELECTION_INTERRUPTED. ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
-/// ELECTION_BAD_ROLE, ELECTION_BAD_TIMEOUT.
+/// Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT if the role did not come in time; ELECTION_NOT_THERE, also if
+/// the candidate resigns or the handle is closed in the meantime; the `rc` of the candidate's last event if
+/// that was ELECTION_REASON_DENIED, for example ELECTION_NOAUTH; ELECTION_INTERRUPTED. ELECTION_BAD_HANDLE,
+/// ELECTION_BAD_PATH, ELECTION_BAD_ROLE, ELECTION_BAD_TIMEOUT.
 #[no_mangle]
 pub unsafe extern "C" fn election_wait(
     handle: *mut election_t,

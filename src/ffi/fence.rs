@@ -84,9 +84,9 @@ pub unsafe extern "C" fn election_fenced_delete(
     })
 }
 
-/// Make a verifier of tokens, for the side that a master writes to: a storage node, a device, a payment gate.
-/// One for each election. It starts from `highest`, the highest token that was seen before and stored, or 0.
-/// Free it with election_verifier_free. It may be used by many threads.
+/// Create a verifier of tokens, for the side that a master writes to: a storage node, a device, a payment gate.
+/// Use one for each election. It starts from `highest`: the highest token that was seen before and stored, or
+/// 0. Any number of threads may use it at the same time. Free it with election_verifier_free.
 #[no_mangle]
 pub extern "C" fn election_verifier_new(highest: i64) -> *mut election_verifier_t {
     guard(std::ptr::null_mut(), || {
@@ -94,7 +94,7 @@ pub extern "C" fn election_verifier_new(highest: i64) -> *mut election_verifier_
     })
 }
 
-/// Free a verifier. NULL is allowed. No other call on it may be under way.
+/// Free a verifier. NULL is allowed. No other call on it may be running.
 #[no_mangle]
 pub unsafe extern "C" fn election_verifier_free(verifier: *mut election_verifier_t) {
     guard((), || {
@@ -104,10 +104,10 @@ pub unsafe extern "C" fn election_verifier_free(verifier: *mut election_verifier
     })
 }
 
-/// Decide whether a write that carries `token` may be taken, and remember the token if so.
+/// Decide whether a write with `token` may be taken, and remember the token if so.
 ///
-/// Returns ELECTION_OK; ELECTION_STALE_TOKEN when a larger one was seen or `token` is not positive: refuse the
-/// write, it is an old master's. ELECTION_BAD_VERIFIER when `verifier` is NULL.
+/// Returns ELECTION_OK; ELECTION_STALE_TOKEN if a larger token was seen or `token` is not positive: refuse the
+/// write, because it comes from an old master. ELECTION_BAD_VERIFIER if `verifier` is NULL.
 #[no_mangle]
 pub unsafe extern "C" fn election_verifier_admit(verifier: *const election_verifier_t, token: i64) -> c_int {
     answer(|| {
@@ -116,7 +116,7 @@ pub unsafe extern "C" fn election_verifier_admit(verifier: *const election_verif
     })
 }
 
-/// Get the highest token that a verifier has seen, to be stored with what was written; 0 when `verifier` is NULL.
+/// Get the highest token that a verifier has seen, to be stored with what was written. 0 if `verifier` is NULL.
 #[no_mangle]
 pub unsafe extern "C" fn election_verifier_highest(verifier: *const election_verifier_t) -> i64 {
     guard(0, || unsafe { verifier.as_ref() }.map_or(0, |verifier| verifier.verifier.highest()))

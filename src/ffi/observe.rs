@@ -6,15 +6,15 @@ use super::border::{self, answer, text, CMaster, CMembers, Callback};
 use super::types::*;
 use crate::handle::Error;
 
-/// Watch who is master at `path`, without standing. `on_master` hears at once who is, and then of each change:
-/// another master, another value, none, cannot tell. A master that comes and goes within a round trip may go unseen, and
-/// in a new session, on a server that lags behind the others, an older one may be told of first: the larger token is
-/// the newer one. Standing and watching at the same path are independent. `ctx` is handed to `on_master`; `free_ctx`
-/// may be NULL.
+/// Watch who is master at `path`, without standing. `on_master` receives an event at once, and then one for
+/// each change: another master, another value, no master, nobody can tell. A master that comes and goes within
+/// a round trip may go unseen. In a new session, a server that lags behind may report an older master first;
+/// the larger token is the newer one. Standing and watching at the same path are independent. `ctx` is passed
+/// to `on_master`; `free_ctx` may be NULL.
 ///
-/// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
-/// yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK when `on_master` is NULL,
-/// ELECTION_ALREADY when this handle watches `path`.
+/// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Otherwise nothing has happened and `ctx` is
+/// still yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH; ELECTION_BAD_CALLBACK if `on_master` is NULL;
+/// ELECTION_ALREADY if this handle watches `path`.
 ///
 /// A program that has a watch_master of its own calls election_watch_master, which is the same.
 #[no_mangle]
@@ -28,8 +28,8 @@ pub unsafe extern "C" fn watch_master(
     unsafe { election_watch_master(handle, path, on_master, ctx, free_ctx) }
 }
 
-/// Watch who is master at `path`, without standing: the same function as watch_master, for programs that have a
-/// watch_master of their own.
+/// Watch who is master at `path`. This is watch_master, for programs that have a function of their own with
+/// that name.
 ///
 /// Returns as watch_master.
 #[no_mangle]
@@ -68,19 +68,21 @@ pub unsafe extern "C" fn election_unwatch_master(handle: *mut election_t, path: 
     })
 }
 
-/// Watch who is in at `path`, in order and with values, without standing: with ELECTION_RECIPE_NODE that is the master
-/// alone, in a queue everybody who stands. `on_members` hears at once who is in, and then of each change: one comes,
-/// goes, or changes its value; what comes together may be told together. When fewer than `enough` are in, and when
-/// enough are in again, that news carries an alarm; 0 for no alarm. A znode that belongs to no session (`session_id`
-/// 0) is listed, and does not count as one that is in. `ctx` is handed to `on_members`; `free_ctx` may be NULL.
+/// Watch who stands at `path`, in order and with values, without standing. With ELECTION_RECIPE_NODE that is
+/// the master alone; in a queue it is every candidate. `on_members` receives an event at once, and then one for
+/// each change: a member comes, goes, or changes its value. Changes that come together may be reported
+/// together. If fewer than `enough` stand, and when enough stand again, the event has an alarm; `enough` 0
+/// means no alarm. A znode that belongs to no session (`session_id` 0) is listed, but does not count. `ctx` is
+/// passed to `on_members`; `free_ctx` may be NULL.
 ///
-/// Costs ZooKeeper a watch for each member, and one more; each change costs a read, each that comes or goes a list
-/// besides. The watches of one handle do not survive a reconnect when their paths are more than 128 KiB in all: some
-/// 1,500 members. Programs that need only the master watch_master.
+/// It costs ZooKeeper one watch for each member, and one more. Each change costs a read; a member that comes or
+/// goes costs a list as well. If the watched paths of one handle are longer than 128 KiB in all (some 1,500
+/// members), the watches do not survive a reconnect. A program that needs only the master calls watch_master.
 ///
-/// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened, and `ctx` is still
-/// yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_COUNT when `enough` is negative, ELECTION_BAD_CALLBACK
-/// when `on_members` is NULL, ELECTION_ALREADY when this handle watches the members at `path`.
+/// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Otherwise nothing has happened and `ctx` is
+/// still yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH; ELECTION_BAD_COUNT if `enough` is negative;
+/// ELECTION_BAD_CALLBACK if `on_members` is NULL; ELECTION_ALREADY if this handle watches the members at
+/// `path`.
 #[no_mangle]
 pub unsafe extern "C" fn election_watch_members(
     handle: *mut election_t,

@@ -6,15 +6,15 @@ use super::border::{self, answer, guard};
 use super::types::*;
 use crate::handle::{Error, Options};
 
-/// Make options with the defaults: a session timeout of 10,000 ms, no wait for the first connection, the recipe
-/// ELECTION_RECIPE_NODE, no grace delay, ELECTION_LEASE_COMMITTED, no extra margin, tick not known, a thread for
-/// callbacks, no credentials, ELECTION_ACL_OPEN. Free them with election_options_free.
+/// Create options with the defaults: a session timeout of 10,000 ms; no connect timeout; ELECTION_RECIPE_NODE;
+/// no grace delay; ELECTION_LEASE_COMMITTED; no lease margin; tick unknown; ELECTION_DISPATCH_THREAD; no
+/// credentials; ELECTION_ACL_OPEN. Free them with election_options_free.
 #[no_mangle]
 pub extern "C" fn election_options_new() -> *mut election_options_t {
     guard(std::ptr::null_mut(), || Box::into_raw(Box::new(election_options_t { options: Options::default() })))
 }
 
-/// Free options. NULL is allowed. Handles that were opened with them are not affected.
+/// Free options. NULL is allowed. A handle that was opened with them keeps its own copy.
 #[no_mangle]
 pub unsafe extern "C" fn election_options_free(options: *mut election_options_t) {
     guard((), || {
@@ -28,10 +28,10 @@ pub(super) unsafe fn set<'a>(options: *mut election_options_t) -> Result<&'a mut
     unsafe { options.as_mut() }.map(|options| &mut options.options).ok_or(Error::BadOptions)
 }
 
-/// Set the session timeout: for how long ZooKeeper keeps the znode of a master it does not hear from, and so
-/// how long after the death of a master the next one comes. 100 to 3,600,000 ms; at least 1,000 are asked for, and
-/// the server moves it into its own limits (by default 2 to 20 of its ticks of 2 s), which have to be the same on all
-/// servers of the ensemble.
+/// Set the session timeout: how long ZooKeeper keeps the znode of a master that it does not hear from, and so
+/// how soon after the death of a master the next one comes. The range is 100 to 3,600,000 ms. The library asks
+/// for at least 1,000 ms. The server moves the timeout into its own limits (2 to 20 ticks unless set; a tick is
+/// 2 s by default). All servers of the ensemble must have the same limits.
 ///
 /// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
 #[no_mangle]
@@ -42,8 +42,8 @@ pub unsafe extern "C" fn election_options_set_session_timeout_ms(
     answer(|| unsafe { set(options) }?.set_session_timeout(border::milliseconds(session_timeout_ms)?))
 }
 
-/// Set for how long election_open waits for the first connection. 0: it does not wait, the connection is made
-/// in the background; up to 3,600,000 ms.
+/// Set how long election_open waits for the first connection, up to 3,600,000 ms. With 0, the default, it does
+/// not wait: the library connects in the background.
 ///
 /// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
 #[no_mangle]
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn election_options_set_connect_timeout_ms(
     answer(|| unsafe { set(options) }?.set_connect_timeout(border::milliseconds(connect_timeout_ms)?))
 }
 
-/// Set the recipe of the elections on a handle, a number of election_recipe_t.
+/// Set the recipe of the elections on a handle: a number of election_recipe_t.
 ///
 /// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_RECIPE.
 #[no_mangle]
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn election_options_set_recipe(options: *mut election_opti
     })
 }
 
-/// Set who runs the callbacks, a number of election_dispatch_t.
+/// Set who runs the callbacks: a number of election_dispatch_t.
 ///
 /// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_DISPATCH.
 #[no_mangle]
@@ -76,8 +76,9 @@ pub unsafe extern "C" fn election_options_set_dispatch(options: *mut election_op
     })
 }
 
-/// Set for how long a new master waits before it is told, so that what the old one had begun can end. In the
-/// meantime its reason is ELECTION_REASON_GRACE. 0, the default, to 3,600,000 ms.
+/// Set how long an elected candidate waits before it becomes MASTER, so that work which the old master had
+/// begun can end. During the delay its reason is ELECTION_REASON_GRACE. The range is 0, the default, to
+/// 3,600,000 ms.
 ///
 /// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
 #[no_mangle]
@@ -85,7 +86,7 @@ pub unsafe extern "C" fn election_options_set_grace_ms(options: *mut election_op
     answer(|| unsafe { set(options) }?.set_grace(border::milliseconds(grace_ms)?))
 }
 
-/// Set what the lease rests on, a number of election_lease_mode_t.
+/// Set what proves the lease: a number of election_lease_mode_t.
 ///
 /// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_LEASE_MODE.
 #[no_mangle]
@@ -99,8 +100,8 @@ pub unsafe extern "C" fn election_options_set_lease_mode(
     })
 }
 
-/// Set by how much a lease ends sooner than safety asks for. 0, the default, to 3,600,000 ms; from about half of
-/// the session timeout on nobody becomes master.
+/// Set by how much a lease ends sooner than safety asks for. The range is 0, the default, to 3,600,000 ms. With
+/// more than about half of the session timeout no candidate becomes master.
 ///
 /// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
 #[no_mangle]
@@ -111,8 +112,9 @@ pub unsafe extern "C" fn election_options_set_lease_margin_ms(
     answer(|| unsafe { set(options) }?.set_lease_margin(border::milliseconds(lease_margin_ms)?))
 }
 
-/// Tell the `tickTime` of the servers, which makes leases longer where it is much less than half of the session
-/// timeout. A number that is too small makes leases unsafe. 0, the default, is not known; to 3,600,000 ms.
+/// Set the `tickTime` of the servers. It makes leases longer if it is much smaller than half of the session
+/// timeout. A number that is too small makes leases unsafe. The range is 0, the default, for unknown, to
+/// 3,600,000 ms.
 ///
 /// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TIMEOUT.
 #[no_mangle]

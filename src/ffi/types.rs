@@ -7,45 +7,45 @@ use crate::handle::{Options, Verifier};
 /// The longest path that an election may have, in bytes, together with the chroot of the connect string.
 pub const ELECTION_PATH_MAX: usize = 4096;
 
-/// The longest value that a candidate may have, in bytes: a request with it still fits what a server takes by
-/// default (`jute.maxbuffer`, 1,048,575 bytes).
+/// The longest value that a candidate may have, in bytes. A request with such a value fits the default limit of
+/// a server (`jute.maxbuffer`, 1,048,575 bytes).
 pub const ELECTION_VALUE_MAX: usize = 1_000_000;
 
-/// A timeout that never comes, for the functions that take it. It is no small negative number, so that a program that
-/// subtracts times and falls below 0 does not wait for ever.
+/// A timeout that never ends, for the functions that take it. It is positive, so a program that subtracts times
+/// and gets a negative number does not wait for ever.
 pub const ELECTION_FOREVER: c_int = 2_147_483_647;
 
-/// One session with ZooKeeper, and the elections on it. A handle is a number in the clothes of a pointer: the
-/// library never follows it, so one that is closed or was never opened is told by ELECTION_BAD_HANDLE.
+/// One session with ZooKeeper, and the elections on it. A handle is a number with the type of a pointer. The
+/// library never dereferences it, so a handle that is closed, or was never opened, gets ELECTION_BAD_HANDLE.
 pub struct election_t {
     _opaque: (),
 }
 
-/// A mastership during which election_lead runs a function. A leadership is a number like a handle: one that is over is
-/// told by election_should_stop, which says yes, and by ELECTION_BAD_LEADERSHIP.
+/// A mastership during which election_lead runs a function. A leadership is a number, like a handle. When it is
+/// over, election_should_stop says yes and the other functions return ELECTION_BAD_LEADERSHIP.
 pub struct election_leadership_t {
     _opaque: (),
 }
 
-/// What election_open is told beyond the hosts. Opaque; it belongs to one thread at a time.
+/// Options for election_open. Opaque. Only one thread at a time may use them.
 pub struct election_options_t {
     pub(super) options: Options,
 }
 
-/// What functions return and events carry. 0 is success, everything else is negative. Where an error is
-/// ZooKeeper's own its number is ZooKeeper's (ELECTION_NODEEXISTS is ZNODEEXISTS), so that a `switch (rc)`
-/// written for zookeeper.h goes on working; the library's own are below -1000. An event may also carry a
-/// number of ZooKeeper's that is not named here; election_strerror knows those, too.
+/// What functions return and events carry. 0 is success; every error is negative. ZooKeeper's own errors have
+/// ZooKeeper's numbers (ELECTION_NODEEXISTS is ZNODEEXISTS), so a `switch (rc)` written for zookeeper.h still
+/// works. The library's own errors are below -1000. An event may also carry a number of ZooKeeper's that is not
+/// listed here; election_strerror knows those too.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum election_rc_t {
-    /// Done; in an event: master, or a master is there.
+    /// Success. In an event: this candidate is master, or there is a master.
     ELECTION_OK = 0,
     /// The connection to ZooKeeper is broken, or could not be made.
     ELECTION_CONNECTIONLOSS = -4,
     /// The server does not know this kind of request.
     ELECTION_UNIMPLEMENTED = -6,
-    /// What was waited for did not come in the time given.
+    /// What was waited for did not come in time.
     ELECTION_OPERATIONTIMEOUT = -7,
     /// The server found a request malformed.
     ELECTION_BADARGUMENTS = -8,
@@ -147,16 +147,16 @@ pub enum election_rc_t {
     ELECTION_BAD_LEADERSHIP = -1042,
     /// The server does not know the request that makes a candidate's znode (create2): it is older than ZooKeeper 3.5.
     ELECTION_SERVER_TOO_OLD = -1063,
-    /// The connection ends whenever a candidate's znode is to be made: the server, or what stands before it, does not
-    /// know the request (create2). ClickHouse Keeper is known for that.
+    /// The connection ends each time that the library creates the znode of a candidate. The server, or a proxy
+    /// in front of it, does not know the request (create2). ClickHouse Keeper behaves like this.
     ELECTION_CREATE_NOT_ANSWERED = -1064,
 }
 
-/// What a candidate knows of itself. The numbers are those of the `status` that programs keep by hand.
+/// What a candidate knows of itself. The numbers are those of the `status` variable in hand-rolled programs.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum election_role_t {
-    /// Nobody can tell at the moment: behave as a slave.
+    /// Nobody can tell at the moment. Behave as a slave.
     ELECTION_UNKNOWN = -1,
     /// Another contender is master.
     ELECTION_SLAVE = 0,
@@ -168,21 +168,23 @@ pub enum election_role_t {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum election_reason_t {
-    /// MASTER: our znode stands at the path.
+    /// MASTER: our znode is at the path.
     ELECTION_REASON_ELECTED = 0,
-    /// SLAVE: another contender's znode stands at the path. Told again when that znode or its value changes.
+    /// SLAVE: another contender's znode is at the path. The event is repeated when that znode or its value
+    /// changes.
     ELECTION_REASON_FOLLOWING = 1,
-    /// UNKNOWN: the connection is broken or could not be made. It is tried for ever; the role is told when it
-    /// is back. A master is not told of a break that is over before its lease ends: it stays master.
+    /// UNKNOWN: the connection is broken, or could not be made. The library tries for ever, and reports the
+    /// role when it is connected. A master does not hear of a break that ends before its lease does: it stays
+    /// master.
     ELECTION_REASON_SUSPENDED = 2,
-    /// UNKNOWN: the session is over, and our znode with it. The place is contended for in a new session.
+    /// UNKNOWN: the session is over, and our znode with it. The candidate stands again in a new session.
     ELECTION_REASON_EXPIRED = 3,
-    /// UNKNOWN: somebody deleted our znode. The place is contended for anew.
+    /// UNKNOWN: somebody deleted our znode. The candidate stands again.
     ELECTION_REASON_DELETED = 4,
-    /// UNKNOWN: ZooKeeper refused a request for now, `rc` says why: ELECTION_QUOTAEXCEEDED, ELECTION_THROTTLEDOP and
-    /// the like. It is asked again every few seconds.
+    /// UNKNOWN: ZooKeeper refused a request for now. `rc` says why, for example ELECTION_QUOTAEXCEEDED or
+    /// ELECTION_THROTTLEDOP. The library asks again every few seconds.
     ELECTION_REASON_REFUSED = 5,
-    /// UNKNOWN: a znode that is not ephemeral stands at the path. It is watched until it goes.
+    /// UNKNOWN: a znode at the path is not ephemeral. The library watches it until it is deleted.
     ELECTION_REASON_BLOCKED = 6,
     /// UNKNOWN: election_resign was called. The last event of this candidate.
     ELECTION_REASON_RESIGNED = 7,
@@ -190,54 +192,59 @@ pub enum election_reason_t {
     ELECTION_REASON_CLOSED = 8,
     /// UNKNOWN: the library failed. The last event of this candidate.
     ELECTION_REASON_FAILED = 9,
-    /// UNKNOWN: the lease ran out before a server could prove that the session lives. That mastership is over
-    /// for good; the place is contended for anew.
+    /// UNKNOWN: the lease ended before a server could prove that the session lives. This mastership is over for
+    /// good. The candidate stands again.
     ELECTION_REASON_LEASE_EXPIRED = 10,
-    /// UNKNOWN: elected, but the grace delay is not over. MASTER follows, if nothing comes between.
+    /// UNKNOWN: this candidate is elected, but the grace delay is not over. MASTER follows, unless something
+    /// happens before.
     ELECTION_REASON_GRACE = 11,
-    /// UNKNOWN: in the queue stands a contender of another recipe, who would be master besides ours. Nobody
-    /// here becomes master until it has gone.
+    /// UNKNOWN: the queue contains a contender of another recipe, which could be master at the same time. No
+    /// candidate of this recipe becomes master until that contender leaves.
     ELECTION_REASON_FOREIGN_CONTENDER = 12,
-    /// UNKNOWN: ZooKeeper refused a request or the credentials and would do so again, `rc` says why: ELECTION_NOAUTH,
-    /// ELECTION_INVALIDACL, ELECTION_NOCHILDRENFOREPHEMERALS, ELECTION_BADARGUMENTS, ELECTION_SERVER_TOO_OLD, and
-    /// for all of a handle ELECTION_AUTHFAILED. The last event of this candidate; what stands of it is deleted.
-    /// Once somebody has changed something, go_to_election may be called for the path again.
+    /// UNKNOWN: ZooKeeper refused a request or the credentials, and would refuse them again. `rc` says why:
+    /// ELECTION_NOAUTH, ELECTION_INVALIDACL, ELECTION_NOCHILDRENFOREPHEMERALS, ELECTION_BADARGUMENTS,
+    /// ELECTION_SERVER_TOO_OLD; for all elections of a handle, ELECTION_AUTHFAILED. This is the last event of
+    /// the candidate, and its znode is deleted. When somebody has removed the cause, call go_to_election for
+    /// the path again.
     ELECTION_REASON_DENIED = 13,
 }
 
-/// How the candidates of an election find out who is master. All members of one election use the same.
+/// How the candidates of an election find out who is master. All members of one election must use the same
+/// recipe.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum election_recipe_t {
-    /// One ephemeral znode at the path: whoever creates it is master. Shared with hand-rolled programs.
+    /// One ephemeral znode at the path: the candidate that creates it is master. Hand-rolled programs can take
+    /// part.
     ELECTION_RECIPE_NODE = 0,
-    /// Ephemeral sequential children of the path, the lowest leads, each wakes only the next: for many
-    /// candidates. Named as Apache Curator's LeaderLatch names them, `_c_<uuid>-latch-SEQ`.
+    /// Ephemeral sequential children of the path: the lowest leads, and each wakes only the next. For many
+    /// candidates. The names are those of Apache Curator's LeaderLatch, `_c_<uuid>-latch-SEQ`.
     ELECTION_RECIPE_QUEUE = 1,
-    /// The same, named as Curator's LeaderSelector and InterProcessMutex do, `_c_<uuid>-lock-SEQ`. Shared with Go's
-    /// zk.Lock, too.
+    /// The same with the names of Curator's LeaderSelector and InterProcessMutex, `_c_<uuid>-lock-SEQ`. Go's
+    /// zk.Lock can take part, too.
     ELECTION_RECIPE_QUEUE_CURATOR_LOCK = 2,
-    /// The same, named as kazoo's Election and Lock do, `<32 hex>__lock__SEQ`.
+    /// The same with the names of kazoo's Election and Lock, `<32 hex>__lock__SEQ`.
     ELECTION_RECIPE_QUEUE_KAZOO = 3,
-    /// The same, named as ZooKeeper's LeaderElectionSupport does, `n_SEQ`.
+    /// The same with the names of ZooKeeper's LeaderElectionSupport, `n_SEQ`.
     ELECTION_RECIPE_QUEUE_LEADER_ELECTION_SUPPORT = 4,
-    /// The same, named `w-SEQ`.
+    /// The same with the names `w-SEQ`.
     ELECTION_RECIPE_QUEUE_W = 5,
-    /// The same, named `x-<32 hex>-SEQ`; every child whose name ends in a number counts. Shared with ZooKeeper's WriteLock
-    /// and its zoo_lock in C, Go's zk.Lock, the LeaderLatch of the Rust crate zookeeper: they count all of them, too.
+    /// The same with the names `x-<32 hex>-SEQ`. Every child counts whose name ends in a number. ZooKeeper's
+    /// WriteLock, its zoo_lock in C, Go's zk.Lock and the LeaderLatch of the Rust crate zookeeper can take
+    /// part: they count every such child, too.
     ELECTION_RECIPE_QUEUE_WRITE_LOCK = 6,
 }
 
-/// What the lease of a master rests on.
+/// What proves the lease of a master.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum election_lease_mode_t {
-    /// A transaction that changes nothing, committed eight times in a session timeout, one for all elections
-    /// that the handle leads. Never two masters.
+    /// A committed transaction that changes nothing, eight times in a session timeout, one for all elections
+    /// that the handle leads. There are never two masters.
     ELECTION_LEASE_COMMITTED = 0,
-    /// Any answer of the server and its leader; costs no writes. WEAKER: when that leader is cut off from the other
-    /// servers but not from the master, there may be two masters until it notices (its syncLimit times its
-    /// tickTime, 10 s by default).
+    /// Any answer of the server and its leader. This costs no writes, and it is WEAKER: if that leader is cut
+    /// off from the other servers but not from the master, there may be two masters until it notices (syncLimit
+    /// times tickTime, 10 s by default).
     ELECTION_LEASE_ANSWERED = 1,
 }
 
@@ -245,34 +252,34 @@ pub enum election_lease_mode_t {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum election_dispatch_t {
-    /// A thread of the handle's own.
+    /// A thread of the handle.
     ELECTION_DISPATCH_THREAD = 0,
-    /// The program, when it calls election_dispatch: for one thread with poll, epoll, libuv, GLib, asyncio.
+    /// The program, when it calls election_dispatch. For one thread with poll, epoll, libuv, GLib or asyncio.
     ELECTION_DISPATCH_MANUAL = 1,
 }
 
-/// Whether enough are in, as election_watch_members was told. It rings once each time.
+/// Whether enough members stand, by the number given to election_watch_members. Each alarm is raised once.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum election_alarm_t {
-    /// Nothing to ring for: as before, or nobody can tell.
+    /// No alarm: nothing has changed, or nobody can tell.
     ELECTION_ALARM_NONE = 0,
-    /// Fewer than enough are in, from now on; also told with the first news, if it is so then.
+    /// Fewer than enough stand from now on. The first event has it, too, if that is so then.
     ELECTION_ALARM_TOO_FEW = 1,
-    /// Enough are in again.
+    /// Enough stand again.
     ELECTION_ALARM_ENOUGH = 2,
 }
 
-/// Who may do what with the znodes that we make.
+/// Who may do what with the znodes that the library creates.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum election_acl_t {
-    /// Everybody everything, as hand-rolled programs make theirs (ZOO_OPEN_ACL_UNSAFE).
+    /// Everybody may do everything, as in hand-rolled programs (ZOO_OPEN_ACL_UNSAFE).
     ELECTION_ACL_OPEN = 0,
-    /// Whoever has a credential of ours everything, nobody else anything (ZOO_CREATOR_ALL_ACL). Without
-    /// credentials the servers refuse it: ELECTION_INVALIDACL.
+    /// A client with a credential of this handle may do everything; nobody else may do anything
+    /// (ZOO_CREATOR_ALL_ACL). Without credentials the servers refuse this list: ELECTION_INVALIDACL.
     ELECTION_ACL_CREATOR = 1,
-    /// The same, and everybody may read: others can watch the master, and not take part.
+    /// The same, and everybody may read: others can watch the master, but not take part.
     ELECTION_ACL_CREATOR_WORLD_READ = 2,
 }
 
@@ -284,7 +291,7 @@ pub enum election_perm_t {
     ELECTION_PERM_READ = 1,
     /// Change the value.
     ELECTION_PERM_WRITE = 2,
-    /// Make a child.
+    /// Create a child.
     ELECTION_PERM_CREATE = 4,
     /// Delete a child.
     ELECTION_PERM_DELETE = 8,
@@ -294,13 +301,13 @@ pub enum election_perm_t {
     ELECTION_PERM_ALL = 31,
 }
 
-/// Refuses the tokens of old masters, on the side that is written to.
+/// Refuses the tokens of old masters, on the side that a master writes to.
 pub struct election_verifier_t {
     pub(super) verifier: Verifier,
 }
 
-/// What a candidate is told, whenever its role changes. It and what it points to live until the callback
-/// returns. Later versions may add fields at the end; `size` says how much is there.
+/// The event of a candidate: its role has changed. The event and everything it points to live until the
+/// callback returns. Later versions may add fields at the end; `size` says how much is there.
 #[repr(C)]
 pub struct election_event_t {
     /// The size of this struct in bytes, as the library knows it.
@@ -311,105 +318,109 @@ pub struct election_event_t {
     pub role: election_role_t,
     /// Why.
     pub reason: election_reason_t,
-    /// What a hand-rolled zoo_acreate completion switches on: ELECTION_OK for a master, ELECTION_NODEEXISTS for
-    /// a slave, else why nobody can tell.
+    /// ELECTION_OK for a master, ELECTION_NODEEXISTS for a slave, else why nobody can tell: what the completion
+    /// of a hand-rolled zoo_acreate switches on.
     pub rc: c_int,
     /// The value of the master, our own when that is us; empty, never NULL, when nobody knows it, as a slave in a
     /// queue does not. A 0 byte that `value_len` does not count follows it, so that text can be printed with %s.
     pub value: *const c_char,
     /// The length of the value in bytes.
     pub value_len: usize,
-    /// The master's token (the czxid of its znode): larger for each later master at this path. 0 when nobody
+    /// The token of the master (the czxid of its znode): larger for each later master at this path. 0 if nobody
     /// knows it.
     pub token: i64,
 }
 
-/// What an observer is told, whenever the master or its value changes. It and what it points to live until the
-/// callback returns. Later versions may add fields at the end; `size` says how much is there.
+/// The event of an observer: the master or its value has changed. The event and everything it points to live
+/// until the callback returns. Later versions may add fields at the end; `size` says how much is there.
 #[repr(C)]
 pub struct election_master_t {
     /// The size of this struct in bytes, as the library knows it.
     pub size: usize,
     /// The path, as watch_master or election_get_master was given it.
     pub path: *const c_char,
-    /// ELECTION_OK: there is a master. ELECTION_NONODE: there is none. ELECTION_NOT_EPHEMERAL: a znode stands
-    /// there that is no contender's. Else why nobody can tell. The last one is ELECTION_CLOSING, ELECTION_INTERNAL, or
-    /// what ZooKeeper would say again: ELECTION_AUTHFAILED, ELECTION_NOAUTH, ELECTION_BADARGUMENTS,
-    /// ELECTION_UNIMPLEMENTED.
+    /// ELECTION_OK: there is a master. ELECTION_NONODE: there is none. ELECTION_NOT_EPHEMERAL: the znode at the
+    /// path belongs to no contender. Else why nobody can tell. The last event has ELECTION_CLOSING,
+    /// ELECTION_INTERNAL, or a refusal that ZooKeeper would repeat: ELECTION_AUTHFAILED, ELECTION_NOAUTH,
+    /// ELECTION_BADARGUMENTS, ELECTION_UNIMPLEMENTED.
     pub rc: c_int,
-    /// The value of the znode; empty, never NULL, when there is none. A 0 byte that `value_len` does not count
-    /// follows it.
+    /// The value of the znode. Empty, never NULL, if there is no znode. A 0 byte, which `value_len` does not
+    /// count, follows.
     pub value: *const c_char,
     /// The length of the value in bytes.
     pub value_len: usize,
-    /// The master's token (the czxid of its znode): larger for each later master at this path. 0 when there is
-    /// no znode.
+    /// The token of the master (the czxid of its znode): larger for each later master at this path. 0 if there
+    /// is no znode.
     pub token: i64,
     /// The master's session; 0 unless `rc` is ELECTION_OK.
     pub session_id: i64,
-    /// When the znode was created: milliseconds since 1970 on the clock of the ZooKeeper leader. 0 when there is
+    /// When the znode was created: milliseconds since 1970 on the clock of the ZooKeeper leader. 0 if there is
     /// no znode.
     pub since_ms: i64,
 }
 
-/// One who stands at a path. It and what it points to live until the callback returns. Later versions may add
-/// fields at the end; `size` says how much is there.
+/// A candidate that stands at a path. The member and everything it points to live until the callback returns.
+/// Later versions may add fields at the end; `size` says how much is there.
 #[repr(C)]
 pub struct election_member_t {
     /// The size of this struct in bytes, as the library knows it.
     pub size: usize,
     /// The name of its znode.
     pub name: *const c_char,
-    /// Its value. A 0 byte that `value_len` does not count follows it.
+    /// Its value. A 0 byte, which `value_len` does not count, follows.
     pub value: *const c_char,
     /// The length of the value in bytes.
     pub value_len: usize,
-    /// Its token when it is, or will be, master (the czxid of its znode).
+    /// The token that it has, or will have, as master (the czxid of its znode).
     pub token: i64,
-    /// Its session; 0 when the znode is not ephemeral.
+    /// Its session; 0 if the znode is not ephemeral.
     pub session_id: i64,
-    /// Since when it stands: milliseconds since 1970 on the clock of the ZooKeeper leader.
+    /// When its znode was created: milliseconds since 1970 on the clock of the ZooKeeper leader.
     pub since_ms: i64,
 }
 
-/// What a watcher of the members is told, whenever one comes, goes, or changes its value. It and what it points to
-/// live until the callback returns. Later versions may add fields at the end; `size` says how much is there.
+/// The event of a watcher of members: a member has come, gone, or changed its value. The event and everything
+/// it points to live until the callback returns. Later versions may add fields at the end; `size` says how much
+/// is there.
 #[repr(C)]
 pub struct election_members_t {
     /// The size of this struct in bytes, as the library knows it.
     pub size: usize,
     /// The path, as election_watch_members was given it.
     pub path: *const c_char,
-    /// ELECTION_OK: these are in. Else why nobody can tell, and then none is listed. The last one is
-    /// ELECTION_CLOSING, ELECTION_INTERNAL, or what ZooKeeper would say again, as for election_master_t.
+    /// ELECTION_OK: these members stand. Else why nobody can tell, and then the list is empty. The last event
+    /// has ELECTION_CLOSING, ELECTION_INTERNAL, or a refusal that ZooKeeper would repeat, as for
+    /// election_master_t.
     pub rc: c_int,
-    /// Who is in: the master first, then the others in the order in which they will be master. Never NULL; a NULL that
-    /// `count` does not count follows the last.
+    /// The members: the master first, then the others in the order in which they will be master. Never NULL. A
+    /// NULL, which `count` does not count, follows the last one.
     pub members: *const *const election_member_t,
-    /// How many are in.
+    /// How many members stand.
     pub count: usize,
-    /// Whether this news crosses the line between enough and too few. Unknown is not few: when nobody can tell there is
-    /// no alarm, and afterwards there is one only if the line was crossed meanwhile.
+    /// Whether the number of members has crossed the limit. When nobody can tell there is no alarm; afterwards
+    /// there is one only if the limit was crossed in the meantime.
     pub alarm: election_alarm_t,
 }
 
-/// Does the work of a master; its number is handed to the caller of election_lead. Runs on the thread that called
-/// election_lead.
+/// Does the work of a master. election_lead hands the returned number to its caller. Runs on the thread that
+/// called election_lead.
 pub type election_lead_fn =
     Option<unsafe extern "C" fn(leadership: *const election_leadership_t, ctx: *mut c_void) -> c_int>;
 
-/// Hears the role of a candidate. Runs on the handle's callback thread, or inside election_dispatch.
+/// Receives each event of a candidate. Runs on the callback thread of the handle, or inside election_dispatch.
 pub type election_role_fn = Option<unsafe extern "C" fn(event: *const election_event_t, ctx: *mut c_void)>;
 
-/// Hears who is master. Runs on the handle's callback thread, or inside election_dispatch; for election_get_master on
-/// the thread that asked.
+/// Receives each event of an observer. Runs on the callback thread of the handle, or inside election_dispatch;
+/// for election_get_master, on the thread that called it.
 pub type election_master_fn = Option<unsafe extern "C" fn(master: *const election_master_t, ctx: *mut c_void)>;
 
-/// Hears who is in. Runs on the handle's callback thread, or inside election_dispatch.
+/// Receives each event of a watcher of members. Runs on the callback thread of the handle, or inside
+/// election_dispatch.
 pub type election_members_fn = Option<unsafe extern "C" fn(members: *const election_members_t, ctx: *mut c_void)>;
 
-/// Is shown a member. Runs on the thread that asked.
+/// Receives one member. Runs on the thread that called election_members.
 pub type election_member_fn = Option<unsafe extern "C" fn(member: *const election_member_t, ctx: *mut c_void)>;
 
-/// Frees a ctx. Runs exactly once, where the callbacks run, after the last callback that gets the ctx.
+/// Frees a ctx. Runs exactly once, after the last callback that gets the ctx, on the thread that runs the
+/// callbacks.
 pub type election_free_fn = Option<unsafe extern "C" fn(ctx: *mut c_void)>;
