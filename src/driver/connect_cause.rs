@@ -243,6 +243,34 @@ mod tests {
         assert!(many.contains("zk7:2181") && !many.contains("zk8") && many.ends_with("; and 5 more"), "{many}");
     }
 
+    /// docs/troubleshooting.md has a row for each cause.
+    #[test]
+    fn each_cause_is_in_the_documentation() {
+        let text = include_str!("../../docs/troubleshooting.md");
+        for kind in [
+            CauseKind::NoSuchHost,
+            CauseKind::LookupFailed("Temporary failure in name resolution".to_owned()),
+            CauseKind::LookupTakesLong,
+            CauseKind::Refused,
+            CauseKind::NoRoute,
+            CauseKind::Forbidden,
+            CauseKind::NoAnswer,
+            CauseKind::TooManyOpenFiles,
+            CauseKind::Silent,
+            CauseKind::ThrownOut,
+            CauseKind::NotZooKeeper("HTTP/1.1 400 Bad Request".to_owned()),
+            CauseKind::SpeaksTls,
+            CauseKind::NotServing,
+            CauseKind::ReadOnly,
+            CauseKind::TooOld("3.3.6".to_owned()),
+            CauseKind::Serves,
+        ] {
+            let addresses = vec![IpAddr::from([10, 0, 0, 7])];
+            let cause = ConnectCause { server: server("zk1"), addresses, kind }.to_string();
+            assert!(text.contains(&format!("| `{cause}` |")), "{cause}");
+        }
+    }
+
     #[test]
     fn what_a_system_says() {
         for (errno, kind) in [

@@ -1,6 +1,7 @@
 //! The programs in README.md, in docs/ and in the manual's examples are compiled and run as they stand there; only the host is
 //! the scratch server's. A block that is marked `c`, `cpp`, `python` or `rust` is a whole program.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -115,6 +116,22 @@ fn c() {
 #[test]
 fn cpp() {
     compile_and_run("cpp", "g++", "c++17");
+}
+
+/// The catalogue of errors has a row for each number of election_rc_t, and none besides.
+#[test]
+fn the_catalogue_of_errors_is_complete() {
+    let header = std::fs::read_to_string(root().join("include/election.h")).expect("the header is there");
+    let (_, numbers) = header.split_once("typedef enum election_rc_t {").expect("it has an enum of its numbers");
+    let (numbers, _) = numbers.split_once("} election_rc_t;").expect("an enum ends");
+    let constants = numbers.lines().filter_map(|line| line.trim().strip_suffix(',')?.split_once(" = "));
+    let known: BTreeSet<String> = constants.map(|(name, number)| format!("`{name}` ({number})")).collect();
+    assert!(known.len() > 50, "{known:?}");
+    let page = std::fs::read_to_string(root().join("docs/troubleshooting.md")).expect("the page is there");
+    let (_, rows) = page.split_once("## All numbers").expect("it has a catalogue");
+    let told = rows.lines().filter_map(|row| row.strip_prefix("| ")?.split_once(" | ")).map(|(name, _)| name);
+    let told: BTreeSet<String> = told.filter(|name| name.starts_with('`')).map(str::to_owned).collect();
+    assert_eq!(told, known);
 }
 
 /// The first program says by itself that there is no ZooKeeper, within two seconds.
