@@ -407,7 +407,7 @@ fn who_is_master_is_asked_once() {
         relay.refuse(true);
         relay.cut_all();
         candidate.ear.forget_what_came();
-        eventually(SOON, "there is no connection", || master(SOON) == Err(Error::ZooKeeper(-4)));
+        eventually(SOON, "there is no connection", || master(SOON) == Err(Error::ConnectionLoss));
         relay.refuse(false);
         eventually(SOON, "it is back", || master(SOON).is_ok());
         assert_eq!(handle.master("no path", SOON), Err(Error::BadPath));
