@@ -6,6 +6,10 @@
             while candidacy.is_master():
                 do_a_piece_of_work()
 
+A daemon has a function run while it is master; it resigns when the function has returned:
+
+    election.lead("/master", b"10.0.0.1", work)
+
 In a program on asyncio it is AsyncElection: no thread, the events come in the loop.
 
     async with AsyncElection("127.0.0.1:2181") as election:
@@ -29,6 +33,7 @@ from election._callbacks import Connection, Event, Lease, LogRecord, Master, Mem
 from election._errors import (
     ElectionConnectionError,
     ElectionError,
+    ElectionInterruptedError,
     ElectionPermissionError,
     ElectionTimeoutError,
     ElectionValueError,
@@ -36,6 +41,7 @@ from election._errors import (
     strerror,
 )
 from election._handle import Candidacy, Election, Watch
+from election._lead import Leadership
 from election._library import load, version
 from election._log import log_to, set_log
 from election._numbers import (
@@ -69,11 +75,13 @@ __all__ = [
     "Election",
     "ElectionConnectionError",
     "ElectionError",
+    "ElectionInterruptedError",
     "ElectionPermissionError",
     "ElectionTimeoutError",
     "ElectionValueError",
     "Event",
     "Feed",
+    "Leadership",
     "Lease",
     "LeaseMode",
     "LogLevel",

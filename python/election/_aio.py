@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Callable, Generic, Iterable, Optional, TypeVar
+from typing import Any, Callable, Coroutine, Generic, Iterable, Optional, TypeVar
 
 from election import _workers
 from election._callbacks import Connection, Event, Lease, Listener, Master, Member, Members
 from election._errors import error
 from election._handle import Watch
+from election._lead import Leading, Leadership
 from election._numbers import Acl, LeaseMode, Rc, Recipe, Role
 from election._session import AclEntry, Options, Session, Value
 
@@ -92,6 +93,7 @@ class AsyncElection(Session):
             session_timeout, connect_timeout, recipe, grace, lease_mode, lease_margin, tick, auth, acl, acl_entries
         )
         super().__init__(hosts, options)
+        self._leaders: list[asyncio.Task[Any]] = []
 
     async def open(self) -> None:
         """Open the session; with a connect timeout, wait for the connection. To be cancelled closes it again."""
@@ -159,6 +161,74 @@ class AsyncElection(Session):
         finally:
             is_over = True
 
+    async def lead(
+        self,
+        path: str,
+        value: Value,
+        function: Callable[[Leadership], Coroutine[Any, Any, T]],
+        timeout: Optional[float] = None,
+    ) -> Optional[T]:
+        """Stand at `path`, wait for mastership, run the coroutine `function` while master, and resign when it has ended.
+
+        The coroutine is cancelled when it should stop: the lease is about to end, or has ended; interrupt(), resign() or
+        close() was called; or this is cancelled. The place is kept until it has ended.
+
+        Returns what the coroutine returned; None when it was cancelled and the mastership had lasted until it had ended.
+        NotMasterError with Rc.LEADERSHIP_LOST when the mastership had ended before; ElectionTimeoutError when there is none
+        within `timeout` seconds.
+        """
+        loop = asyncio.get_running_loop()
+        begun: asyncio.Future[Leadership] = loop.create_future()
+        task: Optional[asyncio.Task[T]] = None
+        is_told = False
+
+        def begin(leadership: Leadership) -> None:
+            if not begun.done():
+                begun.set_result(leadership)
+
+        def stop() -> None:
+            nonlocal is_told
+            if task and not task.done():
+                is_told = True
+                task.cancel()
+
+        def begins(leadership: Leadership) -> None:
+            _call_in(loop, begin, leadership)
+
+        leading = Leading(self, path, value, timeout, begins, lambda: _call_in(loop, stop))
+        call, ended = _start(leading.run)
+        try:
+            either: set[asyncio.Future[Any]] = {begun, ended}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            leading.abandon(call.is_done)
+            await _outlast(ended)
+            raise
+        if not begun.done():
+            begun.cancel()
+            ended.result()  # it raises
+        task = loop.create_task(function(begun.result()))
+        self._leaders.append(task)
+        if begun.result().should_stop():
+            stop()
+        is_cancelled = False
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            is_cancelled = True
+            task.cancel()
+        is_cancelled |= await _outlast(task)
+        self._leaders.remove(task)
+        leading.end()
+        leading.resign()
+        is_cancelled |= await _outlast(ended)
+        if is_cancelled:
+            raise asyncio.CancelledError
+        if not task.cancelled() and task.exception():
+            return task.result()  # it raises
+        ended.result()
+        return None if task.cancelled() and is_told else task.result()
+
     async def fenced_create(self, path: str, target: str, value: Value = b"", timeout: float = 10.0) -> None:
         await _start(self._fenced_create(path, target, value, timeout))[1]
 
@@ -191,6 +261,8 @@ class AsyncElection(Session):
 
         The last callbacks have run in the loop when this returns, after 2 s at most. To be cancelled ends it no sooner.
         """
+        if asyncio.current_task() in self._leaders:
+            raise error("election_close", Rc.IN_CALLBACK)
         closed = _start(self._closing())[1]
         try:
             return await asyncio.shield(closed)
@@ -221,6 +293,19 @@ def _start(function: Callable[[], T]) -> tuple[_workers.Call[T], asyncio.Future[
 
     call = _workers.Call(function, lambda: _call_in(loop, hear))
     return call.start(), future
+
+
+async def _outlast(future: asyncio.Future[Any]) -> bool:
+    """Wait for a future, come what may: whether this was cancelled meanwhile. What came of the future is heard."""
+    is_cancelled = False
+    while not future.done():
+        try:
+            await asyncio.wait({future})
+        except asyncio.CancelledError:
+            is_cancelled = True
+    if not future.cancelled():
+        future.exception()
+    return is_cancelled
 
 
 def _in_loop(listener: Listener) -> Listener:

@@ -140,11 +140,23 @@ def _forget(number: int) -> Optional[Listener]:
     return listener
 
 
+_this_thread = threading.local()
+
+
+def is_inside(owner: Owner) -> bool:
+    """Whether this thread is inside a callback of that owner's."""
+    return getattr(_this_thread, "owner", None) is owner
+
+
 def _hear(ctx: int, news: Any) -> None:
     reference = _listeners.get(ctx)
     listener = reference() if reference else None
     if listener:
-        listener.hear(news)
+        _this_thread.owner = listener.owner
+        try:
+            listener.hear(news)
+        finally:
+            _this_thread.owner = None
 
 
 def _on_role(event: Any, ctx: int) -> None:

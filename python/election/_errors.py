@@ -37,8 +37,12 @@ class ElectionValueError(ElectionError, ValueError):
     """An argument is wrong, or the handle is closed."""
 
 
+class ElectionInterruptedError(ElectionError, InterruptedError):
+    """Election.interrupt() ended a call that waited."""
+
+
 class NotMasterError(ElectionError):
-    """This handle is not master at the path, or the token is that of an old master."""
+    """This handle is not master at the path, or no longer; or the token is that of an old master."""
 
 
 _CLASSES: dict[Rc, type[ElectionError]] = {
@@ -53,6 +57,8 @@ _CLASSES: dict[Rc, type[ElectionError]] = {
     Rc.NOT_MASTER: NotMasterError,
     Rc.STALE_TOKEN: NotMasterError,
     Rc.LEASE_EXPIRED: NotMasterError,
+    Rc.LEADERSHIP_LOST: NotMasterError,
+    Rc.INTERRUPTED: ElectionInterruptedError,
 }
 _CLASSES.update({rc: ElectionValueError for rc in Rc if rc.name.startswith("BAD_")})
 

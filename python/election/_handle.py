@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import functools
 import os
+import queue
 import select
 import threading
 import time
@@ -13,10 +15,12 @@ from typing import Any, Callable, Iterable, Optional, TypeVar
 from election import _workers
 from election._callbacks import Connection, Event, Lease, Listener, Master, Member, Members
 from election._errors import ElectionError, error
+from election._lead import Leading, Leadership
 from election._numbers import Acl, Dispatch, LeaseMode, Rc, Recipe, Role
 from election._session import AclEntry, Options, Session, Value
 
 Self = TypeVar("Self", bound="Watch")
+T = TypeVar("T")
 
 
 class Election(Session):
@@ -54,6 +58,7 @@ class Election(Session):
         if dispatch not in (Dispatch.THREAD, Dispatch.MANUAL):
             raise error("election_options_set_dispatch", Rc.BAD_DISPATCH)
         self._queue = Queue() if dispatch == Dispatch.MANUAL else None
+        self._leaders: list[int] = []
         opening = _workers.Call(self._opening())
         try:
             opening.start().wait()
@@ -75,6 +80,45 @@ class Election(Session):
         wait_a_while = self._waiting(path, role, timeout, _workers.NAP)
         while not wait_a_while():
             pass
+
+    def lead(
+        self, path: str, value: Value, function: Callable[[Leadership], T], timeout: Optional[float] = None
+    ) -> T:
+        """Stand at `path`, wait for mastership, call `function` while master, and resign when it has returned.
+
+        `function` asks Leadership.should_stop often, or waits by wait_stop, and returns when it should stop. Whatever it
+        raises ends it as well. Returns what `function` returned. NotMasterError with Rc.LEADERSHIP_LOST when the mastership
+        had ended before; ElectionTimeoutError when there is none within `timeout` seconds.
+        """
+        begun = queue.SimpleQueue[Optional[Leadership]]()
+        leading = Leading(self, path, value, timeout, begun.put)
+        call, end = _workers.Call(leading.run, lambda: begun.put(None)), leading.end
+        try:
+            call.start()
+            leadership = _get(begun)
+        except BaseException:
+            leading.abandon(call.is_done)
+            call.settle()
+            raise
+        try:
+            self._leaders.append(threading.get_ident())
+            if leadership:
+                returned = function(leadership)
+        finally:
+            end()
+            with contextlib.suppress(ValueError):
+                self._leaders.remove(threading.get_ident())
+            # The place is given up, and the next one may lead, when what was raised arrives.
+            call.settle()
+        call.wait()
+        return returned
+
+    def interrupt(self) -> None:
+        """End every call that waits, in whatever thread, by ElectionInterruptedError; what lead() runs hears that it should
+        stop. It lasts until clear_interrupt(). May be called in a signal handler."""
+        super().interrupt()
+        if self._queue:
+            self._queue.ring()
 
     def fenced_create(self, path: str, target: str, value: Value = b"", timeout: float = 10.0) -> None:
         _workers.run(self._fenced_create(path, target, value, timeout))
@@ -125,11 +169,12 @@ class Election(Session):
 
         What a callback raises is raised here. The callbacks after it run in the next dispatch.
         """
-        return self._of_program("election_dispatch").dispatch(timeout)
+        return self._of_program("election_dispatch").dispatch(timeout, lambda: self._is_interrupted)
 
     def close(self) -> bool:
         """Close; a second time does nothing. Returns whether a server confirmed the end of the session."""
-        if self._queue and self._queue.is_dispatching_here():
+        is_dispatching = self._queue and self._queue.is_dispatching_here()
+        if is_dispatching or threading.get_ident() in self._leaders:
             raise error("election_close", Rc.IN_CALLBACK)
         closing = self._closing()
         # Elsewhere there is no Ctrl-C, but there are the callbacks of this handle, in which it cannot be closed.
@@ -156,6 +201,14 @@ class Election(Session):
         return self._queue
 
 
+def _get(begun: queue.SimpleQueue[Optional[Leadership]]) -> Optional[Leadership]:
+    while True:
+        try:
+            return begun.get(timeout=_workers.NAP)
+        except queue.Empty:
+            pass
+
+
 class Queue:
     """What waits for dispatch(), and a descriptor that is readable while something does.
 
@@ -180,9 +233,9 @@ class Queue:
 
     def put(self, hear: Callable[[Any], object], news: Any) -> None:
         self._news.append((hear, news))
-        self._ring()
+        self.ring()
 
-    def _ring(self) -> None:
+    def ring(self) -> None:
         try:
             os.write(self._ringer, b"!")
         except BlockingIOError:
@@ -191,7 +244,7 @@ class Queue:
     def is_dispatching_here(self) -> bool:
         return self._inside == threading.get_ident()
 
-    def dispatch(self, timeout: float) -> int:
+    def dispatch(self, timeout: float, is_interrupted: Callable[[], bool]) -> int:
         if self.is_dispatching_here():
             raise error("election_dispatch", Rc.IN_CALLBACK)
         if not 0 <= timeout <= 3600:
@@ -203,6 +256,8 @@ class Queue:
             left = until - time.monotonic()
             if count or left <= 0:
                 return count
+            if is_interrupted():
+                raise error("election_dispatch", Rc.INTERRUPTED)
             poll = select.poll()
             poll.register(readable, select.POLLIN)
             poll.poll(min(left, _workers.NAP) * 1000)
@@ -224,7 +279,7 @@ class Queue:
             finally:
                 self._inside = None
                 if self._news:
-                    self._ring()
+                    self.ring()
         return count
 
     def close(self) -> None:

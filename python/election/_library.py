@@ -141,7 +141,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 
 # These answer from memory and take no lock. A call by CDLL lets go of the interpreter, and among busy threads it takes
 # tens of milliseconds to get it back.
-_QUICK = {"election_is_master", "election_lease", "election_strerror", "election_version"}
+_QUICK = {"election_is_master", "election_lease", "election_should_stop", "election_strerror", "election_version"}
 
 _loaded: Optional[Library] = None
 

@@ -135,6 +135,7 @@ class Session:
     """One handle. Calls that wait for a server or for callbacks are functions that a worker calls."""
 
     _address: Optional[int] = None
+    _is_interrupted = False
 
     def __init__(self, hosts: str, options: Options) -> None:
         self._library = library()
@@ -206,6 +207,16 @@ class Session:
         """Stand with another value from now on."""
         value = octets(value)
         check("election_set_value", self._library.election_set_value(self._handle, text(path), value, len(value)))
+
+    def interrupt(self) -> None:
+        """End every call that waits by ElectionInterruptedError; what lead() runs should stop. Until clear_interrupt()."""
+        self._is_interrupted = True
+        check("election_interrupt", self._library.election_interrupt(self._handle))
+
+    def clear_interrupt(self) -> None:
+        """From here on calls wait again."""
+        check("election_clear_interrupt", self._library.election_clear_interrupt(self._handle))
+        self._is_interrupted = False
 
     def is_master(self, path: str) -> bool:
         """Whether this is master now, by the clock at the time of the call."""
@@ -281,7 +292,9 @@ class Session:
             nonlocal has_waited
             left = milliseconds(min(nap, until - time.monotonic()))
             rc = self._library.election_wait(self._handle, where, cint(role), max(1, left))
-            if rc == Rc.OPERATIONTIMEOUT and time.monotonic() < until:
+            # Interrupted, if not by interrupt(), then by a signal handler, which has run by now.
+            is_by_signal = rc == Rc.INTERRUPTED and not self._is_interrupted
+            if is_by_signal or (rc == Rc.OPERATIONTIMEOUT and time.monotonic() < until):
                 has_waited = True
                 return False
             # What the library answers to one who waits when the handle is closed.

@@ -83,6 +83,16 @@ class Call(Generic[T]):
         self._running.release()  # for others that wait
         return self.result()
 
+    def settle(self) -> None:
+        """Wait for it, whatever comes of it."""
+        try:
+            self.wait()
+        except Exception:
+            pass
+
+    def is_done(self) -> bool:
+        return bool(self._result or self._error)
+
     def result(self) -> T:
         if self._error:
             raise self._error

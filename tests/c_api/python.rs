@@ -76,6 +76,11 @@ fn fork() {
 }
 
 #[test]
+fn leading() {
+    live("leading.py");
+}
+
+#[test]
 fn interrupts() {
     live("interrupts.py");
 }

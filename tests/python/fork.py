@@ -40,6 +40,8 @@ def child(election, hosts, path):
     check_forked(election.watch_master, path, print)
     check_forked(election.unwatch_master, path)
     check_forked(election.wait, path, Role.MASTER, PATIENCE)
+    check_forked(election.lead, path, b"child", print)
+    check_forked(election.interrupt)
     check_forked(election.members, path)
     check_forked(election.fenced_create, path, path + "-target")
     check_forked(election.fenced_set, path, path, b"child")

@@ -130,6 +130,30 @@ def at_any_instant(hosts, path, session_timeout, seed, count):
                 check(time.monotonic() - began < PATIENCE, election._listeners)
         check(len(_callbacks._listeners) == 0, _callbacks._listeners)
         check(election.close())
+    # To lead: the place is given up whenever that was.
+    with Election(hosts, session_timeout=session_timeout, connect_timeout=PATIENCE) as election:
+        for round_ in range(count):
+            where = f"{path}/lead-{round_}"
+            armed.put(drawn.uniform(0, drawn.choice([0.0002, 0.001, 0.005, 0.03])))
+            sent = len(interrupted)
+            try:
+                try:
+                    election.lead(where, b"", lambda leadership: leadership.wait_stop(0.01))
+                finally:
+                    while len(interrupted) == sent:
+                        time.sleep(0.0001)
+            except KeyboardInterrupt:
+                pass
+            began = time.monotonic()
+            while True:
+                check(time.monotonic() - began < PATIENCE, "it still stands")
+                try:
+                    election.resign(where)
+                except ElectionError as error:
+                    check(error.rc is Rc.NOT_THERE, error)
+                    break
+                time.sleep(0.1)  # longer than it takes to give up
+        check(election._leaders == [], election._leaders)
     # To open and to close.
     for round_ in range(count):
         armed.put(drawn.uniform(0, drawn.choice([0.001, 0.01, 0.05])))
@@ -147,7 +171,7 @@ def at_any_instant(hosts, path, session_timeout, seed, count):
     armed.put(None)
     thread.join()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    check(len(interrupted) == count * 3, len(interrupted))
+    check(len(interrupted) == count * 4, len(interrupted))
     check([told for told in unraisable if told[0] is not ResourceWarning] == [], unraisable)
 
 
