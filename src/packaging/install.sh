@@ -105,6 +105,21 @@ below() {
 
 from_to() { realpath -m -s --relative-to="$1" "$2"; }
 
+# Takes the folders of the machine that built it out of a file: messages of the crates name their sources by them. Each
+# character becomes a slash, so that nothing in the file moves. (rustc can do so while it compiles, --remap-path-prefix,
+# but only by flags that have everything built once more.)
+hide_paths() {
+    while IFS= read -r path; do
+        case $path in
+        /?*) ;;
+        *) continue ;;
+        esac
+        pattern=$(printf '%s' "$path" | sed 's/[].[*^$\\|]/\\&/g')
+        slashes=$(printf '%s' "$path" | LC_ALL=C sed 's/./\//g')
+        LC_ALL=C sed -i "s|$pattern|$slashes|g" "$1"
+    done <"$release/libelection.paths"
+}
+
 put_library() {
     put 755 "$release/libelection.so" "$libdir/$library"
     put_link "$library" "$libdir/$soname"
@@ -112,6 +127,8 @@ put_library() {
     put 644 "$release/libelection.a" "$libdir/libelection.a"
     "$STRIP" --strip-unneeded "$DESTDIR$libdir/$library"
     "$STRIP" --strip-debug "$DESTDIR$libdir/libelection.a"
+    hide_paths "$DESTDIR$libdir/$library"
+    hide_paths "$DESTDIR$libdir/libelection.a"
     for header in include/*.h include/*.hpp; do
         [ ! -e "$header" ] || put 644 "$header" "$includedir/$(basename "$header")"
     done
@@ -194,7 +211,7 @@ remove_named() {
 }
 
 install_all() {
-    for built in libelection.so libelection.a libelection.libs; do
+    for built in libelection.so libelection.a libelection.libs libelection.paths; do
         [ -e "$release/$built" ] || {
             echo "install: $release/$built is missing: run \`make\` first" >&2
             exit 1

@@ -1,6 +1,9 @@
 #!/bin/sh
-# Writes RELEASE_FOLDER/libelection.libs: the libraries of the system that a program must be linked with when it holds
-# libelection.a, `-lm -lpthread ...`.
+# Writes down what an install needs to know of a build, which another user may have made:
+#
+#   RELEASE_FOLDER/libelection.libs    the libraries of the system that a program must be linked with when it holds
+#                                      libelection.a, `-lm -lpthread ...`
+#   RELEASE_FOLDER/libelection.paths   the folders of this machine that the files of the build name
 #
 #   native_libs.sh RELEASE_FOLDER
 #
@@ -31,3 +34,6 @@ for lib in $libs; do
 done | awk '!seen[$0]++' | paste -s -d ' ' - >"$release/libelection.libs.$$"
 # At once, for an install that reads it at the same time.
 mv "$release/libelection.libs.$$" "$release/libelection.libs"
+
+printf '%s\n' "${CARGO_HOME:-$HOME/.cargo}" "$(pwd)" "$(pwd -P)" >"$release/libelection.paths.$$"
+mv "$release/libelection.paths.$$" "$release/libelection.paths"

@@ -275,6 +275,25 @@ fn what_is_installed_has_no_debugging_information_unless_it_is_asked_for() {
     }
 }
 
+/// Messages of the crates name their sources, which lie in a folder of whoever has built the library.
+#[test]
+fn no_file_names_a_folder_of_the_machine_that_built_it() {
+    let installed = tools::Installed::new();
+    let home = std::env::var("HOME").expect("there is a home");
+    let cargo_home = std::env::var("CARGO_HOME").unwrap_or_else(|_| format!("{home}/.cargo"));
+    let naming = |text: &str| {
+        let mut grep = Command::new("grep");
+        grep.args(["-r", "-l", "-a", "-F", "-e", text]).arg(installed.prefix());
+        String::from_utf8(output(grep).stdout).expect("the names are plain")
+    };
+    for folder in [&cargo_home, &root().display().to_string()] {
+        assert_eq!(naming(folder), "", "these name {folder}");
+    }
+    // What is told of a source is the same as before.
+    let sources = naming("/registry/src/");
+    assert!(sources.contains("libelection.a") && sources.contains("libelection.so."), "{sources}");
+}
+
 /// The list of what is installed goes with a copy of the folders, and names the files of the original.
 #[test]
 fn a_copy_is_not_uninstalled_in_place_of_the_original() {
