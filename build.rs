@@ -32,16 +32,29 @@ const PREFACE: &str = "\
  *   only on success. Nothing is ever printed, no signal handler installed. No environment variable is read but
  *   one that Rust's runtime looks for, RUST_MIN_STACK, to no effect on threads that run code of the program's.
  * - It may be called from any thread, and from inside a callback; a handle cannot be closed in its own.
- * - In a child of the process that opened the handle it returns ELECTION_FORKED, or \"not master\", and does nothing.
+ * - In a child of the process that opened a handle, every function that takes a handle returns ELECTION_FORKED, or \"not
+ *   master\", at once, and does nothing. That holds for each child: of fork, _Fork, clone, and clone3. A child that fork
+ *   did not make is told so by every other function, too, and gets NULL or 0 where a function returns no number: in such
+ *   a child malloc may never return. A child of vfork, or of clone with CLONE_VM, lives in its parent's memory: there
+ *   election_is_master and election_lease answer for the parent.
+ * - A signal handler may call election_version and election_strerror, and no other function unless that says so. If a
+ *   handler has interrupted a function of this library on its thread, the others return ELECTION_IN_HANDLER, \"not
+ *   master\", NULL or 0, and do nothing. If it has interrupted something else, malloc say, they may never return.
  * - Strings are UTF-8, end with a 0 byte and are copied; times are in milliseconds.
  * - The exception to all this: when there is no memory left, Rust's runtime says so on stderr and ends the process
  *   (SIGABRT). No function returns NULL or a number because of that.
  *
  * What holds for every callback:
  *
- * - Callbacks of one handle run one at a time, in order, on a thread of the handle's own (all signals
- *   blocked, a stack of 2 MiB), or where the program calls election_dispatch; no lock of the library is held. One that takes long
+ * - Callbacks of one handle run one at a time, in order, on a thread of the handle's own (a stack of 2 MiB), or where
+ *   the program calls election_dispatch; no lock of the library is held. One that takes long
  *   delays the callbacks after it and nothing else; it must return normally (no longjmp, no C++ exception).
+ * - While callbacks and free_ctx run on the handle's thread, it has the signal mask of the thread that opened the handle.
+ *   So a child process that is started there can be ended by the same signals as one that is started by that thread.
+ *   SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS are never blocked on a thread of the library's: a fault in a
+ *   callback reaches the program's handler. All other signals are blocked there while no callback runs. If a program
+ *   takes a signal by sigwait or signalfd, it blocks that signal before it opens a handle, as before it starts any
+ *   thread.
  * - After MASTER comes its end (SLAVE or UNKNOWN) before another MASTER at that path.
  * - free_ctx, if given, runs exactly once for each call that returned ELECTION_OK, after the last callback.
  *

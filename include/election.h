@@ -23,16 +23,29 @@
  *   only on success. Nothing is ever printed, no signal handler installed. No environment variable is read but
  *   one that Rust's runtime looks for, RUST_MIN_STACK, to no effect on threads that run code of the program's.
  * - It may be called from any thread, and from inside a callback; a handle cannot be closed in its own.
- * - In a child of the process that opened the handle it returns ELECTION_FORKED, or "not master", and does nothing.
+ * - In a child of the process that opened a handle, every function that takes a handle returns ELECTION_FORKED, or "not
+ *   master", at once, and does nothing. That holds for each child: of fork, _Fork, clone, and clone3. A child that fork
+ *   did not make is told so by every other function, too, and gets NULL or 0 where a function returns no number: in such
+ *   a child malloc may never return. A child of vfork, or of clone with CLONE_VM, lives in its parent's memory: there
+ *   election_is_master and election_lease answer for the parent.
+ * - A signal handler may call election_version and election_strerror, and no other function unless that says so. If a
+ *   handler has interrupted a function of this library on its thread, the others return ELECTION_IN_HANDLER, "not
+ *   master", NULL or 0, and do nothing. If it has interrupted something else, malloc say, they may never return.
  * - Strings are UTF-8, end with a 0 byte and are copied; times are in milliseconds.
  * - The exception to all this: when there is no memory left, Rust's runtime says so on stderr and ends the process
  *   (SIGABRT). No function returns NULL or a number because of that.
  *
  * What holds for every callback:
  *
- * - Callbacks of one handle run one at a time, in order, on a thread of the handle's own (all signals
- *   blocked, a stack of 2 MiB), or where the program calls election_dispatch; no lock of the library is held. One that takes long
+ * - Callbacks of one handle run one at a time, in order, on a thread of the handle's own (a stack of 2 MiB), or where
+ *   the program calls election_dispatch; no lock of the library is held. One that takes long
  *   delays the callbacks after it and nothing else; it must return normally (no longjmp, no C++ exception).
+ * - While callbacks and free_ctx run on the handle's thread, it has the signal mask of the thread that opened the handle.
+ *   So a child process that is started there can be ended by the same signals as one that is started by that thread.
+ *   SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS are never blocked on a thread of the library's: a fault in a
+ *   callback reaches the program's handler. All other signals are blocked there while no callback runs. If a program
+ *   takes a signal by sigwait or signalfd, it blocks that signal before it opens a handle, as before it starts any
+ *   thread.
  * - After MASTER comes its end (SLAVE or UNKNOWN) before another MASTER at that path.
  * - free_ctx, if given, runs exactly once for each call that returned ELECTION_OK, after the last callback.
  *
@@ -298,6 +311,10 @@ typedef enum election_rc_t {
      * in front of it, does not know the request (create2). ClickHouse Keeper behaves like this.
      */
     ELECTION_CREATE_NOT_ANSWERED = -1064,
+    /** This call would wait for callbacks that wait for the callback that makes it: nothing happened. */
+    ELECTION_DEADLOCK = -1045,
+    /** This call is made by a signal handler that has interrupted a call of the library: nothing happened. */
+    ELECTION_IN_HANDLER = -1046,
 } election_rc_t;
 
 /**
@@ -708,7 +725,7 @@ const char *election_explain(int rc);
  * timeout passed without a connection; ELECTION_INTERRUPTED when a signal handler ran on this thread before there was a
  * connection; ELECTION_AUTHFAILED, at once, when the servers refused the credentials;
  * ELECTION_NO_RESOURCES; ELECTION_INTERNAL, also when the library fails while this waits; ELECTION_FORKED in a child
- * of a process that had opened a handle before the fork, or was at it in another thread. (A process that forks first
+ * of a process that had opened a handle before it made the child, or was at it in another thread. (A process that forks first
  * and opens later is fine.)
  */
 int election_open(const char *hosts,
@@ -720,15 +737,31 @@ int election_open(const char *hosts,
  * hears of it, as its last event, before this returns; no callback runs afterwards. A function of election_lead hears
  * that it should stop, and this waits until it has returned. Waits for a callback that
  * is running, and up to 2 s for the server to confirm the end of the session; 4 s when a hostile server keeps the
- * library's thread so busy that it cannot even ask.
+ * library's thread so busy that it cannot even ask. If another thread closes the handle at the same time, this waits for
+ * it and returns what it returns.
  *
  * Returns ELECTION_OK; ELECTION_CONNECTIONLOSS when no server confirmed the end of the session: the handle is
- * closed all the same, a znode of ours may stand until the session expires; ELECTION_FORKED in a child of the
- * process that opened the handle: it is forgotten here, and the parent's is not touched. ELECTION_BAD_HANDLE, or
- * ELECTION_IN_CALLBACK when called from a callback of this handle, or from the function of election_lead: nothing
- * happened.
+ * closed all the same, a znode of ours may stand until the session expires. Else nothing happened: ELECTION_BAD_HANDLE;
+ * ELECTION_IN_CALLBACK in a callback of this handle, in a function of election_lead on it, and in the function of the log;
+ * ELECTION_DEADLOCK in a callback, or a function of election_lead, of another handle that one of this handle waits for,
+ * because it closes that one; ELECTION_FORKED in a child of the
+ * process that opened the handle, as often as it is called there; ELECTION_IN_HANDLER.
  */
 int election_close(election_t *handle);
+
+/**
+ * Wait until everything that has ended on this handle has finished: of each candidate that has resigned, and of whatever is
+ * no longer watched, the last callback has returned, and free_ctx has run. What was ended before this call is waited for.
+ * No longer than `timeout_ms` (1 to 3,600,000). With ELECTION_DISPATCH_MANUAL, callbacks that wait to be dispatched are
+ * run by this. Nothing is asked of ZooKeeper. Use it after election_resign or an election_unwatch_ function, before `ctx`
+ * goes away.
+ *
+ * Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT when a callback takes longer. Else nothing was waited for:
+ * ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT; ELECTION_IN_CALLBACK in a callback of this handle, whose end it would wait
+ * for, and in the function of the log: give the work to free_ctx instead; ELECTION_DEADLOCK as election_close.
+ */
+int election_wait_finished(election_t *handle,
+                           int timeout_ms);
 
 /**
  * Create options with the defaults: a session timeout of 10,000 ms; no connect timeout; ELECTION_RECIPE_NODE;
@@ -931,7 +964,7 @@ int election_set_value(election_t *handle,
  * resigns when the function has returned.) From here on election_is_master says no; the candidate hears that it
  * resigned, as its last event, and its znode is deleted, so that the next master comes at once. With servers
  * out of reach that happens when they are back, or when the session expires. go_to_election may be called for
- * the same path again at any time.
+ * the same path again at any time. The last event may come after this has returned: election_wait_finished waits for it.
  *
  * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened: ELECTION_BAD_HANDLE,
  * ELECTION_BAD_PATH, ELECTION_NOT_THERE.
@@ -1117,7 +1150,8 @@ int election_watch_master(election_t *handle,
                           election_free_fn free_ctx);
 
 /**
- * Stop watching at `path`. A callback that is running or waiting to run may still come; free_ctx runs after it.
+ * Stop watching at `path`. A callback that is running or waiting to run may still come; free_ctx runs after it;
+ * election_wait_finished waits for both.
  *
  * Returns ELECTION_OK, at once. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
  * ELECTION_NOT_THERE.
@@ -1151,7 +1185,7 @@ int election_watch_members(election_t *handle,
 
 /**
  * Stop watching the members at `path`. A callback that is running or waiting to run may still come; free_ctx runs
- * after it.
+ * after it; election_wait_finished waits for both.
  *
  * Returns ELECTION_OK, at once. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
  * ELECTION_NOT_THERE.
@@ -1289,8 +1323,8 @@ int64_t election_verifier_highest(const election_verifier_t *verifier);
  * `level`, a number of election_log_level_t, and those before it, of all handles. It is off until then, and off again
  * with ELECTION_LOG_OFF, when `log_fn` may be NULL. `ctx` is handed to `log_fn`; `free_ctx` may be NULL.
  *
- * `log_fn` runs on a thread of the log's own that has all signals blocked, one record at a time, in order. It may
- * block: that delays nothing but the log; a record that finds 1,000 others waiting is dropped, and the next one says
+ * `log_fn` runs on a thread of the log's own, one record at a time, in order, with the signal mask of the thread that
+ * called election_set_log. It may block: that delays nothing but the log; a record that finds 1,000 others waiting is dropped, and the next one says
  * how many were. It may call everything but election_close (ELECTION_IN_CALLBACK).
  *
  * A new call takes the place of the former one: that `log_fn` first hears what was said until then, then its free_ctx

@@ -138,6 +138,8 @@ enum class rc : int {
     bad_leadership = ELECTION_BAD_LEADERSHIP,
     server_too_old = ELECTION_SERVER_TOO_OLD,
     create_not_answered = ELECTION_CREATE_NOT_ANSWERED,
+    deadlock = ELECTION_DEADLOCK,
+    in_handler = ELECTION_IN_HANDLER,
 };
 
 /** election_recipe_t. */
@@ -990,6 +992,12 @@ public:
         detail::answer(election_unwatch_connection(handle_), ec);
     }
 
+    /** election_wait_finished. */
+    void wait_finished(std::chrono::milliseconds timeout, std::error_code &ec) noexcept
+    {
+        detail::answer(election_wait_finished(handle_, detail::c_ms(timeout)), ec);
+    }
+
     /** election_counters. All 0 with an error. */
     election::counters counters(std::error_code &ec) const noexcept
     {
@@ -1147,6 +1155,11 @@ public:
     void unwatch_connection()
     {
         detail::or_throw("election_unwatch_connection", [&](std::error_code &ec) { unwatch_connection(ec); });
+    }
+
+    void wait_finished(std::chrono::milliseconds timeout)
+    {
+        detail::or_throw("election_wait_finished", [&](std::error_code &ec) { wait_finished(timeout, ec); });
     }
 
     election::counters counters() const

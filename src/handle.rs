@@ -1,6 +1,7 @@
 //! The safe Rust API: a handle, the elections on it, and the thread that runs its callbacks.
 
 mod callbacks;
+mod close;
 mod detail;
 mod diagnostics;
 mod error;
@@ -15,7 +16,7 @@ use std::io::ErrorKind;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{mpsc, Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, JoinHandle, ThreadId};
+use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 
 use crate::driver::fork::Process;
@@ -27,11 +28,14 @@ use crate::driver::{
 use crate::logic::{rc, Event, Report, Role, SubscriptionId, Time, Value};
 
 pub(crate) use crate::driver::failpoint;
+pub(crate) use crate::driver::fork::{is_child, kin, Kin};
 pub use crate::driver::log::{LogLevel, LogRecord};
-pub use crate::driver::thread::quietly;
+use crate::driver::thread::SignalMask;
+pub(crate) use crate::driver::thread::{enter, outside};
 pub(crate) use crate::driver::{interrupt, Interrupted};
 pub use crate::driver::{Connection, ConnectionState, Counters, Mastership};
 use callbacks::{Callbacks, Listener};
+use close::{Ending, Wait};
 pub(crate) use detail::take_detail;
 pub(crate) use diagnostics::listen_to_log;
 pub use diagnostics::{set_log, Format};
@@ -63,6 +67,7 @@ pub struct Handle {
     chroot_len: usize,
     callbacks: Arc<Callbacks>,
     callback_thread: Mutex<Option<JoinHandle<()>>>,
+    ending: Ending,
     /// To end the callbacks without the session's task.
     last_word: mpsc::Sender<Notification>,
     next_subscription: AtomicU64,
@@ -85,6 +90,8 @@ struct Changes {
     leaders: Vec<ThreadId>,
     /// A close waits for them.
     closing: bool,
+    /// In the inbox, for those who wait until the listeners have been told so far.
+    last_mark: u64,
     closed: bool,
 }
 
@@ -135,7 +142,10 @@ impl Handle {
             return Err(Error::BadHosts.because(format!("the chroot has {len} bytes: too many for any path in it")));
         }
         let chroot_len = hosts.chroot.len();
-        let process = Process::current().map_err(|_| Error::NoResources)?;
+        let process = Process::current().map_err(|error| match error.kind() {
+            ErrorKind::Unsupported => Error::Forked,
+            _ => Error::NoResources,
+        })?;
         driver::start().map_err(|error| match error.kind() {
             ErrorKind::Unsupported => Error::Forked,
             ErrorKind::BrokenPipe => Error::Internal,
@@ -161,7 +171,8 @@ impl Handle {
             Dispatch::Manual => None,
             Dispatch::Thread => {
                 let callbacks = callbacks.clone();
-                let thread = driver::thread::spawn("election-cb", move || callbacks.serve());
+                let mask = SignalMask::of_this_thread();
+                let thread = driver::thread::spawn("election-cb", move || callbacks.serve(&mask));
                 Some(thread.map_err(|_| Error::NoResources)?)
             }
         };
@@ -179,6 +190,7 @@ impl Handle {
             chroot_len,
             callbacks,
             callback_thread: Mutex::new(callback_thread),
+            ending: Ending::default(),
             last_word,
             next_subscription: AtomicU64::new(1),
             waits,
@@ -243,9 +255,11 @@ impl Handle {
         if self.statuses.get(&path).is_some_and(|(former, _)| !self.denied.take(former)) {
             return Err(Error::Already);
         }
-        change(&mut changes)?;
         let id = self.new_subscription();
-        self.callbacks.add(id, || Listener::Role(status.clone(), on_role()));
+        self.callbacks.add(id, || {
+            change(&mut changes)?;
+            Ok(Listener::Role(status.clone(), on_role()))
+        })?;
         self.statuses.insert(path.clone(), (id, status.clone()));
         self.command(Command::Stand { id, path, value, guid, status: OnItsWay::new(status) });
         drop(changes);
@@ -406,39 +420,41 @@ impl Handle {
 
     /// Resigns everywhere, ends the session, and waits until the last callback has run: up to 2 s for the
     /// server's word that the session is over, and for a callback that is running. Should the library's own thread have no
-    /// time for it, because a server floods it, everybody is told of a failure after 4 s.
+    /// time for it, because a server floods it, everybody is told of a failure after 4 s. If another thread closes the
+    /// handle at this moment, waits for it and returns what it returns.
     ///
     /// # Errors
-    /// [`Error::InCallback`] inside a callback of the handle, and [`Error::BadHandle`] when it is closed or being
-    /// closed, and nothing has happened; [`Error::ConnectionLoss`]
-    /// when no server confirmed the end of the session: the handle is closed all the same; [`Error::Forked`] in a
-    /// child of the process that opened the handle: the parent's is not touched.
+    /// Nothing has happened: [`Error::InCallback`] inside a callback of the handle, or in the log's listener;
+    /// [`Error::Deadlock`] inside a callback of another handle that this handle's callbacks wait for; [`Error::BadHandle`]
+    /// when the handle is closed; [`Error::Forked`] in a child of the process that opened the handle: the parent's is not
+    /// touched. [`Error::ConnectionLoss`] when no server confirmed the end of the session: the handle is closed all the
+    /// same.
     pub fn close(&self) -> Result<(), Error> {
         // Asked first: in a child, the locks may be held for ever, and the thread may be one that was in a callback.
-        if !self.process.is_this() {
-            return Err(Error::Forked);
-        }
-        if self.callbacks.is_current_thread() || log::is_listening() {
-            return Err(Error::InCallback);
-        }
-        let mut changes = self.changes()?;
-        if changes.leaders.contains(&thread::current().id()) {
-            return Err(Error::InCallback);
-        }
-        if changes.closing {
-            return Err(Error::BadHandle);
-        }
-        // Whoever leads gives its place up when its function has returned.
-        changes.closing = true;
-        self.statuses.for_each(|_, (_, status)| {
-            status.ask_to_stop(rc::CLOSING);
-        });
-        let no_leader = self.lead_ended.wait_while(changes, |changes| !changes.leaders.is_empty());
-        let mut changes = no_leader.unwrap_or_else(PoisonError::into_inner);
-        // Together: to whom the handle is closed, nobody is master by it.
-        changes.closed = true;
-        self.statuses.clear();
-        drop(changes);
+        self.check_process()?;
+        let _wait = Wait::to_close(&self.callbacks)?;
+        let ending = match self.changes() {
+            Ok(mut changes) if !changes.closing => {
+                let ending = self.ending.to_come();
+                // Whoever leads gives its place up when its function has returned.
+                changes.closing = true;
+                self.statuses.for_each(|_, (_, status)| {
+                    status.ask_to_stop(rc::CLOSING);
+                });
+                let no_leader = self.lead_ended.wait_while(changes, |changes| !changes.leaders.is_empty());
+                let mut changes = no_leader.unwrap_or_else(PoisonError::into_inner);
+                // Together: to whom the handle is closed, nobody is master by it.
+                changes.closed = true;
+                self.statuses.clear();
+                ending
+            }
+            Err(error) if error != Error::BadHandle || self.ending.has_come() => return Err(error),
+            // Another thread is at it. The lock is not held while this waits.
+            others => {
+                drop(others);
+                return self.ending.wait();
+            }
+        };
         self.waits.end();
         let (closed, confirmation) = mpsc::sync_channel(1);
         self.session.close(closed);
@@ -455,7 +471,12 @@ impl Handle {
             Some(thread) => drop(thread.join()),
             None => self.callbacks.finish(),
         }
-        confirmed.unwrap_or(false).then_some(()).ok_or(Error::ConnectionLoss)
+        ending.answer(confirmed.unwrap_or(false).then_some(()).ok_or(Error::ConnectionLoss))
+    }
+
+    /// Asked before anything else: in a child no lock is to be waited for, one of malloc's included.
+    fn check_process(&self) -> Result<(), Error> {
+        self.process.is_here().then_some(()).ok_or(Error::Forked)
     }
 
     /// Interrupts the handle: each call that waits returns [`Error::Interrupted`]. This lasts until
@@ -478,6 +499,7 @@ impl Handle {
     }
 
     fn check_path(&self, path: &str) -> Result<Arc<str>, Error> {
+        self.check_process()?;
         check_path_in(path, self.chroot_len)?;
         Ok(path.into())
     }
@@ -499,9 +521,7 @@ impl Handle {
     }
 
     fn changes(&self) -> Result<std::sync::MutexGuard<'_, Changes>, Error> {
-        if !self.process.is_this() {
-            return Err(Error::Forked);
-        }
+        self.check_process()?;
         let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         failpoint::pass("change");
         if changes.closed {

@@ -149,6 +149,7 @@ fn calls(handle: *mut election_t, heard: &'static Heard) -> BTreeMap<&'static st
     change!(election_get_master(handle, path, Some(on_master), heard.ctx(), 1));
     change!(election_watch_connection(handle, Some(on_connection), heard.ctx(), Some(on_free)));
     change!(election_unwatch_connection(handle));
+    change!(election_wait_finished(handle, 1));
     change!(election_counters(handle, counters()));
     change!(election_dump(handle, 0, &mut null_mut()));
     change!(election_connect_failure(handle, Box::leak(Box::new([0u8; 64])).as_mut_ptr().cast(), 64));

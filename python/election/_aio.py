@@ -240,6 +240,10 @@ class AsyncElection(Session):
     async def fenced_delete(self, path: str, target: str, version: int = -1, timeout: float = 10.0) -> None:
         await _start(self._fenced_delete(path, target, version, timeout))[1]
 
+    async def wait_finished(self, timeout: float) -> None:
+        """Wait until the last callback of everything that has resigned, or is no longer watched, has been handed on."""
+        await _start(self._finishing(timeout))[1]
+
     async def members(self, path: str, timeout: float = 10.0) -> list[Member]:
         """Who stands at `path`, the master first."""
         return await _start(self._members(path, timeout))[1]

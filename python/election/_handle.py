@@ -171,6 +171,20 @@ class Election(Session):
         """
         return self._of_program("election_dispatch").dispatch(timeout, lambda: self._is_interrupted)
 
+    def wait_finished(self, timeout: float) -> None:
+        """Wait until the last callback of everything that has resigned, or is no longer watched, has returned.
+
+        With Dispatch.MANUAL, the callbacks that wait to be dispatched are run by this.
+        """
+        if self._queue and self._queue.is_dispatching_here():
+            raise error("election_wait_finished", Rc.IN_CALLBACK)
+        finishing = self._finishing(timeout)
+        # Elsewhere there is no Ctrl-C, but there are the callbacks of this handle, which cannot wait for themselves.
+        is_main = threading.current_thread() is threading.main_thread()
+        _workers.run(finishing) if is_main else finishing()
+        if self._queue:
+            self._queue.dispatch(0.0)
+
     def close(self) -> bool:
         """Close; a second time does nothing. Returns whether a server confirmed the end of the session."""
         is_dispatching = self._queue and self._queue.is_dispatching_here()

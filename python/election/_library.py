@@ -132,6 +132,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "election_set_log": (c_int, [c_int, election_log_fn, c_void_p, election_free_fn]),
     "election_watch_connection": (c_int, [_handle_p, election_connection_fn, c_void_p, election_free_fn]),
     "election_unwatch_connection": (c_int, [_handle_p]),
+    "election_wait_finished": (c_int, [_handle_p, c_int]),
     "election_counters": (c_int, [_handle_p, POINTER(election_counters_t)]),
     "election_connect_failure": (c_int, [_handle_p, c_char_p, c_size_t]),
     "election_dump": (c_int, [_handle_p, c_int, POINTER(c_void_p)]),

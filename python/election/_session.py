@@ -242,6 +242,9 @@ class Session:
         """The number of this handle, as records of the log have it."""
         return ctypes.cast(self._handle, c_void_p).value
 
+    def _finishing(self, timeout: float) -> Callable[[], int]:
+        return self._call("election_wait_finished", ms(timeout))
+
     def counters(self) -> Counters:
         """What this handle has done so far."""
         counters = election_counters_t(size=ctypes.sizeof(election_counters_t))

@@ -209,6 +209,8 @@ pub enum Notification {
     Connection(SubscriptionId, Connection),
     /// Nothing more will be told to this subscription.
     Finished(SubscriptionId),
+    /// Tells those who wait for it that all before has been told.
+    Mark(u64),
     /// Nothing more will be told to anybody.
     End,
 }
@@ -338,6 +340,11 @@ impl EventSink {
     pub fn finish(&mut self, id: SubscriptionId) {
         self.subscriptions.remove(&id);
         self.note(Notification::Finished(id));
+    }
+
+    /// Leaves a mark behind all that was told so far.
+    pub fn mark(&self, mark: u64) {
+        self.note(Notification::Mark(mark));
     }
 
     fn note(&self, note: Notification) {

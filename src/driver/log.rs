@@ -17,7 +17,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::fork::Process;
-use super::thread::{quietly, spawn};
+use super::thread::{quietly, spawn, SignalMask};
 
 /// How many records wait for the listener at most.
 const QUEUE: usize = 1_000;
@@ -200,11 +200,12 @@ impl Logger {
         let (queue, records) = sync_channel(QUEUE);
         let (hand_over, listener) = sync_channel::<Listener>(1);
         let (dropped, muted) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let mask = SignalMask::of_this_thread();
         let serve = {
             let (dropped, muted) = (dropped.clone(), muted.clone());
             move || {
                 if let Ok(listener) = listener.recv() {
-                    serve(&records, listener, &dropped, &muted);
+                    serve(&records, listener, &mask, &dropped, &muted);
                 }
             }
         };
@@ -229,12 +230,19 @@ impl Logger {
     }
 }
 
-fn serve(records: &Receiver<LogRecord>, mut listener: Listener, dropped: &AtomicU64, muted: &AtomicBool) {
+/// The listener runs with `mask`, that of the thread that set the log.
+fn serve(
+    records: &Receiver<LogRecord>,
+    mut listener: Listener,
+    mask: &SignalMask,
+    dropped: &AtomicU64,
+    muted: &AtomicBool,
+) {
     IS_LISTENING.set(true);
     let mut tell = |record: &LogRecord| {
         if !muted.load(Ordering::Relaxed) {
             // A panic in a listener of a Rust program is its own affair.
-            let _ = quietly(|| listener(record));
+            let _ = quietly(|| mask.during(|| listener(record)));
         }
     };
     for record in records {
@@ -246,6 +254,7 @@ fn serve(records: &Receiver<LogRecord>, mut listener: Listener, dropped: &Atomic
         }
         tell(&record);
     }
+    let _ = quietly(|| mask.during(|| drop(listener)));
 }
 
 fn state() -> io::Result<&'static State> {

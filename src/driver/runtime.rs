@@ -17,13 +17,12 @@ use futures::future::{select, Shared};
 use futures::{pin_mut, FutureExt};
 use once_cell::sync::{Lazy, OnceCell};
 
-use super::fork::{Claim, Process};
+use super::fork::Process;
 use super::log::{self, LogContext};
 use super::task_guard;
 use super::thread;
 
 static TASKS: Lazy<Executor<'static>> = Lazy::new(Executor::new);
-static CLAIM: Claim = Claim::new();
 static THREAD: OnceCell<()> = OnceCell::new();
 
 /// Ends all tasks, when the reactor has failed.
@@ -47,7 +46,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// it does not run there, and never will; and when it has failed.
 pub fn start() -> io::Result<()> {
     // Asked first: a child would wait for ever for a thread of its parent's that was at it.
-    if !CLAIM.is_ours(Process::current()?) {
+    if !Process::current()?.claims() {
         return Err(io::ErrorKind::Unsupported.into());
     }
     THREAD.get_or_try_init(|| {
@@ -78,8 +77,8 @@ pub fn spawn_for(place: Arc<LogContext>, task: impl Future<Output = ()> + Send +
     detach(Some(place), task);
 }
 
-/// Panics when the system has no thread or descriptor left for the reactor. On a thread with all signals blocked, as the
-/// reactor's own inherits them; and before `block_on`, which on such a panic ends the process.
+/// Panics when the system has no thread or descriptor left for the reactor. On a thread with signals blocked, as the
+/// reactor's own inherits the mask; and before `block_on`, which on such a panic ends the process.
 fn start_reactor() {
     // The number that it would take by itself, after a look at an environment variable.
     blocking::set_max_blocking_threads(LOOKUPS);

@@ -96,6 +96,8 @@ pub enum Command {
     UnwatchConnection {
         id: SubscriptionId,
     },
+    /// Leave a mark behind everything that follows from the commands before.
+    Mark(u64),
     /// What are you at, and what do you believe?
     Describe {
         description: mpsc::SyncSender<Report>,
@@ -356,6 +358,7 @@ impl Task {
                 self.events.watch_connection(id, self.telemetry.diagnostics().connection());
             }
             Command::UnwatchConnection { id } => self.events.unwatch_connection(id),
+            Command::Mark(mark) => self.events.mark(mark),
             Command::Describe { description } => {
                 let _ = description.send(self.describe(now));
             }
@@ -408,6 +411,12 @@ impl Task {
         }
     }
 
+    fn tell_all(&mut self) {
+        while let Some(action) = self.elections.poll_action() {
+            self.tell(action);
+        }
+    }
+
     fn tell(&mut self, action: Action) {
         match action {
             Action::TellRole(id, event) => {
@@ -454,11 +463,10 @@ impl Task {
         // Whoever has just come is told as well.
         while let Ok(command) = self.commands.try_recv() {
             self.command(command);
+            self.tell_all();
         }
         self.elections.close();
-        while let Some(action) = self.elections.poll_action() {
-            self.tell(action);
-        }
+        self.tell_all();
         let changed = self.telemetry.closed(rc::CLOSING);
         self.connection(changed);
         match self.link {

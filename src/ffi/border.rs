@@ -13,16 +13,14 @@ use super::{
     election_leadership_t, election_lease_mode_t, election_master_t, election_member_t, election_members_t,
     election_reason_t, election_recipe_t, election_role_t, election_t, ELECTION_FOREVER,
 };
-use crate::handle::{explain, failpoint, quietly, Acl, Dispatch, Error, Handle, Leadership, Map};
+use crate::handle::{
+    enter, explain, failpoint, is_child, kin, outside, Acl, Dispatch, Error, Handle, Kin, Leadership, Map,
+};
 use crate::logic::{Alarm, Dialect, Event, LeaseMode, Master, Member, Members, Reason, Recipe, Role};
 
-/// Runs a body; a panic in it becomes `otherwise`.
+/// Runs a body; a panic in it becomes `otherwise`, and so does a call that cannot be made here.
 pub fn guard<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
-    let body = || {
-        failpoint::pass("border");
-        body()
-    };
-    quietly(body).unwrap_or(otherwise)
+    run(body).unwrap_or(otherwise)
 }
 
 /// Runs a body; its result becomes a code.
@@ -33,18 +31,39 @@ pub fn answer(body: impl FnOnce() -> Result<(), Error>) -> c_int {
 /// Runs a body; its error becomes a code, and what election_explain says. Not for what a signal handler may call: it
 /// frees and allocates memory.
 pub fn answer_with(body: impl FnOnce() -> Result<c_int, Error>) -> c_int {
-    let otherwise = Error::Internal.code();
-    let answered = guard(otherwise, || {
+    let answered = run(|| {
         last_error::begin();
         body().unwrap_or_else(|error| {
             last_error::failed(error);
             error.code()
         })
     });
-    if answered == otherwise {
-        guard((), || last_error::failed(Error::Internal));
+    answered.unwrap_or_else(|error| {
+        if error == Error::Internal {
+            guard((), || last_error::failed(error));
+        }
+        error.code()
+    })
+}
+
+fn run<T>(body: impl FnOnce() -> T) -> Result<T, Error> {
+    // Before anything that takes a lock or memory: here the lock of malloc may be held for ever.
+    if is_child() && kin() == Kin::Copied {
+        return Err(Error::Forked);
     }
-    answered
+    let entered = enter(|| {
+        failpoint::pass("border");
+        body()
+    });
+    entered.map_err(|_| Error::InHandler)?.map_err(|_| Error::Internal)
+}
+
+/// Fails in a child of the process that the handles belong to.
+pub fn check_process() -> Result<(), Error> {
+    match kin() {
+        Kin::Itself => Ok(()),
+        Kin::Forked | Kin::Copied | Kin::Sharer => Err(Error::Forked),
+    }
 }
 
 pub fn strerror(rc: c_int) -> &'static CStr {
@@ -87,11 +106,18 @@ pub fn register(election: Handle) -> *mut election_t {
 }
 
 pub fn find(handle: *const election_t) -> Result<Arc<Handle>, Error> {
+    if handle.is_null() {
+        return Err(Error::BadHandle);
+    }
+    check_process()?;
     HANDLES.get(&(handle as usize)).ok_or(Error::BadHandle)
 }
 
-/// Looks at an open handle without keeping it.
+/// Looks at an open handle without keeping it. In a child that shares our memory, too.
 pub fn with<T>(handle: *const election_t, look: impl FnOnce(&Handle) -> T) -> Result<T, Error> {
+    if is_child() {
+        return Err(Error::Forked);
+    }
     HANDLES.with(&(handle as usize), |election| look(election)).ok_or(Error::BadHandle)
 }
 
@@ -123,25 +149,28 @@ impl Drop for Shown {
 }
 
 pub fn leadership(leadership: *const election_leadership_t) -> Result<Arc<Leadership>, Error> {
+    if is_child() {
+        return Err(Error::Forked);
+    }
     LEADERSHIPS.get(&(leadership as usize)).ok_or(Error::BadLeadership)
 }
 
 /// Closes a handle and forgets it, unless it cannot be closed here.
-pub fn unregister(handle: *mut election_t, close: impl FnOnce(&Handle) -> Result<(), Error>) -> Result<(), Error> {
+pub fn unregister(handle: *mut election_t) -> Result<(), Error> {
     let election = find(handle)?;
-    let closed = close(&election);
-    if matches!(closed, Err(Error::InCallback | Error::BadHandle)) {
-        return closed; // it cannot be done here, or another thread is at it
+    let closed = election.close();
+    if matches!(closed, Ok(()) | Err(Error::ConnectionLoss | Error::Internal)) {
+        // Of those who close at the same time, the first one forgets it.
+        HANDLES.remove(&(handle as usize));
     }
-    match HANDLES.remove(&(handle as usize)) {
-        Some(_) => {
-            if closed == Err(Error::Forked) {
-                // Even to drop it would reach into what is shared with the parent.
-                std::mem::forget(election);
-            }
-            closed
-        }
-        None => Err(Error::BadHandle),
+    closed
+}
+
+/// Fails in a child that lives in its parent's memory.
+pub fn check_memory() -> Result<(), Error> {
+    match kin() {
+        Kin::Itself | Kin::Forked => Ok(()),
+        Kin::Copied | Kin::Sharer => Err(Error::Forked),
     }
 }
 
@@ -277,7 +306,7 @@ impl<F: Copy> Callback<F> {
 
     pub fn call(&self, call: impl FnOnce(F, *mut c_void)) {
         if let Some(function) = self.function {
-            call(function, self.ctx);
+            outside(|| call(function, self.ctx));
         }
     }
 }
@@ -286,7 +315,7 @@ impl<F> Drop for Callback<F> {
     fn drop(&mut self) {
         if let Some(free_ctx) = self.free_ctx {
             // SAFETY: the caller gave the two together, and this is the only call.
-            unsafe { free_ctx(self.ctx) }
+            outside(|| unsafe { free_ctx(self.ctx) });
         }
     }
 }

@@ -90,7 +90,7 @@ pub unsafe extern "C" fn election_set_value(
 /// resigns when the function has returned.) From here on election_is_master says no; the candidate hears that it
 /// resigned, as its last event, and its znode is deleted, so that the next master comes at once. With servers
 /// out of reach that happens when they are back, or when the session expires. go_to_election may be called for
-/// the same path again at any time.
+/// the same path again at any time. The last event may come after this has returned: election_wait_finished waits for it.
 ///
 /// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened: ELECTION_BAD_HANDLE,
 /// ELECTION_BAD_PATH, ELECTION_NOT_THERE.

@@ -161,8 +161,8 @@ pub type election_connection_fn =
 /// `level`, a number of election_log_level_t, and those before it, of all handles. It is off until then, and off again
 /// with ELECTION_LOG_OFF, when `log_fn` may be NULL. `ctx` is handed to `log_fn`; `free_ctx` may be NULL.
 ///
-/// `log_fn` runs on a thread of the log's own that has all signals blocked, one record at a time, in order. It may
-/// block: that delays nothing but the log; a record that finds 1,000 others waiting is dropped, and the next one says
+/// `log_fn` runs on a thread of the log's own, one record at a time, in order, with the signal mask of the thread that
+/// called election_set_log. It may block: that delays nothing but the log; a record that finds 1,000 others waiting is dropped, and the next one says
 /// how many were. It may call everything but election_close (ELECTION_IN_CALLBACK).
 ///
 /// A new call takes the place of the former one: that `log_fn` first hears what was said until then, then its free_ctx
@@ -184,6 +184,7 @@ pub unsafe extern "C" fn election_set_log(
         if level != LogLevel::Off && log_fn.is_none() {
             return Err(Error::BadCallback);
         }
+        border::check_memory()?;
         listen_to_log(level, || {
             let callback = Callback::new(log_fn, ctx, free_ctx);
             Box::new(move |record| callback.call(|log_fn, ctx| show_record(record, |c| unsafe { log_fn(c, ctx) })))

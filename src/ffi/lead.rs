@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::border::{self, answer, bytes, guard, text};
 use super::types::*;
-use crate::handle::{interrupt, Error, Interrupted, Leadership};
+use crate::handle::{interrupt, outside, Error, Interrupted, Leadership};
 
 /// Lead: stand at `path` with `value`, as go_to_election does, wait for mastership, call `function` on the calling thread
 /// while master, and resign when `function` has returned. This is the simplest way to write a daemon:
@@ -64,7 +64,7 @@ pub unsafe extern "C" fn election_lead(
         let timeout = border::timeout_or_forever(timeout_ms)?;
         let lead = |leadership: &Arc<Leadership>| {
             let shown = border::Shown::new(leadership);
-            unsafe { function(shown.number(), ctx) }
+            outside(|| unsafe { function(shown.number(), ctx) })
         };
         let (returned, is_lost) = election.lead_until_lost(path, value, timeout, lead)?;
         if !result.is_null() {

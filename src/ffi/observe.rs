@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int, c_void};
 
 use super::border::{self, answer, text, CMaster, CMembers, Callback};
 use super::types::*;
-use crate::handle::Error;
+use crate::handle::{outside, Error};
 
 /// Watch who is master at `path`, without standing. `on_master` receives an event at once, and then one for
 /// each change: another master, another value, no master, nobody can tell. A master that comes and goes within
@@ -56,7 +56,8 @@ pub unsafe extern "C" fn election_watch_master(
     })
 }
 
-/// Stop watching at `path`. A callback that is running or waiting to run may still come; free_ctx runs after it.
+/// Stop watching at `path`. A callback that is running or waiting to run may still come; free_ctx runs after it;
+/// election_wait_finished waits for both.
 ///
 /// Returns ELECTION_OK, at once. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
 /// ELECTION_NOT_THERE.
@@ -110,7 +111,7 @@ pub unsafe extern "C" fn election_watch_members(
 }
 
 /// Stop watching the members at `path`. A callback that is running or waiting to run may still come; free_ctx runs
-/// after it.
+/// after it; election_wait_finished waits for both.
 ///
 /// Returns ELECTION_OK, at once. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
 /// ELECTION_NOT_THERE.
@@ -142,7 +143,7 @@ pub unsafe extern "C" fn election_get_master(
         let path = unsafe { text(path) }.ok_or(Error::BadPath)?;
         let on_master = on_master.ok_or(Error::BadCallback)?;
         let master = election.master(path, border::timeout(timeout_ms)?)?;
-        CMaster::new(path).with(&master, |master| unsafe { on_master(master, ctx) });
+        CMaster::new(path).with(&master, |master| outside(|| unsafe { on_master(master, ctx) }));
         Ok(())
     })
 }
@@ -168,7 +169,7 @@ pub unsafe extern "C" fn election_members(
         let on_member = on_member.ok_or(Error::BadCallback)?;
         let members = election.members(path, border::timeout(timeout_ms)?)?;
         for member in &members {
-            border::show_member(member, |member| unsafe { on_member(member, ctx) });
+            border::show_member(member, |member| outside(|| unsafe { on_member(member, ctx) }));
         }
         Ok(())
     })

@@ -42,7 +42,7 @@ pub extern "C" fn election_explain(rc: c_int) -> *const c_char {
 /// timeout passed without a connection; ELECTION_INTERRUPTED when a signal handler ran on this thread before there was a
 /// connection; ELECTION_AUTHFAILED, at once, when the servers refused the credentials;
 /// ELECTION_NO_RESOURCES; ELECTION_INTERNAL, also when the library fails while this waits; ELECTION_FORKED in a child
-/// of a process that had opened a handle before the fork, or was at it in another thread. (A process that forks first
+/// of a process that had opened a handle before it made the child, or was at it in another thread. (A process that forks first
 /// and opens later is fine.)
 #[no_mangle]
 pub unsafe extern "C" fn election_open(
@@ -55,6 +55,7 @@ pub unsafe extern "C" fn election_open(
             return Err(Error::BadResult);
         }
         let hosts = unsafe { text(hosts) }.ok_or(Error::BadHosts)?;
+        border::check_process()?;
         let options = unsafe { options.as_ref() }.map(|options| options.options.clone()).unwrap_or_default();
         let opened = border::register(Handle::open(hosts, &options)?);
         unsafe { handle.write(opened) };
@@ -66,14 +67,30 @@ pub unsafe extern "C" fn election_open(
 /// hears of it, as its last event, before this returns; no callback runs afterwards. A function of election_lead hears
 /// that it should stop, and this waits until it has returned. Waits for a callback that
 /// is running, and up to 2 s for the server to confirm the end of the session; 4 s when a hostile server keeps the
-/// library's thread so busy that it cannot even ask.
+/// library's thread so busy that it cannot even ask. If another thread closes the handle at the same time, this waits for
+/// it and returns what it returns.
 ///
 /// Returns ELECTION_OK; ELECTION_CONNECTIONLOSS when no server confirmed the end of the session: the handle is
-/// closed all the same, a znode of ours may stand until the session expires; ELECTION_FORKED in a child of the
-/// process that opened the handle: it is forgotten here, and the parent's is not touched. ELECTION_BAD_HANDLE, or
-/// ELECTION_IN_CALLBACK when called from a callback of this handle, or from the function of election_lead: nothing
-/// happened.
+/// closed all the same, a znode of ours may stand until the session expires. Else nothing happened: ELECTION_BAD_HANDLE;
+/// ELECTION_IN_CALLBACK in a callback of this handle, in a function of election_lead on it, and in the function of the log;
+/// ELECTION_DEADLOCK in a callback, or a function of election_lead, of another handle that one of this handle waits for,
+/// because it closes that one; ELECTION_FORKED in a child of the
+/// process that opened the handle, as often as it is called there; ELECTION_IN_HANDLER.
 #[no_mangle]
 pub unsafe extern "C" fn election_close(handle: *mut election_t) -> c_int {
-    answer(|| border::unregister(handle, Handle::close))
+    answer(|| border::unregister(handle))
+}
+
+/// Wait until everything that has ended on this handle has finished: of each candidate that has resigned, and of whatever is
+/// no longer watched, the last callback has returned, and free_ctx has run. What was ended before this call is waited for.
+/// No longer than `timeout_ms` (1 to 3,600,000). With ELECTION_DISPATCH_MANUAL, callbacks that wait to be dispatched are
+/// run by this. Nothing is asked of ZooKeeper. Use it after election_resign or an election_unwatch_ function, before `ctx`
+/// goes away.
+///
+/// Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT when a callback takes longer. Else nothing was waited for:
+/// ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT; ELECTION_IN_CALLBACK in a callback of this handle, whose end it would wait
+/// for, and in the function of the log: give the work to free_ctx instead; ELECTION_DEADLOCK as election_close.
+#[no_mangle]
+pub unsafe extern "C" fn election_wait_finished(handle: *mut election_t, timeout_ms: c_int) -> c_int {
+    answer(|| border::find(handle)?.wait_finished(border::timeout(timeout_ms)?))
 }

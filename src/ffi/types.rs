@@ -150,6 +150,10 @@ pub enum election_rc_t {
     /// The connection ends each time that the library creates the znode of a candidate. The server, or a proxy
     /// in front of it, does not know the request (create2). ClickHouse Keeper behaves like this.
     ELECTION_CREATE_NOT_ANSWERED = -1064,
+    /// This call would wait for callbacks that wait for the callback that makes it: nothing happened.
+    ELECTION_DEADLOCK = -1045,
+    /// This call is made by a signal handler that has interrupted a call of the library: nothing happened.
+    ELECTION_IN_HANDLER = -1046,
 }
 
 /// What a candidate knows of itself. The numbers are those of the `status` variable in hand-rolled programs.

@@ -8,7 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use crate::driver::thread::quietly;
+use super::Error;
+use crate::driver::thread::{quietly, SignalMask};
 use crate::driver::{
     failed_connection, failed_master, failed_members, failpoint, CandidateStatus, Connection, Count, Diagnostics,
     Heeds, Notification, Unready, Waits, WakeFd,
@@ -22,8 +23,25 @@ pub enum Listener {
     Connection(Box<dyn FnMut(&Connection) + Send>),
 }
 
+#[derive(Default)]
+struct Listeners {
+    by_id: BTreeMap<SubscriptionId, Listener>,
+    /// All of them hear their last event, and nobody can join them.
+    are_closed: bool,
+}
+
+/// How far the listeners have been told.
+#[derive(Default)]
+struct Progress {
+    /// The last mark in the inbox that was passed.
+    mark: u64,
+    /// Nobody hears anything any more, and each listener is dropped.
+    is_done: bool,
+}
+
 pub struct Callbacks {
-    listeners: Mutex<BTreeMap<SubscriptionId, Listener>>,
+    listeners: Mutex<Listeners>,
+    progress: Mutex<Progress>,
     /// Taken out by whoever tells the listeners, while it does.
     inbox: Mutex<Option<Receiver<Notification>>>,
     put_back: Condvar,
@@ -47,6 +65,7 @@ impl Callbacks {
     ) -> Callbacks {
         Callbacks {
             listeners: Mutex::default(),
+            progress: Mutex::default(),
             inbox: Mutex::new(Some(inbox)),
             put_back: Condvar::new(),
             is_over: AtomicBool::new(false),
@@ -57,14 +76,25 @@ impl Callbacks {
         }
     }
 
-    /// Makes a listener and lets it listen.
-    pub fn add(&self, id: SubscriptionId, listener: impl FnOnce() -> Listener) {
-        self.put(id, listener());
+    /// Makes a listener and lets it listen. Whoever is added hears of the session's end, whenever that comes. Fails, and no
+    /// listener is made, when all have been told of it.
+    pub fn add(&self, id: SubscriptionId, listener: impl FnOnce() -> Result<Listener, Error>) -> Result<(), Error> {
+        let mut listeners = lock(&self.listeners);
+        if listeners.are_closed {
+            return Err(Error::Internal);
+        }
+        listeners.by_id.insert(id, listener()?);
+        Ok(())
+    }
+
+    /// The thread that tells the listeners at this moment.
+    pub fn reporter(&self) -> Option<ThreadId> {
+        *lock(&self.reporter)
     }
 
     /// Whether this thread is inside a callback.
     pub fn is_current_thread(&self) -> bool {
-        *lock(&self.reporter) == Some(thread::current().id())
+        self.reporter() == Some(thread::current().id())
     }
 
     /// The descriptor to wait at, when the program dispatches.
@@ -72,16 +102,17 @@ impl Callbacks {
         lock(&self.wake_fd).clone()
     }
 
-    /// Tells the listeners until the session has nothing more to say. With a `WakeFd`, `dispatch` is called instead.
-    pub fn serve(&self) {
+    /// Tells the listeners until the session has nothing more to say; they run with `mask`. With a `WakeFd`, `dispatch` is
+    /// called instead.
+    pub fn serve(&self, mask: &SignalMask) {
         let Some(inbox) = lock(&self.inbox).take() else { return };
         *lock(&self.reporter) = Some(thread::current().id());
         for note in &inbox {
-            if !self.pass_on(note) {
+            if !mask.during(|| self.pass_on(note)) {
                 break;
             }
         }
-        self.finish_all();
+        mask.during(|| self.finish_all());
         *lock(&self.reporter) = None;
     }
 
@@ -104,6 +135,23 @@ impl Callbacks {
             Err(Unready::TooLong) => Some(0),
             Err(Unready::Interrupted) => None,
         }
+    }
+
+    /// Waits until `mark` has been passed, and with it all that was in the inbox before; or until nobody hears anything any
+    /// more. If the program dispatches, tells the listeners meanwhile.
+    pub fn wait_for(&self, mark: u64, timeout: Duration) -> Result<(), Unready> {
+        let has_come = || {
+            let progress = lock(&self.progress);
+            (progress.mark >= mark || progress.is_done).then_some(())
+        };
+        self.waits.wait(Heeds::New, timeout, || {
+            if has_come().is_none() && self.wake_fd().is_some() {
+                if let Some(inbox) = self.take_inbox(lock(&self.inbox)) {
+                    self.drain(&inbox);
+                }
+            }
+            has_come()
+        })
     }
 
     /// Tells the listeners the last there is to tell, after the session has ended: waits for a thread that is
@@ -169,14 +217,21 @@ impl Callbacks {
                 }
             }),
             Notification::Finished(id) => drop(self.take(id)),
+            Notification::Mark(mark) => self.progress(|progress| progress.mark = mark),
             Notification::End => return false,
         }
         true
     }
 
+    fn progress(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut lock(&self.progress));
+        self.waits.wake();
+    }
+
     /// The session knew nothing of whoever still listens: it failed before it heard of them.
     fn finish_all(&self) {
-        while let Some((_, mut listener)) = { lock(&self.listeners).pop_first() } {
+        lock(&self.listeners).are_closed = true;
+        while let Some((_, mut listener)) = { lock(&self.listeners).by_id.pop_first() } {
             let _ = quietly(|| match &mut listener {
                 Listener::Role(status, on_role) => on_role(&status.fail()),
                 Listener::Master(on_master) => on_master(&failed_master()),
@@ -185,6 +240,7 @@ impl Callbacks {
             });
             let _ = quietly(|| drop(listener));
         }
+        self.progress(|progress| progress.is_done = true);
     }
 
     fn tell(&self, id: SubscriptionId, call: impl FnOnce(&mut Listener)) {
@@ -202,11 +258,11 @@ impl Callbacks {
     }
 
     fn take(&self, id: SubscriptionId) -> Option<Listener> {
-        lock(&self.listeners).remove(&id)
+        lock(&self.listeners).by_id.remove(&id)
     }
 
     fn put(&self, id: SubscriptionId, listener: Listener) {
-        lock(&self.listeners).insert(id, listener);
+        lock(&self.listeners).by_id.insert(id, listener);
     }
 }
 
@@ -226,6 +282,7 @@ impl Drop for TakenInbox<'_> {
     fn drop(&mut self) {
         *lock(&self.callbacks.inbox) = self.inbox.take();
         self.callbacks.put_back.notify_all();
+        self.callbacks.waits.wake();
     }
 }
 

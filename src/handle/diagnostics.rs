@@ -58,7 +58,8 @@ impl Handle {
     /// other callbacks of this handle, until it is closed. One for each handle.
     ///
     /// # Errors
-    /// [`Error::Already`] when this handle is watched. Nothing has happened then.
+    /// [`Error::Already`] when this handle is watched; [`Error::Internal`] when the library has failed. Nothing has happened
+    /// then.
     pub fn watch_connection(&self, on_connection: impl FnMut(&Connection) + Send + 'static) -> Result<(), Error> {
         self.observe_connection(|| Box::new(on_connection))
     }
@@ -73,7 +74,7 @@ impl Handle {
             return Err(Error::Already);
         }
         let id = self.new_subscription();
-        self.callbacks.add(id, || Listener::Connection(on_connection()));
+        self.callbacks.add(id, || Ok(Listener::Connection(on_connection())))?;
         changes.connection_watch = Some(id);
         self.command(Command::WatchConnection { id });
         Ok(())
@@ -105,6 +106,7 @@ impl Handle {
     /// # Errors
     /// [`Error::Forked`], [`Error::BadHandle`].
     pub fn dump(&self, format: Format) -> Result<String, Error> {
+        self.check_process()?;
         let (description, told) = mpsc::sync_channel(1);
         let changes = self.changes()?;
         let asked = self.session.command(Command::Describe { description });

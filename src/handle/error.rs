@@ -30,6 +30,10 @@ pub enum Error {
     NotThere,
     /// That cannot be done inside a callback of the same handle.
     InCallback,
+    /// The callbacks of two handles would wait for each other.
+    Deadlock,
+    /// A signal handler has interrupted a call of the library on this thread: nothing can be done in it.
+    InHandler,
     /// What was waited for did not come in time.
     Timeout,
     /// No server confirmed it.
@@ -97,6 +101,8 @@ impl Error {
             Error::Already => -1010,
             Error::NotThere => -1011,
             Error::InCallback => -1012,
+            Error::Deadlock => -1045,
+            Error::InHandler => -1046,
             Error::NoResources => -1015,
             Error::Internal => -1016,
             Error::BadRecipe => -1009,
@@ -206,6 +212,8 @@ pub fn explain(rc: i32) -> &'static str {
         -1040 => "interrupted: a signal handler ran on this thread, or the handle was interrupted\0",
         -1041 => "the mastership ended before the function returned\0",
         -1042 => "the leadership is NULL, over, or never was one\0",
+        -1045 => "the callbacks of two handles would wait for each other\0",
+        -1046 => "a signal handler that interrupted a call of the library cannot do that\0",
         _ => "unknown error\0",
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::close::Lead;
 use super::{Error, Handle};
 use crate::driver::fork::Process;
 use crate::driver::log;
@@ -164,6 +165,8 @@ struct Standing<'a> {
     path: Arc<str>,
     id: SubscriptionId,
     status: Arc<CandidateStatus>,
+    /// A close waits for this thread.
+    _lead: Lead,
 }
 
 impl<'a> Standing<'a> {
@@ -173,6 +176,7 @@ impl<'a> Standing<'a> {
         }
         let status = CandidateStatus::new(handle.lease_end.clone(), handle.waits.clone()).leaving(path.clone());
         let status = Arc::new(status);
+        let lead = Lead::begin(&handle.callbacks);
         let id = handle.stand_as(
             path.clone(),
             value,
@@ -186,7 +190,7 @@ impl<'a> Standing<'a> {
                 Ok(())
             },
         )?;
-        Ok(Standing { handle, path: path.clone(), id, status })
+        Ok(Standing { handle, path: path.clone(), id, status, _lead: lead })
     }
 
     /// False when it was master, and is no longer.

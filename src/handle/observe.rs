@@ -30,7 +30,7 @@ impl Handle {
             return Err(Error::Already);
         }
         let id = self.new_subscription();
-        self.callbacks.add(id, || Listener::Master(on_master()));
+        self.callbacks.add(id, || Ok(Listener::Master(on_master())))?;
         changes.watches.insert(path.clone(), id);
         self.command(Command::Observe { id, path });
         Ok(())
@@ -80,7 +80,7 @@ impl Handle {
             return Err(Error::Already);
         }
         let id = self.new_subscription();
-        self.callbacks.add(id, || Listener::Members(on_members()));
+        self.callbacks.add(id, || Ok(Listener::Members(on_members())))?;
         changes.watches_of_members.insert(path.clone(), id);
         self.command(Command::WatchMembers { id, path, enough });
         Ok(())

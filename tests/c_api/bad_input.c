@@ -181,6 +181,7 @@ static void refuse_handle(election_t *handle)
     CHECK_INT(ELECTION_BAD_HANDLE, election_set_value(handle, "/path", "", 0));
     CHECK_INT(ELECTION_BAD_HANDLE, refused_connection(handle));
     CHECK_INT(ELECTION_BAD_HANDLE, election_unwatch_connection(handle));
+    CHECK_INT(ELECTION_BAD_HANDLE, election_wait_finished(handle, 1000));
     CHECK_INT(ELECTION_BAD_HANDLE, refused_counters(handle, sizeof(election_counters_t)));
     CHECK_INT(ELECTION_BAD_HANDLE, refused_dump(handle, ELECTION_DUMP_TEXT));
     CHECK_INT(ELECTION_BAD_HANDLE, election_close(handle));
@@ -527,6 +528,7 @@ static void times_and_roles(election_t *handle)
         CHECK_INT(ELECTION_BAD_TIMEOUT, election_fenced_create(handle, "/path", "/target", "", 0, time));
         CHECK_INT(ELECTION_BAD_TIMEOUT, election_fenced_set(handle, "/path", "/target", "", 0, -1, time));
         CHECK_INT(ELECTION_BAD_TIMEOUT, election_fenced_delete(handle, "/path", "/target", -1, time));
+        CHECK_INT(ELECTION_BAD_TIMEOUT, election_wait_finished(handle, time));
         if (time != 0)
             CHECK_INT(ELECTION_BAD_TIMEOUT, election_dispatch(handle, time));
     }
@@ -702,6 +704,7 @@ static void sentences(void)
         ELECTION_BAD_DISPATCH, ELECTION_BAD_VERIFIER, ELECTION_BAD_COUNT, ELECTION_BAD_SIZE, ELECTION_BAD_FORMAT,
         ELECTION_BAD_LEVEL, ELECTION_BAD_AUTH, ELECTION_BAD_ACL, ELECTION_INTERRUPTED, ELECTION_LEADERSHIP_LOST,
         ELECTION_BAD_LEADERSHIP, ELECTION_SERVER_TOO_OLD, ELECTION_CREATE_NOT_ANSWERED,
+        ELECTION_DEADLOCK, ELECTION_IN_HANDLER,
         /* ZooKeeper's own that the header does not name. */
         -1, -2, -3, -5, -9, -13, -14, -100, -113, -117, -118, -119, -120, -121, -122, -123, -124,
     };

@@ -101,6 +101,7 @@ static void try_everything(election_t *handle, const char *path)
     CHECK_INT(ELECTION_FORKED, election_get_master(handle, path, never_master, NULL, PATIENCE_MS));
     CHECK_INT(ELECTION_FORKED, election_watch_connection(handle, never_connection, NULL, never_free));
     CHECK_INT(ELECTION_FORKED, election_unwatch_connection(handle));
+    CHECK_INT(ELECTION_FORKED, election_wait_finished(handle, PATIENCE_MS));
     CHECK_INT(ELECTION_FORKED, election_counters(handle, &counters));
     CHECK_INT(ELECTION_FORKED, election_dump(handle, ELECTION_DUMP_TEXT, &dump));
     CHECK(dump == NULL);
@@ -119,8 +120,9 @@ static void try_everything(election_t *handle, const char *path)
     election_verifier_free(verifier);
 
     CHECK_INT(ELECTION_FORKED, election_close(handle));
-    CHECK_INT(ELECTION_BAD_HANDLE, election_close(handle));
-    CHECK_INT(ELECTION_BAD_HANDLE, election_resign(handle, path));
+    CHECK_INT(ELECTION_FORKED, election_close(handle));
+    CHECK_INT(ELECTION_FORKED, election_resign(handle, path));
+    CHECK_INT(ELECTION_BAD_HANDLE, election_close(NULL));
     CHECK_INT(0, election_is_master(handle, path));
 }
 
@@ -198,7 +200,7 @@ static pid_t start_child(election_t *handle, const char *path, void (*end)(int))
         child = fork();
         if (child == 0) {
             CHECK_INT(0, election_is_master(handle, path));
-            CHECK_INT(ELECTION_BAD_HANDLE, election_close(handle));
+            CHECK_INT(ELECTION_FORKED, election_close(handle));
             end(0);
         }
         expect_well(child);

@@ -152,6 +152,7 @@ static void call_everything(enum kind kind, election_t *handle)
         CHECK(election_dispatch(handle, 0) >= 0);
     else
         CHECK_INT(ELECTION_IN_CALLBACK, election_dispatch(handle, 1000));
+    CHECK_INT(is_asked ? ELECTION_OK : ELECTION_IN_CALLBACK, election_wait_finished(handle, PATIENCE_MS));
     if (!is_asked)
         CHECK_INT(ELECTION_IN_CALLBACK, election_close(handle));
     __atomic_store_n(&is_done[kind], 1, __ATOMIC_SEQ_CST);

@@ -175,7 +175,9 @@ fn figures_of_rust() -> Figures {
         ELECTION_LEADERSHIP_LOST,
         ELECTION_BAD_LEADERSHIP,
         ELECTION_SERVER_TOO_OLD,
-        ELECTION_CREATE_NOT_ANSWERED
+        ELECTION_CREATE_NOT_ANSWERED,
+        ELECTION_DEADLOCK,
+        ELECTION_IN_HANDLER
     );
     figures_of_enum!(
         figures,

@@ -289,6 +289,11 @@ static void dispatch(void)
         HOLDS(election_dispatch(handle, timeout_ms) >= 0 || timeout_ms != 0);
 }
 
+static void wait_finished(void)
+{
+    EXPECT(election_wait_finished(handle, number()), ELECTION_OK, ELECTION_BAD_TIMEOUT, ELECTION_OPERATIONTIMEOUT);
+}
+
 #define FENCED ELECTION_NOT_MASTER, ELECTION_BAD_PATH, ELECTION_BAD_VALUE, ELECTION_BAD_TIMEOUT, ELECTION_OPERATIONTIMEOUT
 
 static void fenced_create(void)
@@ -541,6 +546,7 @@ static const struct {
     {"election_should_stop", leaderships},
     {"election_wait_stop", leaderships},
     {"election_dispatch", dispatch},
+    {"election_wait_finished", wait_finished},
     {"election_fenced_create", fenced_create},
     {"election_fenced_set", fenced_set},
     {"election_fenced_delete", fenced_delete},

@@ -1,0 +1,194 @@
+//! The end of a handle, and who waits for callbacks: those who close at the same time share one answer, and nobody waits in
+//! a circle.
+//!
+//! A thread that waits for a handle's callbacks waits for the thread that runs them, and a close also for those that run a
+//! function that leads. When one of these waits for something that the first thread runs, both would wait for ever. So each
+//! wait is written down before it begins, and one
+//! that would close the circle is refused.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use super::callbacks::Callbacks;
+use super::{Error, Handle};
+use crate::driver::{log, Command};
+
+/// How a handle was closed, for those who wait for it.
+#[derive(Default)]
+pub struct Ending {
+    answer: Mutex<Option<Result<(), Error>>>,
+    came: Condvar,
+}
+
+impl Ending {
+    /// Whoever closes holds this; when it is dropped without an answer, because of a panic, the others hear of a failure.
+    pub fn to_come(&self) -> ToCome<'_> {
+        ToCome(self)
+    }
+
+    pub fn has_come(&self) -> bool {
+        lock(&self.answer).is_some()
+    }
+
+    /// Waits for whoever is closing the handle.
+    pub fn wait(&self) -> Result<(), Error> {
+        let answer = self.came.wait_while(lock(&self.answer), |answer| answer.is_none());
+        answer.unwrap_or_else(PoisonError::into_inner).unwrap_or(Err(Error::Internal))
+    }
+
+    fn wait_for(&self, timeout: Duration) -> Result<(), Error> {
+        let waited = self.came.wait_timeout_while(lock(&self.answer), timeout, |answer| answer.is_none());
+        match waited.unwrap_or_else(PoisonError::into_inner).1.timed_out() {
+            true => Err(Error::Timeout),
+            false => Ok(()),
+        }
+    }
+
+    fn answer(&self, answer: Result<(), Error>) {
+        lock(&self.answer).get_or_insert(answer);
+        self.came.notify_all();
+    }
+}
+
+pub struct ToCome<'a>(&'a Ending);
+
+impl ToCome<'_> {
+    pub fn answer(self, answer: Result<(), Error>) -> Result<(), Error> {
+        self.0.answer(answer);
+        answer
+    }
+}
+
+impl Drop for ToCome<'_> {
+    fn drop(&mut self) {
+        self.0.answer(Err(Error::Internal));
+    }
+}
+
+/// Who waits for whom. Locked for moments only.
+static CIRCLE: Mutex<Circle> = Mutex::new(Circle { waits: Vec::new(), leads: Vec::new() });
+
+struct Circle {
+    /// Of the waits of one thread, the last one is on.
+    waits: Vec<Waiting>,
+    /// Threads that run functions that lead.
+    leads: Vec<(ThreadId, Arc<Callbacks>)>,
+}
+
+struct Waiting {
+    thread: ThreadId,
+    /// What runs on behalf of this handle.
+    callbacks: Arc<Callbacks>,
+    /// Functions that lead, too.
+    has_leads: bool,
+}
+
+impl Circle {
+    /// The threads that such a wait waits for.
+    fn runners(&self, callbacks: &Arc<Callbacks>, has_leads: bool) -> Vec<ThreadId> {
+        let leads = self.leads.iter().filter(|(_, of)| has_leads && Arc::ptr_eq(of, callbacks));
+        callbacks.reporter().into_iter().chain(leads.map(|(thread, _)| *thread)).collect()
+    }
+
+    /// Whether one of these threads waits, through however many others, for `this`. There is no circle so far, so that this
+    /// ends.
+    fn leads_to(&self, threads: &[ThreadId], this: ThreadId) -> bool {
+        threads.iter().any(|thread| match self.waits.iter().rfind(|waiting| waiting.thread == *thread) {
+            Some(Waiting { callbacks, has_leads, .. }) => {
+                let next = self.runners(callbacks, *has_leads);
+                next.contains(&this) || self.leads_to(&next, this)
+            }
+            None => false,
+        })
+    }
+}
+
+/// A wait of this thread for what runs on behalf of a handle.
+pub struct Wait(());
+
+impl Wait {
+    /// For callbacks, and for functions that lead.
+    pub fn to_close(callbacks: &Arc<Callbacks>) -> Result<Wait, Error> {
+        Wait::begin(callbacks, true)
+    }
+
+    /// # Errors
+    /// [`Error::InCallback`] in what it would wait for, or in the log's listener, which nobody may hold up for so long;
+    /// [`Error::Deadlock`] when that waits for something that this thread runs.
+    fn begin(callbacks: &Arc<Callbacks>, has_leads: bool) -> Result<Wait, Error> {
+        let this = thread::current().id();
+        let mut circle = lock(&CIRCLE);
+        let runners = circle.runners(callbacks, has_leads);
+        if runners.contains(&this) || log::is_listening() {
+            return Err(Error::InCallback);
+        }
+        if circle.leads_to(&runners, this) {
+            return Err(Error::Deadlock);
+        }
+        circle.waits.push(Waiting { thread: this, callbacks: callbacks.clone(), has_leads });
+        Ok(Wait(()))
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        let this = thread::current().id();
+        let mut circle = lock(&CIRCLE);
+        let at = circle.waits.iter().rposition(|waiting| waiting.thread == this);
+        let ended = at.map(|at| circle.waits.remove(at));
+        drop(circle);
+        drop(ended);
+    }
+}
+
+/// This thread runs a function that leads.
+pub struct Lead(());
+
+impl Lead {
+    pub fn begin(callbacks: &Arc<Callbacks>) -> Lead {
+        lock(&CIRCLE).leads.push((thread::current().id(), callbacks.clone()));
+        Lead(())
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        let this = thread::current().id();
+        let mut circle = lock(&CIRCLE);
+        let at = circle.leads.iter().rposition(|(thread, _)| *thread == this);
+        let ended = at.map(|at| circle.leads.remove(at));
+        drop(circle);
+        drop(ended);
+    }
+}
+
+impl Handle {
+    /// Waits until nothing of what has been resigned, or is no longer watched, runs any more on this handle: the last
+    /// callback of each has returned, and its listener has been dropped. If the program dispatches the callbacks, those that
+    /// wait to be run are run by this.
+    ///
+    /// # Errors
+    /// [`Error::InCallback`] inside a callback of this handle, or in the log's listener; [`Error::Deadlock`] inside a
+    /// callback of another handle that this handle's callbacks wait for; [`Error::Timeout`]; [`Error::Interrupted`]; [`Error::BadHandle`] when the
+    /// handle is closed.
+    pub fn wait_finished(&self, timeout: Duration) -> Result<(), Error> {
+        self.check_process()?;
+        let _wait = Wait::begin(&self.callbacks, false)?;
+        let mark = match self.changes() {
+            Ok(mut changes) => {
+                changes.last_mark += 1;
+                self.command(Command::Mark(changes.last_mark));
+                changes.last_mark
+            }
+            // A close that is under way waits for the same, and more.
+            Err(Error::BadHandle) if !self.ending.has_come() => return self.ending.wait_for(timeout),
+            Err(error) => return Err(error),
+        };
+        Ok(self.callbacks.wait_for(mark, timeout)?)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
