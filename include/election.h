@@ -157,36 +157,33 @@ typedef enum election_alarm_t {
     ELECTION_ALARM_ENOUGH = 2,
 } election_alarm_t;
 
-/** How much a record of the log matters. Each level includes those before it. */
+/** How important a record of the log is. Each level includes those before it. */
 typedef enum election_log_level_t {
-    /** Nothing is told. */
+    /** No records. */
     ELECTION_LOG_OFF = 0,
-    /** A candidate or a whole handle is at its end: ZooKeeper refuses it for good, or the library failed. */
+    /** A candidate or a whole handle has ended: ZooKeeper refuses it for good, or the library failed. */
     ELECTION_LOG_ERROR = 1,
-    /**
-     * Something keeps candidates from what they are there for: a broken connection, a lease that ran out (with its
-     * arithmetic), a refusal.
-     */
+    /** A problem: no connection and its cause, a lease that has ended and its arithmetic, a refusal. */
     ELECTION_LOG_WARN = 2,
-    /** What happens in the ordinary course: connections, roles. */
+    /** Normal events: connections, roles. */
     ELECTION_LOG_INFO = 3,
-    /** Each request and each answer, and what the ZooKeeper client underneath says. */
+    /** Each request and each answer, and the log of the ZooKeeper client. */
     ELECTION_LOG_DEBUG = 4,
 } election_log_level_t;
 
-/** How the connection of a handle stands. */
+/** The state of the connection of a handle. */
 typedef enum election_connection_state_t {
-    /** There is no session; a server is being looked for. `rc` says what went wrong, if anything has. */
+    /** There is no session. The library looks for a server. `rc` and `cause` say what is wrong, if anything is. */
     ELECTION_CONNECTING = 0,
     /** There is a session, and a connection to a server. */
     ELECTION_CONNECTED = 1,
-    /** The connection broke; the session may live on, and masters stay masters while their lease holds. */
+    /** The connection is broken. The session may live on, and a master stays master while its lease lasts. */
     ELECTION_SUSPENDED = 2,
-    /** The session is over, and every znode of it. ELECTION_CONNECTING follows at once. */
+    /** The session is over, and all its znodes are gone. ELECTION_CONNECTING follows at once. */
     ELECTION_EXPIRED = 3,
     /**
-     * The handle is closed (ELECTION_CLOSING), its credentials were refused (ELECTION_AUTHFAILED), or the library failed
-     * (ELECTION_INTERNAL). The last state.
+     * The last state: the handle is closed (ELECTION_CLOSING), its credentials were refused
+     * (ELECTION_AUTHFAILED), or the library failed (ELECTION_INTERNAL).
      */
     ELECTION_CLOSED = 4,
 } election_connection_state_t;
@@ -580,66 +577,71 @@ typedef void (*election_members_fn)(const election_members_t *members, void *ctx
 typedef void (*election_member_fn)(const election_member_t *member, void *ctx);
 
 /**
- * One record of the log. It and what it points to live until the callback returns. Later versions may add fields at
- * the end; `size` says how much is there.
+ * One record of the log. The record and everything it points to live until the callback returns. Later
+ * versions may add fields at the end; `size` says how much is there.
  */
 typedef struct election_log_t {
     /** The size of this struct in bytes, as the library knows it. */
     size_t size;
-    /** How much it matters. */
+    /** How important it is. */
     election_log_level_t level;
     /**
-     * One line without its end: UTF-8, control characters escaped. It never holds credentials, nor what is in a
-     * znode; paths and host names it does.
+     * One line without a line end: UTF-8, with control characters escaped. It contains paths and host names,
+     * but no credentials and no values of znodes.
      */
     const char *message;
-    /** Who says it: "election", or "zookeeper-client". */
+    /** Who wrote it: "election" or "zookeeper-client". */
     const char *origin;
-    /** The path of the election that it is about; NULL for none. */
+    /** The path of the election that the record is about; NULL for none. */
     const char *path;
-    /** The handle that it is about, which may be closed by now; NULL for none. */
+    /** The handle that the record is about, which may be closed by now; NULL for none. */
     election_t *handle;
-    /** The session of that handle when it was said; 0 for none. */
+    /** The session of that handle at that time; 0 for none. */
     int64_t session_id;
-    /** When it was said: milliseconds since 1970 on the system's clock. */
+    /** The time: milliseconds since 1970 on the system's clock. */
     int64_t at_ms;
 } election_log_t;
 
-/** Hears a record of the log. Runs on the log's own thread. */
+/** Receives each record of the log. Runs on the log's own thread. */
 typedef void (*election_log_fn)(const election_log_t *record, void *ctx);
 
 /**
- * What a watcher of the connection is told, whenever its state changes. It lives until the callback returns. Later
- * versions may add fields at the end; `size` says how much is there.
+ * The event of a watcher of the connection: its state or the cause has changed. The event and everything it
+ * points to live until the callback returns. Later versions may add fields at the end; `size` says how much is
+ * there.
  */
 typedef struct election_connection_t {
     /** The size of this struct in bytes, as the library knows it. */
     size_t size;
-    /** How the connection stands. */
+    /** The state. */
     election_connection_state_t state;
-    /** Why: ELECTION_OK when nothing is wrong, else what is. */
+    /** ELECTION_OK if nothing is wrong; else the error. */
     int rc;
-    /** The session; 0 while there is none. With ELECTION_EXPIRED, the one that is over. */
+    /** The session; 0 while there is none. With ELECTION_EXPIRED, the session that is over. */
     int64_t session_id;
-    /** The session timeout as the server granted it, in milliseconds; 0 while there is no session. */
+    /** The session timeout that the server granted, in milliseconds; 0 while there is no session. */
     int64_t session_timeout_ms;
     /**
-     * Why there is no connection: for each server its host, its address and the cause, in a sentence. NULL while nothing
-     * is wrong, or nobody knows yet. Told again whenever the cause changes, with the same state.
+     * Why there is no connection, as a sentence: for each server its host, its address and the cause. NULL
+     * while nothing is wrong, or nobody knows the cause yet. The event is repeated, with the same state, when
+     * the cause changes.
      */
     const char *cause;
 } election_connection_t;
 
-/** Hears how the connection stands. Runs on the handle's callback thread, or inside election_dispatch. */
+/**
+ * Receives each event of the connection. Runs on the callback thread of the handle, or inside
+ * election_dispatch.
+ */
 typedef void (*election_connection_fn)(const election_connection_t *connection, void *ctx);
 
 /** What a handle has done since it was opened. Later versions may add fields at the end. */
 typedef struct election_counters_t {
-    /** To be set to `sizeof(election_counters_t)` before the call. */
+    /** Set it to `sizeof(election_counters_t)` before the call. */
     size_t size;
-    /** Connections that were made: a session was opened or resumed on them. */
+    /** Connections on which a session was opened or resumed. */
     uint64_t connections;
-    /** Rounds through all servers in which none let us open a session. */
+    /** Rounds through all servers in which none of them gave a session. */
     uint64_t connect_failures;
     /** Connections that broke while the session lived. */
     uint64_t suspensions;
@@ -647,13 +649,13 @@ typedef struct election_counters_t {
     uint64_t sessions_opened;
     /** Sessions that were over before the handle was closed. */
     uint64_t sessions_expired;
-    /** Sessions that held nothing and were given up, after a second without connection, for a fresh one. */
+    /** Sessions that held nothing and were replaced after a second without a connection. */
     uint64_t sessions_renewed;
-    /** Requests of every kind: answered, unknown, or still under way. */
+    /** Requests of every kind: answered, unknown, or without an answer so far. */
     uint64_t requests_sent;
-    /** Requests that a server answered, be it with an error. */
+    /** Requests that a server answered, with success or with an error. */
     uint64_t requests_answered;
-    /** Requests whose answer never came, or was not waited for any more. */
+    /** Requests whose answer never came. */
     uint64_t requests_unknown;
     /** Requests that create znodes, parents included. */
     uint64_t creates;
@@ -663,27 +665,27 @@ typedef struct election_counters_t {
     uint64_t sets;
     /** Reads, questions and lists. */
     uint64_t reads;
-    /** Requests that only give the lease something to count from (`sync`): no quorum is asked. */
+    /** Requests from which the lease may count (`sync`). They need no quorum. */
     uint64_t touches;
     /** Proofs of the lease that were sent. */
     uint64_t proofs_sent;
     /** Proofs of the lease that a quorum committed. */
     uint64_t proofs_committed;
-    /** From the sending of the last proof that was answered to its answer, in microseconds. */
+    /** How long the last answered proof took, from sending to its answer, in microseconds. */
     uint64_t proof_last_us;
-    /** The longest such time. */
+    /** The longest time that a proof took, in microseconds. */
     uint64_t proof_longest_us;
-    /** Writes under the fence of a mastership. */
+    /** Fenced writes. */
     uint64_t fenced_writes;
-    /** Watches that saw something. */
+    /** Watches that fired. */
     uint64_t watches_fired;
-    /** Masterships that were told. */
+    /** Masterships that began. */
     uint64_t masterships_begun;
-    /** Masterships whose end was told. */
+    /** Masterships that ended. */
     uint64_t masterships_ended;
-    /** Of these, those whose lease ran out. */
+    /** Masterships that ended because their lease did. */
     uint64_t leases_expired;
-    /** Callbacks that were run. */
+    /** Callbacks that ran. */
     uint64_t callbacks_run;
     /** How long the longest callback took, in microseconds. */
     uint64_t callback_longest_us;
@@ -1194,13 +1196,15 @@ int election_unwatch_members(election_t *handle,
                              const char *path);
 
 /**
- * Ask who is master at `path` at this moment, once: ELECTION_OK comes after one call of `on_master`, on the calling
- * thread, with what watch_master would tell, `rc` ELECTION_NONODE when there is none. Waits for the answer, up to
- * `timeout_ms` (1 to 3,600,000); in a callback, too. To ask often, watch_master instead.
+ * Ask once who is master at `path`. On success `on_master` has been called once, on the calling thread, with
+ * the event that watch_master would report; its `rc` is ELECTION_NONODE if there is no master. The call waits
+ * for the answer, up to `timeout_ms` (1 to 3,600,000). May be called inside a callback. A program that asks
+ * often uses watch_master instead.
  *
- * Returns ELECTION_OK. Else `on_master` was not called: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
- * ELECTION_BAD_CALLBACK, ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS when there is no connection, or none yet, or
- * it broke, ELECTION_OPERATIONTIMEOUT, ELECTION_INTERRUPTED; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
+ * Returns ELECTION_OK. Otherwise `on_master` was not called: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+ * ELECTION_BAD_CALLBACK, ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS if there is no connection or it broke;
+ * ELECTION_OPERATIONTIMEOUT; ELECTION_INTERRUPTED; ELECTION_NOAUTH and other numbers of ZooKeeper's if it
+ * refused.
  */
 int election_get_master(election_t *handle,
                         const char *path,
@@ -1209,13 +1213,14 @@ int election_get_master(election_t *handle,
                         int timeout_ms);
 
 /**
- * Ask who stands at `path` at this moment. `on_member` is called for each, the master first, on the calling
- * thread, before this returns; with ELECTION_RECIPE_NODE there is one at most. Waits for the answer, up to
- * `timeout_ms` (1 to 3,600,000); in a callback, too.
+ * Ask once who stands at `path`. `on_member` is called for each member, the master first, on the calling
+ * thread, before this returns. With ELECTION_RECIPE_NODE there is one member at most. The call waits for the
+ * answer, up to `timeout_ms` (1 to 3,600,000). May be called inside a callback.
  *
- * Returns ELECTION_OK. Else nobody was told of: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK,
- * ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS when there is no connection, or none yet, or it broke,
- * ELECTION_OPERATIONTIMEOUT, ELECTION_INTERRUPTED; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
+ * Returns ELECTION_OK. Otherwise `on_member` was not called: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+ * ELECTION_BAD_CALLBACK, ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS if there is no connection or it broke;
+ * ELECTION_OPERATIONTIMEOUT; ELECTION_INTERRUPTED; ELECTION_NOAUTH and other numbers of ZooKeeper's if it
+ * refused.
  */
 int election_members(election_t *handle,
                      const char *path,
@@ -1224,42 +1229,44 @@ int election_members(election_t *handle,
                      int timeout_ms);
 
 /**
- * Get the descriptor that is readable while callbacks wait to be dispatched (and at times for nothing: then
- * election_dispatch returns 0), to be given to poll, epoll or an event loop. It is the handle's: do not read,
- * write or close it; forget it before election_close.
+ * Get a descriptor that is readable while callbacks wait to be dispatched, for poll, epoll or an event loop.
+ * It may be readable without a callback; then election_dispatch returns 0. The descriptor belongs to the
+ * handle: do not read, write or close it, and forget it before election_close.
  *
- * Returns the descriptor, 0 or larger; ELECTION_BAD_HANDLE, or ELECTION_NOT_MANUAL unless the handle was opened
+ * Returns the descriptor, 0 or larger; ELECTION_BAD_HANDLE; ELECTION_NOT_MANUAL unless the handle was opened
  * with ELECTION_DISPATCH_MANUAL.
  */
 int election_fd(election_t *handle);
 
 /**
- * Run the callbacks that wait to be run, on the calling thread. If there are none, wait for one, up to
- * `timeout_ms`: 0, not to wait, to 3,600,000, or ELECTION_FOREVER. election_close runs the last ones by itself.
+ * Run the callbacks that wait, on the calling thread. If none waits, wait for one, up to `timeout_ms`: 0, not
+ * to wait, to 3,600,000, or ELECTION_FOREVER. election_close runs the last callbacks by itself.
  *
  * Returns how many events and ends of events were passed on, 0 or more; 0 at once while another thread
- * dispatches. ELECTION_INTERRUPTED when no callback waited to be run. ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT, ELECTION_IN_CALLBACK, or
- * ELECTION_NOT_MANUAL unless the handle was opened with ELECTION_DISPATCH_MANUAL.
+ * dispatches. ELECTION_INTERRUPTED if no callback was waiting; ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT,
+ * ELECTION_IN_CALLBACK; ELECTION_NOT_MANUAL unless the handle was opened with ELECTION_DISPATCH_MANUAL.
  */
 int election_dispatch(election_t *handle,
                       int timeout_ms);
 
 /**
- * Create a persistent znode at `target` if, in one transaction with that, our znode at `path` still stands: a
- * write to ZooKeeper that an old master cannot do. `path` is that of the election; parents of `target` are not
- * made. Waits for the answer, up to `timeout_ms` (1 to 3,600,000); in a callback, too.
+ * Create a persistent znode at `target` if our znode at `path` exists, both in one transaction: a write to
+ * ZooKeeper that an old master cannot make. `path` is the path of the election. Parents of `target` are not
+ * created. Before the grace delay is over nothing is written. The call waits for the answer, up to
+ * `timeout_ms` (1 to 3,600,000). May be called inside a callback.
  *
- * With ELECTION_RECIPE_NODE, a znode that another contender has created at `path` after somebody deleted ours
- * counts as ours until we have heard of it; in a queue it does not. A write of which nobody knows may be carried out
- * late, but not after another contender has become master: with ELECTION_RECIPE_NODE, where all masters' znodes have
- * one name, the handle then opens a new session when this mastership has ended. While it leads at other paths it
- * keeps the session: use a handle for each election, or a queue, where a late write may do harm.
- * Before the grace delay is over nothing is written, either.
+ * With ELECTION_RECIPE_NODE, another contender's znode counts as ours if it was created at `path` after
+ * somebody deleted ours and the library has not heard of it yet. In a queue it does not.
  *
- * Returns ELECTION_OK. Else nothing was written: ELECTION_NOT_MASTER when the mastership does not stand;
- * ELECTION_NODEEXISTS, ELECTION_NONODE (no parent) and other numbers of ZooKeeper's when it refused the write;
- * ELECTION_BAD_HANDLE, ELECTION_BAD_PATH (either), ELECTION_BAD_VALUE, ELECTION_BAD_TIMEOUT. Nobody knows
- * whether it was written: ELECTION_CONNECTIONLOSS, ELECTION_OPERATIONTIMEOUT, ELECTION_INTERRUPTED.
+ * A write with unknown outcome may still be applied later, but never after another contender has become
+ * master. For this, with ELECTION_RECIPE_NODE, the handle opens a new session after such a mastership. It
+ * keeps the session while it leads at other paths. If a late write may do harm, use one handle for each
+ * election, or a queue.
+ *
+ * Returns ELECTION_OK. Otherwise nothing was written: ELECTION_NOT_MASTER if this handle is not master at
+ * `path`; ELECTION_NODEEXISTS, ELECTION_NONODE (no parent) and other numbers of ZooKeeper's if it refused the
+ * write; ELECTION_BAD_HANDLE, ELECTION_BAD_PATH (for either), ELECTION_BAD_VALUE, ELECTION_BAD_TIMEOUT. The
+ * outcome is unknown: ELECTION_CONNECTIONLOSS, ELECTION_OPERATIONTIMEOUT, ELECTION_INTERRUPTED.
  */
 int election_fenced_create(election_t *handle,
                            const char *path,
@@ -1269,11 +1276,12 @@ int election_fenced_create(election_t *handle,
                            int timeout_ms);
 
 /**
- * Set the value of the znode at `target` if, in one transaction with that, our znode at `path` still stands.
- * `version` is the data version that it must have, or -1 for any. See election_fenced_create.
+ * Set the value of the znode at `target` if our znode at `path` exists, both in one transaction. `version` is
+ * the data version that the znode at `target` must have, or -1 for any. The rest is as for
+ * election_fenced_create.
  *
- * Returns as election_fenced_create; ELECTION_NONODE when there is no znode at `target`, ELECTION_BADVERSION
- * when it has another version.
+ * Returns as election_fenced_create; ELECTION_NONODE if there is no znode at `target`, ELECTION_BADVERSION if
+ * it has another version.
  */
 int election_fenced_set(election_t *handle,
                         const char *path,
@@ -1284,11 +1292,11 @@ int election_fenced_set(election_t *handle,
                         int timeout_ms);
 
 /**
- * Delete the znode at `target` if, in one transaction with that, our znode at `path` still stands. `version` is
- * the data version that it must have, or -1 for any. See election_fenced_create.
+ * Delete the znode at `target` if our znode at `path` exists, both in one transaction. `version` is the data
+ * version that the znode at `target` must have, or -1 for any. The rest is as for election_fenced_create.
  *
- * Returns as election_fenced_create; ELECTION_NONODE when there is no znode at `target`, ELECTION_BADVERSION
- * when it has another version, ELECTION_NOTEMPTY when it has children.
+ * Returns as election_fenced_create; ELECTION_NONODE if there is no znode at `target`, ELECTION_BADVERSION if
+ * it has another version, ELECTION_NOTEMPTY if it has children.
  */
 int election_fenced_delete(election_t *handle,
                            const char *path,
@@ -1341,12 +1349,13 @@ int election_set_log(int level,
                      election_free_fn free_ctx);
 
 /**
- * Watch the connection of a handle to ZooKeeper. `on_connection` hears at once how it stands, and then of each change,
- * in order with the other callbacks of the handle. Elections need none of this: their events say what follows for
- * them. `ctx` is handed to `on_connection`; `free_ctx` may be NULL.
+ * Watch the connection of a handle to ZooKeeper. `on_connection` receives an event at once, and then one for
+ * each change, in order with the other callbacks of the handle. An election does not need this: its own events
+ * say what a break means for it. `ctx` is passed to `on_connection`; `free_ctx` may be NULL.
  *
- * Returns ELECTION_OK, at once. Else nothing happened, and `ctx` is still yours: ELECTION_BAD_HANDLE,
- * ELECTION_BAD_CALLBACK when `on_connection` is NULL, ELECTION_ALREADY when the handle's connection is watched.
+ * Returns ELECTION_OK, at once. Otherwise nothing has happened and `ctx` is still yours: ELECTION_BAD_HANDLE;
+ * ELECTION_BAD_CALLBACK if `on_connection` is NULL; ELECTION_ALREADY if the connection of the handle is
+ * watched.
  */
 int election_watch_connection(election_t *handle,
                               election_connection_fn on_connection,
@@ -1361,50 +1370,52 @@ int election_watch_connection(election_t *handle,
 int election_unwatch_connection(election_t *handle);
 
 /**
- * Get a sentence on why a handle has no connection to ZooKeeper: for each server its host, its address and the cause, such
- * as "connection refused by zk1:2181 (10.0.0.7); no such host zk9". While there is a connection it says why there was none
- * the last time; if there always was one it is empty. The cause is looked for when there has been no connection for a third
- * of a second, and again every few seconds. Never waits.
+ * Get a sentence on why a handle has no connection to ZooKeeper: for each server its host, its address and the
+ * cause, for example "connection refused by zk1:2181 (10.0.0.7); no such host zk9". While there is a
+ * connection, the sentence is about the last time without one; it is empty if there was no such time. The
+ * library looks for the cause after a third of a second without a connection, and again every few seconds. The
+ * call never waits.
  *
  * Writes as much as fits into `text`, which has `size` bytes, and a 0 byte. 1,024 bytes are enough for most.
  *
- * Returns ELECTION_OK. Else nothing is written: ELECTION_BAD_HANDLE, ELECTION_BAD_RESULT, ELECTION_BAD_SIZE when `size`
- * is 0.
+ * Returns ELECTION_OK. Otherwise nothing is written: ELECTION_BAD_HANDLE, ELECTION_BAD_RESULT;
+ * ELECTION_BAD_SIZE if `size` is 0.
  */
 int election_connect_failure(election_t *handle,
                              char *text,
                              size_t size);
 
 /**
- * Get the counters of a handle: each only rises, but the last and the longest times. Never waits.
+ * Get the counters of a handle. Each number only rises, except the last and the longest times. The call never
+ * waits.
  *
- * `counters->size` says how large the caller's struct is. A program that was built with an older header gets the
- * fields that it knows; one that was built with a newer header than the library gets 0 in the fields that the library
- * does not know, and `size` says how much is known.
+ * `counters->size` says how large the caller's struct is. A program that was built with an older header gets
+ * the fields that it knows. A program that was built with a newer header than the library gets 0 in the fields
+ * that the library does not know, and `size` says how much is known.
  *
- * Returns ELECTION_OK. Else nothing is written: ELECTION_BAD_HANDLE, ELECTION_BAD_RESULT, ELECTION_BAD_SIZE when `size`
- * is less than that of the first version of the struct, or more than 4,096.
+ * Returns ELECTION_OK. Otherwise nothing is written: ELECTION_BAD_HANDLE, ELECTION_BAD_RESULT;
+ * ELECTION_BAD_SIZE if `size` is smaller than the first version of the struct, or larger than 4,096.
  */
 int election_counters(election_t *handle,
                       election_counters_t *counters);
 
 /**
- * Describe a handle: what it is, believes and did last; its options, connection and session, each candidate and
- * observer with the state of its machine, the lease with its arithmetic, the requests under way, the counters, and the
- * last 64 transitions with their times, tokens (zxids) and reasons. `format` is a number of election_dump_format_t. It
- * holds no credentials; of values of znodes it shows the first 256 bytes.
+ * Describe a handle: its options, connection and session; each candidate and observer with the state of its
+ * state machine; the lease with its arithmetic; the requests without an answer; the counters; and the last 64
+ * transitions with their times, tokens and reasons. `format` is a number of election_dump_format_t. A dump
+ * contains no credentials. Of a value it contains the first 256 bytes.
  *
- * Waits for the handle's own task, which knows most of it, for a second at most; whatever that is at, there is an
- * answer. May be called inside a callback.
+ * Only the I/O thread knows most of this, so the call waits for it, for one second at most. Then it describes
+ * what it can. May be called inside a callback.
  *
- * Returns ELECTION_OK, and `*dump` is a string that is to be freed with election_dump_free. Else `*dump` is untouched:
- * ELECTION_BAD_HANDLE, ELECTION_BAD_FORMAT, ELECTION_BAD_RESULT.
+ * Returns ELECTION_OK, and `*dump` is a string; free it with election_dump_free. Otherwise `*dump` is not
+ * written: ELECTION_BAD_HANDLE, ELECTION_BAD_FORMAT, ELECTION_BAD_RESULT.
  */
 int election_dump(election_t *handle,
                   int format,
                   char **dump);
 
-/** Free what election_dump has written. NULL is allowed. */
+/** Free the string of election_dump. NULL is allowed. */
 void election_dump_free(char *dump);
 
 #ifdef __cplusplus

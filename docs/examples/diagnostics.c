@@ -24,6 +24,9 @@ int main(void)
     go_to_election(handle, "/master", "10.0.0.7", 8, NULL, NULL, NULL);
     int rc = election_wait(handle, "/master", ELECTION_MASTER, 60000);
 
+    char why[1024];
+    if (election_connect_failure(handle, why, sizeof why) == ELECTION_OK && *why != '\0')
+        printf("no connection: %s\n", why);
     election_counters_t counters = {.size = sizeof counters};
     if (election_counters(handle, &counters) == ELECTION_OK)
         printf("%llu requests\n", (unsigned long long)counters.requests_sent);

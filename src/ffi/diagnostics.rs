@@ -7,90 +7,91 @@ use super::border::{self, answer, guard, Callback};
 use super::types::*;
 use crate::handle::{listen_to_log, Connection, ConnectionState, Counters, Error, Format, LogLevel, LogRecord};
 
-/// How much a record of the log matters. Each level includes those before it.
+/// How important a record of the log is. Each level includes those before it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum election_log_level_t {
-    /// Nothing is told.
+    /// No records.
     ELECTION_LOG_OFF = 0,
-    /// A candidate or a whole handle is at its end: ZooKeeper refuses it for good, or the library failed.
+    /// A candidate or a whole handle has ended: ZooKeeper refuses it for good, or the library failed.
     ELECTION_LOG_ERROR = 1,
-    /// Something keeps candidates from what they are there for: a broken connection, a lease that ran out (with its
-    /// arithmetic), a refusal.
+    /// A problem: no connection and its cause, a lease that has ended and its arithmetic, a refusal.
     ELECTION_LOG_WARN = 2,
-    /// What happens in the ordinary course: connections, roles.
+    /// Normal events: connections, roles.
     ELECTION_LOG_INFO = 3,
-    /// Each request and each answer, and what the ZooKeeper client underneath says.
+    /// Each request and each answer, and the log of the ZooKeeper client.
     ELECTION_LOG_DEBUG = 4,
 }
 
-/// One record of the log. It and what it points to live until the callback returns. Later versions may add fields at
-/// the end; `size` says how much is there.
+/// One record of the log. The record and everything it points to live until the callback returns. Later
+/// versions may add fields at the end; `size` says how much is there.
 #[repr(C)]
 pub struct election_log_t {
     /// The size of this struct in bytes, as the library knows it.
     pub size: usize,
-    /// How much it matters.
+    /// How important it is.
     pub level: election_log_level_t,
-    /// One line without its end: UTF-8, control characters escaped. It never holds credentials, nor what is in a
-    /// znode; paths and host names it does.
+    /// One line without a line end: UTF-8, with control characters escaped. It contains paths and host names,
+    /// but no credentials and no values of znodes.
     pub message: *const c_char,
-    /// Who says it: "election", or "zookeeper-client".
+    /// Who wrote it: "election" or "zookeeper-client".
     pub origin: *const c_char,
-    /// The path of the election that it is about; NULL for none.
+    /// The path of the election that the record is about; NULL for none.
     pub path: *const c_char,
-    /// The handle that it is about, which may be closed by now; NULL for none.
+    /// The handle that the record is about, which may be closed by now; NULL for none.
     pub handle: *mut election_t,
-    /// The session of that handle when it was said; 0 for none.
+    /// The session of that handle at that time; 0 for none.
     pub session_id: i64,
-    /// When it was said: milliseconds since 1970 on the system's clock.
+    /// The time: milliseconds since 1970 on the system's clock.
     pub at_ms: i64,
 }
 
-/// How the connection of a handle stands.
+/// The state of the connection of a handle.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum election_connection_state_t {
-    /// There is no session; a server is being looked for. `rc` says what went wrong, if anything has.
+    /// There is no session. The library looks for a server. `rc` and `cause` say what is wrong, if anything is.
     ELECTION_CONNECTING = 0,
     /// There is a session, and a connection to a server.
     ELECTION_CONNECTED = 1,
-    /// The connection broke; the session may live on, and masters stay masters while their lease holds.
+    /// The connection is broken. The session may live on, and a master stays master while its lease lasts.
     ELECTION_SUSPENDED = 2,
-    /// The session is over, and every znode of it. ELECTION_CONNECTING follows at once.
+    /// The session is over, and all its znodes are gone. ELECTION_CONNECTING follows at once.
     ELECTION_EXPIRED = 3,
-    /// The handle is closed (ELECTION_CLOSING), its credentials were refused (ELECTION_AUTHFAILED), or the library failed
-    /// (ELECTION_INTERNAL). The last state.
+    /// The last state: the handle is closed (ELECTION_CLOSING), its credentials were refused
+    /// (ELECTION_AUTHFAILED), or the library failed (ELECTION_INTERNAL).
     ELECTION_CLOSED = 4,
 }
 
-/// What a watcher of the connection is told, whenever its state changes. It lives until the callback returns. Later
-/// versions may add fields at the end; `size` says how much is there.
+/// The event of a watcher of the connection: its state or the cause has changed. The event and everything it
+/// points to live until the callback returns. Later versions may add fields at the end; `size` says how much is
+/// there.
 #[repr(C)]
 pub struct election_connection_t {
     /// The size of this struct in bytes, as the library knows it.
     pub size: usize,
-    /// How the connection stands.
+    /// The state.
     pub state: election_connection_state_t,
-    /// Why: ELECTION_OK when nothing is wrong, else what is.
+    /// ELECTION_OK if nothing is wrong; else the error.
     pub rc: c_int,
-    /// The session; 0 while there is none. With ELECTION_EXPIRED, the one that is over.
+    /// The session; 0 while there is none. With ELECTION_EXPIRED, the session that is over.
     pub session_id: i64,
-    /// The session timeout as the server granted it, in milliseconds; 0 while there is no session.
+    /// The session timeout that the server granted, in milliseconds; 0 while there is no session.
     pub session_timeout_ms: i64,
-    /// Why there is no connection: for each server its host, its address and the cause, in a sentence. NULL while nothing
-    /// is wrong, or nobody knows yet. Told again whenever the cause changes, with the same state.
+    /// Why there is no connection, as a sentence: for each server its host, its address and the cause. NULL
+    /// while nothing is wrong, or nobody knows the cause yet. The event is repeated, with the same state, when
+    /// the cause changes.
     pub cause: *const c_char,
 }
 
 /// What a handle has done since it was opened. Later versions may add fields at the end.
 #[repr(C)]
 pub struct election_counters_t {
-    /// To be set to `sizeof(election_counters_t)` before the call.
+    /// Set it to `sizeof(election_counters_t)` before the call.
     pub size: usize,
-    /// Connections that were made: a session was opened or resumed on them.
+    /// Connections on which a session was opened or resumed.
     pub connections: u64,
-    /// Rounds through all servers in which none let us open a session.
+    /// Rounds through all servers in which none of them gave a session.
     pub connect_failures: u64,
     /// Connections that broke while the session lived.
     pub suspensions: u64,
@@ -98,13 +99,13 @@ pub struct election_counters_t {
     pub sessions_opened: u64,
     /// Sessions that were over before the handle was closed.
     pub sessions_expired: u64,
-    /// Sessions that held nothing and were given up, after a second without connection, for a fresh one.
+    /// Sessions that held nothing and were replaced after a second without a connection.
     pub sessions_renewed: u64,
-    /// Requests of every kind: answered, unknown, or still under way.
+    /// Requests of every kind: answered, unknown, or without an answer so far.
     pub requests_sent: u64,
-    /// Requests that a server answered, be it with an error.
+    /// Requests that a server answered, with success or with an error.
     pub requests_answered: u64,
-    /// Requests whose answer never came, or was not waited for any more.
+    /// Requests whose answer never came.
     pub requests_unknown: u64,
     /// Requests that create znodes, parents included.
     pub creates: u64,
@@ -114,27 +115,27 @@ pub struct election_counters_t {
     pub sets: u64,
     /// Reads, questions and lists.
     pub reads: u64,
-    /// Requests that only give the lease something to count from (`sync`): no quorum is asked.
+    /// Requests from which the lease may count (`sync`). They need no quorum.
     pub touches: u64,
     /// Proofs of the lease that were sent.
     pub proofs_sent: u64,
     /// Proofs of the lease that a quorum committed.
     pub proofs_committed: u64,
-    /// From the sending of the last proof that was answered to its answer, in microseconds.
+    /// How long the last answered proof took, from sending to its answer, in microseconds.
     pub proof_last_us: u64,
-    /// The longest such time.
+    /// The longest time that a proof took, in microseconds.
     pub proof_longest_us: u64,
-    /// Writes under the fence of a mastership.
+    /// Fenced writes.
     pub fenced_writes: u64,
-    /// Watches that saw something.
+    /// Watches that fired.
     pub watches_fired: u64,
-    /// Masterships that were told.
+    /// Masterships that began.
     pub masterships_begun: u64,
-    /// Masterships whose end was told.
+    /// Masterships that ended.
     pub masterships_ended: u64,
-    /// Of these, those whose lease ran out.
+    /// Masterships that ended because their lease did.
     pub leases_expired: u64,
-    /// Callbacks that were run.
+    /// Callbacks that ran.
     pub callbacks_run: u64,
     /// How long the longest callback took, in microseconds.
     pub callback_longest_us: u64,
@@ -150,10 +151,11 @@ pub enum election_dump_format_t {
     ELECTION_DUMP_JSON = 1,
 }
 
-/// Hears a record of the log. Runs on the log's own thread.
+/// Receives each record of the log. Runs on the log's own thread.
 pub type election_log_fn = Option<unsafe extern "C" fn(record: *const election_log_t, ctx: *mut c_void)>;
 
-/// Hears how the connection stands. Runs on the handle's callback thread, or inside election_dispatch.
+/// Receives each event of the connection. Runs on the callback thread of the handle, or inside
+/// election_dispatch.
 pub type election_connection_fn =
     Option<unsafe extern "C" fn(connection: *const election_connection_t, ctx: *mut c_void)>;
 
@@ -192,12 +194,13 @@ pub unsafe extern "C" fn election_set_log(
     })
 }
 
-/// Watch the connection of a handle to ZooKeeper. `on_connection` hears at once how it stands, and then of each change,
-/// in order with the other callbacks of the handle. Elections need none of this: their events say what follows for
-/// them. `ctx` is handed to `on_connection`; `free_ctx` may be NULL.
+/// Watch the connection of a handle to ZooKeeper. `on_connection` receives an event at once, and then one for
+/// each change, in order with the other callbacks of the handle. An election does not need this: its own events
+/// say what a break means for it. `ctx` is passed to `on_connection`; `free_ctx` may be NULL.
 ///
-/// Returns ELECTION_OK, at once. Else nothing happened, and `ctx` is still yours: ELECTION_BAD_HANDLE,
-/// ELECTION_BAD_CALLBACK when `on_connection` is NULL, ELECTION_ALREADY when the handle's connection is watched.
+/// Returns ELECTION_OK, at once. Otherwise nothing has happened and `ctx` is still yours: ELECTION_BAD_HANDLE;
+/// ELECTION_BAD_CALLBACK if `on_connection` is NULL; ELECTION_ALREADY if the connection of the handle is
+/// watched.
 #[no_mangle]
 pub unsafe extern "C" fn election_watch_connection(
     handle: *mut election_t,
@@ -230,15 +233,16 @@ pub unsafe extern "C" fn election_unwatch_connection(handle: *mut election_t) ->
     answer(|| border::find(handle)?.unwatch_connection())
 }
 
-/// Get a sentence on why a handle has no connection to ZooKeeper: for each server its host, its address and the cause, such
-/// as "connection refused by zk1:2181 (10.0.0.7); no such host zk9". While there is a connection it says why there was none
-/// the last time; if there always was one it is empty. The cause is looked for when there has been no connection for a third
-/// of a second, and again every few seconds. Never waits.
+/// Get a sentence on why a handle has no connection to ZooKeeper: for each server its host, its address and the
+/// cause, for example "connection refused by zk1:2181 (10.0.0.7); no such host zk9". While there is a
+/// connection, the sentence is about the last time without one; it is empty if there was no such time. The
+/// library looks for the cause after a third of a second without a connection, and again every few seconds. The
+/// call never waits.
 ///
 /// Writes as much as fits into `text`, which has `size` bytes, and a 0 byte. 1,024 bytes are enough for most.
 ///
-/// Returns ELECTION_OK. Else nothing is written: ELECTION_BAD_HANDLE, ELECTION_BAD_RESULT, ELECTION_BAD_SIZE when `size`
-/// is 0.
+/// Returns ELECTION_OK. Otherwise nothing is written: ELECTION_BAD_HANDLE, ELECTION_BAD_RESULT;
+/// ELECTION_BAD_SIZE if `size` is 0.
 #[no_mangle]
 pub unsafe extern "C" fn election_connect_failure(
     handle: *mut election_t,
@@ -265,14 +269,15 @@ pub unsafe extern "C" fn election_connect_failure(
     })
 }
 
-/// Get the counters of a handle: each only rises, but the last and the longest times. Never waits.
+/// Get the counters of a handle. Each number only rises, except the last and the longest times. The call never
+/// waits.
 ///
-/// `counters->size` says how large the caller's struct is. A program that was built with an older header gets the
-/// fields that it knows; one that was built with a newer header than the library gets 0 in the fields that the library
-/// does not know, and `size` says how much is known.
+/// `counters->size` says how large the caller's struct is. A program that was built with an older header gets
+/// the fields that it knows. A program that was built with a newer header than the library gets 0 in the fields
+/// that the library does not know, and `size` says how much is known.
 ///
-/// Returns ELECTION_OK. Else nothing is written: ELECTION_BAD_HANDLE, ELECTION_BAD_RESULT, ELECTION_BAD_SIZE when `size`
-/// is less than that of the first version of the struct, or more than 4,096.
+/// Returns ELECTION_OK. Otherwise nothing is written: ELECTION_BAD_HANDLE, ELECTION_BAD_RESULT;
+/// ELECTION_BAD_SIZE if `size` is smaller than the first version of the struct, or larger than 4,096.
 #[no_mangle]
 pub unsafe extern "C" fn election_counters(handle: *mut election_t, counters: *mut election_counters_t) -> c_int {
     answer(|| {
@@ -296,16 +301,16 @@ pub unsafe extern "C" fn election_counters(handle: *mut election_t, counters: *m
     })
 }
 
-/// Describe a handle: what it is, believes and did last; its options, connection and session, each candidate and
-/// observer with the state of its machine, the lease with its arithmetic, the requests under way, the counters, and the
-/// last 64 transitions with their times, tokens (zxids) and reasons. `format` is a number of election_dump_format_t. It
-/// holds no credentials; of values of znodes it shows the first 256 bytes.
+/// Describe a handle: its options, connection and session; each candidate and observer with the state of its
+/// state machine; the lease with its arithmetic; the requests without an answer; the counters; and the last 64
+/// transitions with their times, tokens and reasons. `format` is a number of election_dump_format_t. A dump
+/// contains no credentials. Of a value it contains the first 256 bytes.
 ///
-/// Waits for the handle's own task, which knows most of it, for a second at most; whatever that is at, there is an
-/// answer. May be called inside a callback.
+/// Only the I/O thread knows most of this, so the call waits for it, for one second at most. Then it describes
+/// what it can. May be called inside a callback.
 ///
-/// Returns ELECTION_OK, and `*dump` is a string that is to be freed with election_dump_free. Else `*dump` is untouched:
-/// ELECTION_BAD_HANDLE, ELECTION_BAD_FORMAT, ELECTION_BAD_RESULT.
+/// Returns ELECTION_OK, and `*dump` is a string; free it with election_dump_free. Otherwise `*dump` is not
+/// written: ELECTION_BAD_HANDLE, ELECTION_BAD_FORMAT, ELECTION_BAD_RESULT.
 #[no_mangle]
 pub unsafe extern "C" fn election_dump(handle: *mut election_t, format: c_int, dump: *mut *mut c_char) -> c_int {
     answer(|| {
@@ -321,7 +326,7 @@ pub unsafe extern "C" fn election_dump(handle: *mut election_t, format: c_int, d
     })
 }
 
-/// Free what election_dump has written. NULL is allowed.
+/// Free the string of election_dump. NULL is allowed.
 #[no_mangle]
 pub unsafe extern "C" fn election_dump_free(dump: *mut c_char) {
     guard((), || {

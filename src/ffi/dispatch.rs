@@ -6,23 +6,23 @@ use std::time::Duration;
 use super::border::{self, answer_with};
 use super::types::*;
 
-/// Get the descriptor that is readable while callbacks wait to be dispatched (and at times for nothing: then
-/// election_dispatch returns 0), to be given to poll, epoll or an event loop. It is the handle's: do not read,
-/// write or close it; forget it before election_close.
+/// Get a descriptor that is readable while callbacks wait to be dispatched, for poll, epoll or an event loop.
+/// It may be readable without a callback; then election_dispatch returns 0. The descriptor belongs to the
+/// handle: do not read, write or close it, and forget it before election_close.
 ///
-/// Returns the descriptor, 0 or larger; ELECTION_BAD_HANDLE, or ELECTION_NOT_MANUAL unless the handle was opened
+/// Returns the descriptor, 0 or larger; ELECTION_BAD_HANDLE; ELECTION_NOT_MANUAL unless the handle was opened
 /// with ELECTION_DISPATCH_MANUAL.
 #[no_mangle]
 pub unsafe extern "C" fn election_fd(handle: *mut election_t) -> c_int {
     answer_with(|| border::find(handle)?.fd())
 }
 
-/// Run the callbacks that wait to be run, on the calling thread. If there are none, wait for one, up to
-/// `timeout_ms`: 0, not to wait, to 3,600,000, or ELECTION_FOREVER. election_close runs the last ones by itself.
+/// Run the callbacks that wait, on the calling thread. If none waits, wait for one, up to `timeout_ms`: 0, not
+/// to wait, to 3,600,000, or ELECTION_FOREVER. election_close runs the last callbacks by itself.
 ///
 /// Returns how many events and ends of events were passed on, 0 or more; 0 at once while another thread
-/// dispatches. ELECTION_INTERRUPTED when no callback waited to be run. ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT, ELECTION_IN_CALLBACK, or
-/// ELECTION_NOT_MANUAL unless the handle was opened with ELECTION_DISPATCH_MANUAL.
+/// dispatches. ELECTION_INTERRUPTED if no callback was waiting; ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT,
+/// ELECTION_IN_CALLBACK; ELECTION_NOT_MANUAL unless the handle was opened with ELECTION_DISPATCH_MANUAL.
 #[no_mangle]
 pub unsafe extern "C" fn election_dispatch(handle: *mut election_t, timeout_ms: c_int) -> c_int {
     answer_with(|| {

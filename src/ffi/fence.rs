@@ -6,21 +6,23 @@ use super::border::{self, answer, bytes, guard, text};
 use super::types::*;
 use crate::handle::{Error, Verifier};
 
-/// Create a persistent znode at `target` if, in one transaction with that, our znode at `path` still stands: a
-/// write to ZooKeeper that an old master cannot do. `path` is that of the election; parents of `target` are not
-/// made. Waits for the answer, up to `timeout_ms` (1 to 3,600,000); in a callback, too.
+/// Create a persistent znode at `target` if our znode at `path` exists, both in one transaction: a write to
+/// ZooKeeper that an old master cannot make. `path` is the path of the election. Parents of `target` are not
+/// created. Before the grace delay is over nothing is written. The call waits for the answer, up to
+/// `timeout_ms` (1 to 3,600,000). May be called inside a callback.
 ///
-/// With ELECTION_RECIPE_NODE, a znode that another contender has created at `path` after somebody deleted ours
-/// counts as ours until we have heard of it; in a queue it does not. A write of which nobody knows may be carried out
-/// late, but not after another contender has become master: with ELECTION_RECIPE_NODE, where all masters' znodes have
-/// one name, the handle then opens a new session when this mastership has ended. While it leads at other paths it
-/// keeps the session: use a handle for each election, or a queue, where a late write may do harm.
-/// Before the grace delay is over nothing is written, either.
+/// With ELECTION_RECIPE_NODE, another contender's znode counts as ours if it was created at `path` after
+/// somebody deleted ours and the library has not heard of it yet. In a queue it does not.
 ///
-/// Returns ELECTION_OK. Else nothing was written: ELECTION_NOT_MASTER when the mastership does not stand;
-/// ELECTION_NODEEXISTS, ELECTION_NONODE (no parent) and other numbers of ZooKeeper's when it refused the write;
-/// ELECTION_BAD_HANDLE, ELECTION_BAD_PATH (either), ELECTION_BAD_VALUE, ELECTION_BAD_TIMEOUT. Nobody knows
-/// whether it was written: ELECTION_CONNECTIONLOSS, ELECTION_OPERATIONTIMEOUT, ELECTION_INTERRUPTED.
+/// A write with unknown outcome may still be applied later, but never after another contender has become
+/// master. For this, with ELECTION_RECIPE_NODE, the handle opens a new session after such a mastership. It
+/// keeps the session while it leads at other paths. If a late write may do harm, use one handle for each
+/// election, or a queue.
+///
+/// Returns ELECTION_OK. Otherwise nothing was written: ELECTION_NOT_MASTER if this handle is not master at
+/// `path`; ELECTION_NODEEXISTS, ELECTION_NONODE (no parent) and other numbers of ZooKeeper's if it refused the
+/// write; ELECTION_BAD_HANDLE, ELECTION_BAD_PATH (for either), ELECTION_BAD_VALUE, ELECTION_BAD_TIMEOUT. The
+/// outcome is unknown: ELECTION_CONNECTIONLOSS, ELECTION_OPERATIONTIMEOUT, ELECTION_INTERRUPTED.
 #[no_mangle]
 pub unsafe extern "C" fn election_fenced_create(
     handle: *mut election_t,
@@ -39,11 +41,12 @@ pub unsafe extern "C" fn election_fenced_create(
     })
 }
 
-/// Set the value of the znode at `target` if, in one transaction with that, our znode at `path` still stands.
-/// `version` is the data version that it must have, or -1 for any. See election_fenced_create.
+/// Set the value of the znode at `target` if our znode at `path` exists, both in one transaction. `version` is
+/// the data version that the znode at `target` must have, or -1 for any. The rest is as for
+/// election_fenced_create.
 ///
-/// Returns as election_fenced_create; ELECTION_NONODE when there is no znode at `target`, ELECTION_BADVERSION
-/// when it has another version.
+/// Returns as election_fenced_create; ELECTION_NONODE if there is no znode at `target`, ELECTION_BADVERSION if
+/// it has another version.
 #[no_mangle]
 pub unsafe extern "C" fn election_fenced_set(
     handle: *mut election_t,
@@ -63,11 +66,11 @@ pub unsafe extern "C" fn election_fenced_set(
     })
 }
 
-/// Delete the znode at `target` if, in one transaction with that, our znode at `path` still stands. `version` is
-/// the data version that it must have, or -1 for any. See election_fenced_create.
+/// Delete the znode at `target` if our znode at `path` exists, both in one transaction. `version` is the data
+/// version that the znode at `target` must have, or -1 for any. The rest is as for election_fenced_create.
 ///
-/// Returns as election_fenced_create; ELECTION_NONODE when there is no znode at `target`, ELECTION_BADVERSION
-/// when it has another version, ELECTION_NOTEMPTY when it has children.
+/// Returns as election_fenced_create; ELECTION_NONODE if there is no znode at `target`, ELECTION_BADVERSION if
+/// it has another version, ELECTION_NOTEMPTY if it has children.
 #[no_mangle]
 pub unsafe extern "C" fn election_fenced_delete(
     handle: *mut election_t,

@@ -123,13 +123,15 @@ pub unsafe extern "C" fn election_unwatch_members(handle: *mut election_t, path:
     })
 }
 
-/// Ask who is master at `path` at this moment, once: ELECTION_OK comes after one call of `on_master`, on the calling
-/// thread, with what watch_master would tell, `rc` ELECTION_NONODE when there is none. Waits for the answer, up to
-/// `timeout_ms` (1 to 3,600,000); in a callback, too. To ask often, watch_master instead.
+/// Ask once who is master at `path`. On success `on_master` has been called once, on the calling thread, with
+/// the event that watch_master would report; its `rc` is ELECTION_NONODE if there is no master. The call waits
+/// for the answer, up to `timeout_ms` (1 to 3,600,000). May be called inside a callback. A program that asks
+/// often uses watch_master instead.
 ///
-/// Returns ELECTION_OK. Else `on_master` was not called: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
-/// ELECTION_BAD_CALLBACK, ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS when there is no connection, or none yet, or
-/// it broke, ELECTION_OPERATIONTIMEOUT, ELECTION_INTERRUPTED; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
+/// Returns ELECTION_OK. Otherwise `on_master` was not called: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+/// ELECTION_BAD_CALLBACK, ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS if there is no connection or it broke;
+/// ELECTION_OPERATIONTIMEOUT; ELECTION_INTERRUPTED; ELECTION_NOAUTH and other numbers of ZooKeeper's if it
+/// refused.
 #[no_mangle]
 pub unsafe extern "C" fn election_get_master(
     handle: *mut election_t,
@@ -148,13 +150,14 @@ pub unsafe extern "C" fn election_get_master(
     })
 }
 
-/// Ask who stands at `path` at this moment. `on_member` is called for each, the master first, on the calling
-/// thread, before this returns; with ELECTION_RECIPE_NODE there is one at most. Waits for the answer, up to
-/// `timeout_ms` (1 to 3,600,000); in a callback, too.
+/// Ask once who stands at `path`. `on_member` is called for each member, the master first, on the calling
+/// thread, before this returns. With ELECTION_RECIPE_NODE there is one member at most. The call waits for the
+/// answer, up to `timeout_ms` (1 to 3,600,000). May be called inside a callback.
 ///
-/// Returns ELECTION_OK. Else nobody was told of: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_BAD_CALLBACK,
-/// ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS when there is no connection, or none yet, or it broke,
-/// ELECTION_OPERATIONTIMEOUT, ELECTION_INTERRUPTED; ELECTION_NOAUTH and other numbers of ZooKeeper's when it refused.
+/// Returns ELECTION_OK. Otherwise `on_member` was not called: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+/// ELECTION_BAD_CALLBACK, ELECTION_BAD_TIMEOUT; ELECTION_CONNECTIONLOSS if there is no connection or it broke;
+/// ELECTION_OPERATIONTIMEOUT; ELECTION_INTERRUPTED; ELECTION_NOAUTH and other numbers of ZooKeeper's if it
+/// refused.
 #[no_mangle]
 pub unsafe extern "C" fn election_members(
     handle: *mut election_t,

@@ -132,7 +132,8 @@ fn they_say_what_the_header_says() {
         let page = shown(&format!("man3/{function}.3"));
         for line in &lines[begin..at] {
             let text = line.trim_end_matches("*/").trim_start_matches("/**").trim_start_matches(" *");
-            let text = text.replace('`', "").split_whitespace().collect::<Vec<_>>().join(" ");
+            let text = text.trim().strip_prefix("- ").unwrap_or(text).replace('`', "");
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(page.contains(&text), "{function}: {text:?} is missing in\n{page}");
             compared += 1;
         }
@@ -146,7 +147,7 @@ fn they_say_what_the_header_says() {
 
     // A number is explained where a function returns it, a field with its struct.
     assert!(shown("man3/election_wait.3").contains("ERRORS ELECTION_OPERATIONTIMEOUT What was waited for"));
-    assert!(shown("man3/election_event_t.3").contains("int64_t token The master's token"));
+    assert!(shown("man3/election_event_t.3").contains("int64_t token The token of the master"));
     assert!(shown("man3/election_rc_t.3").contains("ELECTION_NODEEXISTS = -110 Another contender's"));
     assert!(shown("man7/election.7").contains("The shortest program: static void on_role("));
 }
