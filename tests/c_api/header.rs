@@ -261,7 +261,10 @@ fn python_uses_each_function() {
     };
     let is_module = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "py");
     let binding: String = modules.filter(is_module).map(read).collect();
-    for function in Header::read().functions_once() {
+    // A callback in them would run inside C on the program's thread, where what a signal handler of Python's raises is lost:
+    // the module has a queue of its own.
+    let unused = ["election_fd", "election_dispatch"];
+    for function in Header::read().functions_once().into_iter().filter(|name| !unused.contains(&name.as_str())) {
         let is_used = match function.strip_prefix("election_options_set_") {
             Some(option) => binding.contains(&format!("\"{option}\": ")),
             None => binding.contains(&format!("\"{function}\"")) || binding.contains(&format!(".{function}(")),

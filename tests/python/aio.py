@@ -316,7 +316,12 @@ async def forgotten(hosts, path, session_timeout):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             await forget()
-            gc.collect()
+            # The thread that waited may not have let go of it yet.
+            began = time.monotonic()
+            while not caught:
+                check(time.monotonic() - began < PATIENCE)
+                gc.collect()
+                await asyncio.sleep(0.001)
             check([warning.category for warning in caught] == [ResourceWarning], caught)
         began = time.monotonic()
         while (await witness.get_master(path)).rc is not Rc.NONODE:
