@@ -114,6 +114,8 @@ static inline void bell_hang(void)
     }
     bell_on_signal(SIGINT);
     bell_on_signal(SIGTERM);
+    /* A write to a pipe without a reader fails, also in a callback: print_end tells main. */
+    signal(SIGPIPE, SIG_IGN);
 }
 
 /* Wait for a ring, for ever when `timeout_ms` is -1. Returns what was rung, 0 when the time is over. */
@@ -163,8 +165,8 @@ static inline int64_t clock_ms(clockid_t clock)
 }
 
 /*
- * End a line. A reader that went away is told to main as SIGPIPE; the signal itself cannot, as the callback
- * thread has all signals blocked.
+ * End a line. A reader that went away is told to main as SIGPIPE, so that main can close the handle: the signal itself
+ * is ignored.
  */
 static inline void print_end(void)
 {

@@ -198,6 +198,10 @@ lives! {
     lease: "lease.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
     fork: "fork.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
     fork_storm: "fork_storm.c", thread: Thread, manual: Manual;
+    children: "children.c", thread: Thread, manual: Manual;
+    endings: "endings.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind,
+        manual_valgrind: ManualUnderValgrind;
+    signals: "signals.c", thread: Thread, manual: Manual;
     failing_system: "failing_system.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
     environment: "environment.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
     in_callbacks: "in_callbacks.c", thread: Thread, manual: Manual, valgrind: ThreadUnderValgrind;
@@ -214,10 +218,12 @@ lives! {
 }
 
 /// Without valgrind in the table above, and why.
-const NOT_UNDER_VALGRIND: [(&str, &str); 3] = [
+const NOT_UNDER_VALGRIND: [(&str, &str); 5] = [
     ("secrets.c", "it takes the place of malloc and free, as valgrind does"),
     ("silent.c", "it measures how long a hundred handles take to close at the same time"),
     ("fork_storm.c", "it does nothing that fork.c does not, but thousands of times"),
+    ("children.c", "it makes children by system calls that valgrind does not know as forks"),
+    ("signals.c", "the signals and the faults would be valgrind's"),
 ];
 
 /// The C programs of this folder.
