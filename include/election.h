@@ -32,6 +32,9 @@
  *   handler has interrupted a function of this library on its thread, the others return ELECTION_IN_HANDLER, "not
  *   master", NULL or 0, and do nothing. If it has interrupted something else, malloc say, they may never return.
  * - Strings are UTF-8, end with a 0 byte and are copied; times are in milliseconds.
+ * - If it waits, it can be ended: it returns ELECTION_INTERRUPTED when a signal handler ran on its thread while it
+ *   waited, with SA_RESTART or without, and by election_interrupt. Only election_interrupt may be called in a signal
+ *   handler.
  * - The exception to all this: when there is no memory left, Rust's runtime says so on stderr and ends the process
  *   (SIGABRT). No function returns NULL or a number because of that.
  *
@@ -48,6 +51,10 @@
  *   thread.
  * - After MASTER comes its end (SLAVE or UNKNOWN) before another MASTER at that path.
  * - free_ctx, if given, runs exactly once for each call that returned ELECTION_OK, after the last callback.
+ *
+ * How to stop: a service handles SIGTERM. It stops its work first, and then resigns (election_close); election_lead does it
+ * in this order. The next master comes within milliseconds. If the process dies of SIGTERM instead, as `systemctl stop`
+ * has it die, nobody is master until its session times out: 10 seconds, unless another time is set.
  *
  * Two functions have names without a prefix, go_to_election and watch_master. If a program has a function of its own by
  * one of these names, it defines ELECTION_NO_BARE_NAMES before it includes this header, and calls

@@ -881,8 +881,11 @@ public:
         return number == ELECTION_OK;
     }
 
-    /** election_interrupt: may be called in a signal handler, for a handle that is not moved meanwhile. */
-    void interrupt(std::error_code &ec) noexcept { detail::answer(election_interrupt(handle_), ec); }
+    /**
+     * election_interrupt: may be called in a signal handler, if nobody moves the object meanwhile. Whether the handle was
+     * interrupted: it is open, and was opened by this process.
+     */
+    bool interrupt() const noexcept { return election_interrupt(handle_) == ELECTION_OK; }
 
     /** election_clear_interrupt. */
     void clear_interrupt(std::error_code &ec) noexcept { detail::answer(election_clear_interrupt(handle_), ec); }
@@ -1066,11 +1069,6 @@ public:
         return detail::or_throw("election_lead", [&](std::error_code &ec) {
             return lead(path, value, std::move(function), timeout, ec);
         });
-    }
-
-    void interrupt()
-    {
-        detail::or_throw("election_interrupt", [&](std::error_code &ec) { interrupt(ec); });
     }
 
     void clear_interrupt()

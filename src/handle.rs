@@ -76,7 +76,7 @@ pub struct Handle {
     /// Where we stand. Read without waiting by `is_master`; changed under `changes` only.
     statuses: Map<Arc<str>, (SubscriptionId, Arc<CandidateStatus>)>,
     changes: Mutex<Changes>,
-    /// A call that leads has returned.
+    /// A call that leads has returned, or a close has waited for the last one.
     lead_ended: Condvar,
 }
 
@@ -434,6 +434,8 @@ impl Handle {
         self.check_process()?;
         let _wait = Wait::to_close(&self.callbacks)?;
         let ending = match self.changes() {
+            // It would wait for itself.
+            Ok(changes) if changes.leaders.contains(&thread::current().id()) => return Err(Error::InCallback),
             Ok(mut changes) if !changes.closing => {
                 let ending = self.ending.to_come();
                 // Whoever leads gives its place up when its function has returned.
@@ -486,6 +488,11 @@ impl Handle {
     /// signal handler.
     pub fn interrupt(&self) {
         self.waits.interrupt();
+    }
+
+    /// Whether there was an interrupt that has not been cleared.
+    pub fn is_interrupted(&self) -> bool {
+        self.waits.is_interrupted()
     }
 
     /// From here on calls wait again.

@@ -242,7 +242,6 @@ static void a_close_waits_for_the_function(void)
     await(&leader.is_stopped);
     sleep_ms(50);
     CHECK_INT(0, GET(closer.is_closed));
-    CHECK_INT(ELECTION_BAD_HANDLE, election_close(handle));
     CHECK_INT(ELECTION_BAD_HANDLE,
               election_lead(handle, at("another").text, "", 0, work, NULL, PATIENCE_MS, NULL));
     SET(leader.may_return, 1);
