@@ -36,7 +36,7 @@ fn documents() -> Vec<(String, String)> {
 }
 
 /// The code blocks that are marked with this language: a name for each, and its text.
-fn snippets(language: &str) -> Vec<(String, String)> {
+pub fn snippets(language: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for (document, text) in documents() {
         let mut blocks = text.split("\n```");
@@ -52,7 +52,7 @@ fn snippets(language: &str) -> Vec<(String, String)> {
 }
 
 /// The snippet with the scratch server, and an election of its own by a chroot.
-fn at_scratch_server(snippet: &str, hosts: &str, name: &str) -> String {
+pub fn at_scratch_server(snippet: &str, hosts: &str, name: &str) -> String {
     assert!(snippet.contains(HOST), "a snippet that connects to {HOST}:\n{snippet}");
     snippet.replace(HOST, &format!("{hosts}/{name}"))
 }

@@ -177,8 +177,10 @@ fn dependencies() -> Vec<(String, String)> {
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml is there");
     let direct = manifest.split_once("\n[dependencies]\n").expect("there are dependencies").1;
     let direct = direct.split("\n[").next().unwrap_or_default();
+    // Neither a comment nor what the command alone needs.
+    let of_library = direct.lines().filter(|line| !line.starts_with('#') && !line.contains("optional = true"));
     let names =
-        direct.lines().filter_map(|line| line.split_once([' ', '.', '='])).map(|(name, _)| name.replace('-', "_"));
+        of_library.filter_map(|line| line.split_once([' ', '.', '='])).map(|(name, _)| name.replace('-', "_"));
     let rlib_of = |name: &str| {
         let its = format!("\"name\":\"{name}\",");
         let message = messages.lines().find(|line| line.contains(&its) && line.contains(".rlib\""));

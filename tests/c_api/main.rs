@@ -19,5 +19,6 @@ mod programs;
 mod python;
 #[path = "../sanitizers/mod.rs"]
 mod sanitizers;
+mod stopping;
 mod symbols;
 mod tools;
