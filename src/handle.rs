@@ -435,7 +435,7 @@ impl Handle {
         let _wait = Wait::to_close(&self.callbacks)?;
         let ending = match self.changes() {
             // It would wait for itself.
-            Ok(changes) if changes.leaders.contains(&thread::current().id()) => return Err(Error::InCallback),
+            Ok(changes) if changes.leaders.contains(&std::thread::current().id()) => return Err(Error::InCallback),
             Ok(mut changes) if !changes.closing => {
                 let ending = self.ending.to_come();
                 // Whoever leads gives its place up when its function has returned.
