@@ -52,7 +52,7 @@ void print_event(const election::event &event)
     flockfile(stdout);
     print_time(clock_ms(CLOCK_REALTIME));
     printf(" role=%s reason=%s rc=%d token=%" PRId64 " value=", name(event.role).data(), name(event.reason).data(),
-           static_cast<int>(event.rc), event.token);
+           static_cast<int>(event.rc), static_cast<std::int64_t>(event.token));
     print_escaped(event.value.data(), event.value.size());
     printf(" path=");
     print_escaped(event.path.data(), event.path.size());

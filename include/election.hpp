@@ -16,17 +16,20 @@
  *   sets or clears it; the other throws election::error, a std::system_error. Both carry a number of election::rc
  *   and compare with it, and where that is natural with std::errc: `error.code() == election::rc::not_master`,
  *   `ec == std::errc::timed_out`. With -fno-exceptions only the first form exists.
- * - Times are std::chrono durations of whole milliseconds; one that no int holds is rc::bad_timeout.
+ * - Times are any std::chrono durations. The library counts whole milliseconds: a fraction is rounded up. A time that
+ *   no int holds is rc::bad_timeout; no arithmetic overflows.
  * - Text is copied from a std::string_view. Text with a 0 byte in it is rc::bad_path, rc::bad_hosts and the like,
  *   never cut short; values are bytes, and may hold any.
- * - Functions that are called back are std::function. What they are told owns its strings and may be kept. They and
- *   what they captured are destroyed exactly once, after the last call, where they are called.
+ * - A function that is called back is any callable, also one that can only be moved. What it is told owns its strings and
+ *   may be kept. The callable and what it captured are destroyed exactly once, after the last call, where it is called.
  * - An exception that leaves such a function ends the program (std::terminate), as one that leaves a thread does: the
  *   session ends with it, and another candidate is master. A function that may fail catches what it throws.
- * - A handle is closed, a candidacy resigned and a watch ended by their destructors. No function of a handle is called
- *   after its destructor, so what they refer to must outlive the handle, not the candidacy or the watch.
- * - Objects are as safe as those of the standard library, and safer: any thread may call the member functions of one
- *   object at the same time, save its constructors, destructor, assignments and swap.
+ * - A handle is closed, a candidacy resigned and a watch ended by their destructors. Each destructor waits for the last
+ *   call of its function, so what the function refers to must outlive the object, and nothing else.
+ * - Any thread may call the member functions of one object at the same time, save its constructors, destructor,
+ *   assignments, swap, and what ends a candidacy or a watch.
+ * - Files that are compiled with exceptions and files that are compiled without them may be linked into one program. The
+ *   classes that have throwing forms are then two types, which the linker tells apart by name.
  */
 
 #ifndef ELECTION_HPP
@@ -41,7 +44,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,6 +54,8 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#include <time.h>
 
 namespace election {
 
@@ -224,9 +229,6 @@ inline constexpr std::size_t path_max = ELECTION_PATH_MAX;
 /** The longest value in bytes: ELECTION_VALUE_MAX. */
 inline constexpr std::size_t value_max = ELECTION_VALUE_MAX;
 
-/** For the timeout of wait, lead, wait_stop and dispatch: ELECTION_FOREVER. */
-inline constexpr std::chrono::milliseconds forever{ELECTION_FOREVER};
-
 /** For the `version` of a fenced write: whatever version the znode has. */
 inline constexpr int any_version = -1;
 
@@ -317,7 +319,8 @@ public:
         case rc::notempty: return std::errc::directory_not_empty;
         case rc::noauth:
         case rc::authfailed: return std::errc::permission_denied;
-        case rc::in_callback: return std::errc::resource_deadlock_would_occur;
+        case rc::in_callback:
+        case rc::deadlock: return std::errc::resource_deadlock_would_occur;
         case rc::no_resources: return std::errc::resource_unavailable_try_again;
         case rc::badarguments:
         case rc::invalidacl:
@@ -374,6 +377,108 @@ public:
 };
 #endif
 
+// ---- Values and times ---------------------------------------------------------------------------------------------
+
+/** A fencing token: the larger one is the newer master's. To send or store it, static_cast it to std::int64_t. */
+enum class token : std::int64_t { none = 0 };
+
+/** The number of a ZooKeeper session. */
+enum class session_id : std::int64_t { none = 0 };
+
+/** Whole milliseconds, as election.h takes them, from any duration: a fraction is rounded up. */
+class duration {
+public:
+    template <typename Rep, typename Period>
+    constexpr duration(std::chrono::duration<Rep, Period> time) noexcept
+        : duration(std::chrono::duration<long double, std::milli>(time).count())
+    {
+    }
+
+    /** The time that never comes, for wait, lead, wait_stop and dispatch: `election::forever`. */
+    static constexpr duration endless() noexcept
+    {
+        duration time(0.0L);
+        time.ms_ = ELECTION_FOREVER;
+        return time;
+    }
+
+    /** What election.h is given: when the time is negative, or no int holds it, a number that is refused. */
+    constexpr int ms() const noexcept { return ms_; }
+
+    /** Whether no int holds it. */
+    constexpr bool is_too_long() const noexcept { return ms_ == too_long; }
+
+private:
+    static constexpr int negative = INT_MIN, too_long = INT_MIN + 1;
+
+    // Floating point numbers do not overflow.
+    explicit constexpr duration(long double ms) noexcept
+        : ms_(ms > INT_MAX ? too_long : ms >= 0 ? static_cast<int>(ms) : negative)
+    {
+        if (ms_ >= 0 && ms_ < ms)
+            ms_++;
+    }
+
+    int ms_;
+};
+
+/** For the timeout of wait, lead, wait_stop and dispatch: ELECTION_FOREVER. */
+inline constexpr duration forever = duration::endless();
+
+/** The clock of the lease. It goes on while the machine is suspended, as std::chrono::steady_clock does not. */
+struct lease_clock {
+    using duration = std::chrono::nanoseconds;
+    using rep = duration::rep;
+    using period = duration::period;
+    using time_point = std::chrono::time_point<lease_clock>;
+    static constexpr bool is_steady = true;
+
+    static time_point now() noexcept
+    {
+        timespec now = {};
+        clock_gettime(CLOCK_BOOTTIME, &now);
+        return time_point(std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
+    }
+};
+
+namespace detail {
+
+template <typename T>
+inline constexpr bool is_byte = std::is_same_v<std::remove_cv_t<T>, std::byte> ||
+                                std::is_same_v<std::remove_cv_t<T>, char> ||
+                                std::is_same_v<std::remove_cv_t<T>, unsigned char>;
+
+template <typename T> using element = std::remove_pointer_t<decltype(std::data(std::declval<const T &>()))>;
+
+} // namespace detail
+
+/** A view of a value: of text, or of bytes (std::span, std::vector, std::array of std::byte or unsigned char). */
+class bytes {
+public:
+    constexpr bytes() noexcept = default;
+
+    template <typename Text, std::enable_if_t<std::is_convertible_v<const Text &, std::string_view>, int> = 0>
+    constexpr bytes(const Text &text) noexcept : bytes(std::string_view(text))
+    {
+    }
+
+    template <typename Range, std::enable_if_t<!std::is_convertible_v<const Range &, std::string_view> &&
+                                                   detail::is_byte<detail::element<Range>>,
+                                               int> = 0>
+    constexpr bytes(const Range &range) noexcept : data_(std::data(range)), size_(std::size(range))
+    {
+    }
+
+    constexpr bytes(std::string_view text) noexcept : data_(text.data()), size_(text.size()) {}
+
+    constexpr const void *data() const noexcept { return data_; }
+    constexpr std::size_t size() const noexcept { return size_; }
+
+private:
+    const void *data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
 // ---- What is told -------------------------------------------------------------------------------------------------
 
 /** What a candidate is told: election_event_t. */
@@ -383,7 +488,7 @@ struct event {
     election::reason reason;
     election::rc rc;
     std::string value;
-    std::int64_t token;
+    election::token token;
 };
 
 /** What an observer is told: election_master_t. */
@@ -391,8 +496,8 @@ struct master {
     std::string path;
     election::rc rc;
     std::string value;
-    std::int64_t token;
-    std::int64_t session_id;
+    election::token token;
+    election::session_id session_id;
     /** On the clock of the ZooKeeper leader. */
     std::chrono::system_clock::time_point since;
 };
@@ -401,8 +506,8 @@ struct master {
 struct member {
     std::string name;
     std::string value;
-    std::int64_t token;
-    std::int64_t session_id;
+    election::token token;
+    election::session_id session_id;
     /** On the clock of the ZooKeeper leader. */
     std::chrono::system_clock::time_point since;
 };
@@ -418,9 +523,15 @@ struct members {
 
 /** What election_lease tells a master. */
 struct mastership {
-    std::int64_t token;
-    /** For how long from now the lease holds if nothing else is heard. */
-    std::chrono::nanoseconds left;
+    election::token token;
+    /** Until then the lease holds, if nothing else is heard. */
+    lease_clock::time_point until;
+
+    /** How long that is from now; 0 when it has passed. */
+    lease_clock::duration left() const noexcept
+    {
+        return std::max(until - lease_clock::now(), lease_clock::duration::zero());
+    }
 };
 
 /** A mastership during which handle::lead runs a function: election_leadership_t. May be copied, and used by any thread. */
@@ -435,17 +546,16 @@ public:
      * election_wait_stop: false when the time is over, or an hour has passed, and the function may go on. True when it
      * should stop, and when a signal handler ran on this thread.
      */
-    bool wait_stop(std::chrono::milliseconds timeout) const noexcept
+    bool wait_stop(duration timeout) const noexcept
     {
-        using std::chrono::milliseconds;
-        const milliseconds time = timeout == forever ? timeout : std::min(timeout, milliseconds(3600000));
-        if (time < milliseconds(1))
+        const int ms = timeout.is_too_long() ? 3600000 : std::min(timeout.ms(), 3600000);
+        if (ms < 1 && ms != ELECTION_FOREVER)
             return should_stop();
-        return election_wait_stop(number_, static_cast<int>(time.count())) != ELECTION_OPERATIONTIMEOUT;
+        return election_wait_stop(number_, ms) != ELECTION_OPERATIONTIMEOUT;
     }
 
-    /** election_leadership_token; 0 when the leadership is over. */
-    std::int64_t token() const noexcept { return election_leadership_token(number_); }
+    /** election_leadership_token; token::none when the leadership is over. */
+    election::token token() const noexcept { return election::token(election_leadership_token(number_)); }
 
 private:
     const election_leadership_t *number_;
@@ -455,7 +565,7 @@ private:
 struct connection {
     connection_state state;
     election::rc rc;
-    std::int64_t session_id;
+    election::session_id session_id;
     std::chrono::milliseconds session_timeout;
     /** Why there is no connection; empty while nothing is wrong, or nobody knows yet. */
     std::string cause;
@@ -470,30 +580,80 @@ struct log_record {
     std::string path;
     /** What handle::get() is; nullptr for none. It may be closed by now. */
     election_t *handle;
-    std::int64_t session_id;
+    election::session_id session_id;
     std::chrono::system_clock::time_point at;
 };
 
 /** What a handle has done since it was opened: election_counters_t as it is. */
 using counters = election_counters_t;
 
+namespace detail {
+
+// Whether a callable is one that holds nothing: a null pointer, an empty std::function.
+template <typename Callable> constexpr bool is_empty(const Callable &callable) noexcept
+{
+    if constexpr (std::is_constructible_v<Callable, std::nullptr_t> && std::is_constructible_v<bool, const Callable &>)
+        return !static_cast<bool>(callable);
+    else
+        return static_cast<void>(callable), false;
+}
+
+} // namespace detail
+
+/** A callable that hears news. Like std::move_only_function of C++23: it holds what can only be moved, too. */
+template <typename News> class function {
+public:
+    function() noexcept = default;
+    function(std::nullptr_t) noexcept {}
+
+    template <typename Callable, std::enable_if_t<!std::is_same_v<std::decay_t<Callable>, function> &&
+                                                      std::is_invocable_v<std::decay_t<Callable> &, const News &>,
+                                                  int> = 0>
+    function(Callable &&callable)
+    {
+        if (!detail::is_empty(callable))
+            held_ = std::make_unique<holder<std::decay_t<Callable>>>(std::forward<Callable>(callable));
+    }
+
+    explicit operator bool() const noexcept { return held_ != nullptr; }
+
+    void operator()(const News &news) { held_->call(news); }
+
+private:
+    struct base {
+        base() = default;
+        base(const base &) = delete;
+        base &operator=(const base &) = delete;
+        virtual ~base() = default;
+        virtual void call(const News &news) = 0;
+    };
+
+    template <typename Callable> struct holder final : base {
+        template <typename From> explicit holder(From &&from) : callable(std::forward<From>(from)) {}
+        void call(const News &news) override { static_cast<void>(callable(news)); }
+        Callable callable;
+    };
+
+    std::unique_ptr<base> held_;
+};
+
 /** Hears the log. */
-using log_function = std::function<void(const log_record &)>;
+using log_function = function<log_record>;
 
 /** Hears how the connection stands. */
-using connection_function = std::function<void(const connection &)>;
+using connection_function = function<connection>;
 
 /** Hears the role of a candidate. */
-using role_function = std::function<void(const event &)>;
+using role_function = function<event>;
 
 /** Does the work of a master; see handle::lead. */
-using lead_function = std::function<void(const leadership &)>;
+using lead_function = function<leadership>;
 
 /** Hears who is master. */
-using master_function = std::function<void(const master &)>;
+using master_function = function<master>;
 
 /** Hears who is in. */
-using members_function = std::function<void(const members &)>;
+using members_function = function<members>;
 
 // ---- Options ------------------------------------------------------------------------------------------------------
 
@@ -515,14 +675,14 @@ struct acl_entry {
  * used: `handle(hosts, {.session_timeout = 5s, .grace = 2s})`. Later versions may add fields at the end.
  */
 struct options {
-    std::optional<std::chrono::milliseconds> session_timeout = std::nullopt;
-    std::optional<std::chrono::milliseconds> connect_timeout = std::nullopt;
+    std::optional<duration> session_timeout = std::nullopt;
+    std::optional<duration> connect_timeout = std::nullopt;
     std::optional<election::recipe> recipe = std::nullopt;
     std::optional<election::dispatch> dispatch = std::nullopt;
-    std::optional<std::chrono::milliseconds> grace = std::nullopt;
+    std::optional<duration> grace = std::nullopt;
     std::optional<election::lease_mode> lease_mode = std::nullopt;
-    std::optional<std::chrono::milliseconds> lease_margin = std::nullopt;
-    std::optional<std::chrono::milliseconds> tick = std::nullopt;
+    std::optional<duration> lease_margin = std::nullopt;
+    std::optional<duration> tick = std::nullopt;
     std::vector<credential> auth = {};
     std::optional<election::acl> acl = std::nullopt;
     /** Added to `acl`; alone, when that is not set. */
@@ -586,32 +746,30 @@ inline const char *c_text(const std::string &text) noexcept
     return text.find('\0') == std::string::npos ? text.c_str() : nullptr;
 }
 
-// A time as C takes it; a negative one, which C refuses in its turn, when an int cannot hold it.
-inline constexpr int c_ms(std::chrono::milliseconds time) noexcept
-{
-    return time.count() >= 0 && time.count() <= INT_MAX ? static_cast<int>(time.count()) : -1;
-}
-
+// A time that a server or a file has. One that the clock of this machine cannot hold is the nearest that it can.
 inline std::chrono::system_clock::time_point time_since_1970(std::int64_t ms) noexcept
 {
-    return std::chrono::system_clock::time_point(std::chrono::milliseconds(ms));
+    using std::chrono::milliseconds, std::chrono::system_clock;
+    constexpr auto earliest = std::chrono::duration_cast<milliseconds>(system_clock::duration::min());
+    constexpr auto latest = std::chrono::duration_cast<milliseconds>(system_clock::duration::max());
+    return system_clock::time_point(std::clamp(milliseconds(ms), earliest, latest));
 }
 
 inline event from_c(const election_event_t &c)
 {
     return {c.path, static_cast<role>(c.role), static_cast<reason>(c.reason), static_cast<rc>(c.rc),
-            {c.value, c.value_len}, c.token};
+            {c.value, c.value_len}, token(c.token)};
 }
 
 inline master from_c(const election_master_t &c)
 {
-    return {c.path, static_cast<rc>(c.rc), {c.value, c.value_len}, c.token, c.session_id,
-            time_since_1970(c.since_ms)};
+    return {c.path, static_cast<rc>(c.rc), {c.value, c.value_len}, token(c.token),
+            session_id(c.session_id), time_since_1970(c.since_ms)};
 }
 
 inline member from_c(const election_member_t &c)
 {
-    return {c.name, {c.value, c.value_len}, c.token, c.session_id, time_since_1970(c.since_ms)};
+    return {c.name, {c.value, c.value_len}, token(c.token), session_id(c.session_id), time_since_1970(c.since_ms)};
 }
 
 inline members from_c(const election_members_t &c)
@@ -626,22 +784,20 @@ inline members from_c(const election_members_t &c)
 
 inline connection from_c(const election_connection_t &c)
 {
-    return {static_cast<connection_state>(c.state), static_cast<rc>(c.rc), c.session_id,
+    return {static_cast<connection_state>(c.state), static_cast<rc>(c.rc), session_id(c.session_id),
             std::chrono::milliseconds(c.session_timeout_ms), c.cause == nullptr ? "" : c.cause};
 }
 
 inline log_record from_c(const election_log_t &c)
 {
     return {static_cast<log_level>(c.level), c.message, c.origin, c.path == nullptr ? "" : c.path, c.handle,
-            c.session_id, time_since_1970(c.at_ms)};
+            session_id(c.session_id), time_since_1970(c.at_ms)};
 }
 
 // A function with the news that it hears. C has it as a ctx, and frees it.
 template <typename News> class listener {
 public:
-    using function = std::function<void(const News &)>;
-
-    listener(function hears, std::shared_ptr<const std::atomic<bool>> is_mute)
+    listener(function<News> hears, std::shared_ptr<const std::atomic<bool>> is_mute)
         : hears_(std::move(hears)), is_mute_(std::move(is_mute))
     {
     }
@@ -656,14 +812,14 @@ public:
     static void free(void *ctx) noexcept { delete static_cast<listener *>(ctx); }
 
 private:
-    function hears_;
+    function<News> hears_;
     std::shared_ptr<const std::atomic<bool>> is_mute_;
 };
 
 // Calls a function of C that takes a listener, and leaves the listener to it unless it fails. An empty function is NULL
 // there.
 template <typename News, typename C, typename Call>
-void listen(std::function<void(const News &)> hears, const std::shared_ptr<std::atomic<bool>> &is_mute,
+void listen(function<News> hears, const std::shared_ptr<std::atomic<bool>> &is_mute,
             std::error_code &ec, Call call)
 {
     using its = listener<News>;
@@ -687,7 +843,7 @@ inline int open(const std::string &hosts, const options &from, election_t **hand
         if constexpr (std::is_enum_v<typename decltype(value)::value_type>)
             number = setter(options.get(), static_cast<int>(*value));
         else
-            number = setter(options.get(), c_ms(*value));
+            number = setter(options.get(), value->ms());
     };
     set(election_options_set_session_timeout_ms, from.session_timeout);
     set(election_options_set_connect_timeout_ms, from.connect_timeout);
@@ -710,41 +866,70 @@ inline int open(const std::string &hosts, const options &from, election_t **hand
 
 inline std::optional<mastership> lease(const election_t *handle, std::string_view path) noexcept
 {
-    std::int64_t token, left_ns;
-    if (election_lease(handle, c_path(path), &token, &left_ns) != 1)
+    // Asked before, so that the deadline is never later than the end of the lease.
+    const lease_clock::time_point now = lease_clock::now();
+    std::int64_t number, left_ns;
+    if (election_lease(handle, c_path(path), &number, &left_ns) != 1)
         return std::nullopt;
-    return mastership{token, std::chrono::nanoseconds(left_ns)};
+    const lease_clock::duration longest = lease_clock::time_point::max() - now;
+    return mastership{token(number), now + std::min(std::chrono::nanoseconds(left_ns), longest)};
 }
 
-/** What a call of lead() hands through C. */
-struct led {
-    lead_function function;
-#ifdef __cpp_exceptions
-    std::exception_ptr thrown = nullptr;
-#endif
-};
-
-extern "C" inline int lead(const election_leadership_t *number, void *ctx) noexcept
+inline bool wait(election_t *handle, std::string_view path, role which, duration timeout, std::error_code &ec) noexcept
 {
-    led &led = *static_cast<struct led *>(ctx);
-#ifdef __cpp_exceptions
-    try {
-        led.function(leadership(number));
-    } catch (...) {
-        led.thrown = std::current_exception();
-    }
-#else
-    led.function(leadership(number));
-#endif
-    return 0;
-}
-
-inline bool wait(election_t *handle, std::string_view path, role which, std::chrono::milliseconds timeout,
-                 std::error_code &ec) noexcept
-{
-    const int number = election_wait(handle, c_path(path), static_cast<int>(which), c_ms(timeout));
+    const int number = election_wait(handle, c_path(path), static_cast<int>(which), timeout.ms());
     answer(number == ELECTION_OPERATIONTIMEOUT ? ELECTION_OK : number, ec);
     return number == ELECTION_OK;
+}
+
+// Waits again and again, for no longer than `next` says before each time; until that says nothing.
+template <typename Next>
+bool wait_in_parts(election_t *handle, std::string_view path, role which, std::error_code &ec, Next next)
+{
+    for (std::optional<duration> part = next(); part; part = next())
+        if (wait(handle, path, which, *part, ec) || ec)
+            return !ec;
+    return false;
+}
+
+template <typename Clock, typename Duration>
+bool wait_until(election_t *handle, std::string_view path, role which, std::chrono::time_point<Clock, Duration> until,
+                std::error_code &ec)
+{
+    using ms = std::chrono::duration<long double, std::milli>; // which does not overflow
+    const ms shortest(1), longest(3600000);
+    bool is_last = false;
+    return wait_in_parts(handle, path, which, ec, [&]() -> std::optional<duration> {
+        if (is_last)
+            return std::nullopt;
+        const ms left = ms(until.time_since_epoch()) - ms(Clock::now().time_since_epoch());
+        is_last = left <= longest;
+        return std::clamp(left, shortest, longest);
+    });
+}
+
+template <typename StopToken>
+bool wait_unless(election_t *handle, std::string_view path, role which, const StopToken &stop, std::error_code &ec)
+{
+    ec = make_error_code(rc::ok);
+    return wait_in_parts(handle, path, which, ec, [&]() -> std::optional<duration> {
+        if (stop.stop_requested())
+            return std::nullopt;
+        return std::chrono::milliseconds(10);
+    });
+}
+
+// A std::stop_token of C++20, or what has the same member.
+template <typename StopToken>
+using if_stop_token = std::enable_if_t<std::is_convertible_v<decltype(std::declval<const StopToken &>().stop_requested()), bool>>;
+
+// Waits until nothing runs any more of what was resigned or is not watched any more, whatever signal comes. Not inside a
+// callback: that would wait for itself.
+inline void wait_finished(election_t *handle) noexcept
+{
+    int number = ELECTION_OPERATIONTIMEOUT;
+    while (number == ELECTION_OPERATIONTIMEOUT || number == ELECTION_INTERRUPTED)
+        number = election_wait_finished(handle, 3600000);
 }
 
 } // namespace detail
@@ -768,6 +953,13 @@ inline void set_log(log_level level, log_function on_record = nullptr)
 }
 #endif
 
+// The classes that have throwing forms with exceptions, and none without, are two types by two names.
+#ifdef __cpp_exceptions
+inline namespace with_exceptions {
+#else
+inline namespace without_exceptions {
+#endif
+
 // ---- The handle ---------------------------------------------------------------------------------------------------
 
 /**
@@ -780,7 +972,7 @@ inline void set_log(log_level level, log_function on_record = nullptr)
  * it closes the handle as soon as the callback has returned, and destroys the functions that are left. Without such a
  * thread to be had the program ends (std::terminate).
  */
-class handle {
+class [[nodiscard]] handle {
 public:
     handle() noexcept = default;
 
@@ -801,10 +993,13 @@ public:
 
     ~handle()
     {
-        if (handle_ == nullptr || election_close(handle_) != ELECTION_IN_CALLBACK)
+        if (handle_ == nullptr)
+            return;
+        const int closed = election_close(handle_);
+        if (closed != ELECTION_IN_CALLBACK && closed != ELECTION_DEADLOCK)
             return;
         *is_mute_ = true;
-        std::thread([closed = handle_] { election_close(closed); }).detach();
+        std::thread([handle = handle_] { election_close(handle); }).detach();
     }
 
     void swap(handle &other) noexcept
@@ -825,7 +1020,7 @@ public:
     void close(std::error_code &ec) noexcept { detail::answer(election_close(handle_), ec); }
 
     /** go_to_election. `on_role` may be empty. */
-    void go_to_election(std::string_view path, std::string_view value, role_function on_role, std::error_code &ec)
+    void go_to_election(std::string_view path, bytes value, role_function on_role, std::error_code &ec)
     {
         detail::listen<event, election_event_t>(
             std::move(on_role), is_mute_, ec, [&](auto function, void *ctx, auto free_ctx) {
@@ -841,24 +1036,42 @@ public:
     }
 
     /** election_set_value. */
-    void set_value(std::string_view path, std::string_view value, std::error_code &ec) noexcept
+    void set_value(std::string_view path, bytes value, std::error_code &ec) noexcept
     {
         detail::answer(election_set_value(handle_, detail::c_path(path), value.data(), value.size()), ec);
     }
 
     /** election_is_master: decided by the clock at the time of the call; allocates nothing. */
-    bool is_master(std::string_view path) const noexcept
+    [[nodiscard]] bool is_master(std::string_view path) const noexcept
     {
         return election_is_master(handle_, detail::c_path(path)) == 1;
     }
 
     /** election_lease: nothing when this is not master. */
-    std::optional<mastership> lease(std::string_view path) const noexcept { return detail::lease(handle_, path); }
+    [[nodiscard]] std::optional<mastership> lease(std::string_view path) const noexcept
+    {
+        return detail::lease(handle_, path);
+    }
 
     /** election_wait. False when the role did not come in time, which is no error here; also with an error. */
-    bool wait(std::string_view path, role which, std::chrono::milliseconds timeout, std::error_code &ec) noexcept
+    bool wait(std::string_view path, role which, duration timeout, std::error_code &ec) noexcept
     {
         return detail::wait(handle_, path, which, timeout, ec);
+    }
+
+    /** The same, until a point in time of any clock. When it has passed, the role is asked for all the same. */
+    template <typename Clock, typename Duration>
+    bool wait_until(std::string_view path, role which, std::chrono::time_point<Clock, Duration> until,
+                    std::error_code &ec) noexcept
+    {
+        return detail::wait_until(handle_, path, which, until, ec);
+    }
+
+    /** The same, for however long, unless `stop`, a std::stop_token, says so: then it returns false within 10 ms. */
+    template <typename StopToken, typename = detail::if_stop_token<StopToken>>
+    bool wait(std::string_view path, role which, const StopToken &stop, std::error_code &ec) noexcept
+    {
+        return detail::wait_unless(handle_, path, which, stop, ec);
     }
 
     /**
@@ -867,12 +1080,11 @@ public:
      * `function` was not called. Unlike other functions that are called, this one may throw: the exception leaves lead()
      * when the place has been given up.
      */
-    bool lead(std::string_view path, std::string_view value, lead_function function, std::chrono::milliseconds timeout,
-              std::error_code &ec)
+    bool lead(std::string_view path, bytes value, lead_function function, duration timeout, std::error_code &ec)
     {
-        detail::led led = {std::move(function)};
+        work led = {std::move(function)};
         const int number = election_lead(handle_, detail::c_path(path), value.data(), value.size(),
-                                         led.function ? detail::lead : nullptr, &led, detail::c_ms(timeout), nullptr);
+                                         led.function ? do_work : nullptr, &led, timeout.ms(), nullptr);
         detail::answer(number == ELECTION_LEADERSHIP_LOST ? ELECTION_OK : number, ec);
 #ifdef __cpp_exceptions
         if (led.thrown)
@@ -894,57 +1106,57 @@ public:
     int fd(std::error_code &ec) const noexcept { return result(election_fd(handle_), -1, ec); }
 
     /** election_dispatch: how many events and ends of events were passed on; 0 with an error. */
-    int dispatch(std::chrono::milliseconds timeout, std::error_code &ec) noexcept
+    int dispatch(duration timeout, std::error_code &ec) noexcept
     {
-        return result(election_dispatch(handle_, detail::c_ms(timeout)), 0, ec);
+        return result(election_dispatch(handle_, timeout.ms()), 0, ec);
     }
 
     /** election_fenced_create. */
-    void fenced_create(std::string_view path, std::string_view target, std::string_view value,
-                       std::chrono::milliseconds timeout, std::error_code &ec) noexcept
+    void fenced_create(std::string_view path, std::string_view target, bytes value,
+                       duration timeout, std::error_code &ec) noexcept
     {
         detail::answer(election_fenced_create(handle_, detail::c_path(path), detail::c_path(target), value.data(),
-                                              value.size(), detail::c_ms(timeout)),
+                                              value.size(), timeout.ms()),
                        ec);
     }
 
     /** election_fenced_set. */
-    void fenced_set(std::string_view path, std::string_view target, std::string_view value, int version,
-                    std::chrono::milliseconds timeout, std::error_code &ec) noexcept
+    void fenced_set(std::string_view path, std::string_view target, bytes value, int version,
+                    duration timeout, std::error_code &ec) noexcept
     {
         detail::answer(election_fenced_set(handle_, detail::c_path(path), detail::c_path(target), value.data(),
-                                           value.size(), version, detail::c_ms(timeout)),
+                                           value.size(), version, timeout.ms()),
                        ec);
     }
 
     /** election_fenced_delete. */
     void fenced_delete(std::string_view path, std::string_view target, int version,
-                       std::chrono::milliseconds timeout, std::error_code &ec) noexcept
+                       duration timeout, std::error_code &ec) noexcept
     {
         detail::answer(election_fenced_delete(handle_, detail::c_path(path), detail::c_path(target), version,
-                                              detail::c_ms(timeout)),
+                                              timeout.ms()),
                        ec);
     }
 
     /** election_members: who stands at `path`, the master first. Empty with an error. */
-    std::vector<member> members(std::string_view path, std::chrono::milliseconds timeout, std::error_code &ec) const
+    std::vector<member> members(std::string_view path, duration timeout, std::error_code &ec) const
     {
         std::vector<member> found;
         election_member_fn show = [](const election_member_t *one, void *ctx) noexcept {
             static_cast<std::vector<member> *>(ctx)->push_back(detail::from_c(*one));
         };
-        detail::answer(election_members(handle_, detail::c_path(path), show, &found, detail::c_ms(timeout)), ec);
+        detail::answer(election_members(handle_, detail::c_path(path), show, &found, timeout.ms()), ec);
         return found;
     }
 
     /** election_get_master: who is master, asked once; `rc` says whether there is one, or what the error is. */
-    master get_master(std::string_view path, std::chrono::milliseconds timeout, std::error_code &ec) const
+    master get_master(std::string_view path, duration timeout, std::error_code &ec) const
     {
         master found = {};
         election_master_fn show = [](const election_master_t *one, void *ctx) noexcept {
             *static_cast<master *>(ctx) = detail::from_c(*one);
         };
-        detail::answer(election_get_master(handle_, detail::c_path(path), show, &found, detail::c_ms(timeout)), ec);
+        detail::answer(election_get_master(handle_, detail::c_path(path), show, &found, timeout.ms()), ec);
         if (ec)
             found.rc = static_cast<rc>(ec.value());
         return found;
@@ -996,9 +1208,9 @@ public:
     }
 
     /** election_wait_finished. */
-    void wait_finished(std::chrono::milliseconds timeout, std::error_code &ec) noexcept
+    void wait_finished(duration timeout, std::error_code &ec) noexcept
     {
-        detail::answer(election_wait_finished(handle_, detail::c_ms(timeout)), ec);
+        detail::answer(election_wait_finished(handle_, timeout.ms()), ec);
     }
 
     /** election_counters. All 0 with an error. */
@@ -1041,7 +1253,7 @@ public:
         detail::or_throw("election_close", [&](std::error_code &ec) { close(ec); });
     }
 
-    void go_to_election(std::string_view path, std::string_view value = {}, role_function on_role = nullptr)
+    void go_to_election(std::string_view path, bytes value = {}, role_function on_role = nullptr)
     {
         detail::or_throw("election_go_to_election", [&](std::error_code &ec) {
             go_to_election(path, value, std::move(on_role), ec);
@@ -1053,18 +1265,29 @@ public:
         detail::or_throw("election_resign", [&](std::error_code &ec) { resign(path, ec); });
     }
 
-    void set_value(std::string_view path, std::string_view value)
+    void set_value(std::string_view path, bytes value)
     {
         detail::or_throw("election_set_value", [&](std::error_code &ec) { set_value(path, value, ec); });
     }
 
-    bool wait(std::string_view path, role which, std::chrono::milliseconds timeout)
+    bool wait(std::string_view path, role which, duration timeout)
     {
         return detail::or_throw("election_wait", [&](std::error_code &ec) { return wait(path, which, timeout, ec); });
     }
 
-    bool lead(std::string_view path, std::string_view value, lead_function function,
-              std::chrono::milliseconds timeout = forever)
+    template <typename Clock, typename Duration>
+    bool wait_until(std::string_view path, role which, std::chrono::time_point<Clock, Duration> until)
+    {
+        return detail::or_throw("election_wait", [&](std::error_code &ec) { return wait_until(path, which, until, ec); });
+    }
+
+    template <typename StopToken, typename = detail::if_stop_token<StopToken>>
+    bool wait(std::string_view path, role which, const StopToken &stop)
+    {
+        return detail::or_throw("election_wait", [&](std::error_code &ec) { return wait(path, which, stop, ec); });
+    }
+
+    bool lead(std::string_view path, bytes value, lead_function function, duration timeout = forever)
     {
         return detail::or_throw("election_lead", [&](std::error_code &ec) {
             return lead(path, value, std::move(function), timeout, ec);
@@ -1081,40 +1304,39 @@ public:
         return detail::or_throw("election_fd", [&](std::error_code &ec) { return fd(ec); });
     }
 
-    int dispatch(std::chrono::milliseconds timeout = std::chrono::milliseconds::zero())
+    int dispatch(duration timeout = std::chrono::milliseconds::zero())
     {
         return detail::or_throw("election_dispatch", [&](std::error_code &ec) { return dispatch(timeout, ec); });
     }
 
-    void fenced_create(std::string_view path, std::string_view target, std::string_view value,
-                       std::chrono::milliseconds timeout)
+    void fenced_create(std::string_view path, std::string_view target, bytes value, duration timeout)
     {
         detail::or_throw("election_fenced_create", [&](std::error_code &ec) {
             fenced_create(path, target, value, timeout, ec);
         });
     }
 
-    void fenced_set(std::string_view path, std::string_view target, std::string_view value, int version,
-                    std::chrono::milliseconds timeout)
+    void fenced_set(std::string_view path, std::string_view target, bytes value, int version,
+                    duration timeout)
     {
         detail::or_throw("election_fenced_set", [&](std::error_code &ec) {
             fenced_set(path, target, value, version, timeout, ec);
         });
     }
 
-    void fenced_delete(std::string_view path, std::string_view target, int version, std::chrono::milliseconds timeout)
+    void fenced_delete(std::string_view path, std::string_view target, int version, duration timeout)
     {
         detail::or_throw("election_fenced_delete", [&](std::error_code &ec) {
             fenced_delete(path, target, version, timeout, ec);
         });
     }
 
-    std::vector<member> members(std::string_view path, std::chrono::milliseconds timeout) const
+    std::vector<member> members(std::string_view path, duration timeout) const
     {
         return detail::or_throw("election_members", [&](std::error_code &ec) { return members(path, timeout, ec); });
     }
 
-    master get_master(std::string_view path, std::chrono::milliseconds timeout) const
+    master get_master(std::string_view path, duration timeout) const
     {
         return detail::or_throw("election_get_master", [&](std::error_code &ec) {
             return get_master(path, timeout, ec);
@@ -1155,7 +1377,7 @@ public:
         detail::or_throw("election_unwatch_connection", [&](std::error_code &ec) { unwatch_connection(ec); });
     }
 
-    void wait_finished(std::chrono::milliseconds timeout)
+    void wait_finished(duration timeout)
     {
         detail::or_throw("election_wait_finished", [&](std::error_code &ec) { wait_finished(timeout, ec); });
     }
@@ -1184,6 +1406,29 @@ private:
         detail::answer(detail::open(std::string(hosts), with, &handle_), ec);
     }
 
+    // What lead() hands through C: the function, and what it has thrown.
+    struct work {
+        lead_function function;
+#ifdef __cpp_exceptions
+        std::exception_ptr thrown = nullptr;
+#endif
+    };
+
+    static int do_work(const election_leadership_t *number, void *ctx) noexcept
+    {
+        auto *self = static_cast<work *>(ctx);
+#ifdef __cpp_exceptions
+        try {
+            self->function(leadership(number));
+        } catch (...) {
+            self->thrown = std::current_exception();
+        }
+#else
+        self->function(leadership(number));
+#endif
+        return 0;
+    }
+
     // A number that is a result unless it is negative.
     static int result(int number, int otherwise, std::error_code &ec) noexcept
     {
@@ -1204,14 +1449,15 @@ inline void swap(handle &one, handle &other) noexcept
 // ---- What ends by itself ------------------------------------------------------------------------------------------
 
 /**
- * Stands for master for as long as it lives: go_to_election, and election_resign in the destructor, which does not wait:
- * `on_role` hears of the resignation a moment later. The handle may go first, or be moved.
+ * Stands for master for as long as it lives. The destructor calls election_resign and waits for the last call of
+ * `on_role` (reason::resigned), unless it runs inside a callback: there it does not wait. So it must not run while its
+ * thread holds a lock that `on_role` takes. The handle may go first, or be moved.
  */
 class [[nodiscard]] candidacy {
 public:
     candidacy() noexcept = default;
 
-    candidacy(handle &on, std::string_view path, std::string_view value, role_function on_role, std::error_code &ec)
+    [[nodiscard]] candidacy(handle &on, std::string_view path, bytes value, role_function on_role, std::error_code &ec)
         : path_(path)
     {
         on.go_to_election(path, value, std::move(on_role), ec);
@@ -1234,8 +1480,8 @@ public:
 
     ~candidacy()
     {
-        if (handle_ != nullptr)
-            election_resign(handle_, path_.c_str());
+        std::error_code ignored;
+        resign(ignored);
     }
 
     /** Whether it stands, and has not been resigned here. */
@@ -1244,25 +1490,49 @@ public:
     const std::string &path() const noexcept { return path_; }
 
     /** handle::is_master. */
-    bool is_master() const noexcept { return election_is_master(handle_, path_.c_str()) == 1; }
+    [[nodiscard]] bool is_master() const noexcept { return election_is_master(handle_, path_.c_str()) == 1; }
 
     /** handle::lease. */
-    std::optional<mastership> lease() const noexcept { return detail::lease(handle_, path_); }
+    [[nodiscard]] std::optional<mastership> lease() const noexcept { return detail::lease(handle_, path_); }
 
     /** handle::wait. */
-    bool wait(role which, std::chrono::milliseconds timeout, std::error_code &ec) const noexcept
+    bool wait(role which, duration timeout, std::error_code &ec) const noexcept
     {
         return detail::wait(handle_, path_, which, timeout, ec);
     }
 
+    /** handle::wait_until. */
+    template <typename Clock, typename Duration>
+    bool wait_until(role which, std::chrono::time_point<Clock, Duration> until, std::error_code &ec) const noexcept
+    {
+        return detail::wait_until(handle_, path_, which, until, ec);
+    }
+
+    /** handle::wait with a std::stop_token. */
+    template <typename StopToken, typename = detail::if_stop_token<StopToken>>
+    bool wait(role which, const StopToken &stop, std::error_code &ec) const noexcept
+    {
+        return detail::wait_unless(handle_, path_, which, stop, ec);
+    }
+
     /** handle::set_value. */
-    void set_value(std::string_view value, std::error_code &ec) noexcept
+    void set_value(bytes value, std::error_code &ec) noexcept
     {
         detail::answer(election_set_value(handle_, path_.c_str(), value.data(), value.size()), ec);
     }
 
-    /** election_resign, before the destructor does. Unlike other members, not while another thread uses the object. */
+    /** What the destructor does, before it. */
     void resign(std::error_code &ec) noexcept
+    {
+        election_t *const on = handle_;
+        detach(ec);
+        // Also when another thread was faster: it may have resigned, or be closing the handle, at this moment.
+        if (on != nullptr)
+            detail::wait_finished(on);
+    }
+
+    /** Resigns, and does not wait: `on_role` is called a moment later, so what it refers to must outlive the handle. */
+    void detach(std::error_code &ec) noexcept
     {
         detail::answer(election_resign(std::exchange(handle_, nullptr), path_.c_str()), ec);
     }
@@ -1270,20 +1540,32 @@ public:
 #ifdef __cpp_exceptions
     // The same, throwing election::error.
 
-    explicit candidacy(handle &on, std::string_view path, std::string_view value = {},
-                       role_function on_role = nullptr)
+    [[nodiscard]] explicit candidacy(handle &on, std::string_view path, bytes value = {},
+                                     role_function on_role = nullptr)
         : path_(path)
     {
         on.go_to_election(path, value, std::move(on_role));
         handle_ = on.get();
     }
 
-    bool wait(role which, std::chrono::milliseconds timeout) const
+    bool wait(role which, duration timeout) const
     {
         return detail::or_throw("election_wait", [&](std::error_code &ec) { return wait(which, timeout, ec); });
     }
 
-    void set_value(std::string_view value)
+    template <typename Clock, typename Duration>
+    bool wait_until(role which, std::chrono::time_point<Clock, Duration> until) const
+    {
+        return detail::or_throw("election_wait", [&](std::error_code &ec) { return wait_until(which, until, ec); });
+    }
+
+    template <typename StopToken, typename = detail::if_stop_token<StopToken>>
+    bool wait(role which, const StopToken &stop) const
+    {
+        return detail::or_throw("election_wait", [&](std::error_code &ec) { return wait(which, stop, ec); });
+    }
+
+    void set_value(bytes value)
     {
         detail::or_throw("election_set_value", [&](std::error_code &ec) { set_value(value, ec); });
     }
@@ -1292,6 +1574,11 @@ public:
     {
         detail::or_throw("election_resign", [&](std::error_code &ec) { resign(ec); });
     }
+
+    void detach()
+    {
+        detail::or_throw("election_resign", [&](std::error_code &ec) { detach(ec); });
+    }
 #endif
 
 private:
@@ -1299,34 +1586,39 @@ private:
     std::string path_;
 };
 
-/** Watches for as long as it lives. The handle may go first, or be moved. */
+/**
+ * Watches for as long as it lives. The destructor ends the watch and waits until its function is called no more, unless
+ * it runs inside a callback: there it does not wait. So it must not run while its thread holds a lock that the function
+ * takes. The handle may go first, or be moved.
+ */
 class [[nodiscard]] watch {
 public:
     watch() noexcept = default;
 
-    /** watch_master, and election_unwatch_master in the destructor. */
-    static watch master(handle &on, std::string_view path, master_function on_master, std::error_code &ec)
+    /** election_watch_master, and election_unwatch_master in the destructor. */
+    [[nodiscard]] static watch master(handle &on, std::string_view path, master_function on_master,
+                                      std::error_code &ec)
     {
-        watch made(on, path, election_unwatch_master);
+        watch made(path, election_unwatch_master);
         on.watch_master(path, std::move(on_master), ec);
-        return made.unless(ec);
+        return made.begun(on, ec);
     }
 
     /** election_watch_members, and election_unwatch_members in the destructor. */
-    static watch members(handle &on, std::string_view path, int enough, members_function on_members,
-                         std::error_code &ec)
+    [[nodiscard]] static watch members(handle &on, std::string_view path, int enough, members_function on_members,
+                                       std::error_code &ec)
     {
-        watch made(on, path, election_unwatch_members);
+        watch made(path, election_unwatch_members);
         on.watch_members(path, enough, std::move(on_members), ec);
-        return made.unless(ec);
+        return made.begun(on, ec);
     }
 
     /** election_watch_connection, and election_unwatch_connection in the destructor; `path()` is empty. */
-    static watch connection(handle &on, connection_function on_connection, std::error_code &ec)
+    [[nodiscard]] static watch connection(handle &on, connection_function on_connection, std::error_code &ec)
     {
-        watch made(on, {}, [](election_t *handle, const char *) { return election_unwatch_connection(handle); });
+        watch made({}, [](election_t *handle, const char *) { return election_unwatch_connection(handle); });
         on.watch_connection(std::move(on_connection), ec);
-        return made.unless(ec);
+        return made.begun(on, ec);
     }
 
     watch(watch &&other) noexcept
@@ -1345,8 +1637,10 @@ public:
 
     ~watch()
     {
-        if (handle_ != nullptr)
-            unwatch_(handle_, path_.c_str());
+        election_t *const on = handle_;
+        detach();
+        if (on != nullptr)
+            detail::wait_finished(on);
     }
 
     /** Whether it watches. */
@@ -1354,24 +1648,32 @@ public:
 
     const std::string &path() const noexcept { return path_; }
 
+    /** Ends the watch, and does not wait: the function may be called once more, so what it refers to must outlive the
+     * handle. */
+    void detach() noexcept
+    {
+        if (handle_ != nullptr)
+            unwatch_(std::exchange(handle_, nullptr), path_.c_str());
+    }
+
 #ifdef __cpp_exceptions
     // The same, throwing election::error.
 
-    static watch master(handle &on, std::string_view path, master_function on_master)
+    [[nodiscard]] static watch master(handle &on, std::string_view path, master_function on_master)
     {
         return detail::or_throw("election_watch_master", [&](std::error_code &ec) {
             return master(on, path, std::move(on_master), ec);
         });
     }
 
-    static watch members(handle &on, std::string_view path, int enough, members_function on_members)
+    [[nodiscard]] static watch members(handle &on, std::string_view path, int enough, members_function on_members)
     {
         return detail::or_throw("election_watch_members", [&](std::error_code &ec) {
             return members(on, path, enough, std::move(on_members), ec);
         });
     }
 
-    static watch connection(handle &on, connection_function on_connection)
+    [[nodiscard]] static watch connection(handle &on, connection_function on_connection)
     {
         return detail::or_throw("election_watch_connection", [&](std::error_code &ec) {
             return connection(on, std::move(on_connection), ec);
@@ -1382,15 +1684,13 @@ public:
 private:
     using unwatch_function = int (*)(election_t *, const char *);
 
-    watch(const handle &on, std::string_view path, unwatch_function unwatch)
-        : handle_(on.get()), path_(path), unwatch_(unwatch)
-    {
-    }
+    watch(std::string_view path, unwatch_function unwatch) : path_(path), unwatch_(unwatch) {}
 
-    watch unless(const std::error_code &ec) noexcept
+    // A watch that failed has no handle: another watch at the path is left alone.
+    watch begun(const handle &on, const std::error_code &ec) noexcept
     {
-        if (ec)
-            handle_ = nullptr;
+        if (!ec)
+            handle_ = on.get();
         return std::move(*this);
     }
 
@@ -1402,27 +1702,29 @@ private:
 // ---- The other side -----------------------------------------------------------------------------------------------
 
 /** Refuses the tokens of old masters, on the side that is written to: election_verifier_t. It can be moved. */
-class verifier {
+class [[nodiscard]] verifier {
 public:
     /** election_verifier_new; rc::internal. */
-    verifier(std::int64_t highest, std::error_code &ec) noexcept : verifier_(election_verifier_new(highest))
+    verifier(token highest, std::error_code &ec) noexcept
+        : verifier_(election_verifier_new(static_cast<std::int64_t>(highest)))
     {
         ec = make_error_code(verifier_ ? rc::ok : rc::internal);
     }
 
     /** election_verifier_admit: whether a write with this token may be taken. Never, when it was moved from. */
-    [[nodiscard]] bool admit(std::int64_t token) noexcept
+    [[nodiscard]] bool admit(token which) noexcept
     {
-        return election_verifier_admit(verifier_.get(), token) == ELECTION_OK;
+        return election_verifier_admit(verifier_.get(), static_cast<std::int64_t>(which)) == ELECTION_OK;
     }
 
     /** election_verifier_highest. */
-    std::int64_t highest() const noexcept { return election_verifier_highest(verifier_.get()); }
+    token highest() const noexcept { return token(election_verifier_highest(verifier_.get())); }
 
 #ifdef __cpp_exceptions
     // The same, throwing election::error.
 
-    explicit verifier(std::int64_t highest = 0) : verifier_(election_verifier_new(highest))
+    explicit verifier(token highest = token::none)
+        : verifier_(election_verifier_new(static_cast<std::int64_t>(highest)))
     {
         if (!verifier_)
             throw error(make_error_code(rc::internal), "election_verifier_new");
@@ -1437,6 +1739,7 @@ private:
     std::unique_ptr<election_verifier_t, deleter> verifier_;
 };
 
+} // namespace with_exceptions or without_exceptions
 } // namespace election
 
 template <> struct std::is_error_code_enum<election::rc> : std::true_type {};

@@ -227,31 +227,111 @@ fn the_program_in_its_preface_compiles() {
     workshop.build("g++", "c++17", &[program], Link::Shared);
 }
 
+/// A guard without a name ends at once, which nobody means.
+#[test]
+fn a_guard_that_nobody_keeps_is_a_warning() {
+    let workshop = Workshop::new();
+    let compile = |compiler: &str, line: &str| {
+        let program = workshop.write(
+            "guard.cpp",
+            &format!(
+                "#include \"election.hpp\"\nvoid stand(election::handle &handle, std::error_code &ec);\n\
+                 void stand(election::handle &handle, std::error_code &ec) {{\nec.clear();\n{line}\n}}\n"
+            ),
+        );
+        let mut compile = Command::new(compiler);
+        compile
+            .args(["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I"])
+            .arg(root().join("include"));
+        compile.arg(program).output().expect("the compiler runs")
+    };
+    for compiler in ["g++", "clang++"] {
+        for guard in [
+            "election::candidacy(handle, \"/master\", \"\", nullptr, ec);",
+            "election::watch::master(handle, \"/master\", nullptr, ec);",
+            "election::watch::members(handle, \"/master\", 1, nullptr, ec);",
+            "election::watch::connection(handle, nullptr, ec);",
+            "handle.is_master(\"/master\");",
+        ] {
+            let dropped = compile(compiler, guard);
+            let said = String::from_utf8_lossy(&dropped.stderr);
+            assert!(!dropped.status.success() && said.contains("nodiscard"), "{compiler}: {guard}: {said}");
+            let kept = compile(compiler, &format!("auto kept = {guard} static_cast<void>(kept);"));
+            assert!(kept.status.success(), "{compiler}: {guard}: {}", String::from_utf8_lossy(&kept.stderr));
+        }
+    }
+}
+
+/// One definition of each name: the classes that have throwing forms are others without exceptions.
+#[test]
+fn files_with_and_without_exceptions_make_one_program() {
+    for compiler in ["g++", "clang++"] {
+        let workshop = Workshop::new();
+        let closes = |name: &str, body: &str| {
+            let text = format!("#include \"election.hpp\"\nint {name}();\nint {name}() {{\n{body}\n}}\n");
+            workshop.write(&format!("{name}.cpp"), &text)
+        };
+        let throws = closes(
+            "throws",
+            "try { election::handle().close(); } catch (const election::error &error) {\n\
+             return error.code() == election::rc::bad_handle ? 0 : 1; }\nreturn 2;",
+        );
+        let returns = closes(
+            "returns",
+            "std::error_code ec;\nelection::handle().close(ec);\nreturn ec == election::rc::bad_handle ? 0 : 4;",
+        );
+        let main = workshop
+            .write("main.cpp", "int throws();\nint returns();\nint main() { return returns() + throws(); }\n");
+        let object = |source: std::path::PathBuf, flags: &[&str]| {
+            let object = source.with_extension("o");
+            let mut compile = Command::new(compiler);
+            compile.args(["-std=c++17", "-c", "-I"]).arg(root().join("include")).args(flags).arg(&source);
+            tools::run_command({
+                compile.arg("-o").arg(&object);
+                compile
+            });
+            object
+        };
+        // In both orders: the linker keeps the first definition of a name.
+        let (throws, returns) = (object(throws, &[]), object(returns, &["-fno-exceptions"]));
+        for order in [[&throws, &returns], [&returns, &throws]] {
+            let objects = [main.clone(), order[0].clone(), order[1].clone()];
+            tools::run_command(Command::new(workshop.build(compiler, "c++17", &objects, Link::Shared)));
+        }
+        let names = |object: &std::path::Path| tools::run("nm", ["-C".as_ref(), object.as_os_str()]);
+        assert!(names(&throws).contains("election::with_exceptions::handle::"), "{}", names(&throws));
+        assert!(names(&returns).contains("election::without_exceptions::handle::"), "{}", names(&returns));
+        assert!(!names(&returns).contains("election::with_exceptions::"), "{}", names(&returns));
+    }
+}
+
 /// Runs a program on election.hpp.
 #[track_caller]
-fn live(name: &str, compiler: &str, flags: &[&str], way: Way) {
+fn live(name: &str, compiler: &str, standard: &str, flags: &[&str], way: Way) {
     let workshop = Workshop::new();
     let flags = [&WARNINGS, flags].concat();
-    let program = workshop.build_with(compiler, "c++17", &[source(name)], Link::Shared, &flags);
+    let program = workshop.build_with(compiler, standard, &[source(name)], Link::Shared, &flags);
     succeed(way.command(&program, &Place::of(name, &workshop)));
 }
 
 macro_rules! lives {
-    ($($test:ident: $program:literal, $compiler:literal, $flags:expr, $way:ident;)+) => {
+    ($($test:ident: $program:literal, $compiler:literal, $standard:literal, $flags:expr, $way:ident;)+) => {
         $(#[test]
         fn $test() {
-            live($program, $compiler, &$flags, Way::$way);
+            live($program, $compiler, $standard, &$flags, Way::$way);
         })+
     };
 }
 
 lives! {
-    life: "life_hpp.cpp", "g++", [], Thread;
-    life_in_a_loop: "life_hpp.cpp", "clang++", ["-O2"], Manual;
-    life_under_valgrind: "life_hpp.cpp", "g++", [], ThreadUnderValgrind;
-    life_in_a_loop_under_valgrind: "life_hpp.cpp", "g++", [], ManualUnderValgrind;
-    life_without_exceptions: "life_hpp.cpp", "g++", ["-fno-exceptions"], Thread;
-    own_names: "own_names_hpp.cpp", "g++", [], Thread;
-    throw: "throw_hpp.cpp", "g++", [], Thread;
-    throw_in_a_loop: "throw_hpp.cpp", "clang++", [], Manual;
+    life: "life_hpp.cpp", "g++", "c++17", [], Thread;
+    life_in_a_loop: "life_hpp.cpp", "clang++", "c++17", ["-O2"], Manual;
+    life_under_valgrind: "life_hpp.cpp", "g++", "c++17", [], ThreadUnderValgrind;
+    life_in_a_loop_under_valgrind: "life_hpp.cpp", "g++", "c++17", [], ManualUnderValgrind;
+    life_in_cpp20: "life_hpp.cpp", "g++", "c++20", [], Thread;
+    life_in_cpp23: "life_hpp.cpp", "clang++", "c++2b", [], Manual;
+    life_without_exceptions: "life_hpp.cpp", "g++", "c++17", ["-fno-exceptions"], Thread;
+    own_names: "own_names_hpp.cpp", "g++", "c++17", [], Thread;
+    throw: "throw_hpp.cpp", "g++", "c++17", [], Thread;
+    throw_in_a_loop: "throw_hpp.cpp", "clang++", "c++17", [], Manual;
 }

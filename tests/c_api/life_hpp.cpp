@@ -7,7 +7,8 @@
 #include "election.hpp"
 
 #include <atomic>
-#include <functional>
+#include <climits>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,6 +16,11 @@
 #include <thread>
 #include <type_traits>
 #include <vector>
+
+#if __cplusplus >= 202002L
+#include <span>
+#include <stop_token>
+#endif
 
 #include <poll.h>
 #include <pthread.h>
@@ -151,7 +157,7 @@ election::master next_master(Inbox<election::master> &inbox)
 
 void expect_end(const election::event &event, reason why)
 {
-    CHECK(event.role == role::unknown && event.reason == why && event.value.empty() && event.token == 0);
+    CHECK(event.role == role::unknown && event.reason == why && event.value.empty() && event.token == election::token::none);
 }
 
 // What a function captured: it is told of its end, and must be neither called nor destroyed after that.
@@ -193,18 +199,19 @@ void live(const std::string &path)
     first.handle.go_to_election(path, "again", into(a), EXPECT(already));
     election::event event = a.take();
     CHECK(event.path == path && event.role == role::master && event.reason == reason::elected);
-    CHECK(event.rc == rc::ok && event.value == "first" && event.token > 0);
+    CHECK(event.rc == rc::ok && event.value == "first" && event.token > election::token::none);
     CHECK(first.handle.is_master(path) && !second.handle.is_master(path));
     const std::optional<election::mastership> lease = first.handle.lease(path);
-    CHECK(lease && lease->token == event.token && lease->left > 0ns && lease->left < session_timeout);
+    CHECK(lease && lease->token == event.token && lease->left() > 0ns && lease->left() < session_timeout);
+    CHECK(lease->until > election::lease_clock::now());
     CHECK(!second.handle.lease(path));
-    const std::int64_t first_token = event.token;
+    const election::token first_token = event.token;
 
     second.handle.watch_master(path, into(c), EXPECT(ok));
     second.handle.watch_master(path, into(c), EXPECT(already));
     election::master master = next_master(c);
     CHECK(master.path == path && master.rc == rc::ok && master.value == "first" && master.token == first_token);
-    CHECK(master.session_id != 0);
+    CHECK(master.session_id != election::session_id::none);
     CHECK(std::chrono::abs(std::chrono::system_clock::now() - master.since) < 10min);
 
     second.handle.go_to_election(path, binary, into(b), EXPECT(ok));
@@ -310,7 +317,7 @@ void look_inside(const std::string &path)
         CHECK(watch && !election::watch::connection(party.handle, on_connection, EXPECT(already)));
         const election::connection connection = connections.take();
         CHECK(connection.state == election::connection_state::connected && connection.rc == rc::ok);
-        CHECK(connection.session_id != 0 && connection.session_timeout == session_timeout);
+        CHECK(connection.session_id != election::session_id::none && connection.session_timeout == session_timeout);
 
         election::candidacy candidacy(party.handle, path, "x", nullptr, EXPECT(ok));
         CHECK(candidacy.wait(role::master, patience, EXPECT(ok)));
@@ -410,10 +417,10 @@ void refuse(const std::string &path)
     refused(&election::options::recipe, 99, rc::bad_recipe);
     refused(&election::options::dispatch, 99, rc::bad_dispatch);
     refused(&election::options::lease_mode, 99, rc::bad_lease_mode);
-    refused(&election::options::connect_timeout, 3600001, rc::bad_timeout);
-    refused(&election::options::grace, 3600001, rc::bad_timeout);
-    refused(&election::options::lease_margin, 3600001, rc::bad_timeout);
-    refused(&election::options::tick, 3600001, rc::bad_timeout);
+    refused(&election::options::connect_timeout, 3600001ms, rc::bad_timeout);
+    refused(&election::options::grace, 3600001ms, rc::bad_timeout);
+    refused(&election::options::lease_margin, 3600001ms, rc::bad_timeout);
+    refused(&election::options::tick, 3600001ms, rc::bad_timeout);
     refused(&election::options::acl, 99, rc::bad_acl);
     auto refused_text = [](auto member, auto entry, rc expected) {
         election::options options;
@@ -448,11 +455,12 @@ void codes()
     CHECK(string_view(timeout.category().name()) == "election");
     CHECK(election::version() == ELECTION_VERSION);
 
-    election::verifier verifier(7, EXPECT(ok));
-    CHECK(!verifier.admit(6) && verifier.admit(7) && verifier.admit(9) && !verifier.admit(8));
-    CHECK(verifier.highest() == 9);
+    using election::token;
+    election::verifier verifier(token{7}, EXPECT(ok));
+    CHECK(!verifier.admit(token{6}) && verifier.admit(token{7}) && verifier.admit(token{9}));
+    CHECK(!verifier.admit(token{8}) && verifier.highest() == token{9});
     election::verifier moved = std::move(verifier);
-    CHECK(moved.admit(10) && !verifier.admit(11) && verifier.highest() == 0);
+    CHECK(moved.admit(token{10}) && !verifier.admit(token{11}) && verifier.highest() == token::none);
 }
 
 #ifdef __cpp_exceptions
@@ -460,7 +468,7 @@ void throwing(const std::string &path)
 {
     Inbox<election::event> a;
     Inbox<election::master> b;
-    EXPECT_THROW(bad_hosts, "election_open", election::handle(""));
+    EXPECT_THROW(bad_hosts, "election_open", static_cast<void>(election::handle("")));
     election::handle handle(hosts, as_told());
     {
         Loop loop(handle.get());
@@ -523,7 +531,7 @@ void throwing(const std::string &path)
         while (handle.dispatch(10ms) > 0 || handle.dispatch() > 0) {
         }
     }
-    CHECK(election::verifier().highest() == 0);
+    CHECK(election::verifier().highest() == election::token::none);
     handle.close();
     EXPECT_THROW(bad_handle, "election_close", handle.close());
 }
@@ -560,12 +568,14 @@ void move_about(const std::string &path)
         election::candidacy other;
         CHECK(!other && !other.is_master() && !other.lease());
         other = std::move(candidacy);
-        CHECK(other && !candidacy && other.is_master() && other.lease()->token > 0);
+        CHECK(other && !candidacy && other.is_master() && other.lease()->token > election::token::none);
         CHECK(!other.wait(role::slave, 10ms, EXPECT(ok)));
         other = election::candidacy(second.handle, path + "-other", "second", into(b), EXPECT(ok));
+        CHECK(!a.empty()); // it has heard so by now
         expect_end(a.take(), reason::resigned);
         CHECK(other.wait(role::master, patience, EXPECT(ok)) && b.take().role == role::master);
     }
+    CHECK(!b.empty());
     expect_end(b.take(), reason::resigned);
     CHECK(!election::candidacy(second.handle, "no path", "", nullptr, EXPECT(bad_path)));
 
@@ -576,6 +586,15 @@ void move_about(const std::string &path)
         watch = election::watch::master(second.handle, path + "-other", into(c), EXPECT(ok));
         CHECK(c.take().path == path + "-other");
         second.handle.unwatch_master(path, EXPECT(not_there));
+
+        // A watch that fails leaves the one that is there alone.
+        static_cast<void>(election::watch::master(second.handle, path + "-other", into(c), EXPECT(already)));
+        second.handle.watch_master(path + "-other", into(c), EXPECT(already));
+#ifdef __cpp_exceptions
+        EXPECT_THROW(already, "election_watch_master",
+                     static_cast<void>(election::watch::master(second.handle, path + "-other", into(c))));
+        second.handle.watch_master(path + "-other", into(c), EXPECT(already));
+#endif
     }
     second.handle.unwatch_master(path + "-other", EXPECT(not_there));
 
@@ -616,6 +635,144 @@ void capture(const std::string &path)
     CHECK(refused.calls_at_end.empty() && resigned.calls_at_end.empty() && unwatched.calls_at_end.empty());
 }
 
+// What a function refers to must outlive the guard, and nothing else: when the guard is gone, no call is under way and
+// none comes. Many rounds, so that a sanitizer sees a call that came too late.
+void outlive(const std::string &path)
+{
+    Party party, other;
+    for (int round = 0; round < 20; round++) {
+        Inbox<role> roles;
+        auto calls = std::make_unique<int>(0);
+        std::atomic<bool> is_master{false};
+        {
+            auto count = [&, own = std::make_unique<int>(round)](const election::event &event) {
+                CHECK(*own == round);
+                ++*calls;
+                is_master = is_master || event.role == role::master;
+                roles.put(event.role);
+            };
+            election::candidacy candidacy(party.handle, path, "", std::move(count), EXPECT(ok));
+            election::watch watch = election::watch::master(
+                other.handle, path, [&](const election::master &) { roles.put(role::slave); }, EXPECT(ok));
+            if (round % 2 == 0)
+                CHECK(candidacy.wait(role::master, patience, EXPECT(ok)));
+            if (round % 4 == 0)
+                candidacy.resign(EXPECT(ok));
+        }
+        CHECK(*calls >= 1 && *calls <= 2 + round && (is_master || round % 2 == 1));
+        calls.reset();
+        party.handle.resign(path, EXPECT(not_there));
+    }
+
+    // What is detached ends at the same moment, and is called later.
+    Captured::Fate detached, unwatched;
+    election::candidacy candidacy(party.handle, path, "", Captured(detached), EXPECT(ok));
+    election::watch watch = election::watch::master(other.handle, path, Captured(unwatched), EXPECT(ok));
+    candidacy.detach(EXPECT(ok));
+    watch.detach();
+    CHECK(!candidacy && !watch);
+    party.handle.resign(path, EXPECT(not_there));
+    other.handle.unwatch_master(path, EXPECT(not_there));
+    CHECK(detached.calls_at_end.take() >= 1);
+    unwatched.calls_at_end.take();
+    candidacy.detach(EXPECT(bad_handle));
+
+    // A guard that goes inside a callback of its handle cannot wait there for that callback.
+    Inbox<bool> gone;
+    std::unique_ptr<election::watch> inside;
+    party.handle.go_to_election(path, "", [&](const election::event &event) {
+        if (event.role == role::master) {
+            inside = std::make_unique<election::watch>(
+                election::watch::master(party.handle, path, [](const election::master &) {}, EXPECT(ok)));
+            inside.reset();
+            gone.put(true);
+        }
+    }, EXPECT(ok));
+    CHECK(gone.take());
+    party.handle.unwatch_master(path, EXPECT(not_there));
+}
+
+// Any duration, any clock, no overflow.
+void wait_in_many_ways(const std::string &path)
+{
+    using std::chrono::steady_clock, std::chrono::system_clock;
+    static_assert(election::duration(1us).ms() == 1 && election::duration(0ms).ms() == 0);
+    static_assert(election::duration(1500us).ms() == 2 && election::duration(1h).ms() == 3600000);
+    static_assert(election::duration(std::chrono::duration<double>(0.25)).ms() == 250);
+    static_assert(election::duration(std::chrono::hours::max()).is_too_long());
+    static_assert(election::duration(std::chrono::hours::max()).ms() < 0 && election::forever.ms() == ELECTION_FOREVER);
+    static_assert(election::duration(-1ms).ms() != ELECTION_FOREVER);
+    static_assert(election::duration(std::chrono::hours::min()).ms() == INT_MIN);
+    static_assert(election::duration(-1ns).ms() == INT_MIN);
+    Party party;
+    CHECK(!party.handle.wait(path, role::master, std::chrono::hours::max(), EXPECT(bad_timeout)));
+    CHECK(!party.handle.wait_until(path, role::master, steady_clock::time_point::max(), EXPECT(not_there)));
+    election::candidacy candidacy(party.handle, path, "", nullptr, EXPECT(ok));
+    CHECK(candidacy.wait_until(role::master, steady_clock::time_point::max(), EXPECT(ok)));
+    CHECK(candidacy.wait_until(role::master, system_clock::time_point::min(), EXPECT(ok)));
+    CHECK(!candidacy.wait_until(role::slave, system_clock::time_point::min(), EXPECT(ok)));
+    CHECK(!candidacy.wait_until(role::slave, candidacy.lease()->until - candidacy.lease()->left(), EXPECT(ok)));
+    const auto began = steady_clock::now();
+    CHECK(!candidacy.wait_until(role::slave, began + 50ms, EXPECT(ok)) && steady_clock::now() >= began + 50ms);
+#ifdef __cpp_exceptions
+    CHECK(candidacy.wait_until(role::master, steady_clock::time_point::max()));
+#endif
+#ifdef __cpp_lib_jthread
+    std::stop_source stop;
+    CHECK(candidacy.wait(role::master, stop.get_token(), EXPECT(ok)));
+    Inbox<bool> came;
+    std::jthread waiting([&] { came.put(party.handle.wait(path, role::slave, stop.get_token(), EXPECT(ok))); });
+    stop.request_stop();
+    CHECK(!came.take() && !candidacy.wait(role::slave, stop.get_token(), EXPECT(ok)));
+#endif
+
+    // Times that a server sends.
+    for (std::int64_t ms : {INT64_MIN, INT64_MAX, std::int64_t{0}}) {
+        election_master_t c = {};
+        c.path = c.value = "";
+        c.since_ms = ms;
+        const system_clock::time_point since = election::detail::from_c(c).since;
+        CHECK(ms == 0 ? since == system_clock::time_point() : (since > system_clock::time_point()) == (ms > 0));
+    }
+
+    // Values of bytes.
+    const std::vector<std::byte> value = {std::byte{1}, std::byte{0}};
+    candidacy.set_value(value, EXPECT(ok));
+#ifdef __cpp_lib_span
+    candidacy.set_value(std::span(value), EXPECT(ok));
+#endif
+    while (party.handle.get_master(path, patience, EXPECT(ok)).value != string_view("\1\0", 2)) {
+    }
+}
+
+// A function that runs while master, and what ends its wait.
+void lead(const std::string &path)
+{
+    Party party;
+    int led = 0;
+    auto work = [&, own = std::make_unique<int>(1)](const election::leadership &leadership) {
+        led += *own;
+        CHECK(leadership.token() == party.handle.lease(path)->token && !leadership.should_stop());
+        CHECK(!leadership.wait_stop(1ms));
+        party.handle.interrupt(EXPECT(ok));
+        CHECK(leadership.wait_stop(std::chrono::hours::max()) && leadership.should_stop());
+    };
+    CHECK(party.handle.lead(path, "", std::move(work), election::forever, EXPECT(ok)) && led == 1);
+    CHECK(!party.handle.lead(path, "", [](const election::leadership &) {}, election::forever, EXPECT(interrupted)));
+    party.handle.clear_interrupt(EXPECT(ok));
+    CHECK(!party.handle.lead(path, "", nullptr, election::forever, EXPECT(bad_callback)));
+#ifdef __cpp_exceptions
+    std::string thrown;
+    try {
+        party.handle.lead(path, "", [](const election::leadership &) { throw std::string("of the program"); });
+    } catch (const std::string &what) {
+        thrown = what;
+    }
+    CHECK(thrown == "of the program");
+#endif
+    CHECK(!party.handle.is_master(path));
+}
+
 // Inside a callback of its own a handle cannot be closed. When it is destroyed there, its functions are told nothing any
 // more, and the session ends as soon as the callback has returned.
 void destroy_inside(const std::string &path)
@@ -638,8 +795,7 @@ void destroy_inside(const std::string &path)
         calls_until_then.put(captured.calls);
         election::handle dropped = std::move(party.handle);
     };
-    party.handle.go_to_election(path, "", on_role, EXPECT(ok));
-    on_role = nullptr;
+    party.handle.go_to_election(path, "", std::move(on_role), EXPECT(ok));
     CHECK(closed_inside.take() == rc::in_callback);
     other.handle.go_to_election(path, "", into(heard), EXPECT(ok));
     CHECK(heard.take().role == role::slave);
@@ -676,6 +832,9 @@ int main(int argc, char **argv)
     refuse(root + "/refuse");
     move_about(root + "/move");
     capture(root + "/capture");
+    outlive(root + "/outlive");
+    wait_in_many_ways(root + "/wait");
+    lead(root + "/lead");
     destroy_inside(root + "/destroyed");
 #ifdef __cpp_exceptions
     throwing(root + "/throwing");

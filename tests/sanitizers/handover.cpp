@@ -1,6 +1,7 @@
 // What the header promises of the order between threads, told to ThreadSanitizer, which cannot see it inside a library that
 // is not compiled for it: what was written before a call is seen by the callbacks that it asks for; what one callback has
-// written by the next, and by free_ctx; and what they all have written by whoever has closed the handle.
+// written by the next, and by free_ctx; and what they all have written by whoever has closed the handle, or has waited for
+// what is finished.
 //
 // Linked with --wrap=FUNCTION: the program calls __wrap_FUNCTION here, and __real_FUNCTION is the library's.
 
@@ -60,6 +61,7 @@ decltype(watch_master) __real_election_watch_master, __wrap_election_watch_maste
 decltype(election_watch_members) __real_election_watch_members, __wrap_election_watch_members;
 decltype(election_watch_connection) __real_election_watch_connection, __wrap_election_watch_connection;
 decltype(election_close) __real_election_close, __wrap_election_close;
+decltype(election_wait_finished) __real_election_wait_finished, __wrap_election_wait_finished;
 
 int __wrap_go_to_election(election_t *handle, const char *path, const void *value, size_t value_len,
                           election_role_fn on_role, void *ctx, election_free_fn free_ctx)
@@ -107,6 +109,13 @@ int __wrap_election_watch_connection(election_t *handle, election_connection_fn 
     return hand_over(on_connection, ctx, free_ctx, [&](auto function, void *handed, auto free_handed) {
         return __real_election_watch_connection(handle, function, handed, free_handed);
     });
+}
+
+int __wrap_election_wait_finished(election_t *handle, int timeout_ms)
+{
+    int rc = __real_election_wait_finished(handle, timeout_ms);
+    __tsan_acquire(&all_callbacks);
+    return rc;
 }
 
 int __wrap_election_close(election_t *handle)

@@ -23,13 +23,14 @@ use crate::tools::{root, source};
 const SESSION_TIMEOUT_MS: &str = "9000";
 
 /// The functions that `handover.cpp` stands in for.
-const HANDED_OVER: [&str; 7] = [
+const HANDED_OVER: [&str; 8] = [
     "-Wl,--wrap=go_to_election",
     "-Wl,--wrap=election_go_to_election",
     "-Wl,--wrap=watch_master",
     "-Wl,--wrap=election_watch_master",
     "-Wl,--wrap=election_watch_members",
     "-Wl,--wrap=election_watch_connection",
+    "-Wl,--wrap=election_wait_finished",
     "-Wl,--wrap=election_close",
 ];
 
@@ -153,7 +154,7 @@ lives! {
     environment: "environment.c", address: AddressAndUndefined ["instrumented"], thread: Thread ["instrumented"];
     fork: "fork.c", thread: Thread ["manual", "instrumented"];
     life_in_cpp: "life.cpp", address: AddressAndUndefined [], thread: Thread [];
-    life_hpp: "life_hpp.cpp", thread: Thread ["instrumented"], thread_manual: Thread ["manual", "instrumented"];
+    life_hpp: "life_hpp.cpp", address: AddressAndUndefined [], thread: Thread ["instrumented"], thread_manual: Thread ["manual", "instrumented"];
 }
 
 /// What is not in the table above, and why.
