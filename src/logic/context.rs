@@ -41,6 +41,12 @@ impl<'a> RecipeContext<'a> {
         self.outbox.unwatch(request);
     }
 
+    /// There may be a znode of ours that nobody lets us find: the session is to end, and the znode with it, as soon as nobody
+    /// leads in it.
+    pub fn give_up_session(&mut self) {
+        self.outbox.session_is_given_up = true;
+    }
+
     pub fn stand(&mut self, recipe_state: &RecipeState) {
         self.reporter.stand(recipe_state, self.lease_end, self.outbox);
     }

@@ -33,6 +33,8 @@ pub struct Sent {
 pub struct Outbox {
     pub actions: VecDeque<Action>,
     pub routes: BTreeMap<RequestId, Subscription>,
+    /// A candidate wants the session to end.
+    pub session_is_given_up: bool,
     sent: BTreeMap<RequestId, Sent>,
     /// The moment of the input that is being handled: what is handed out now is sent now or later.
     pub now: Time,
@@ -44,6 +46,7 @@ impl Outbox {
         Outbox {
             actions: VecDeque::new(),
             routes: BTreeMap::new(),
+            session_is_given_up: false,
             sent: BTreeMap::new(),
             now: Time(0),
             last_request: 0,
@@ -104,6 +107,7 @@ impl Outbox {
         self.forget_unsent();
         self.routes.clear();
         self.sent.clear();
+        self.session_is_given_up = false;
     }
 
     /// Requests that nobody has fetched are not to be sent. What they were is returned, to be answered.
