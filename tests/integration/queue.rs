@@ -223,7 +223,10 @@ fn a_resignation_wakes_the_next_one_alone() {
     assert_eq!(asked(0), [opcode::DELETE]);
     let lists = asked(1);
     let is_list = |asked: &i32| matches!(*asked, opcode::GET_CHILDREN | opcode::GET_CHILDREN2);
-    assert!(lists.iter().all(is_list) && (1..=2).contains(&lists.len()), "it lists, and watches the list: {lists:?}");
+    assert!(
+        lists.iter().all(is_list) && (1..=2).contains(&lists.len()),
+        "it lists, and watches the list: {lists:?}"
+    );
     assert_eq!(asked(2), [0; 0], "it sleeps on");
 }
 
