@@ -141,6 +141,7 @@ lives! {
     inside: "diagnostics.c", address: AddressAndUndefined ["manual", "instrumented"], thread: Thread ["instrumented"];
     ends: "ends.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
     in_callbacks: "in_callbacks.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
+    endings: "endings.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
     close_race: "close_race.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
     stress: "stress.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"],
         thread_manual: Thread ["manual", "instrumented"];
@@ -158,7 +159,7 @@ lives! {
 }
 
 /// What is not in the table above, and why.
-const NOT_RUN: [(&str, Sanitizer, &str); 7] = [
+const NOT_RUN: [(&str, Sanitizer, &str); 11] = [
     ("secrets.c", Sanitizer::AddressAndUndefined, "it takes the place of malloc and free, as the sanitizer does"),
     ("secrets.c", Sanitizer::Thread, "the same"),
     (
@@ -173,6 +174,10 @@ const NOT_RUN: [(&str, Sanitizer, &str); 7] = [
         "clang 14's runtime may be forked while another thread allocates in it",
     ),
     ("fork_storm.c", Sanitizer::AddressAndUndefined, "the same"),
+    ("children.c", Sanitizer::AddressAndUndefined, "the runtime knows no child but that of fork"),
+    ("children.c", Sanitizer::Thread, "the same"),
+    ("signals.c", Sanitizer::AddressAndUndefined, "the faults and the signals would be the sanitizer's"),
+    ("signals.c", Sanitizer::Thread, "the same"),
     ("fork_storm.c", Sanitizer::Thread, "the runtime allows no thread in a child of a process with threads"),
 ];
 
