@@ -151,13 +151,15 @@ class Session:
             _is_registered = True
             atexit.register(_close_all)
         hosts, options, handle = text(self._hosts), self._options.make(), self._handle
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        # Callbacks run under the mask of the thread that opens the handle, and so do the programs that they start.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
         def open_it() -> None:
-            # Callbacks get the mask of the thread that opens, and so do the children that they start: that of the caller.
             former = signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             try:
-                rc = self._library.election_open(hosts, options, ctypes.byref(handle))
+                rc = Rc.INTERRUPTED
+                while rc == Rc.INTERRUPTED:  # by a signal that came to this thread
+                    rc = self._library.election_open(hosts, options, ctypes.byref(handle))
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, former)
                 self._library.election_options_free(options)
