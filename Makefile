@@ -111,6 +111,9 @@ test-long: campaign ## the fault campaign, a million seeds of the simulation, a 
 	$(CARGO) test --locked --test packaging -- --ignored
 	FUZZ_SECONDS=60 $(CARGO) test --locked --test c_api each_function_stands_whatever_comes
 
+test-versions: setup ## the tests on ZooKeeper 3.9.5, 3.7.2, 3.6.3 and 3.5.9, and an upgrade under a master; fetches them (over an hour)
+	@CARGO='$(CARGO)' THREADS=$(TEST_THREADS) tests/versions/run.sh
+
 bench: setup build ## measure, beside a raw read and write on the same ZooKeeper
 	$(CARGO) bench --locked
 
@@ -151,4 +154,4 @@ clean: ## remove everything that was built
 	$(CARGO) clean
 	@$(MAKE) --no-print-directory -C c_examples clean
 
-.PHONY: build library command help setup examples demo zookeeper lint test campaign test-long bench install install-strip uninstall deb wheel clean
+.PHONY: build library command help setup examples demo zookeeper lint test campaign test-long test-versions bench install install-strip uninstall deb wheel clean
