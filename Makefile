@@ -150,8 +150,11 @@ wheel: build ## build a wheel for Python with the library inside, in target/whee
 	@rm -rf '$(TARGET)/wheel'
 	@python3 python/packaging/wheel_backend.py '$(TARGET)/release/libelection.so' '$(TARGET)/wheel'
 
+licences: ## write the licences and the bill of materials anew, after Cargo.lock has changed
+	@CARGO='$(CARGO)' src/packaging/third_party.py
+
 clean: ## remove everything that was built
 	$(CARGO) clean
 	@$(MAKE) --no-print-directory -C c_examples clean
 
-.PHONY: build library command help setup examples demo zookeeper lint test campaign test-long test-versions bench install install-strip uninstall deb wheel clean
+.PHONY: build library command help setup examples demo zookeeper lint test campaign test-long test-versions bench install install-strip uninstall deb wheel licences clean

@@ -57,32 +57,13 @@ libelection ($revision) unstable; urgency=medium
 END
 }
 
-copyright() {
-    cat <<'END'
-Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
-Upstream-Name: libelection
-
-Files: *
-END
-    sed -n 's/^Copyright (c) /Copyright: /p' LICENSE | head -n 1
-    printf 'License: MIT or Apache-2.0\n\nLicense: MIT\n'
-    # The text of the MIT license, between its title's copyright line and the next ruler.
-    sed -n '/^Permission is hereby granted/,/^=====/{/^=====/!p}' LICENSE | sed -e '$d' -e 's/^$/./' -e 's/^/ /'
-    cat <<'END'
-
-License: Apache-2.0
- On Debian systems the text of the Apache License, version 2.0, is in
- /usr/share/common-licenses/Apache-2.0.
-END
-}
-
 # What every package has, and the package itself: build PACKAGE ARCHITECTURE, with the stanza on standard input.
 build() {
     tree=$deb/$1
     doc=$tree/usr/share/doc/$1
     mkdir -p "$doc" "$tree/DEBIAN"
     changelog | gzip -9n >"$doc/changelog.Debian.gz"
-    copyright >"$doc/copyright"
+    install -m 644 src/packaging/copyright "$doc/copyright"
     {
         echo "Package: $1"
         echo "Source: libelection"

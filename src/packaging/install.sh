@@ -206,6 +206,9 @@ put_documents() {
         [ ! -e "$example" ] || put 644 "$example" "$docdir/examples/$(basename "$example")"
     done
     put 644 $here/examples.mk "$docdir/examples/Makefile"
+    for document in copyright libelection.cdx.json tsan.supp; do
+        put 644 "$here/$document" "$docdir/$document"
+    done
 }
 
 # Writes the manifest, of one list or more.

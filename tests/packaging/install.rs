@@ -93,6 +93,9 @@ fn everything_is_where_the_gnu_coding_standards_have_it() {
         "share/libelection/election/__init__.py",
         "share/doc/libelection/README.md",
         "share/doc/libelection/LICENSE",
+        "share/doc/libelection/copyright",
+        "share/doc/libelection/libelection.cdx.json",
+        "share/doc/libelection/tsan.supp",
         "share/doc/libelection/examples/election.cpp",
     ] {
         has_file(&tree, path, 0o644);

@@ -4,6 +4,7 @@
 mod consumers;
 mod debian;
 mod install;
+mod licences;
 mod man;
 mod published;
 mod readme;
