@@ -5,10 +5,10 @@
 //! a slow machine is no failure. But a step that does not happen is: the exit code is not 0 then.
 
 mod by_hand;
-mod command;
 mod handover;
 mod idle;
 mod is_master;
+mod lease;
 mod machine;
 mod member;
 mod queue;
@@ -54,6 +54,7 @@ fn run() -> Result<()> {
     for len in [1, 3] {
         measure_with(len, &mut report)?;
     }
+    lease::measure(&mut report)?;
     report.print_aims();
     machine::print_after(began)?;
     match report.is_complete() {
@@ -82,10 +83,6 @@ fn measure_with(servers: usize, report: &mut Report) -> Result<()> {
         ));
         queue::measure(&hosts, candidates, report)?;
     }
-    report.section(
-        "handover of the command `election run`: from SIGTERM until the next one's COMMAND says that it has started",
-    );
-    command::measure(&hosts, report)?;
     if servers == 1 {
         report.section("one call of election_is_master that says yes; a sample is the mean over a thousand calls");
         is_master::measure(&hosts, report)
