@@ -187,7 +187,7 @@ impl<'a> Candidate<'a> {
         let (tell, news) = mpsc::channel();
         let sender = tell.clone();
         let watched =
-            face.handle.watch_connection(move |connection| drop(sender.send(News::Connection(connection.clone()))));
+            face.handle.watch_connection(move |connection| drop(sender.send(News::Connection(*connection))));
         watched.map_err(Failure::failed)?;
         let candidate = Candidate {
             options,
@@ -352,7 +352,6 @@ impl<'a> Candidate<'a> {
                     running.pid = Some(Pid::from_raw(pid));
                     if running.job == Job::Command {
                         self.face.command_started();
-                        self.said.clear();
                         let (path, token) = (&self.options.at.path, running.token);
                         self.say(format_args!("master at {path}, token {token}; COMMAND runs, pid {pid}"));
                     }
@@ -397,7 +396,6 @@ impl<'a> Candidate<'a> {
             _ => {}
         }
         if running.job == Job::Command {
-            self.gives_up_at = self.options.wait_timeout.map_or(u64::MAX, clock::after);
             self.face.command_ended();
         }
         match (running.job, cause) {

@@ -238,7 +238,6 @@ impl Task {
     async fn run(mut self) {
         failpoint::pass("session");
         loop {
-            self.events.lease(self.elections.lease_end());
             while let Some(action) = self.elections.poll_action() {
                 self.carry_out(action);
             }
@@ -419,6 +418,7 @@ impl Task {
 
     fn tell(&mut self, action: Action) {
         match action {
+            Action::Lease(end) => self.events.lease(end),
             Action::TellRole(id, event) => {
                 self.telemetry.role(id, &event, || self.elections.describe_lease(clock::now()));
                 if let Some(path) = self.events.role(id, event) {

@@ -75,10 +75,23 @@ pub enum Rule {
     ClockRate,
     /// Lease: a resumption counts from what was answered before it, not from when we heard of it.
     OneConnection,
+    /// Lease: a touch by a request may come too late, when the session has been taken to be closed. It counts if the session
+    /// was not due, or still lived a while later.
+    TouchedAlive,
+    /// Lease: and so may that by a resumption.
+    ResumedAlive,
+    /// Lease: a server that shortens the timeout of a session that is resumed shortens the lease.
+    ShorterTimeout,
+    /// Lease: the margin is taken off, for clocks that differ by more than 1 %.
+    Margin,
+    /// Lease: the masterships that have ended with a lease are taken away before its end moves.
+    UnseatFirst,
     /// Lease: once it has run out, that mastership is over for good.
     LapseIsFinal,
     /// Node: a create without an answer may have been carried out.
     UnknownMayBeOurs,
+    /// Node: a znode is ours only if a create of ours may have made it; that our session owns it is not enough.
+    OwnCreate,
     /// Node: a znode of our earlier session is not ours.
     EarlierSessionIsNotOurs,
     /// Node: a znode that is gone when it is read is contended for at once.
@@ -107,14 +120,10 @@ pub enum Rule {
     ListAgain,
     /// Queue: the one before us who is gone when we come to watch is no reason to wait.
     PredecessorGone,
-    /// Queue: the master watches who joins.
-    MasterWatchesQueue,
-    /// Queue: whoever has a foreign contender behind it takes its znode out of the queue.
-    ForeignBehindWithdraws,
 }
 
 impl Rule {
-    pub const ALL: [Rule; 26] = [
+    pub const ALL: [Rule; 30] = [
         Rule::CountFromSending,
         Rule::SecondNewest,
         Rule::Distance,
@@ -123,8 +132,14 @@ impl Rule {
         Rule::CommittedProof,
         Rule::ClockRate,
         Rule::OneConnection,
+        Rule::TouchedAlive,
+        Rule::ResumedAlive,
+        Rule::ShorterTimeout,
+        Rule::Margin,
+        Rule::UnseatFirst,
         Rule::LapseIsFinal,
         Rule::UnknownMayBeOurs,
+        Rule::OwnCreate,
         Rule::EarlierSessionIsNotOurs,
         Rule::GoneIsOpen,
         Rule::DoubtEndsSession,
@@ -139,7 +154,5 @@ impl Rule {
         Rule::SameZnode,
         Rule::ListAgain,
         Rule::PredecessorGone,
-        Rule::MasterWatchesQueue,
-        Rule::ForeignBehindWithdraws,
     ];
 }

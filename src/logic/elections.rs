@@ -49,8 +49,12 @@ pub struct Elections {
     lease: Lease,
     /// The lease held when it was last looked at.
     lease_held: bool,
+    /// The end of it that was told last.
+    lease_told: Option<Time>,
     /// When the lease was last worked for: a proof or a touch was sent.
     last_renewal: Time,
+    /// When it was last proved, or tried to be.
+    last_proof: Time,
     /// That was a touch.
     touched: bool,
     /// The candidates whose recipe says that they are master.
@@ -86,7 +90,9 @@ impl Elections {
             link: Link::Fresh,
             lease: Lease::new(config),
             lease_held: false,
+            lease_told: None,
             last_renewal: Time(0),
+            last_proof: Time(0),
             touched: false,
             elected: BTreeSet::new(),
             last_checked: None,
@@ -236,14 +242,15 @@ impl Elections {
         self.outbox.forget_requests();
     }
 
-    /// The session is connected: a new one, which was asked for at `asked_at` or later and has this timeout as
-    /// the server granted it, or the same one again.
+    /// The session is connected: a new one, which was asked for at `asked_at` or later, or the same one again; with this
+    /// timeout, as the server granted it.
     pub fn handle_connected(&mut self, now: Time, session: SessionId, timeout_ns: u64, asked_at: Time) {
         self.begin(now);
         match self.link {
-            Link::Suspended { .. } => self.lease.resumed(now),
+            Link::Suspended { .. } => self.lease.resumed(now, timeout_ns),
             _ => self.lease.opened(now, timeout_ns, asked_at),
         }
+        self.tell_lease();
         self.link = Link::Up(session);
         // A session that was resumed just now needs no touch before its proof.
         self.touched = true;
@@ -265,7 +272,6 @@ impl Elections {
         self.handle_all(now, &Input::Down(rc));
         // What the end of a lease had just asked for, when there was no connection any more.
         for request in self.outbox.forget_unsent() {
-            self.outbox.answered(request);
             self.handle_reply(now, request, Reply::Unknown);
         }
     }
@@ -283,6 +289,7 @@ impl Elections {
         self.begin(now);
         self.link = Link::Denied { rc };
         self.lease.closed();
+        self.tell_lease();
         self.proofs.clear();
         self.end(Reason::Denied, rc);
     }
@@ -290,7 +297,7 @@ impl Elections {
     pub fn handle_reply(&mut self, now: Time, request: RequestId, reply: Reply) {
         self.begin(now);
         let mut asked_to_watch = false;
-        if let Some(Sent { at: sent_at, answer, changes, watch }) = self.outbox.answered(request) {
+        if let Some(Sent { at: sent_at, answer, changes, watch }) = self.outbox.answered(request, &reply) {
             asked_to_watch = watch;
             match (&reply, self.outbox.routes.get(&request)) {
                 (Reply::Unknown, Some(Subscription::Candidate(path)))
@@ -303,6 +310,7 @@ impl Elections {
                 _ => self.lease.answered(now, sent_at, answer),
             }
         }
+        self.tell_lease();
         let leaves_watch = asked_to_watch && !matches!(reply, Reply::Refused(_) | Reply::Unknown);
         let subscription = match leaves_watch {
             true => self.outbox.routes.get(&request).cloned(),
@@ -353,6 +361,17 @@ impl Elections {
     /// Until when the masters of this session may believe.
     pub fn lease_end(&self) -> Option<Time> {
         self.lease.end()
+    }
+
+    /// Tells the end of the lease, if it has moved.
+    fn tell_lease(&mut self) {
+        let end = self.lease.end();
+        if std::mem::replace(&mut self.lease_told, end) != end {
+            match self.config.keeps(Rule::UnseatFirst) {
+                true => self.outbox.actions.push_back(Action::Lease(end)),
+                false => self.outbox.actions.push_front(Action::Lease(end)),
+            }
+        }
     }
 
     /// The token of our mastership at `path`, if we may believe in one at this moment.
@@ -406,7 +425,6 @@ impl Elections {
     }
 
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.session_doomed |= std::mem::take(&mut self.outbox.session_is_given_up);
         if self.session_doomed && self.elected.is_empty() {
             let rc = rc::SESSION_EXPIRED;
             self.end_session(self.outbox.now, Link::Down { rc }, Reason::Expired, rc);
@@ -454,6 +472,7 @@ impl Elections {
     fn end_session(&mut self, now: Time, link: Link, reason: Reason, rc: i32) {
         self.link = link;
         self.lease.closed();
+        self.tell_lease();
         self.proofs.clear();
         self.in_doubt.clear();
         self.session_doomed = false;

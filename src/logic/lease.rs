@@ -1,22 +1,18 @@
 //! The lease: until when a master may believe, as long as nobody tells otherwise. One for each session.
 //!
-//! ZooKeeper's leader expires a session when it has not been renewed for the session timeout T, never sooner;
-//! only then can another contender's create succeed. So a master may believe until T after a moment at which it
-//! knows the leader to have renewed the session. What is known, and from where (ARCHITECTURE.md has the
-//! derivation, with ZooKeeper's source files):
+//! ZooKeeper's leader *touches* our session, which moves its expiry to T after that. It *takes* a session that is due, and
+//! *closes* it later; only then can another contender's create succeed. So a master may believe until T after an *anchor*: a
+//! moment after which the leader has touched the session, and had not taken it. ARCHITECTURE.md has the proof. In short:
 //!
-//! - A *committed transaction* of ours that was sent at P shows that after P this server's leader had a quorum
-//!   and the session lived. A ping, a read, even a sync shows nothing of the kind.
-//! - An *answered request* that was sent at A has marked the session as alive at the server. The mark goes to the
-//!   leader with the server's answer to the leader's next PING, on the connection that also carries our
-//!   transactions.
-//! - An *answer of the leader's*, to a request that was sent at E, shows that such a PING was there: E is at least D after
-//!   the answer to A, so the leader, which was awake, had sent a PING in between, and on the same connection as its
-//!   answer. When that answer came before P, the mark went to the leader before our transaction did. (That A is D
-//!   before P is not enough: a leader that was stopped meanwhile has sent no PING.)
-//! - One mark may be lost when it coincides with a PING, so of the requests that were answered before E - D the second
-//!   newest counts.
-//! - *Opening or resuming* the session on a server renews it at the leader itself, after it was asked for.
+//! - A *proof* is a transaction of ours that is committed. Sent at P, it shows that after P this server's leader had a
+//!   quorum, and the session lived. A ping, a read, even a sync shows nothing of the kind.
+//! - An answered request has left a *mark* at the server. The mark goes to the leader with the server's answer to the
+//!   leader's next PING. One mark may be lost when it coincides with that, two in a row are not.
+//! - An *answer of the leader's*, to a request that was sent at E, shows that such a PING was there: the second newest of the
+//!   requests that were answered before E - D is the anchor of a touch that came before this answer.
+//! - *Opening* and *resuming* the session touch it at the leader itself, after they were asked for.
+//! - A touch *counts* if the session could not be due when it came: an earlier one counts, and lasts until then. Or if a proof
+//!   shows a while later (W) that the session still lives: whatever the leader had taken is closed by then.
 //!
 //! All moments are those of sending, on a clock that a suspended machine does not stop.
 
@@ -41,16 +37,24 @@ pub enum Answer {
 struct Answered {
     sent_at: Time,
     heard_at: Time,
-    answer: Answer,
+    /// The touch that this answer of the leader shows.
+    shows: Option<Touch>,
+}
+
+/// The leader has renewed the session: after `anchor`, and before `heard_at`.
+#[derive(Clone, Copy, Debug)]
+struct Touch {
+    anchor: Time,
+    heard_at: Time,
+    /// The opening or resumption of the session, not a request.
+    is_opening: bool,
 }
 
 /// What the present end was counted from; for diagnostics.
 #[derive(Clone, Copy, Debug)]
 struct Basis {
     proof: Answered,
-    anchor: Time,
-    /// The anchor is the opening or resumption of the session, not a request.
-    is_opening: bool,
+    touch: Touch,
 }
 
 #[derive(Debug)]
@@ -60,8 +64,13 @@ pub struct Lease {
     timeout: u64,
     /// Requests that were sent before belong to an earlier connection.
     connected_at: Time,
-    /// The session was opened or resumed by a request sent at this moment or later.
-    opened: Option<Time>,
+    /// The newest touch that counts by itself: the leader of this connection does not end the session before
+    /// its anchor and T. Known without a proof, if that leader is the leader.
+    counts: Option<Touch>,
+    /// The session was resumed on this connection when nothing was known to count: to be counted later.
+    resumed: Option<Touch>,
+    /// The newest touch that a proof has confirmed: no leader ends the session before its anchor and T.
+    confirmed: Option<Touch>,
     /// The answered requests of this connection in order; older ones than can matter are dropped.
     answered: VecDeque<Answered>,
     end: Option<Time>,
@@ -70,8 +79,17 @@ pub struct Lease {
 
 impl Lease {
     pub fn new(config: Config) -> Lease {
-        let answered = VecDeque::new();
-        Lease { config, timeout: 0, connected_at: Time(0), opened: None, answered, end: None, basis: None }
+        Lease {
+            config,
+            timeout: 0,
+            connected_at: Time(0),
+            counts: None,
+            resumed: None,
+            confirmed: None,
+            answered: VecDeque::new(),
+            end: None,
+            basis: None,
+        }
     }
 
     /// T, in nanoseconds; 0 while there was no session.
@@ -88,32 +106,49 @@ impl Lease {
         self.end.is_some_and(|end| now < end)
     }
 
-    /// A new session was opened by a request sent at `asked_at` or later.
+    /// A new session was opened by a request sent at `asked_at` or later. That the server says so shows that a quorum has
+    /// committed it, and a session that is new is in no bucket that is due.
     pub fn opened(&mut self, now: Time, timeout_ns: u64, asked_at: Time) {
-        self.end = None;
-        self.basis = None;
+        let opening = Touch { anchor: asked_at, heard_at: now, is_opening: true };
+        self.closed();
         self.timeout = timeout_ns;
         self.connected_at = now;
-        self.opened = Some(asked_at);
-        self.answered.clear();
+        self.counts = Some(opening);
+        self.confirmed = Some(opening);
     }
 
-    /// The session was resumed on a new connection. It was asked for after the last answer on the former one
-    /// had come, and so after that request had been sent.
-    pub fn resumed(&mut self, now: Time) {
-        self.connected_at = now;
-        self.opened = match self.config.keeps(Rule::OneConnection) {
-            true => self.answered.back().map(|request| request.sent_at).or(self.opened),
-            false => Some(now),
-        };
+    /// The session was resumed on a new connection, and has this timeout there. It was asked for after the last answer on
+    /// the former one had come, and so after that request had been sent.
+    pub fn resumed(&mut self, now: Time, timeout_ns: u64) {
+        let touches = [self.confirmed, self.counts, self.resumed].into_iter().flatten().map(|touch| touch.anchor);
+        let former = self.answered.back().map(|request| request.sent_at).into_iter().chain(touches).max();
         self.answered.clear();
+        self.connected_at = now;
+        self.counts = None;
+        self.resumed = None;
+        let Some(former) = former else { return };
+        let anchor = if self.config.keeps(Rule::OneConnection) { former } else { now };
+        let resumption = Touch { anchor, heard_at: now, is_opening: true };
+        let lives = self.confirmed.is_some_and(|touch| now < self.lasts(&touch));
+        if timeout_ns < self.timeout && self.config.keeps(Rule::ShorterTimeout) {
+            // The leader counts by that from now on, and counts anew.
+            self.timeout = timeout_ns;
+            self.confirmed = lives.then_some(resumption);
+            self.end = self.end.min(Some(self.end_by(&resumption)));
+        }
+        match lives || !self.config.keeps(Rule::ResumedAlive) {
+            true => self.counts = Some(resumption),
+            false => self.resumed = Some(resumption),
+        }
     }
 
     /// The session is over.
     pub fn closed(&mut self) {
         self.end = None;
         self.basis = None;
-        self.opened = None;
+        self.counts = None;
+        self.resumed = None;
+        self.confirmed = None;
         self.answered.clear();
     }
 
@@ -125,40 +160,106 @@ impl Lease {
         let counted = if self.config.keeps(Rule::CountFromSending) { sent_at } else { now };
         // An anchor that is as old as T gives no lease.
         let useless = self.answered.partition_point(|earlier| earlier.sent_at.0 + self.timeout <= now.0);
-        self.answered.drain(..useless);
+        for earlier in self.answered.drain(..useless).collect::<Vec<_>>() {
+            self.counts = self.follow(self.counts, earlier.shows, None);
+        }
         let any_answer_proves =
             self.config.lease_mode == LeaseMode::Answered || !self.config.keeps(Rule::CommittedProof);
-        let answered = Answered { sent_at: counted, heard_at: now, answer };
+        let mut answered = Answered { sent_at: counted, heard_at: now, shows: None };
         if answer == Answer::Quorum || any_answer_proves {
             self.proved(answered);
+        }
+        if answer >= Answer::Leader || !self.config.asks_leader() {
+            answered.shows = self.shown_by(counted, now);
         }
         self.answered.push_back(answered);
     }
 
-    /// The answer to this request proves the lease.
-    fn proved(&mut self, proof: Answered) {
-        let of_leader = |earlier: &&Answered| earlier.answer >= Answer::Leader && earlier.heard_at <= proof.sent_at;
-        let awake = match self.config.asks_leader() {
-            true => self.answered.iter().rev().find(of_leader).map_or(Time(0), |answered| answered.sent_at),
-            false => proof.sent_at,
-        };
-        let before = awake.0.saturating_sub(self.distance());
-        let arrived = |earlier: &Answered| match self.config.keeps(Rule::HeardBefore) {
+    /// The touch that has reached the leader before an answer of its own did, to a request sent at `asked_at`.
+    fn shown_by(&self, asked_at: Time, heard_at: Time) -> Option<Touch> {
+        let newest = usize::from(self.config.keeps(Rule::SecondNewest));
+        let at = self.noted_before(asked_at).checked_sub(1 + newest)?;
+        Some(Touch { anchor: self.answered[at].sent_at, heard_at, is_opening: false })
+    }
+
+    /// How many of the answered requests a server has noted long enough before that moment for a PING to take them along.
+    fn noted_before(&self, moment: Time) -> usize {
+        let before = moment.0.saturating_sub(self.distance());
+        self.answered.partition_point(|earlier| match self.config.keeps(Rule::HeardBefore) {
             true => earlier.heard_at.0 <= before,
             false => earlier.sent_at.0 <= before,
-        };
-        let renewed = self.answered.partition_point(arrived);
-        let newest = usize::from(self.config.keeps(Rule::SecondNewest));
-        let renewal = renewed.checked_sub(1 + newest).map(|at| self.answered[at].sent_at);
-        let Some(anchor) = self.opened.max(renewal) else { return };
-        // What lies before the second newest will never be the second newest.
-        self.answered.drain(..renewed.saturating_sub(2));
-        let margin = self.config.margin_ms.saturating_mul(1_000_000);
-        let end = (anchor.0 + self.timeout - self.clock_rate()).saturating_sub(margin);
-        if self.end < Some(Time(end)) {
-            self.end = Some(Time(end));
-            self.basis = Some(Basis { proof, anchor, is_opening: Some(anchor) != renewal });
+        })
+    }
+
+    /// The newest touch that counts after this one. It does if the session could not be due yet: it was renewed, and not
+    /// taken to be closed. Or if it was proved a while later, at `proved_at`: who is taken is closed by then.
+    fn follow(&self, counts: Option<Touch>, touch: Option<Touch>, proved_at: Option<Time>) -> Option<Touch> {
+        let Some(touch) = touch else { return counts };
+        let in_time = counts.is_some_and(|former| touch.heard_at < self.lasts(&former));
+        let survived = proved_at.is_some_and(|proved_at| self.settled(&touch) <= proved_at);
+        let rule = if touch.is_opening { Rule::ResumedAlive } else { Rule::TouchedAlive };
+        match in_time || survived || !self.config.keeps(rule) {
+            true => match counts {
+                Some(former) if former.anchor >= touch.anchor => Some(former),
+                _ => Some(touch),
+            },
+            false => counts,
         }
+    }
+
+    /// The newest touch that counts, as far as was known when a proof was sent.
+    fn newest_touch(&self, proof: &Answered) -> Option<Touch> {
+        let known = |touch: &Touch| touch.heard_at <= proof.sent_at;
+        let shown = self.answered.iter().filter_map(|answered| answered.shows);
+        // Where the leader need not be asked, the proof shows by itself what has come to it.
+        let by_itself = || self.shown_by(proof.sent_at, proof.sent_at);
+        let last = if self.config.asks_leader() { None } else { by_itself() };
+        let touches = self.resumed.into_iter().chain(shown).filter(known).chain(last);
+        touches.fold(self.counts, |counts, touch| self.follow(counts, Some(touch), Some(proof.sent_at)))
+    }
+
+    /// The answer to this request proves the lease.
+    fn proved(&mut self, proof: Answered) {
+        let Some(touch) = self.newest_touch(&proof) else { return };
+        self.counts = Some(touch);
+        if self.confirmed.is_none_or(|former| former.anchor < touch.anchor) {
+            self.confirmed = Some(touch);
+        }
+        let end = self.end_by(&touch);
+        if self.end < Some(end) {
+            self.end = Some(end);
+            self.basis = Some(Basis { proof, touch });
+        }
+        // What lies before the second newest will never be the second newest.
+        let of_leader = |answered: &&Answered| answered.shows.is_some() && answered.heard_at <= proof.sent_at;
+        if let Some(last) = self.answered.iter().rev().find(of_leader).map(|answered| answered.sent_at) {
+            let useless = self.noted_before(last).saturating_sub(2);
+            self.answered.drain(..useless);
+        }
+    }
+
+    /// No leader that has touched the session after this touch's anchor ends it before.
+    fn lasts(&self, touch: &Touch) -> Time {
+        Time(touch.anchor.0 + self.timeout - self.clock_rate())
+    }
+
+    fn end_by(&self, touch: &Touch) -> Time {
+        let margin =
+            if self.config.keeps(Rule::Margin) { self.config.margin_ms.saturating_mul(1_000_000) } else { 0 };
+        Time(self.lasts(touch).0.saturating_sub(margin))
+    }
+
+    /// When a session is closed that had been taken before this touch: W later.
+    fn settled(&self, touch: &Touch) -> Time {
+        Time(touch.heard_at.0 + self.distance().max(self.timeout / 8))
+    }
+
+    /// The first moment after `last_proof` at which a proof would show that a touch counts which does not by itself.
+    pub fn settles(&self, last_proof: Time) -> Option<Time> {
+        let shown = self.answered.iter().filter_map(|answered| answered.shows);
+        let touches = self.resumed.into_iter().chain(shown);
+        let waits = |touch: &Touch| self.counts.is_none_or(|counts| self.lasts(&counts) <= touch.heard_at);
+        touches.filter(waits).map(|touch| self.settled(&touch)).find(|settled| *settled > last_proof)
     }
 
     /// By how much two clocks may differ in a session timeout, in nanoseconds.
@@ -173,7 +274,7 @@ impl Lease {
     /// The arithmetic of the end: anchor + T - clock rate - margin, and why the lease does not hold if it does not.
     pub fn describe(&self, now: Time) -> Report {
         let ago = |then: Time| Report::ms_between(then.0, now.0);
-        let why_not = match (self.end, self.opened) {
+        let why_not = match (self.end, self.confirmed) {
             (Some(end), _) if now < end => None,
             (Some(_), _) => Some("it ran out"),
             (None, None) => Some("no session"),
@@ -188,23 +289,25 @@ impl Lease {
             ("clock_rate_ms", (self.clock_rate() / 1_000_000).into()),
             ("margin_ms", self.config.margin_ms.into()),
             ("distance_ms", (self.distance() / 1_000_000).into()),
-            ("anchor", basis.map(|b| if b.is_opening { "session opened or resumed" } else { "request" }).into()),
-            ("anchor_ago_ms", basis.map(|b| ago(b.anchor)).into()),
+            (
+                "anchor",
+                basis.map(|b| if b.touch.is_opening { "session opened or resumed" } else { "request" }).into(),
+            ),
+            ("anchor_ago_ms", basis.map(|b| ago(b.touch.anchor)).into()),
             ("proof_sent_ago_ms", basis.map(|b| ago(b.proof.sent_at)).into()),
             ("proof_answered_ago_ms", basis.map(|b| ago(b.proof.heard_at)).into()),
             ("last_answer_ago_ms", self.answered.back().map(|last| ago(last.heard_at)).into()),
         ])
     }
 
-    /// D, in nanoseconds: more than the time between two PINGs, which is half a tick. T is at least two ticks, so a
-    /// quarter of it will do; where the tick is known, half as much again as that time, if that is less.
+    /// D, in nanoseconds: more than the time between two PINGs, which is half a tick and what the leader takes to send
+    /// them. Half as much again, and where the tick is not told, that of the longest tick that T allows: T is at
+    /// least two ticks.
     fn distance(&self) -> u64 {
         if !self.config.keeps(Rule::Distance) {
             return 0;
         }
-        let quarter = self.timeout / 4;
-        let ping = |tick_ms: u64| tick_ms * 1_000_000 / 2;
-        self.config.tick_ms.map(ping).map_or(quarter, |ping| quarter.min(ping / 2 * 3).max(ping))
+        self.config.tick_ms.map_or(self.timeout / 8 * 3, |tick_ms| tick_ms * 1_000_000 / 4 * 3)
     }
 }
 
@@ -225,6 +328,10 @@ mod tests {
         lease
     }
 
+    fn resume(lease: &mut Lease, now: Time) {
+        lease.resumed(now, T * 1_000_000);
+    }
+
     #[test]
     fn opening_is_an_anchor_but_no_proof() {
         let mut lease = lease();
@@ -236,23 +343,23 @@ mod tests {
     #[test]
     fn the_second_newest_of_those_before_the_distance_is_the_anchor() {
         let mut lease = lease();
-        for sent in [1_100, 1_200, 1_300, 1_400, 1_500] {
+        for sent in [1_100, 1_200, 1_300, 1_400, 1_500, 1_600] {
             lease.answered(at(sent + 5), at(sent), Leader);
         }
         assert_eq!(lease.end(), None, "neither a read nor a sync proves anything");
-        lease.answered(at(1_605), at(1_600), Quorum);
-        assert_eq!(lease.end(), Some(at(1_100 + 990)), "1,200 is the newest before 1,500 - 250");
+        lease.answered(at(1_705), at(1_700), Quorum);
+        assert_eq!(lease.end(), Some(at(1_100 + 990)), "1,200 is the newest before 1,600 - 375");
     }
 
     #[test]
     fn what_no_answer_of_the_leader_came_after_is_no_anchor() {
         let mut lease = lease();
         for sent in [1_100, 1_200, 1_300, 1_400, 1_500, 1_600] {
-            let answer = if sent == 1_400 { Leader } else { Server };
+            let answer = if sent == 1_500 { Leader } else { Server };
             lease.answered(at(sent + 5), at(sent), answer);
         }
         lease.answered(at(1_705), at(1_700), Quorum);
-        assert_eq!(lease.end(), Some(at(1_000 + 990)), "1,100 is the newest before 1,400 - 250, and may be lost");
+        assert_eq!(lease.end(), Some(at(1_000 + 990)), "1,100 is the newest before 1,500 - 375, and may be lost");
         lease.answered(at(1_805), at(1_704), Quorum);
         assert_eq!(
             lease.end(),
@@ -260,7 +367,7 @@ mod tests {
             "what was heard after 1,704 says nothing of what came before"
         );
         lease.answered(at(1_905), at(1_900), Quorum);
-        assert_eq!(lease.end(), Some(at(1_300 + 990)), "1,400 is the newest before 1,704 - 250");
+        assert_eq!(lease.end(), Some(at(1_200 + 990)), "1,300 is the newest before 1,704 - 375");
     }
 
     #[test]
@@ -272,7 +379,7 @@ mod tests {
             lease.answered(at(1_790), at(sent), Leader);
         }
         lease.answered(at(1_905), at(1_800), Quorum);
-        assert_eq!(lease.end(), Some(at(1_100 + 990)), "of what was heard before 1,600 - 250");
+        assert_eq!(lease.end(), Some(at(1_100 + 990)), "of what was heard before 1,600 - 375");
     }
 
     #[test]
@@ -280,11 +387,76 @@ mod tests {
         let mut lease = lease();
         lease.answered(at(1_105), at(1_100), Quorum);
         lease.answered(at(1_205), at(1_200), Leader);
-        lease.resumed(at(1_500));
+        resume(&mut lease, at(1_500));
         lease.answered(at(1_505), at(1_450), Quorum);
         assert_eq!(lease.end(), Some(at(1_990)), "sent before the connection: not of it");
         lease.answered(at(1_605), at(1_600), Quorum);
         assert_eq!(lease.end(), Some(at(1_200 + 990)));
+    }
+
+    /// The tracker may have taken the session to close it, and not have come to that.
+    #[test]
+    fn a_session_resumed_when_it_was_due_counts_when_it_has_survived() {
+        let mut lease = lease();
+        lease.answered(at(1_105), at(1_100), Quorum);
+        lease.answered(at(1_905), at(1_900), Leader);
+        resume(&mut lease, at(2_000));
+        lease.answered(at(2_005), at(2_001), Quorum);
+        assert_eq!(lease.end(), Some(at(1_990)));
+        assert_eq!(lease.settles(at(2_001)), Some(at(2_375)));
+        lease.answered(at(2_380), at(2_374), Quorum);
+        assert_eq!(lease.end(), Some(at(1_990)), "sent too soon");
+        lease.answered(at(2_385), at(2_375), Quorum);
+        assert_eq!(lease.end(), Some(at(1_900 + 990)));
+        assert_eq!(lease.settles(at(2_375)), None);
+    }
+
+    #[test]
+    fn a_session_that_nobody_proved_is_resumed_within_its_first_timeout_or_counts_later() {
+        for (resumed, counts) in [(1_989, true), (1_990, false)] {
+            let mut lease = lease();
+            lease.answered(at(1_905), at(1_900), Leader);
+            resume(&mut lease, at(resumed));
+            lease.answered(at(2_005), at(2_001), Quorum);
+            assert_eq!(lease.end(), counts.then_some(at(1_900 + 990)), "{resumed}");
+        }
+    }
+
+    /// As `a_session_resumed_when_it_was_due_counts_when_it_has_survived`, by requests: a follower was cut off from its
+    /// leader, and went on answering.
+    #[test]
+    fn a_touch_that_came_when_the_session_was_due_counts_when_it_has_survived() {
+        let mut lease = lease();
+        for sent in [1_100, 1_200, 1_300, 1_400] {
+            lease.answered(at(sent + 5), at(sent), Server);
+        }
+        // The first answer of the leader for long.
+        lease.answered(at(2_000), at(1_800), Leader);
+        lease.answered(at(2_005), at(2_001), Quorum);
+        assert_eq!(lease.end(), Some(at(1_990)), "1,300 is no anchor yet");
+        assert_eq!(lease.settles(at(2_001)), Some(at(2_375)));
+    }
+
+    #[test]
+    fn touches_in_time_count_one_by_one() {
+        let mut lease = lease();
+        for sent in (1_100..9_000).step_by(100) {
+            lease.answered(at(sent + 5), at(sent), Leader);
+        }
+        lease.answered(at(9_005), at(9_000), Quorum);
+        assert_eq!(lease.end(), Some(at(8_400 + 990)), "8,500 is the newest before 8,900 - 375");
+    }
+
+    #[test]
+    fn a_server_that_shortens_the_timeout_shortens_the_lease() {
+        let mut lease = lease();
+        lease.answered(at(1_105), at(1_100), Quorum);
+        lease.answered(at(1_205), at(1_200), Leader);
+        lease.resumed(at(1_300), T / 2 * 1_000_000);
+        assert_eq!(lease.end(), Some(at(1_200 + 495)));
+        resume(&mut lease, at(1_400));
+        lease.answered(at(1_505), at(1_500), Quorum);
+        assert_eq!(lease.end(), Some(at(1_200 + 495)), "and it stays so");
     }
 
     #[test]
@@ -305,6 +477,6 @@ mod tests {
             lease.answered(at(sent + 5), at(sent), Leader);
         }
         lease.answered(at(1_405), at(1_405), Quorum);
-        assert_eq!(lease.end(), Some(at(1_100 + 890)));
+        assert_eq!(lease.end(), Some(at(1_100 + 890)), "1,200 is the newest before 1,400 - 150");
     }
 }

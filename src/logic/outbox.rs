@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::lease::Answer;
 use super::report::Report;
-use super::types::{Action, Op, RequestId, Time};
+use super::types::{Action, Op, Reply, RequestId, Time};
 
 /// Who asked: each open request, and each armed watch, belongs to a candidate, an observer, a watcher of
 /// the members, or the lease.
@@ -29,13 +29,25 @@ pub struct Sent {
     pub watch: bool,
 }
 
+/// What the creates of a session at a path have made.
+#[derive(Clone, Copy, Debug, Default)]
+struct Creates {
+    /// The transaction that made the last znode of which an answer told.
+    made: Option<i64>,
+    /// The first create of which nobody knows, and the newest transaction that an answer had told of when it was sent:
+    /// what it made is younger, and so is what later ones made.
+    in_doubt: Option<(RequestId, i64)>,
+}
+
 #[derive(Debug)]
 pub struct Outbox {
     pub actions: VecDeque<Action>,
     pub routes: BTreeMap<RequestId, Subscription>,
-    /// A candidate wants the session to end.
-    pub session_is_given_up: bool,
     sent: BTreeMap<RequestId, Sent>,
+    /// What candidates have made in this session, by path.
+    creates: BTreeMap<Arc<str>, Creates>,
+    /// The newest transaction that an answer has told of in this session.
+    newest_zxid: i64,
     /// The moment of the input that is being handled: what is handed out now is sent now or later.
     pub now: Time,
     last_request: u64,
@@ -46,8 +58,9 @@ impl Outbox {
         Outbox {
             actions: VecDeque::new(),
             routes: BTreeMap::new(),
-            session_is_given_up: false,
             sent: BTreeMap::new(),
+            creates: BTreeMap::new(),
+            newest_zxid: 0,
             now: Time(0),
             last_request: 0,
         }
@@ -65,6 +78,12 @@ impl Outbox {
         let changes = matches!(op, Op::SetValue { .. } | Op::Delete { .. });
         let watch = matches!(op, Op::Read { .. } | Op::Exists { .. } | Op::List { watch: true, .. });
         self.sent.insert(request, Sent { at: self.now, answer, changes, watch });
+        if let (Subscription::Candidate(path), Op::Create { .. } | Op::CreateSequential { .. }) =
+            (&subscription, &op)
+        {
+            let creates = self.creates.entry(path.clone()).or_default();
+            creates.in_doubt.get_or_insert((request, self.newest_zxid));
+        }
         self.routes.insert(request, subscription);
         self.actions.push_back(Action::Submit(request, op));
         request
@@ -78,8 +97,34 @@ impl Outbox {
     }
 
     /// The request has its answer.
-    pub fn answered(&mut self, request: RequestId) -> Option<Sent> {
+    pub fn answered(&mut self, request: RequestId, reply: &Reply) -> Option<Sent> {
+        let told = match reply {
+            Reply::Created(stat) | Reply::CreatedAs(_, stat) | Reply::Stat(stat) => Some(stat),
+            Reply::Read(znode) => Some(&znode.stat),
+            _ => None,
+        };
+        self.newest_zxid = told.map_or(0, |stat| stat.czxid.max(stat.mzxid)).max(self.newest_zxid);
+        match reply {
+            Reply::Created(stat) | Reply::CreatedAs(_, stat) => self.has_made(request, Some(stat.czxid)),
+            Reply::Refused(_) => self.has_made(request, None),
+            _ => {}
+        }
         self.sent.remove(&request)
+    }
+
+    /// If this was a create: it has made this znode, or none.
+    fn has_made(&mut self, request: RequestId, czxid: Option<i64>) {
+        let Some(Subscription::Candidate(path)) = self.routes.get(&request) else { return };
+        let Some(creates) = self.creates.get_mut(path) else { return };
+        creates.made = czxid.or(creates.made);
+        creates.in_doubt = creates.in_doubt.filter(|(first, _)| *first != request);
+    }
+
+    /// Whether the znode that this transaction made may be one that a candidate at `path` made in this session.
+    pub fn may_have_made(&self, path: &Arc<str>, czxid: i64) -> bool {
+        let in_doubt = |(_, before): (RequestId, i64)| czxid > before;
+        let made = |creates: &Creates| creates.made == Some(czxid) || creates.in_doubt.is_some_and(in_doubt);
+        self.creates.get(path).is_some_and(made)
     }
 
     /// The requests that have no answer yet, the oldest first.
@@ -107,10 +152,11 @@ impl Outbox {
         self.forget_unsent();
         self.routes.clear();
         self.sent.clear();
-        self.session_is_given_up = false;
+        self.creates.clear();
+        self.newest_zxid = 0;
     }
 
-    /// Requests that nobody has fetched are not to be sent. What they were is returned, to be answered.
+    /// Requests that nobody has fetched are not to be sent. Which they were is returned, to be answered.
     pub fn forget_unsent(&mut self) -> Vec<RequestId> {
         let mut unsent = Vec::new();
         self.actions.retain(|action| match action {
@@ -120,6 +166,10 @@ impl Outbox {
             }
             _ => true,
         });
+        for request in &unsent {
+            self.sent.remove(request);
+            self.has_made(*request, None);
+        }
         unsent
     }
 }

@@ -122,6 +122,9 @@ pub enum Action {
     Submit(RequestId, Op),
     /// Drop the watch that this request left.
     Unwatch(RequestId),
+    /// The lease ends at this moment from now on, or does not hold. What the end of the former lease took away is told
+    /// before, and what the new one allows is told after.
+    Lease(Option<Time>),
     /// Tell a candidate its role.
     TellRole(SubscriptionId, Event),
     /// Tell an observer who is master.

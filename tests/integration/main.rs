@@ -19,7 +19,6 @@ mod close;
 mod diagnostics;
 mod ground;
 mod hand_rolled;
-mod lead;
 mod lease;
 mod members;
 mod node_blocked;

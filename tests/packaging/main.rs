@@ -4,7 +4,6 @@
 mod consumers;
 mod debian;
 mod install;
-mod licences;
 mod man;
 mod published;
 mod readme;

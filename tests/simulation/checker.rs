@@ -118,8 +118,10 @@ impl Checker {
         self.parties.get(&id)?.seen.as_ref()
     }
 
-    pub fn told_role(&mut self, id: SubscriptionId, event: &Event) {
-        let Some(heard) = self.parties.get_mut(&id) else { return };
+    /// At which path a candidate has heard this.
+    pub fn told_role(&mut self, id: SubscriptionId, event: &Event) -> Option<usize> {
+        let heard = self.parties.get_mut(&id)?;
+        let path = heard.path;
         let mut wrong = None;
         if heard.dismissed {
             wrong = Some(("nothing after the end", format!("{id:?} heard {event:?}")));
@@ -146,6 +148,7 @@ impl Checker {
         if let Some((property, detail)) = wrong {
             self.violated(property, detail);
         }
+        Some(path)
     }
 
     pub fn told_master(&mut self, id: SubscriptionId, master: &Master) {
@@ -175,7 +178,7 @@ impl World {
     pub fn token_of(&self, process: usize, path: usize) -> Option<i64> {
         let it = &self.processes[process];
         let now = Time(self.local(process));
-        it.alive.then(|| it.core.master_token(now, &self.plan.paths[path])).flatten()
+        it.tokens[path].filter(|_| it.alive && it.lease_end.is_some_and(|end| now < end))
     }
 
     /// Who believes to be master at a path.
@@ -193,6 +196,17 @@ impl World {
                 self.checker.beliefs[process][path] = Belief { token: None, lapsed: believed };
                 self.checker.lapses += 1;
                 self.note_vacancy(path);
+            }
+        }
+    }
+
+    /// While it does what comes of what it has heard: whoever asks at that moment hears of no mastership that was over.
+    pub fn check_between(&mut self, process: usize) {
+        for path in 0..self.plan.paths.len() {
+            let lapsed = self.checker.beliefs[process][path].lapsed;
+            if lapsed.is_some() && self.token_of(process, path) == lapsed {
+                let detail = format!("process {process} believes in {lapsed:x?} again");
+                self.checker.violated("a lapse is final", detail);
             }
         }
     }
@@ -224,6 +238,9 @@ impl World {
         self.check_lease(process);
         for path in 0..self.plan.paths.len() {
             let token = self.token_of(process, path);
+            let it = &self.processes[process];
+            let known = it.core.master_token(Time(self.local(process)), &self.plan.paths[path]);
+            assert_eq!(token, known, "what is told is what is known");
             let belief = &mut self.checker.beliefs[process][path];
             let former = std::mem::replace(&mut belief.token, token);
             let lapsed = belief.lapsed;

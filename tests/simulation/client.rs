@@ -50,6 +50,8 @@ pub struct Client {
     making: BTreeMap<RequestId, Arc<str>>,
     /// Writes of the program that wait for a connection.
     writes: VecDeque<Fenced>,
+    /// Nobody knows what came of a create in this session.
+    in_doubt: bool,
     /// A session that was given up and may live on.
     leftover: i64,
     watches: BTreeMap<(WatchKind, Arc<str>), Vec<RequestId>>,
@@ -74,6 +76,7 @@ impl Client {
             untold: VecDeque::new(),
             making: BTreeMap::new(),
             writes: VecDeque::new(),
+            in_doubt: false,
             leftover: 0,
             watches: BTreeMap::new(),
             timer: (0, 0),
@@ -83,6 +86,16 @@ impl Client {
     /// That of the last leader whose word it has seen.
     pub fn epoch(&self) -> i64 {
         self.last_zxid >> 32
+    }
+
+    /// The core does not hear that this was not sent.
+    pub fn not_sent(&mut self, op: &Op) {
+        self.in_doubt |= is_create(op);
+    }
+
+    /// A create in this session has had no answer, or may have none.
+    pub fn may_be_in_doubt(&self) -> bool {
+        self.in_doubt || self.requests.iter().any(|(_, op)| is_create(op))
     }
 
     pub fn is_connected(&self) -> bool {
@@ -95,6 +108,10 @@ impl Client {
             !requests.is_empty()
         });
     }
+}
+
+fn is_create(op: &Op) -> bool {
+    matches!(op, Op::Create { .. } | Op::CreateSequential { .. })
 }
 
 impl World {
@@ -113,6 +130,7 @@ impl World {
         client.untold.clear();
         client.making.clear();
         client.writes.clear();
+        client.in_doubt = false;
         client.watches.clear();
         self.begin_round(process);
     }
@@ -322,6 +340,10 @@ impl World {
                 client.sent_at = now;
                 client.rounds = 0;
                 let (asked_at, last_zxid) = (client.asked_at, client.last_zxid);
+                if resumed {
+                    self.timeout_heard(conn);
+                }
+                let client = self.client(process);
                 let watches: Vec<_> = client.watches.keys().cloned().collect();
                 if resumed && !watches.is_empty() {
                     self.send_up(conn, ClientMsg::SetWatches { last_zxid, watches });
@@ -401,6 +423,8 @@ impl World {
         self.close_conn(process);
         self.tell_replies(process, usize::MAX);
         self.client(process).making.clear();
+        let client = self.client(process);
+        client.in_doubt = client.may_be_in_doubt();
         for (request, op) in std::mem::take(&mut self.client(process).requests) {
             match op {
                 Op::Prove { paths } if request == OF_THE_PROGRAM => {
@@ -410,7 +434,11 @@ impl World {
             }
         }
         self.drive(process, Input::Suspended(rc::CONNECTION_LOSS));
-        if self.client(process).session != 0 {
+        let client = &self.processes[process].client;
+        if client.in_doubt && self.repeated.contains(&client.session) {
+            // Whether a znode of somebody with the same number is its own, nothing would tell.
+            self.session_over(process);
+        } else if client.session != 0 {
             self.begin_round(process);
         }
     }

@@ -9,6 +9,7 @@ use election::testing::logic::{rc, Reply};
 
 use crate::clock::Ns;
 use crate::messages::{Apply, Ask, ConnId, Fenced, Happening, PeerMsg, Txn, Verdict};
+use crate::process::Process;
 use crate::say;
 use crate::server::Role;
 use crate::sessions::{Check, Tracker};
@@ -76,9 +77,29 @@ impl World {
         let clock = self.servers[leader].clock.read(self.now);
         let (ctime_ms, committed) = (self.ms_of(leader), self.servers[leader].applied);
         let behind = self.servers[leader].log.len() > committed;
+        let longest = self.plan.timeout;
         let reign = self.reign(leader);
         match ask {
             Ask::Open { conn, session, timeout } => {
+                // A server that was started anew hands out the number of a session that lives, and is not due. With a create
+                // in doubt, nothing would tell whose a znode is.
+                let mut alive = reign.tracker.alive();
+                alive.retain(|session| reign.tracker.expires(*session).is_some());
+                alive.retain(|session| {
+                    let has_it = |process: &Process| process.client.session == *session;
+                    let mut clients = self.processes.iter().filter(|process| has_it(process));
+                    clients.all(|process| !process.client.may_be_in_doubt())
+                });
+                let session = match self.faults_on && !alive.is_empty() && self.rng.chance(self.plan.repeated_ids) {
+                    true => {
+                        let repeated = self.rng.pick(&alive);
+                        say!(self, "session {repeated:x} is handed out again");
+                        self.repeated.insert(repeated);
+                        repeated
+                    }
+                    false => session,
+                };
+                let reign = self.reign(leader);
                 reign.tracker.track(clock, session, timeout);
                 reign.tracker.set_owner(session, from);
                 let changes = vec![Change::OpenSession { session, timeout }];
@@ -112,15 +133,20 @@ impl World {
                 self.propose(leader, Some(conn), verdict, changes);
             }
             Ask::Close { conn, session } => {
+                self.disowns(leader, session);
+                let reign = self.reign(leader);
                 reign.tracker.close(session);
                 let changes = reign.ahead.close_session(session);
                 self.propose(leader, Some(conn), Verdict::Closed, changes);
             }
-            Ask::Revalidate { conn, session } => {
-                let valid = reign.tracker.touch(clock, session);
+            Ask::Revalidate { conn, session, timeout } => {
+                // A shorter timeout than before begins to count when its client hears of it.
+                let valid = reign.tracker.touch(clock, session, timeout.max(longest));
                 if valid {
                     reign.tracker.set_owner(session, from);
                 }
+                self.conns[conn].resumed = (reign.number, clock);
+                let reign = self.reign(leader);
                 match (from == leader, reign.followers[from]) {
                     (true, _) => self.revalidated(conn, valid),
                     (false, Some(follower)) => {
@@ -211,8 +237,8 @@ impl World {
                 reign.ahead.recount(&it.tree, change);
             }
             match change {
-                Change::OpenSession { session, .. } if it.reign().is_none() => {
-                    it.touches.insert(*session);
+                Change::OpenSession { session, timeout } if it.reign().is_none() => {
+                    it.touches.insert(*session, *timeout);
                 }
                 Change::Fenced { path, token } if first_anywhere => self.fenced(server, *path, *token),
                 Change::CloseSession { session } => self.session_closed(server, *session, txn.origin),
@@ -281,8 +307,8 @@ impl World {
                     PeerMsg::PingReply(touches) => {
                         let clock = self.servers[to].clock.read(now);
                         let tracker = &mut self.reign(to).tracker;
-                        touches.into_iter().for_each(|session| {
-                            tracker.touch(clock, session);
+                        touches.into_iter().for_each(|(session, timeout)| {
+                            tracker.touch(clock, session, timeout);
                         });
                     }
                     PeerMsg::Ask(ask) => self.leader_asked(to, from, ask),
@@ -338,7 +364,7 @@ impl World {
                 self.propose(leader, None, Verdict::Closed, vec![Change::Delete { path }]);
             }
         }
-        let late = self.rng.below(self.plan.latency);
+        let late = self.rng.below(self.plan.latency) + self.rng.below(self.plan.late_pings);
         let clock = self.servers[leader].clock;
         let next = clock.when(clock.read(self.now) + self.plan.tick / 2) + late;
         self.plan_at(next, Happening::LeaderBeat(leader, number));
@@ -349,14 +375,57 @@ impl World {
             return;
         }
         let clock = self.servers[leader].clock.read(self.now);
-        for session in self.reign(leader).tracker.expire(clock) {
-            say!(self, "leader {leader} expires session {session:x}");
-            self.stats.expiries += 1;
-            self.close_session(leader, session);
+        for session in self.reign(leader).tracker.poll(clock) {
+            match self.rng.below(self.plan.sweep) {
+                0 => self.closes(leader, number, session),
+                later => {
+                    // Then is the time for its server to be heard of again.
+                    if self.rng.chance(500) {
+                        for from in (0..self.plan.servers).filter(|from| *from != leader) {
+                            self.mend_servers(from, leader);
+                            self.mend_servers(leader, from);
+                        }
+                    }
+                    self.plan_in(later, Happening::Closes(leader, number, session));
+                }
+            }
         }
         let next = self.reign(leader).tracker.next_beat(clock);
         let at = self.servers[leader].clock.when(next);
         self.plan_at(at, Happening::ExpiryBeat(leader, number));
+    }
+
+    /// The turn of a session that was due has come.
+    pub fn closes(&mut self, leader: usize, number: u32, session: i64) {
+        let is_there = |reign: &mut Reign| reign.number == number && reign.tracker.alive().contains(&session);
+        if self.servers[leader].reign().is_some_and(is_there) {
+            say!(self, "leader {leader} expires session {session:x}");
+            self.stats.expiries += 1;
+            self.close_session(leader, session);
+        }
+    }
+
+    /// A client hears which timeout its session has on this connection.
+    pub fn timeout_heard(&mut self, conn: ConnId) {
+        let (session, timeout, resumed) =
+            (self.conns[conn].session, self.conns[conn].timeout, self.conns[conn].resumed);
+        for server in 0..self.plan.servers {
+            if let Some(reign) = self.servers[server].reign().filter(|reign| reign.number == resumed.0) {
+                reign.tracker.shorten(resumed.1, session, timeout);
+            }
+        }
+    }
+
+    /// A session is about to be closed by whoever has its number. If somebody else has it, too, no lease of theirs can
+    /// foresee that.
+    fn disowns(&mut self, leader: usize, session: i64) {
+        if self.repeated.contains(&session) {
+            let own =
+                self.reign(leader).ahead.ephemerals().filter(|(_, node)| node.stat.ephemeral_owner == session);
+            let tokens: Vec<_> = own.map(|(_, node)| node.stat.czxid).collect();
+            self.checker.deleted.extend(tokens);
+            self.checker.ended.insert(session);
+        }
     }
 
     pub fn close_session(&mut self, leader: usize, session: i64) {

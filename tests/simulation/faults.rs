@@ -324,7 +324,7 @@ impl World {
     }
 
     /// Somebody closes a session that is not theirs, which no lease can foresee.
-    fn end_session(&mut self, leader: usize, session: i64) {
+    pub fn end_session(&mut self, leader: usize, session: i64) {
         let Some(reign) = self.servers[leader].reign() else { return };
         let own = reign.ahead.ephemerals().filter(|(_, node)| node.stat.ephemeral_owner == session);
         let tokens: Vec<_> = own.map(|(_, node)| node.stat.czxid).collect();

@@ -83,6 +83,22 @@ impl World {
             }
             Mend::Unblock(_) => {}
             Mend::Leaves(visitor) => self.leaves(visitor),
+            Mend::Repeated => self.end_repeated(),
+        }
+    }
+
+    /// Ends the sessions that have the same number, and looks again until they are gone for good.
+    fn end_repeated(&mut self) {
+        let repeated: Vec<_> = self.repeated.iter().copied().collect();
+        if let Some(leader) = self.leader() {
+            for session in repeated {
+                if self.reign(leader).tracker.alive().contains(&session) {
+                    self.end_session(leader, session);
+                }
+            }
+        }
+        if self.now < self.settles_at() {
+            self.plan_in(self.plan.tick, Happening::Mend(Mend::Repeated));
         }
     }
 
@@ -99,6 +115,7 @@ impl World {
                 _ => self.mend(Mend::Thaw(server, outage)),
             }
         }
+        self.mend(Mend::Repeated);
         if self.plan.faults.contains(&Fault::Block) {
             (0..self.plan.paths.len()).for_each(|path| self.mend(Mend::Unblock(path)));
         }

@@ -104,7 +104,7 @@ pub enum Ask {
     Write { conn: ConnId, session: i64, op: Op },
     Fenced { conn: ConnId, session: i64, write: Fenced },
     Close { conn: ConnId, session: i64 },
-    Revalidate { conn: ConnId, session: i64 },
+    Revalidate { conn: ConnId, session: i64, timeout: Ns },
     Sync { conn: ConnId },
 }
 
@@ -115,7 +115,7 @@ pub enum PeerMsg {
     Apply(Apply),
     Ping,
     /// With the sessions that were touched since the last one.
-    PingReply(Vec<i64>),
+    PingReply(Vec<(i64, Ns)>),
     Ask(Ask),
     Revalidated {
         conn: ConnId,
@@ -148,6 +148,8 @@ pub enum Happening {
     LeaderBeat(usize, u32),
     /// The end of a bucket of sessions.
     ExpiryBeat(usize, u32),
+    /// A leader comes to this session of a bucket that was due.
+    Closes(usize, u32, i64),
     /// A follower looks whether it has heard of its leader.
     FollowerBeat(usize, u32),
     Election,
@@ -178,6 +180,8 @@ pub enum Mend {
     ServerUp(usize, u32),
     Network,
     Lag(usize),
+    /// The sessions that have the same number end.
+    Repeated,
     Unblock(usize),
     /// A visitor that stands at this path leaves.
     Leaves(Arc<str>),

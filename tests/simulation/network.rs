@@ -27,6 +27,8 @@ pub struct Conn {
     pub session: i64,
     pub established: bool,
     pub timeout: Ns,
+    /// When its session was resumed on it, on the leader's clock; with the number of its reign.
+    pub resumed: (u32, u64),
     pub pending: VecDeque<Item>,
     pub watches: Vec<(WatchKind, Arc<str>)>,
 }
@@ -83,6 +85,7 @@ impl World {
             session: 0,
             established: false,
             timeout: 0,
+            resumed: (0, 0),
             pending: VecDeque::new(),
             watches: Vec::new(),
         });

@@ -99,6 +99,16 @@ pub struct Plan {
     /// Faults wait for a new master.
     pub ambush: bool,
     pub clocks_at_limits: bool,
+    /// What a clock gains or loses in a million, at most. More than half a percent, and the margin has to cover it.
+    pub ppm: u64,
+    /// How late a leader sends its PINGs, at most.
+    pub late_pings: Ns,
+    /// How long a leader takes to close the sessions of a bucket that is due, at most.
+    pub sweep: Ns,
+    /// Out of a thousand new sessions, how many get the number of one that lives.
+    pub repeated_ids: u64,
+    /// One server has a lower `maxSessionTimeout` than the others: this one.
+    pub shortest_timeout: Option<(usize, Ns)>,
 }
 
 impl Plan {
@@ -127,7 +137,14 @@ impl Plan {
         let timeout = tick * ticks;
         let tick_ms = rng.chance(if tight { 800 } else { 500 }).then_some(tick / MS);
         let grace_ms = if rng.chance(150) { rng.below(timeout / MS) } else { 0 };
-        let margin_ms = if rng.chance(50) { timeout / MS / 20 } else { 0 };
+        let ppm = if rng.chance(150) { 50_000 } else { 5_000 };
+        let margin_ms = match ppm {
+            5_000 => timeout / MS / 20 * u64::from(rng.chance(50)),
+            _ => timeout / MS / 10 + 1,
+        };
+        let shortened = (ticks > 2 && rng.chance(100)).then(|| (timeout / 2).max(2 * tick));
+        let shortest = shortened.unwrap_or(timeout);
+        let distance = tick_ms.map_or(shortest / 8 * 3, |tick_ms| tick_ms * MS / 4 * 3);
         let latency = rng.magnitude(MS / 10, 4 * MS);
         let mut faults: Vec<Fault> = Fault::ALL.to_vec();
         let kept = rng.pick(&[150, 300, 500, 800]);
@@ -183,6 +200,14 @@ impl Plan {
             writes: rng.chance(400),
             ambush,
             clocks_at_limits: tight || rng.chance(500),
+            ppm,
+            // With what its clock may differ, and a step, less than what D has beyond half a tick.
+            late_pings: rng.pick(&[0, 0, if ppm > 5_000 { tick / 16 } else { tick / 6 }]),
+            // A little less than a proof waits for.
+            sweep: rng.pick(&[0, 1, 7, 7]) * distance.max(shortest / 8) / 8,
+            // Somebody else with the same session shortens it without a word.
+            repeated_ids: if shortened.is_none() { rng.pick(&[0, 0, 0, 50]) } else { 0 },
+            shortest_timeout: shortened.map(|shortened| (rng.below(servers as u64) as usize, shortened)),
             faults,
         }
     }
@@ -194,13 +219,15 @@ impl Plan {
         has_no_guid && self.counters_end && self.first_number != 0
     }
 
-    /// A clock at most half a percent off true time.
+    /// A clock at most so far off true time, as a rule half a percent.
     pub fn draw_clock(&self, rng: &mut Rng) -> Clock {
+        let most = self.ppm as i64;
         let ppm = match self.clocks_at_limits {
-            true => rng.pick(&[-5_000, 5_000]),
-            false => rng.below(10_001) as i64 - 5_000,
+            true => rng.pick(&[-most, most]),
+            false => rng.below(2 * self.ppm + 1) as i64 - most,
         };
-        Clock { ppm, offset: 1_000_000 * MS + rng.below(10_000 * MS) }
+        let slewed_every = if rng.chance(300) { self.timeout * rng.between(1, 8) / 2 } else { 0 };
+        Clock { ppm, slewed_every, offset: 1_000_000 * MS + rng.below(10_000 * MS) }
     }
 
     pub fn quorum(&self) -> usize {

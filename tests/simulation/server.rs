@@ -1,7 +1,7 @@
 //! A server as its clients see it: connections, requests answered in their order, reads from its own copy of the
 //! tree, one-shot watches that are heard before any answer given after them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -42,8 +42,8 @@ pub struct Server {
     pub accepted_epoch: i64,
     pub current_epoch: i64,
     pub conns: Vec<ConnId>,
-    /// The sessions that are alive, for the next answer to the leader's PING.
-    pub touches: BTreeSet<i64>,
+    /// The sessions that are alive, and with which timeout, for the next answer to the leader's PING.
+    pub touches: BTreeMap<i64, Ns>,
     /// The sessions whose last touch was lost.
     lost: BTreeSet<i64>,
     pub lag: Ns,
@@ -91,7 +91,7 @@ impl Server {
             accepted_epoch: 0,
             current_epoch: 0,
             conns: Vec::new(),
-            touches: BTreeSet::new(),
+            touches: BTreeMap::new(),
             lost: BTreeSet::new(),
             lag: 0,
             last_apply: 0,
@@ -141,7 +141,7 @@ impl World {
         if !self.conns[id].established {
             return;
         }
-        self.touch(server, session);
+        self.touch(server, session, self.conns[id].timeout);
         match message {
             ClientMsg::Sync(request) => {
                 self.conns[id].pending.push_back(Item::Sync(request, false));
@@ -180,7 +180,11 @@ impl World {
             say!(self, "server {server} is behind connection {id} and refuses it");
             return self.hang_up(id);
         }
-        let timeout = timeout.clamp(2 * self.plan.tick, 20 * self.plan.tick);
+        let longest = match self.plan.shortest_timeout {
+            Some((shorter, longest)) if shorter == server => longest,
+            _ => 20 * self.plan.tick,
+        };
+        let timeout = timeout.clamp(2 * self.plan.tick, longest);
         if session != 0 {
             let former = |conn: &ConnId| self.conns[*conn].session == session;
             let former: Vec<_> = self.servers[server].conns.iter().copied().filter(former).collect();
@@ -195,7 +199,7 @@ impl World {
             self.forward(server, Ask::Open { conn: id, session, timeout });
         } else {
             self.conns[id].session = session;
-            self.forward(server, Ask::Revalidate { conn: id, session });
+            self.forward(server, Ask::Revalidate { conn: id, session, timeout });
         }
     }
 
@@ -214,17 +218,17 @@ impl World {
 
     /// A client has been heard of. A follower notes it for its leader; one such note may be lost when the table
     /// is sent at that moment, but never two in a row.
-    fn touch(&mut self, server: usize, session: i64) {
+    fn touch(&mut self, server: usize, session: i64, timeout: Ns) {
         let lost = self.rng.chance(self.plan.lost_touches);
         let it = &mut self.servers[server];
         let clock = it.clock.read(self.now);
         if let Role::Leading(reign) = &mut it.role {
-            reign.tracker.touch(clock, session);
+            reign.tracker.touch(clock, session, timeout);
         } else if lost && it.lost.insert(session) {
             say!(self, "server {server} loses a touch of session {session:x}");
         } else {
             it.lost.remove(&session);
-            it.touches.insert(session);
+            it.touches.insert(session, timeout);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The leader's session tracker: sessions in buckets of one tick each, rounded up (`ExpiryQueue`), so that none
-//! expires sooner than its timeout after it was renewed, and some just then.
+//! expires sooner than its timeout after it was renewed, and some just then. A bucket that is due is taken as a whole, and
+//! its sessions are closed one after the other (`SessionTrackerImpl.run`).
 
 use std::collections::BTreeMap;
 
@@ -7,10 +8,11 @@ use crate::clock::Ns;
 
 #[derive(Clone, Debug)]
 struct Session {
-    timeout: Ns,
     /// On the leader's clock.
     expires_at: u64,
     closing: bool,
+    /// It was due, and is among those that are closed one after the other. Until that is done, all is as before.
+    taken: bool,
     /// The server from which its requests come; those that come from another are not carried out.
     owner: Option<usize>,
 }
@@ -40,21 +42,34 @@ impl Tracker {
     }
 
     pub fn track(&mut self, clock: u64, session: i64, timeout: Ns) {
-        let fresh = Session { timeout, expires_at: 0, closing: false, owner: None };
+        let fresh = Session { expires_at: 0, closing: false, taken: false, owner: None };
         self.sessions.entry(session).or_insert(fresh);
-        self.touch(clock, session);
+        self.touch(clock, session, timeout);
     }
 
     /// Renews a session, unless it is closing or gone.
-    pub fn touch(&mut self, clock: u64, session: i64) -> bool {
+    pub fn touch(&mut self, clock: u64, session: i64, timeout: Ns) -> bool {
         let tick = self.tick;
         match self.sessions.get_mut(&session) {
             Some(session) if !session.closing => {
-                session.expires_at = ((clock + session.timeout) / tick + 1) * tick;
+                session.expires_at = ((clock + timeout) / tick + 1) * tick;
                 true
             }
             _ => false,
         }
+    }
+
+    /// Of the touch at that moment no more is left than with this timeout.
+    pub fn shorten(&mut self, touched_at: u64, session: i64, timeout: Ns) {
+        let tick = self.tick;
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.expires_at = session.expires_at.min(((touched_at + timeout) / tick + 1) * tick);
+        }
+    }
+
+    /// The sessions that are neither closing nor gone.
+    pub fn alive(&self) -> Vec<i64> {
+        self.sessions.iter().filter(|(_, session)| !session.closing).map(|(id, _)| *id).collect()
     }
 
     pub fn set_owner(&mut self, session: i64, server: usize) {
@@ -86,16 +101,20 @@ impl Tracker {
         self.sessions.remove(&session);
     }
 
-    /// When a session expires if nothing more is heard of it; `None` if it is closing or gone.
+    /// When a session expires if nothing more is heard of it; `None` if it is closing, gone, or to be closed whatever is
+    /// heard.
     pub fn expires(&self, session: i64) -> Option<u64> {
-        self.sessions.get(&session).filter(|session| !session.closing).map(|session| session.expires_at)
+        let stays = |session: &&Session| !session.closing && !session.taken;
+        self.sessions.get(&session).filter(stays).map(|session| session.expires_at)
     }
 
-    /// The sessions whose time is over; they are closing from now on.
-    pub fn expire(&mut self, clock: u64) -> Vec<i64> {
-        let over = self.sessions.iter_mut().filter(|(_, session)| !session.closing && session.expires_at <= clock);
-        over.map(|(id, session)| {
-            session.closing = true;
+    /// Takes the sessions whose time is over (`ExpiryQueue.poll`): each is to be closed, even if it is renewed before
+    /// its turn comes.
+    pub fn poll(&mut self, clock: u64) -> Vec<i64> {
+        let is_due = |session: &Session| !session.closing && !session.taken && session.expires_at <= clock;
+        let due = self.sessions.iter_mut().filter(|(_, session)| is_due(session));
+        due.map(|(id, session)| {
+            session.taken = true;
             *id
         })
         .collect()

@@ -2,7 +2,7 @@
 //! order of time, and those of one moment in the order in which they were planned.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use election::testing::logic::Rule;
 
@@ -72,6 +72,8 @@ pub struct World {
     pub faults_on: bool,
     pub ambush_after: Ns,
     pub blocked: Vec<bool>,
+    /// The numbers of sessions that were handed out twice.
+    pub repeated: BTreeSet<i64>,
     /// What has happened, for the reader of a failure.
     pub trace: Option<Vec<String>>,
 }
@@ -106,6 +108,7 @@ impl World {
             election_planned: false,
             faults_on: true,
             ambush_after: 0,
+            repeated: BTreeSet::new(),
             blocked: vec![false; plan.paths.len()],
             trace: traced.then(Vec::new),
             rng,
@@ -170,6 +173,7 @@ impl World {
             | Happening::Prepares(server, ..)
             | Happening::LeaderBeat(server, _)
             | Happening::ExpiryBeat(server, _)
+            | Happening::Closes(server, ..)
             | Happening::FollowerBeat(server, _) => Some(*server),
             _ => None,
         };
@@ -198,6 +202,7 @@ impl World {
             Happening::Prepares(server, reign, from, ask) => self.leader_prepares(server, reign, from, ask),
             Happening::LeaderBeat(server, reign) => self.leader_beat(server, reign),
             Happening::ExpiryBeat(server, reign) => self.expiry_beat(server, reign),
+            Happening::Closes(server, reign, session) => self.closes(server, reign, session),
             Happening::FollowerBeat(server, link) => self.follower_beat(server, link),
             Happening::Election => self.election(),
             Happening::ClientTimer(process, timer) => self.client_timer(process, timer),
@@ -214,16 +219,22 @@ impl World {
         }
     }
 
-    /// What was held back while somebody was frozen happens now: a leader's PINGs, which are late; messages in their
-    /// order, and the other timers before or after them.
+    /// What was held back while somebody was frozen happens now: a leader's PINGs and the closing of sessions that were
+    /// due, which are late; messages in their order, and the other timers before or after them.
     pub fn unpark(&mut self, parked: Vec<Happening>) {
-        let is_ping = |what: &Happening| matches!(what, Happening::LeaderBeat(..));
+        let is_ping = |what: &Happening| matches!(what, Happening::LeaderBeat(..) | Happening::Closes(..));
         let (pings, parked): (Vec<_>, Vec<_>) = parked.into_iter().partition(is_ping);
         let is_timer = |what: &Happening| {
             use Happening::*;
             matches!(what, ExpiryBeat(..) | FollowerBeat(..) | ClientTimer(..) | CoreTimer(..))
         };
         let (timers, messages): (Vec<_>, Vec<_>) = parked.into_iter().partition(is_timer);
+        // What it has begun to work on was heard before what it hears now.
+        let is_begun = |what: &Happening| {
+            matches!(what, Happening::Applies(..) | Happening::Forwards(..) | Happening::Prepares(..))
+        };
+        let (begun, heard): (Vec<_>, Vec<_>) = messages.into_iter().partition(is_begun);
+        let messages = begun.into_iter().chain(heard).collect();
         let timers_first = self.rng.chance(500);
         let (first, then) = if timers_first { (timers, messages) } else { (messages, timers) };
         for what in pings.into_iter().chain(first).chain(then) {

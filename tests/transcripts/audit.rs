@@ -12,6 +12,8 @@ use crate::notation::{Input, Parsed};
 #[derive(Default)]
 pub struct Audit {
     pub connected: bool,
+    /// The end of the lease that was told last.
+    pub lease_end: Option<Time>,
     /// The requests without an answer.
     open: BTreeMap<RequestId, Op>,
     /// Those of them that were sent on a connection which is broken: no answer comes any more.
@@ -97,6 +99,14 @@ impl Audit {
                 let candidate = self.candidates.remove(id).is_some();
                 let looks_on = self.observers.remove(id).is_some() || self.watchers_of_members.remove(id).is_some();
                 ensure(candidate || looks_on, "dismissed twice")?;
+            }
+            Action::Lease(end) => {
+                // Whoever asks between two actions hears of no mastership that was over.
+                let has_run_out = self.lease_end.is_some_and(|former| former <= now);
+                let leads = |told: &Option<Event>| told.as_ref().is_some_and(|told| told.role == Role::Master);
+                let unseated = !self.candidates.values().any(|(_, told)| leads(told));
+                ensure(!has_run_out || end.is_none() || unseated, "a lease that had run out goes on")?;
+                self.lease_end = *end;
             }
             Action::Renew => self.session_is_over(),
         }

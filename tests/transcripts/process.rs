@@ -96,7 +96,7 @@ impl Process {
         let watches: Vec<_> = self.audit.watches.iter().map(|(id, path)| format!(" {} on {path}", id.0)).collect();
         let or_none = |text: Option<String>| text.unwrap_or("none".into());
         let now = [
-            format!("lease until {}", or_none(self.elections.lease_end().map(ms))).replace("until none", "none"),
+            format!("lease until {}", or_none(self.audit.lease_end.map(ms))).replace("until none", "none"),
             format!("next at {}", or_none(self.elections.poll_timeout().map(ms))).replace("at none", "none"),
             format!("watches{}", if watches.is_empty() { " none".into() } else { fold(&watches).join(",") }),
         ];
@@ -141,6 +141,7 @@ impl Process {
                 let request = match action {
                     Action::Submit(request, Op::Prove { .. }) => (request, proofs += 1).0,
                     Action::Submit(request, Op::Touch) => (request, touches += 1).0,
+                    Action::Lease(_) => continue,
                     _ => {
                         lines.push(format!("at {} {written}", ms(next)));
                         continue;
@@ -157,7 +158,11 @@ impl Process {
     fn drain(&mut self, now: Time) -> Parsed<Vec<String>> {
         let mut lines = Vec::new();
         while let Some(action) = self.elections.poll_action() {
-            lines.push(self.act(now, &action)?);
+            let line = self.act(now, &action)?;
+            // Told once for each step, by what has changed.
+            if !matches!(action, Action::Lease(_)) {
+                lines.push(line);
+            }
         }
         Ok(lines)
     }
@@ -194,6 +199,8 @@ impl Process {
                 format!("show-members {} rc={}{alarm}{each}", name(id), name_of(members.rc))
             }
             Action::Finished(id) => format!("dismiss {}", name(id)),
+            Action::Lease(Some(end)) => format!("lease until {}", ms(*end)),
+            Action::Lease(None) => "lease none".into(),
             Action::Renew => "renew".into(),
         }
     }

@@ -42,17 +42,28 @@ impl Elections {
             (true, false) => TOUCHES_PER_TIMEOUT,
             (true, true) => return None,
         };
-        Some(Time(self.last_renewal.0 + self.lease.timeout() / per_timeout))
+        let beat = Time(self.last_renewal.0 + self.lease.timeout() / per_timeout);
+        Some(self.settles().map_or(beat, |settles| settles.min(beat)))
+    }
+
+    /// Whoever is elected without a lease proves it as soon as that may succeed.
+    fn settles(&self) -> Option<Time> {
+        let waits = !self.elected.is_empty() && !self.lease_held;
+        waits.then(|| self.lease.settles(self.last_proof)).flatten()
     }
 
     /// Works for the lease: a proof while somebody is elected, and else, as before each proof, a request that costs no
     /// quorum.
     pub(super) fn renew(&mut self, now: Time) {
         self.last_renewal = now;
+        let settled = self.settles().is_some_and(|settles| settles <= now);
         let Some(first) = self.candidates.keys().next() else { return };
         let writes = self.config.lease_mode == LeaseMode::Committed && self.config.keeps(Rule::CommittedProof);
-        let touches = !writes || !self.touched;
+        let touches = !writes || !self.touched && !settled;
         self.touched = self.elected.is_empty() || touches;
+        if !self.touched || !writes {
+            self.last_proof = now;
+        }
         if self.touched {
             let touch = match self.config.asks_leader() {
                 true => Op::Touch,
