@@ -87,11 +87,13 @@ test: setup ## run every check and every test, with ZooKeeper and without, and t
 	nice -n 19 $(MAKE) --no-print-directory lint & lint=$$!; trap "kill $$lint" INT TERM; \
 	$(CARGO) test --locked --workspace --features command -- --test-threads=$(TEST_THREADS); tests=$$?; wait $$lint && exit $$tests
 	$(CARGO) test --locked --release --test simulation -- --nocapture
+	@$(MAKE) --no-print-directory command QUIET=--quiet
 	$(CARGO) build --locked --release --quiet --lib --example campaign
-	'$(TARGET)/release/examples/campaign' run --seconds 60 --seed 1865
+	'$(TARGET)/release/examples/campaign' run --seconds 60 --seed 48
 	'$(TARGET)/release/examples/campaign' plants
 
 campaign: setup ## run the fault campaign alone: SECONDS=600 SEED=1
+	@$(MAKE) --no-print-directory command QUIET=--quiet
 	$(CARGO) build --locked --release --quiet --lib --example campaign
 	'$(TARGET)/release/examples/campaign' run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 

@@ -8,9 +8,9 @@ use std::process::{Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use testkit::{Ensemble, Program, RawClient, ScratchFolder, Stream};
+use testkit::{Ensemble, Line, Program, RawClient, ScratchFolder, Stream};
 
-use crate::cast::{elections, Language, Part, BALLAST, QUEUE, REGISTER, ROOT};
+use crate::cast::{elections, Language, Part, BALLAST, COMMAND, QUEUE, REGISTER, ROOT};
 use crate::clock;
 use crate::link::Link;
 use crate::machine::Machine;
@@ -40,6 +40,9 @@ pub struct Arena {
     register: Register,
     program: PathBuf,
     library: PathBuf,
+    /// `election`, and what it runs.
+    election: PathBuf,
+    command: PathBuf,
     /// Where the history is written.
     folder: PathBuf,
     _scratch: ScratchFolder,
@@ -55,6 +58,12 @@ struct Seat {
     killed: bool,
 }
 
+impl Seat {
+    fn is_of(&self, lane: &str) -> bool {
+        self.name.split('-').next() == Some(lane)
+    }
+}
+
 impl Arena {
     /// Starts the servers, and nobody yet, for these elections. The history goes to `folder`, which is made anew.
     pub fn new(seed: u64, parts: Vec<Part>, of: &[(i32, String)], folder: &Path) -> Arena {
@@ -63,6 +72,7 @@ impl Arena {
         let scratch = ScratchFolder::new("campaign");
         let library = library();
         let program = compile(scratch.path(), &library);
+        let command = compile_command(scratch.path());
         let slow_disk = compile_slow_disk(scratch.path());
         let ensemble = Ensemble::builder(SERVERS)
             .tick_ms(TICK_MS)
@@ -89,6 +99,8 @@ impl Arena {
             machine: Machine::watch(folder),
             register: Register::start(scratch.path(), &folder.join("register")),
             program,
+            election: built("election"),
+            command,
             library,
             folder: folder.to_owned(),
             _scratch: scratch,
@@ -136,7 +148,15 @@ impl Arena {
                 command.arg(&self.library);
                 command
             }
+            Language::Command => self.election_run(&seat.name, &hosts.join(",")),
         };
+        let language = it.language;
+        if language == Language::Command {
+            self.note(&format!("process {} {} Command {}", clock::now(), seat.name, it.lane));
+            self.names.lock().unwrap_or_else(PoisonError::into_inner).push(seat.name.clone());
+            seat.program = Some(Program::spawn(command));
+            return;
+        }
         command.arg(hosts.join(",")).arg(&seat.name).arg(&self.folder).arg(self.register.path());
         command.arg(format!("timeout_ms={SESSION_TIMEOUT_MS}"));
         if it.dispatches {
@@ -147,13 +167,50 @@ impl Arena {
         }
         command.args(it.stands.iter().map(|(recipe, path)| format!("stand={recipe}:{path}")));
         command.args(it.watches.iter().map(|(recipe, path)| format!("watch={recipe}:{path}")));
-        let language = match it.language {
-            Language::C => "C",
-            Language::Python => "Python",
-        };
+        let language = if language == Language::C { "C" } else { "Python" };
         self.note(&format!("process {} {} {language} {}", clock::now(), seat.name, it.lane));
         self.names.lock().unwrap_or_else(PoisonError::into_inner).push(seat.name.clone());
         seat.program = Some(Program::spawn(command));
+    }
+
+    /// `election run` of the command, which writes its beliefs where the other candidates write theirs.
+    fn election_run(&self, name: &str, hosts: &str) -> Command {
+        let stands = format!("stand {} {COMMAND}\n", clock::now());
+        fs::write(self.folder.join(format!("{name}.events")), stands).expect("the history can be written");
+        let mut run = Command::new(&self.election);
+        run.args(["run", "--quiet", "--restart", "--restart-delay", "10ms", "--path", COMMAND, "--value", name]);
+        run.args(["--hosts", hosts, "--session-timeout", &format!("{SESSION_TIMEOUT_MS}ms"), "--"]);
+        run.arg(&self.command).arg(self.folder.join(format!("{name}.beliefs")));
+        run
+    }
+
+    /// The part whose command runs, with the ids of its guard and of its command.
+    pub fn running_command(&self) -> Option<(usize, [i32; 2])> {
+        (0..self.parts.len()).find_map(|part| Some((part, self.command_of(part)?)))
+    }
+
+    /// The guard and the command of a part, while the command runs.
+    fn command_of(&self, part: usize) -> Option<[i32; 2]> {
+        let guard = self.guard_of(part)?;
+        Some([guard, child(guard)?])
+    }
+
+    fn guard_of(&self, part: usize) -> Option<i32> {
+        let is_command = self.parts[part].language == Language::Command;
+        is_command.then(|| child(self.seat(part).program.as_ref()?.pid() as i32)).flatten()
+    }
+
+    pub fn runs_command(&self, part: usize) -> bool {
+        self.command_of(part).is_some()
+    }
+
+    /// Sends a signal to the command of a part; whether there was one.
+    pub fn strike_command(&self, part: usize, signal: i32) -> bool {
+        self.command_of(part).is_some_and(|[_, command]| send(command, signal))
+    }
+
+    pub fn strike_guard(&self, part: usize, signal: i32) -> bool {
+        self.guard_of(part).is_some_and(|guard| send(guard, signal))
     }
 
     /// Ends the process of a part with SIGKILL.
@@ -171,8 +228,11 @@ impl Arena {
     /// Tells the process of a part to close and to end.
     pub fn tell(&self, part: usize, order: &str) {
         if let Some(program) = &self.seat(part).program {
-            // One that has just ended does not listen.
-            let _ = program.write_line(order);
+            match self.parts[part].language {
+                Language::Command => program.terminate(),
+                // One that has just ended does not listen.
+                _ => drop(program.write_line(order)),
+            }
         }
     }
 
@@ -201,7 +261,11 @@ impl Arena {
         let Some(status) = program.wait(SOON) else { panic!("{} does not end", seat.name) };
         let how = if seat.killed { "killed".to_owned() } else { how_of(status) };
         self.note(&format!("exit {} {} {how}", clock::now(), seat.name));
-        for line in program.lines().iter().filter(|line| line.stream == Stream::Err) {
+        // The command tells of broken connections, as it should; that it panics it should not.
+        let is_command = self.parts.iter().any(|it| it.language == Language::Command && seat.is_of(&it.lane));
+        let is_wrong = |text: &str| !is_command || text.contains("panicked");
+        let is_said = |line: &&Line| line.stream == Stream::Err && is_wrong(&line.text);
+        for line in program.lines().iter().filter(is_said) {
             self.note(&format!("said {} {}", seat.name, line.text));
         }
     }
@@ -314,6 +378,9 @@ impl Arena {
 
     /// The part that is, or was last, master at a path.
     pub fn master(&self, path: &str) -> Option<usize> {
+        if path == COMMAND {
+            return self.running_command().map(|(part, _)| part);
+        }
         let name = self.register.writer(path)?;
         let lane = name.split('-').next()?;
         self.parts.iter().position(|part| part.lane == lane)
@@ -330,6 +397,17 @@ impl Arena {
     pub fn names(&self) -> Vec<String> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// The only child of a process that has one.
+fn child(pid: i32) -> Option<i32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    children.split_whitespace().next()?.parse().ok()
+}
+
+fn send(pid: i32, signal: i32) -> bool {
+    // SAFETY: kill takes two numbers and touches no memory of ours.
+    unsafe { libc::kill(pid, signal) == 0 }
 }
 
 fn how_of(status: ExitStatus) -> String {
@@ -359,11 +437,24 @@ fn sample(pid: u32) -> Option<String> {
 
 /// The shared library of the build that this program belongs to.
 fn library() -> PathBuf {
+    built("libelection.so")
+}
+
+fn built(name: &str) -> PathBuf {
     let program = std::env::current_exe().expect("a program has a path");
     let examples = program.parent().and_then(Path::parent).expect("it is in the target folder");
-    let library = examples.join("libelection.so");
-    assert!(library.exists(), "{} is missing: build the library first", library.display());
-    library
+    let built = examples.join(name);
+    assert!(built.exists(), "{} is missing: run `make build` first", built.display());
+    built
+}
+
+fn compile_command(folder: &Path) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let command = folder.join("command");
+    let mut gcc = gcc(root);
+    gcc.arg("-std=c99").arg(root.join("tests/campaign/command.c")).arg("-o").arg(&command);
+    run(gcc);
+    command
 }
 
 fn compile(folder: &Path, library: &Path) -> PathBuf {

@@ -1,4 +1,4 @@
-//! The fault campaign: the real library in real processes, in C and in Python, on three real servers, under real faults; and a
+//! The fault campaign: the real library in real processes, in C, in Python and as `election run`, on three real servers, under real faults; and a
 //! checker that judges by what the processes wrote down.
 //!
 //!     campaign run [--seconds N] [--seed N] [--pace N] [--folder FOLDER]
@@ -160,7 +160,7 @@ fn own_mounts() {
 fn play(seed: u64, length: Duration, pace: u32, folder: &Path) -> PathBuf {
     let parts = cast::draw(&mut Rng::new(seed));
     println!("seed {seed}: {} processes, {} s of faults", parts.len(), length.as_secs());
-    let arena = Arena::new(seed, parts, &cast::elections(), folder);
+    let arena = Arena::new(seed, parts, &cast::all_elections(), folder);
     let count = arena.parts.len();
     (0..count).for_each(|part| arena.start(part));
     std::thread::sleep(Duration::from_secs(2));

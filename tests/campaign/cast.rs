@@ -1,11 +1,13 @@
 //! Who takes part: processes in both recipes and two languages, some of them with many elections on one handle, some that
-//! dispatch by hand, and observers. Drawn from the seed.
+//! dispatch by hand, and observers; and `election run` of a command that writes down when it runs. Drawn from the seed.
 
 use crate::rng::Rng;
 
 pub const NODE: i32 = 0;
 pub const QUEUE: i32 = 1;
 pub const ROOT: &str = "/campaign";
+/// Where the processes of `election run` stand, and nobody else.
+pub const COMMAND: &str = "/campaign/command";
 /// What masters write to in ZooKeeper: a znode for each election.
 pub const REGISTER: &str = "/register";
 /// What is written to for the sake of writing.
@@ -16,6 +18,8 @@ const MANY: usize = 6;
 pub enum Language {
     C,
     Python,
+    /// `election run`; what it runs is in C.
+    Command,
 }
 
 /// One place in the cast; it has one process after another.
@@ -30,13 +34,30 @@ pub struct Part {
     pub plant: Option<&'static str>,
 }
 
-/// Recipe and path of each election.
+/// The same, and that of the commands.
+pub fn all_elections() -> Vec<(i32, String)> {
+    elections().into_iter().chain([(NODE, COMMAND.to_owned())]).collect()
+}
+
+/// A part that is `election run`.
+pub fn command(lane: &str) -> Part {
+    Part {
+        lane: lane.to_owned(),
+        language: Language::Command,
+        dispatches: false,
+        stands: vec![(NODE, COMMAND.to_owned())],
+        watches: Vec::new(),
+        plant: None,
+    }
+}
+
+/// Recipe and path of each election of the library's candidates.
 pub fn elections() -> Vec<(i32, String)> {
     let many = (0..MANY).map(|i| (NODE, format!("{ROOT}/many-{i}")));
     [(NODE, format!("{ROOT}/node")), (QUEUE, format!("{ROOT}/queue"))].into_iter().chain(many).collect()
 }
 
-/// Five to nine candidates and two observers.
+/// Five to nine candidates, two observers, and three commands.
 pub fn draw(rng: &mut Rng) -> Vec<Part> {
     let names = ["ann", "bob", "cid", "dan", "eve", "fay", "gus", "hal", "ivy"];
     let count = rng.between(5, names.len() as u64) as usize;
@@ -66,5 +87,6 @@ pub fn draw(rng: &mut Rng) -> Vec<Part> {
             plant: None,
         });
     }
+    parts.extend(["joe", "kim", "lee"].map(command));
     parts
 }

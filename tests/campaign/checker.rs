@@ -4,6 +4,7 @@
 mod acts;
 mod beliefs;
 mod callbacks;
+mod commands;
 mod ending;
 mod faults;
 mod gaps;
@@ -67,6 +68,7 @@ pub fn check(history: &History) -> Verdict {
     faults::check(history, &mut verdict);
     machine::check(history, &mut verdict);
     beliefs::check(history, &truth, &mut verdict);
+    commands::check(history, &mut verdict);
     gaps::check(history, &truth, &mut verdict);
     callbacks::check(history, &mut verdict);
     acts::check(history, &truth, &mut verdict);

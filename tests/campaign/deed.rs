@@ -8,7 +8,7 @@ use std::time::Duration;
 use testkit::expire_session;
 
 use crate::arena::{Arena, SERVERS, SESSION_TIMEOUT_MS};
-use crate::cast::{self, BALLAST, NODE};
+use crate::cast::{self, Language, BALLAST, NODE};
 use crate::clock;
 use crate::fault::Fault;
 use crate::link::{Link, Trouble};
@@ -94,6 +94,11 @@ impl Deed {
         let well = Trouble::default();
         let target = match fault {
             Fault::Kill | Fault::ShortStop | Fault::LongStop | Fault::Exit | Fault::Expire => Target::Part(part),
+            // What they strike is there when the command runs.
+            Fault::CommandKill | Fault::CommandStop | Fault::BothKill | Fault::GuardKill => {
+                Target::Part(arena.running_command()?.0)
+            }
+            Fault::Resign if arena.parts[part].language == Language::Command => return None,
             Fault::Resign => {
                 let stands = &arena.parts[part].stands;
                 let drawn = rng.below(stands.len() as u64) as usize;
@@ -131,7 +136,8 @@ impl Deed {
             }
         };
         let ms = match fault {
-            Fault::Kill => rng.between(50, T),
+            Fault::Kill | Fault::BothKill | Fault::GuardKill => rng.between(50, T),
+            Fault::CommandKill => 0,
             Fault::ShortStop => rng.magnitude(20, T / 3),
             Fault::LongStop => rng.between(T * 11 / 10, 2 * T),
             Fault::Exit | Fault::ServerKill | Fault::TwoServersKill | Fault::AllServersKill => rng.between(100, T),
@@ -209,6 +215,14 @@ impl Deed {
         match &self.target {
             Target::Part(part) => match self.fault {
                 Fault::Kill => arena.kill(*part),
+                Fault::CommandKill => return arena.strike_command(*part, libc::SIGKILL),
+                Fault::CommandStop => return arena.strike_command(*part, libc::SIGSTOP),
+                Fault::BothKill => {
+                    let is_done = arena.strike_command(*part, libc::SIGKILL);
+                    arena.kill(*part);
+                    return is_done;
+                }
+                Fault::GuardKill => return arena.strike_guard(*part, libc::SIGKILL),
                 Fault::Exit => arena.tell(*part, "close"),
                 Fault::Expire => return expire(arena, *part),
                 _ => arena.freeze(*part, true),
@@ -252,8 +266,13 @@ impl Deed {
         match &self.target {
             Target::Part(part) => match self.fault {
                 Fault::Exit if !arena.has_ended(*part) => return Some(LOOK_AGAIN),
-                Fault::Kill | Fault::Exit => arena.start(*part),
-                Fault::Expire => {}
+                Fault::GuardKill if !arena.has_ended(*part) => {
+                    arena.strike_guard(*part, libc::SIGKILL);
+                    return Some(LOOK_AGAIN);
+                }
+                Fault::Kill | Fault::Exit | Fault::BothKill | Fault::GuardKill => arena.start(*part),
+                Fault::CommandStop => drop(arena.strike_command(*part, libc::SIGCONT)),
+                Fault::Expire | Fault::CommandKill => {}
                 _ => arena.freeze(*part, false),
             },
             Target::Election { part, path } => arena.tell(*part, &format!("stand {path}")),
@@ -300,6 +319,9 @@ impl Deed {
 /// Anybody, or, as it has more to lose, a master.
 fn draw_part(rng: &mut Rng, arena: &Arena) -> usize {
     let anybody = rng.below(arena.parts.len() as u64) as usize;
+    if rng.chance(200) {
+        return arena.running_command().map_or(anybody, |(part, _)| part);
+    }
     let elections = cast::elections();
     // The elections of both recipes in which most stand come first.
     let among = if rng.chance(500) { 2 } else { elections.len() };

@@ -9,6 +9,10 @@ pub enum Fault {
     LongStop,
     Exit,
     Resign,
+    CommandKill,
+    CommandStop,
+    BothKill,
+    GuardKill,
     ServerKill,
     ServerStop,
     ServerRestart,
@@ -35,12 +39,16 @@ pub enum Fault {
 }
 
 /// Each with its name in the history, and its weight.
-pub const ALL: [(Fault, &str, u64); 28] = [
+pub const ALL: [(Fault, &str, u64); 32] = [
     (Fault::Kill, "kill", 10),
     (Fault::ShortStop, "stop-short", 8),
     (Fault::LongStop, "stop-long", 10),
     (Fault::Exit, "exit", 6),
     (Fault::Resign, "resign", 8),
+    (Fault::CommandKill, "command-kill", 5),
+    (Fault::CommandStop, "command-stop", 4),
+    (Fault::BothKill, "command-both-kill", 4),
+    (Fault::GuardKill, "command-guard-kill", 4),
     (Fault::ServerKill, "server-kill", 5),
     (Fault::ServerStop, "server-stop", 6),
     (Fault::ServerRestart, "server-restart", 4),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use testkit::eventually;
 
 use crate::arena::{Arena, SESSION_TIMEOUT_MS};
-use crate::cast::{elections, Language, Part};
+use crate::cast::{command, elections, Language, Part, COMMAND, NODE};
 use crate::checker::Verdict;
 use crate::clock;
 use crate::link::Trouble;
@@ -16,15 +16,18 @@ use crate::link::Trouble;
 const SOON: Duration = Duration::from_secs(30);
 
 /// Lane, what is wrong with it, and what is to be found: all of these words in one violation.
-const PLANTS: [(&str, &str, &[&str]); 6] = [
+const PLANTS: [(&str, &str, &[&str]); 7] = [
     ("ann", "believes", &["two masters at /campaign/node", "ann-1", "bob-1"]),
     ("pia", "forgets", &["pia-1 was told last of"]),
     ("cid", "keeps", &["left in ZooKeeper: /campaign/queue"]),
     ("dan", "leaks", &["dan-1 had", "descriptors and came to"]),
     ("dan", "leaks", &["dan-1 had", "of memory and came to"]),
     ("eve", "spins", &["eve-1 used"]),
+    ("joe", "is stopped together with its guard", &["two masters at /campaign/command", "joe-1", "kim-1"]),
 ];
 const HEALTHY: [&str; 2] = ["bob", "oz"];
+/// `election run`: when it is stopped together with its guard, its command goes on, as its manual says.
+const COMMANDS: [&str; 2] = ["joe", "kim"];
 
 fn parts() -> Vec<Part> {
     let all = elections();
@@ -41,20 +44,36 @@ fn parts() -> Vec<Part> {
         plant,
     };
     let plants: BTreeMap<&str, &'static str> = PLANTS.iter().map(|(lane, plant, _)| (*lane, *plant)).collect();
-    let planted = plants.iter().map(|(lane, plant)| part(lane, Some(*plant)));
-    planted.chain(HEALTHY.iter().map(|lane| part(lane, None))).collect()
+    let of_library = plants.iter().filter(|(lane, _)| !COMMANDS.contains(lane));
+    let planted = of_library.map(|(lane, plant)| part(lane, Some(*plant)));
+    planted.chain(HEALTHY.iter().map(|lane| part(lane, None))).chain(COMMANDS.map(command)).collect()
 }
 
 /// Ann is master and is cut off until bob is; pia has heard of ann, and no more.
 pub fn play(folder: &Path) -> PathBuf {
-    let arena = Arena::new(0, parts(), &elections()[..2], folder);
+    let of = [&elections()[..2], &[(NODE, COMMAND.to_owned())]].concat();
+    let arena = Arena::new(0, parts(), &of, folder);
     arena.start(0);
     let path = &elections()[0].1;
     eventually(SOON, "ann is master", || arena.master(path) == Some(0));
-    (1..arena.parts.len()).for_each(|part| arena.start(part));
+    let place = |lane: &str| arena.parts.iter().position(|part| part.lane == lane).expect("it is there");
+    let (joe, kim) = (place("joe"), place("kim"));
+    (1..arena.parts.len()).filter(|part| *part != kim).for_each(|part| arena.start(part));
+    eventually(SOON, "joe's command runs", || arena.master(COMMAND) == Some(joe));
+    arena.start(kim);
     watch_for(&arena, 2 * SESSION_TIMEOUT_MS);
 
-    let bob = arena.parts.iter().position(|part| part.lane == "bob").expect("he is there");
+    arena.note(&format!("begin {} 1 stop-long joe", clock::now()));
+    arena.strike_guard(joe, libc::SIGSTOP);
+    arena.freeze(joe, true);
+    // Both run: joe's is the first that is found.
+    eventually(SOON, "kim's command runs", || arena.runs_command(kim));
+    watch_for(&arena, SESSION_TIMEOUT_MS / 3);
+    arena.strike_guard(joe, libc::SIGCONT);
+    arena.freeze(joe, false);
+    arena.note(&format!("end {} 1", clock::now()));
+
+    let bob = place("bob");
     arena.note(&format!("begin {} 0 link-drop ann 1+2+3 both-ways", clock::now()));
     let cut = Trouble { stops: [true, true], ..Trouble::default() };
     arena.links[0].iter().for_each(|link| link.set_trouble(cut));

@@ -123,6 +123,38 @@ fn two_masters_are_found() {
     found(&[(OF_ANN, woke), (RESIGNS, "")], "two masters at /e for 389 ms");
 }
 
+/// Two runs of a command are two masters, for the command says nothing when it does not run.
+#[test]
+fn two_commands_at_once_are_found() {
+    let processes = "process @0.1 joe-1 Command joe\nprocess @0.1 kim-1 Command kim\noperator 99";
+    let ends = "exit @9.6 joe-1 code 0\nexit @9.6 kim-1 code 0\nexit @9.6 ann-1 code 0";
+    let elections = "election 0 /e\nelection 0 /c";
+    let created = "create 11 1000300 79 3 /c joe-1\ndelete 16 1003900 79 3 /c\ncreate 21 1004000 89 3 /c kim-1";
+    let of_joe = |to: &str| format!("belief /c 11 @0.4 @0.4 {to} {to} {to} 0 100 1000000 0 0");
+    let campaign = |to: &str| {
+        let commands = format!(
+            "== joe-1\n{}\n== kim-1\nbelief /c 21 @4.1 @4.1 @9.05 @9.05 @9.05 0 100 1000000 0 0\n== ann-1",
+            of_joe(to)
+        );
+        with(&[
+            ("operator 99", processes),
+            ("exit @9.6 ann-1 code 0", ends),
+            ("election 0 /e", elections),
+            ("create 20 1003005 88 3 /e bob-1", &format!("create 20 1003005 88 3 /e bob-1\n{created}")),
+            ("== ann-1", &commands),
+        ])
+    };
+    let good = campaign("@3.8");
+    assert_eq!(good.violations, Vec::<String>::new());
+    assert!(
+        good.figures.iter().any(|it| it.contains("2 runs of commands") && it.contains("300 ms apart")),
+        "{:?}",
+        good.figures
+    );
+    let bad = campaign("@4.2");
+    assert!(bad.violations.iter().any(|it| it.contains("two masters at /c for 100 ms")), "{:?}", bad.violations);
+}
+
 const DELETES: (&str, &str) = ("delete 15 1003000 77 3 /e", "delete 15 1003000 99 3 /e");
 
 #[test]

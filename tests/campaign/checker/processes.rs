@@ -18,6 +18,7 @@ pub fn check(history: &History, verdict: &mut Verdict) {
     for life in &history.lives {
         match &life.ended {
             Some((_, how)) if how == "killed" || how == "code 0" => {}
+            Some((at, how)) if life.language == "Command" && is_end_of_command(history, life, *at, how) => {}
             Some((at, how)) => {
                 verdict.violation(format!("{} ended with {how} at {}", life.name, second(history, *at)))
             }
@@ -60,6 +61,22 @@ pub fn check(history: &History, verdict: &mut Verdict) {
         history.lives.len(),
         WINDOW / 1_000_000_000
     ));
+}
+
+/// How `election run` may end: by the signal that it was sent while it waited, and by its own hand when its guard was killed.
+fn is_end_of_command(history: &History, life: &Life, at: i64, how: &str) -> bool {
+    let is_of = |target: &str| target.split(' ').next() == Some(&life.lane);
+    let was = |kind: &str| {
+        history
+            .faults
+            .iter()
+            .any(|it| it.kind == kind && is_of(&it.target) && it.begin < at && it.end.saturating_add(1) >= at)
+    };
+    match how {
+        "signal 15" => was("exit") || (history.closing > 0 && at > history.closing),
+        "code 125" => was("command-guard-kill"),
+        _ => false,
+    }
 }
 
 fn settled(life: &Life) -> Vec<&Sample> {
