@@ -187,7 +187,7 @@ impl<'a> Candidate<'a> {
         let (tell, news) = mpsc::channel();
         let sender = tell.clone();
         let watched =
-            face.handle.watch_connection(move |connection| drop(sender.send(News::Connection(*connection))));
+            face.handle.watch_connection(move |connection| drop(sender.send(News::Connection(connection.clone()))));
         watched.map_err(Failure::failed)?;
         let candidate = Candidate {
             options,
