@@ -4,8 +4,8 @@
 mod consumers;
 mod debian;
 mod install;
+mod linking;
 mod man;
 mod published;
-mod readme;
 mod tools;
 mod wheel;

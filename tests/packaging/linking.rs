@@ -1,18 +1,18 @@
-//! What the README says of linking with the installed library, as it stands there.
+//! What docs/install.md says of linking with the installed library, as it stands there.
 
 use std::process::Command;
 
 use crate::consumers::{becomes_master, compile_with_cmake, consumer};
 use crate::tools::{root, run, Installed};
 
-fn readme() -> String {
-    std::fs::read_to_string(root().join("README.md")).expect("README.md is there")
+fn page() -> String {
+    std::fs::read_to_string(root().join("docs/install.md")).expect("docs/install.md is there")
 }
 
 #[test]
 fn its_commands_link() {
     let installed = Installed::new();
-    let text = readme();
+    let text = page();
     let commands: Vec<&str> = text
         .lines()
         .map(str::trim)
@@ -37,8 +37,8 @@ fn its_commands_link() {
 #[test]
 fn its_lines_for_cmake_link() {
     let installed = Installed::new();
-    let text = readme();
-    let (_, block) = text.split_once("```cmake\n").expect("README.md has a block marked cmake");
+    let text = page();
+    let (_, block) = text.split_once("```cmake\n").expect("it has a block marked cmake");
     let (find, link) = block.split_once("```").expect("a block ends").0.split_once('\n').expect("two lines");
     let target = "election::election";
     assert!(link.contains(&format!("{target})")) && link.contains(&format!("{target}_static")), "{link}");
