@@ -2,6 +2,7 @@
 //!
 //! - [`run`]: `election run` in the ordinary course; [`faults`]: when it, its guard or its command is killed or stopped, or
 //!   its link is cut; [`duties`]: checks, hooks, service managers, HTTP, credentials; [`bad_input`]: what the user got wrong;
+//! - [`library`]: what the library has of all this, which is nothing;
 //! - [`show`]: `status`, `members`, `watch` and `wait`; [`doctor`]: `doctor`; [`manual`]: the man
 //!   pages and the completions.
 
@@ -10,6 +11,7 @@ mod doctor;
 mod duties;
 mod faults;
 mod ground;
+mod library;
 mod manual;
 mod run;
 mod show;
