@@ -294,7 +294,10 @@ impl Inside {
                 // `election` is dead, or says what no `election` says.
                 Err(_) => {
                     self.kill();
-                    self.wait(false)?;
+                    // It may be dead at once; then nothing would end the wait.
+                    if self.running.is_some() {
+                        self.wait(false)?;
+                    }
                 }
             }
             self.reap();

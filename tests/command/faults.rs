@@ -62,8 +62,10 @@ fn runs_alone(next: &Program) {
 fn killed_it_takes_the_command_along() {
     let server = server();
     let family = Family::start(&server.hosts(), "/faults/killed", &[]);
+    let guard = guard_of(&family.program);
     family.program.kill9();
     family.dies(AT_ONCE);
+    dies(guard, AT_ONCE, "the guard");
     runs_alone(&family.next(&server.hosts(), "/faults/killed"));
 }
 

@@ -168,7 +168,9 @@ fn the_group_of_election_can_be_killed() {
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let program = testkit::Program::spawn(command);
     let pid = number(&program, "started");
+    let guard = crate::ground::guard_of(&program);
     signal(-(program.pid() as i32), libc::SIGKILL);
     dies(pid, AT_ONCE, "COMMAND");
+    dies(guard, AT_ONCE, "the guard");
     assert!(wait_until(AT_ONCE, || program.exit_status().is_some()));
 }
