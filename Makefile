@@ -100,6 +100,8 @@ campaign: setup ## run the fault campaign alone: SECONDS=600 SEED=1
 test-long: campaign ## the fault campaign, a million seeds of the simulation, a handover among a thousand, a soak, fuzzing (over an hour)
 	SEEDS=1000000 $(CARGO) test --locked --release --test simulation campaign -- --nocapture
 	$(CARGO) test --locked --test multiprocess -- --ignored
+	@tests/setup.sh neighbours
+	$(CARGO) test --locked --test neighbours -- --ignored --nocapture
 	$(CARGO) test --locked --release --test hostile -- --ignored --nocapture
 	$(CARGO) test --locked --test packaging -- --ignored
 	FUZZ_SECONDS=60 $(CARGO) test --locked --test c_api each_function_stands_whatever_comes

@@ -7,6 +7,7 @@
 #                              servers    to start ZooKeeper servers: nothing to install for them but a Java runtime
 #                                         when ZOOKEEPER_HOME names a release of ZooKeeper
 #                              checks     what only the tests use
+#                              neighbours what only make test-long uses: other implementations of an election
 set -eu
 
 packages=
@@ -71,7 +72,15 @@ for group in "$@"; do
         need mandoc "checks the man pages" command_there mandoc
         need dpkg-dev "builds the Debian packages" command_there dpkg-shlibdeps
         need lintian "checks the Debian packages" command_there lintian
+        need default-jdk-headless "compiles the members of a group in Java" command_there javac
+        need libzookeeper-java "the recipes that ZooKeeper brings" file_there /usr/share/java/zookeeper-recipes-lock.jar
         need git "tells whether a generated file differs from the committed one" command_there git
+        ;;
+    neighbours)
+        need libcurator-recipes-java "Apache Curator's recipes" file_there /usr/share/java/curator-recipes.jar
+        need golang-go "builds a member of a group in Go" command_there go
+        need golang-github-samuel-go-zookeeper-dev "Go's zk.Lock" \
+            file_there /usr/share/gocode/src/github.com/samuel/go-zookeeper/zk/lock.go
         ;;
     *)
         echo "setup: there is no group $group" >&2

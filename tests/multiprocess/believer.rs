@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use testkit::{eventually, wait_until, Namespace, Process, Program, ScratchFolder};
+use testkit::{eventually, wait_until, Namespace, Program, ScratchFolder};
 
 use crate::{library, SOON};
 
@@ -32,13 +32,39 @@ pub fn ms(ns: i64) -> f64 {
 /// A line of the log. Stamps are nanoseconds on CLOCK_MONOTONIC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
-    Yes { before: i64, after: i64, boot: i64, token: i64, left: i64 },
-    No { before: i64, after: i64 },
+    Yes {
+        before: i64,
+        after: i64,
+        boot: i64,
+        token: i64,
+        left: i64,
+    },
+    No {
+        before: i64,
+        after: i64,
+    },
     Woke,
-    Question { before: i64, after: i64, yes: bool },
-    Callback { at: i64, role: i32, reason: i32 },
-    Fenced { before: i64, rc: i32 },
-    Closed { at: i64 },
+    Question {
+        before: i64,
+        after: i64,
+        yes: bool,
+    },
+    Callback {
+        at: i64,
+        role: i32,
+        reason: i32,
+    },
+    Fenced {
+        before: i64,
+        rc: i32,
+    },
+    Closed {
+        at: i64,
+    },
+    /// Of other implementations alone: the session that it has from now on.
+    Session {
+        id: i64,
+    },
 }
 
 impl Line {
@@ -61,6 +87,7 @@ impl Line {
             "C" => Line::Callback { at: number(1), role: number(2) as i32, reason: number(3) as i32 },
             "F" => Line::Fenced { before: number(1), rc: number(3) as i32 },
             "E" => Line::Closed { at: number(1) },
+            "S" => Line::Session { id: number(1) },
             _ => panic!("not a line: {text}"),
         }
     }
@@ -106,21 +133,34 @@ impl Believers {
         name: &str,
         options: &[&str],
     ) -> Believer {
-        let log = self.folder.path().join(format!("{name}.log"));
+        self.start_program(name, name, |log| {
+            let mut command = Command::new(self.program());
+            command.args([hosts, path, name]).arg(log).args(options);
+            if let Some(namespace) = namespace {
+                namespace.enter(&mut command);
+            }
+            command
+        })
+    }
+
+    /// Starts a program that writes such a log; `make` is told where.
+    pub fn start_program(&self, name: &str, log_name: &str, make: impl FnOnce(&Path) -> Command) -> Believer {
+        let log = self.folder.path().join(format!("{log_name}.log"));
         File::create(&log).expect("the scratch folder takes files");
-        let mut command = Command::new(&self.program);
-        command.args([hosts, path, name]).arg(&log).args(options);
-        if let Some(namespace) = namespace {
-            namespace.enter(&mut command);
-        }
         let file = File::open(&log).expect("a file that was just made");
+        let program = Program::spawn(make(&log));
         let log = Mutex::new(Log { file, rest: String::new(), lines: Vec::new() });
-        Believer { name: name.to_owned(), program: Program::spawn(command), log }
+        Believer { name: name.to_owned(), program, log }
+    }
+
+    /// `believer.c`, built.
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 }
 
 impl Believer {
-    pub fn process(&self) -> &Process {
+    pub fn process(&self) -> &Program {
         &self.program
     }
 
@@ -133,7 +173,7 @@ impl Believer {
         self.with_lines(<[Line]>::to_vec)
     }
 
-    fn with_lines<T>(&self, look: impl FnOnce(&[Line]) -> T) -> T {
+    pub fn with_lines<T>(&self, look: impl FnOnce(&[Line]) -> T) -> T {
         let mut log = self.log.lock().expect("nobody panics while it is held");
         let log = &mut *log;
         let mut bytes = Vec::new();

@@ -1,14 +1,11 @@
 //! One queue with members of other implementations: their znodes count, ours count for them, and whoever does not fit is
 //! reported before anybody of ours becomes master.
 
-use std::path::Path;
-use std::process::Command;
-
 use election::{Dialect, Reason, Recipe};
-use testkit::{eventually, Ensemble, Program, RawClient, ScratchFolder};
+use testkit::{Ensemble, RawClient};
 
 use crate::candidate::{first_in_queue, options, Candidate};
-use crate::{library, witness, SOON, WITNESS_TIMEOUT_MS};
+use crate::{witness, WITNESS_TIMEOUT_MS};
 
 const EPHEMERAL_SEQUENTIAL: i32 = 3;
 const NAMES: [(Dialect, &str); 6] = [
@@ -98,77 +95,4 @@ fn a_stranger_in_the_queue_is_reported_and_nobody_of_ours_is_master() {
         second.wait_reason(Reason::Following);
         assert!(!second.was_master());
     }
-}
-
-const KAZOO_MEMBER: &str = r#"
-import sys, threading
-from kazoo.client import KazooClient
-
-client = KazooClient(hosts=sys.argv[1], timeout=10)
-client.start()
-election = client.Election(sys.argv[2], "kazoo")
-go = threading.Event()
-
-def lead():
-    print("leading", flush=True)
-    go.wait()
-
-def obey():
-    for line in sys.stdin:
-        if line.strip() == "contenders":
-            print("contenders", *election.contenders(), flush=True)
-        else:
-            go.set()
-
-threading.Thread(target=obey, daemon=True).start()
-print("standing", flush=True)
-election.run(lead)
-print("led", flush=True)
-client.stop()
-"#;
-
-/// kazoo's own Election, from PyPI.
-#[test]
-fn kazoo_and_ours_lead_in_turn() {
-    let folder = ScratchFolder::new("kazoo");
-    let packages = folder.path().join("packages");
-    library::run(
-        Command::new("pip")
-            .args(["install", "--quiet", "--no-deps", "--target"])
-            .arg(&packages)
-            .arg("kazoo==2.11.0"),
-    );
-    let script = folder.path().join("member.py");
-    std::fs::write(&script, KAZOO_MEMBER).expect("the scratch folder takes files");
-    let ensemble = Ensemble::builder(1).max_session_timeout_ms(WITNESS_TIMEOUT_MS).start();
-    let options = options(10_000, Recipe::Queue(Dialect::Kazoo));
-    let start = || kazoo(&packages, &script, &ensemble.hosts());
-
-    let former = start();
-    former.expect_text(SOON, "leading");
-    let ours = Candidate::stand(&ensemble.hosts(), "/with-kazoo", "ours", &options);
-    ours.wait_reason(Reason::Following);
-    let latter = start();
-    let mut watcher = witness(&ensemble, 0);
-    eventually(SOON, "three stand", || watcher.children("/with-kazoo").expect("an answer").len() == 3);
-    former.write_line("contenders").expect("it listens");
-    let line = former.expect_text(SOON, "contenders").text;
-    assert_eq!(line, "contenders kazoo ours kazoo", "kazoo counts ours, in the same order");
-    former.write_line("go").expect("it listens");
-    former.expect_text(SOON, "led");
-    ours.wait_master();
-    assert!(latter.lines().iter().all(|line| line.text != "leading"), "{}", latter.transcript());
-    ours.handle.close().expect("the server is there");
-    latter.expect_text(SOON, "leading");
-    latter.write_line("go").expect("it listens");
-    latter.expect_text(SOON, "led");
-    println!("kazoo, ours, kazoo led in turn, and each waited for the one before; {line}");
-}
-
-fn kazoo(packages: &Path, script: &Path, hosts: &str) -> Program {
-    let mut python = Command::new("python3");
-    python.arg("-B").arg(script).args([hosts, "/with-kazoo"]).env("PYTHONPATH", packages);
-    let program = Program::spawn(python);
-    program.expect_text(SOON, "standing");
-    program
 }

@@ -1,0 +1,70 @@
+//! Groups that ours share with other implementations of an election or a lock, as when a group is moved to this library one
+//! process at a time: three processes of theirs, which they themselves have written down nowhere but in their own releases, and
+//! two of ours, on a real server.
+//!
+//! - [`neighbours`]: who they are, and how to start one;
+//! - [`group`]: twenty strikes, drawn from a seed, and what must hold after each;
+//! - [`witness`]: what stood in the queue, and when; [`judge`]: whether who believed was first then;
+//! - [`table`]: what the documentation says of all this.
+//!
+//! `NEIGHBOURS_SEED=N` repeats the strikes of a run. The members' programs are in `theirs/`.
+
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../multiprocess/believer.rs"]
+mod believer;
+mod group;
+mod judge;
+#[path = "../multiprocess/library.rs"]
+mod library;
+mod neighbours;
+mod witness;
+
+use std::time::Duration;
+
+/// For what must come, however slow the machine is.
+const SOON: Duration = Duration::from_secs(30);
+
+#[test]
+fn leader_election_support() {
+    group::strike(&neighbours::LEADER_ELECTION_SUPPORT);
+}
+
+#[test]
+fn write_lock() {
+    group::strike(&neighbours::WRITE_LOCK);
+}
+
+#[test]
+fn kazoo_election() {
+    group::strike(&neighbours::KAZOO_ELECTION);
+}
+
+#[test]
+#[ignore = "a minute: make test-long"]
+fn kazoo_lock() {
+    group::strike(&neighbours::KAZOO_LOCK);
+}
+
+#[test]
+#[ignore = "a minute: make test-long"]
+fn leader_latch() {
+    group::strike(&neighbours::LEADER_LATCH);
+}
+
+#[test]
+#[ignore = "a minute: make test-long"]
+fn leader_selector() {
+    group::strike(&neighbours::LEADER_SELECTOR);
+}
+
+#[test]
+#[ignore = "a minute: make test-long"]
+fn inter_process_mutex() {
+    group::strike(&neighbours::INTER_PROCESS_MUTEX);
+}
+
+#[test]
+#[ignore = "a minute: make test-long"]
+fn go_lock() {
+    group::strike(&neighbours::GO_LOCK);
+}
