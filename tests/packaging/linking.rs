@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use crate::consumers::{becomes_master, compile_with_cmake, consumer};
-use crate::tools::{root, run, Installed};
+use crate::consumers::{becomes_master, compile_with_cmake, consumer, dynamic};
+use crate::tools::{output, root, Installed};
 
 fn page() -> String {
     std::fs::read_to_string(root().join("docs/install.md")).expect("docs/install.md is there")
@@ -18,16 +18,24 @@ fn its_commands_link() {
         .map(str::trim)
         .filter(|line| line.starts_with("cc program.c ") && line.contains("$(pkg-config"))
         .collect();
-    assert_eq!(commands.len(), 2, "one for the shared library, one for the static: {commands:?}");
-    // Where the C library has everything in one file a program would be linked without, too.
-    assert!(commands[1].contains(" -static ") && commands[1].contains("--static"), "{}", commands[1]);
+    // The shared library, everything in the program, the library alone in the program: what is left to be loaded.
+    let needed = [(true, true), (false, false), (false, true)];
+    assert_eq!(commands.len(), needed.len(), "{commands:?}");
     std::fs::copy(consumer("program.c"), installed.beside("program.c")).expect("a scratch folder takes files");
     let lib = installed.prefix().join("lib");
-    for (i, command) in commands.into_iter().enumerate() {
+    for (i, (command, needed)) in commands.into_iter().zip(needed).enumerate() {
         let mut shell = Command::new("sh");
         shell.args(["-e", "-c", command]).current_dir(installed.beside("."));
         shell.env("PKG_CONFIG_PATH", lib.join("pkgconfig"));
-        run(shell);
+        let linked = output(shell);
+        let said = String::from_utf8_lossy(&linked.stderr);
+        assert!(linked.status.success(), "{command}: {said}");
+        // glibc: "Using 'getaddrinfo' in statically linked applications requires ..."
+        for function in said.lines().filter_map(|line| line.split_once("Using '")?.1.split('\'').next()) {
+            assert!(text.contains(&format!("`{function}`")), "the page does not speak of {function}: {said}");
+        }
+        let loads = dynamic(&installed.beside("a.out"));
+        assert_eq!((loads.contains("[libelection.so.0]"), loads.contains("[libc.so.6]")), needed, "{command}");
         let mut program = Command::new(installed.beside("a.out"));
         program.env("LD_LIBRARY_PATH", &lib);
         becomes_master(program, &format!("/readme-{i}"));
