@@ -452,8 +452,8 @@ typedef struct election_event_t {
      */
     int rc;
     /**
-     * The value of the master, our own when that is us; empty, never NULL, when nobody knows it, as a slave in a
-     * queue does not. A 0 byte that `value_len` does not count follows it, so that text can be printed with %s.
+     * The value of the master, our own when that is us; empty, never NULL, when nobody knows it: in a queue
+     * only the slave next to the master knows it. A 0 byte that `value_len` does not count follows it, so that text can be printed with %s.
      */
     const char *value;
     /** The length of the value in bytes. */

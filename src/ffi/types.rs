@@ -325,8 +325,8 @@ pub struct election_event_t {
     /// ELECTION_OK for a master, ELECTION_NODEEXISTS for a slave, else why nobody can tell: what the completion
     /// of a hand-rolled zoo_acreate switches on.
     pub rc: c_int,
-    /// The value of the master, our own when that is us; empty, never NULL, when nobody knows it, as a slave in a
-    /// queue does not. A 0 byte that `value_len` does not count follows it, so that text can be printed with %s.
+    /// The value of the master, our own when that is us; empty, never NULL, when nobody knows it: in a queue
+    /// only the slave next to the master knows it. A 0 byte that `value_len` does not count follows it, so that text can be printed with %s.
     pub value: *const c_char,
     /// The length of the value in bytes.
     pub value_len: usize,

@@ -3,6 +3,8 @@
 //!
 //! - *A create without an answer may have been carried out*: it is looked for before another one is sent, by the
 //!   GUID in its name; in the dialect that has no GUID, by the session that owns it.
+//! - *Who leads is read by the one behind it alone*, in the request that leaves the watch: that one is woken by each change
+//!   anyway. The others would have to be woken for it.
 //! - *The one before us may go between the list and the watch*: then the list is asked for again at once.
 //! - *Sequence numbers wrap*: they are compared as serial numbers.
 //! - *Our znode may be deleted by somebody*: it is watched as well; then we step down and join anew, at the end.
@@ -98,6 +100,8 @@ pub struct Queue {
     own_watch: Option<RequestId>,
     /// The one before us.
     predecessor: Option<Arc<str>>,
+    /// It leads, as far as the last list shows.
+    predecessor_leads: bool,
     /// The watch on it.
     watch: Option<RequestId>,
     /// The caller has set another value than our znode may have.
@@ -130,6 +134,7 @@ impl Queue {
             ranked: BTreeMap::new(),
             own_watch: None,
             predecessor: None,
+            predecessor_leads: false,
             watch: None,
             value_due: false,
             setting: None,
@@ -316,8 +321,25 @@ impl Recipe for Queue {
                 Reply::Exists(there) => self.followed(now, request, there, context),
                 // Another one may stand under a name without a GUID by now.
                 Reply::Read(znode) => {
-                    let there = self.is_older(znode.stat.czxid);
+                    let there = self.older.is_none() || self.is_older(znode.stat.czxid);
+                    if there && self.predecessor_leads && self.session.is_some() {
+                        self.stand(RecipeState::Slave { master: znode.value, token: znode.stat.czxid }, context);
+                    }
                     self.followed(now, request, there, context);
+                }
+                // Whether it is there is told to those who may not read it as well.
+                Reply::Refused(rc::NO_AUTH)
+                    if self.predecessor_leads && self.older.is_none() && self.session.is_some() =>
+                {
+                    self.predecessor_leads = false;
+                    self.stand(RecipeState::Slave { master: Value::from([]), token: 0 }, context);
+                    match self.predecessor.clone() {
+                        Some(predecessor) => self.follow(predecessor, context),
+                        None => self.ask(context),
+                    }
+                }
+                Reply::Refused(rc::NO_NODE) if !self.config.keeps(Rule::PredecessorGone) => {
+                    self.followed(now, request, false, context);
                 }
                 Reply::Refused(rc::NO_NODE) if self.session.is_some() => {
                     self.is_older(0);

@@ -48,8 +48,9 @@ fn queue_of(how_many: usize, hosts: &str, path: &str) -> Vec<Candidate> {
 
 #[track_caller]
 fn check_queues(event: &Event) {
-    let what = (event.role, event.reason, event.rc, event.token);
-    assert_eq!(what, (Role::Slave, Reason::Following, -110, 0), "{event:?}");
+    assert_eq!((event.role, event.reason, event.rc), (Role::Slave, Reason::Following, -110), "{event:?}");
+    // The one next to the master knows it.
+    assert_eq!(event.value.is_empty(), event.token == 0, "{event:?}");
 }
 
 /// The values of those who stand in the queue, in order.
@@ -223,6 +224,28 @@ fn a_resignation_wakes_the_next_one_alone() {
     assert_eq!(asked(2), [0; 0], "it sleeps on");
 }
 
+/// The slave next to the master hears its value and token, and each change of them; the others hear neither.
+#[test]
+fn the_one_behind_the_master_knows_it() {
+    const PATH: &str = "/queue/knows-the-master";
+    let ensemble = one_server();
+    let first = join(&ensemble.hosts(), PATH, "first");
+    let token = first.becomes_master();
+    let second = join(&ensemble.hosts(), PATH, "second");
+    let hears = |value: &[u8], token: i64| {
+        let event = second.ear.next().news;
+        assert_eq!((event.role, event.reason), (Role::Slave, Reason::Following), "{event:?}");
+        assert_eq!((&*event.value, event.token), (value, token));
+    };
+    hears(b"first", token);
+    let third = join(&ensemble.hosts(), PATH, "third");
+    let event = third.ear.next().news;
+    assert_eq!((event.role, event.value.len(), event.token), (Role::Slave, 0, 0), "{event:?}");
+    first.handle.set_value(PATH, b"first, busy").unwrap();
+    hears(b"first, busy", token);
+    third.ear.hears_nothing_for(A_MOMENT);
+}
+
 /// The one before it goes between the list and the watch: a watch on what is gone would be heard of by nobody.
 #[test]
 fn the_one_before_goes_before_it_is_watched() {
@@ -237,21 +260,26 @@ fn the_one_before_goes_before_it_is_watched() {
     let handle = TestHandle::open_in_queue(&relay.host(), LONG_MS, Dialect::default());
     for goes in [second, first] {
         let watched = format!("{PATH}/{}", witness.children(PATH)[usize::from(goes.value == b"second")]);
-        let is_watch = is(opcode::EXISTS, &watched);
+        // The one behind the master reads it, and is told nothing before that.
+        let is_first = goes.value == b"first";
+        let is_watch = is(if is_first { opcode::GET_DATA } else { opcode::EXISTS }, &watched);
         relay.strike_once(Verdict::Hold, move |request| is_watch(request) && leaves_watch(request));
         let third = handle.stand(PATH, "third");
-        third.queues();
+        if !is_first {
+            third.queues();
+        }
         wait_held(&relay);
         goes.resign();
         witness.wait_gone(&watched);
         let released = Instant::now();
         relay.release();
-        if goes.value == b"first" {
+        if is_first {
             let heard = third.ear.next();
             third.check_master(&heard.news);
             assert!(heard.at - released < AT_ONCE, "{:?}", heard.at - released);
         } else {
             eventually(SOON, "it watches the next one", || each_watches_the_one_before(&ensemble, &witness, PATH));
+            third.queues();
             third.ear.hears_nothing_for(A_MOMENT);
             third.resign();
             third.has_resigned();
@@ -318,6 +346,8 @@ fn a_slave_whose_session_expires_joins_at_the_end() {
     third.queues();
     expire_and_keep_out(&ensemble, &relay);
     eventually(SOON, "it is out", || values(&witness, PATH) == ["first", "third"]);
+    // It is next to the master now.
+    third.queues();
     relay.refuse(false);
     check_queues(&second.expires());
     assert_eq!(values(&witness, PATH), ["first", "third", "second"]);
@@ -371,6 +401,9 @@ fn an_operator_deletes_a_slaves_znode() {
     witness.delete(&format!("{PATH}/{}", witness.children(PATH)[1]));
     eventually(SOON, "it has joined at the end", || values(&witness, PATH) == ["0", "2", "1"]);
     eventually(SOON, "all is watched", watched);
+    // One knows the master no more, another one does now.
+    candidates[1].queues();
+    candidates[2].queues();
     for candidate in &candidates {
         candidate.ear.hears_nothing_for(A_MOMENT / 3);
     }
@@ -393,6 +426,7 @@ fn an_operator_changes_what_is_in_a_znode() {
         witness.set(&format!("{PATH}/{name}"), b"changed");
     }
     eventually(SOON, "all is watched again", watched);
+    candidates[1].queues();
     candidates.iter().for_each(|candidate| candidate.ear.hears_nothing_for(A_MOMENT));
     candidates[0].resign();
     candidates[1].becomes_master();
@@ -600,6 +634,7 @@ fn an_observer_of_a_queue_watches_one_znode() {
 
     witness.set(&format!("{PATH}/{name}"), b"changed");
     assert_eq!(observer.sees("changed").czxid, token);
+    others[0].queues();
     first.resign();
     assert_eq!(observer.sees("0").czxid, others[0].becomes_master());
     others.iter().for_each(|other| other.handle.close().unwrap());

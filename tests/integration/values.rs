@@ -246,6 +246,7 @@ fn a_slave_in_a_queue() {
     roll.sees(&["1", "slave, idle"]);
     ground.set("1, busy");
     roll.sees(&["1, busy", "slave, idle"]);
+    slave.queues();
     ground.is_still_master();
     slave.ear.hears_nothing_for(A_MOMENT);
     ground.candidate.resign();

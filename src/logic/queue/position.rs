@@ -95,9 +95,16 @@ impl Queue {
             self.older = Some(BTreeMap::new());
         }
         let before = others.iter().filter_map(|(number, name)| Some((self.ahead_of(&own, *number, name)?, *name)));
+        let first = before.clone().min();
         match before.max() {
-            Some((_, name)) if self.config.keeps(Rule::LowestLeads) => {
-                self.stand(RecipeState::Slave { master: Value::from([]), token: 0 }, context);
+            Some(nearest) if self.config.keeps(Rule::LowestLeads) => {
+                let name = nearest.1;
+                self.predecessor_leads = first == Some(nearest);
+                let is_master = matches!(self.recipe_state, RecipeState::Master { .. });
+                // The one behind the master is told its value as soon as that is read.
+                if !self.predecessor_leads || is_master {
+                    self.stand(RecipeState::Slave { master: Value::from([]), token: 0 }, context);
+                }
                 self.follow(format!("{}/{name}", self.path).into(), context);
             }
             _ => {
@@ -165,9 +172,9 @@ impl Queue {
 
     pub(super) fn follow(&mut self, predecessor: Arc<str>, context: &mut RecipeContext) {
         let path = predecessor.clone();
-        let op = match self.older {
-            Some(_) => Op::Read { path, sync: false },
-            None => Op::Exists { path },
+        let op = match self.older.is_some() || self.predecessor_leads {
+            true => Op::Read { path, sync: false },
+            false => Op::Exists { path },
         };
         self.state = State::Following(context.submit(op));
         self.predecessor = Some(predecessor);
