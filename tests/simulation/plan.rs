@@ -146,6 +146,11 @@ impl Plan {
         let shortest = shortened.unwrap_or(timeout);
         let distance = tick_ms.map_or(shortest / 8 * 3, |tick_ms| tick_ms * MS / 4 * 3);
         let latency = rng.magnitude(MS / 10, 4 * MS);
+        // What a margin for fast clocks leaves is too thin for a slow network, and for a grace delay.
+        let (latency, grace_ms) = match ppm {
+            5_000 => (latency, grace_ms),
+            _ => (latency.min(timeout / 100), 0),
+        };
         let mut faults: Vec<Fault> = Fault::ALL.to_vec();
         let kept = rng.pick(&[150, 300, 500, 800]);
         faults.retain(|_| rng.chance(kept));
