@@ -9,7 +9,7 @@ use std::process::Command;
 const PREFACE: &str = "\
 /* election.h - master election on Apache ZooKeeper.
  *
- * Of the programs that stand at a path, one is master; when it goes, another one is. The shortest program:
+ * At most one candidate for a path is master; when it leaves, another takes over. The shortest program:
  *
  *     static void on_role(const election_event_t *event, void *ctx) {
  *         puts(event->role == ELECTION_MASTER ? \"master\" : \"not master\");
@@ -25,49 +25,45 @@ const PREFACE: &str = "\
  *     ...
  *     election_close(handle);
  *
- * What holds for every function here, unless it says otherwise:
+ * Every function here has these rules, unless it says otherwise:
  *
- * - It returns an int: ELECTION_OK (0), or a negative number of election_rc_t, and then nothing has happened.
- *   A bad argument is told before anything else is done, by a number that says which one; a result is written
- *   only on success. Nothing is ever printed, no signal handler installed. No environment variable is read but
- *   one that Rust's runtime looks for, RUST_MIN_STACK, to no effect on threads that run code of the program's.
- * - It may be called from any thread, and from inside a callback; a handle cannot be closed in its own.
- * - In a child of the process that opened a handle, every function that takes a handle returns ELECTION_FORKED, or \"not
- *   master\", at once, and does nothing. That holds for each child: of fork, _Fork, clone, and clone3. A child that fork
- *   did not make is told so by every other function, too, and gets NULL or 0 where a function returns no number: in such
- *   a child malloc may never return. A child of vfork, or of clone with CLONE_VM, lives in its parent's memory: there
- *   election_is_master and election_lease answer for the parent.
- * - A signal handler may call election_version and election_strerror, and no other function unless that says so. If a
- *   handler has interrupted a function of this library on its thread, the others return ELECTION_IN_HANDLER, \"not
- *   master\", NULL or 0, and do nothing. If it has interrupted something else, malloc say, they may never return.
- * - Strings are UTF-8, end with a 0 byte and are copied; times are in milliseconds.
- * - If it waits, it can be ended: it returns ELECTION_INTERRUPTED when a signal handler ran on its thread while it
- *   waited, with SA_RESTART or without, and by election_interrupt. Only election_interrupt may be called in a signal
- *   handler.
- * - The exception to all this: when there is no memory left, Rust's runtime says so on stderr and ends the process
- *   (SIGABRT). No function returns NULL or a number because of that.
+ * - It returns an int: ELECTION_OK (0), or a negative number of election_rc_t, and then nothing has happened. Arguments are
+ *   checked first; the error code names the bad one. A result is written only on success.
+ * - The library prints nothing, never exits and installs no signal handler. It reads no environment variable. Rust's runtime
+ *   reads one, RUST_MIN_STACK; it changes no thread that runs your code.
+ * - Any thread may call it, also inside a callback. A handle cannot be closed inside its own callback.
+ * - Strings are UTF-8, end with a 0 byte and are copied. Times are in milliseconds.
+ * - A call that waits can be ended. It returns ELECTION_INTERRUPTED if a signal handler runs on its thread while it waits, with
+ *   SA_RESTART or without, or if election_interrupt is called.
+ * - A signal handler may call election_interrupt, election_version and election_strerror, and nothing else. If a handler has
+ *   interrupted a function of this library on its thread, every other function returns ELECTION_IN_HANDLER, \"not master\", NULL
+ *   or 0, and does nothing. If the handler has interrupted something else, for example malloc, the call may never return.
+ * - In a child of the process that opened a handle, every function that takes the handle returns ELECTION_FORKED, or \"not
+ *   master\", at once, and does nothing. That holds for each child: of fork, _Fork, clone and clone3. In a child that fork did not
+ *   make, every other function returns ELECTION_FORKED, NULL or 0, too, because malloc may never return there. A child of
+ *   vfork, or of clone with CLONE_VM, shares its parent's memory: there election_is_master and election_lease answer for the parent.
+ * - If there is no memory left, Rust's runtime says so on stderr and ends the process (SIGABRT).
  *
- * What holds for every callback:
+ * Every callback has these rules:
  *
- * - Callbacks of one handle run one at a time, in order, on a thread of the handle's own (a stack of 2 MiB), or where
- *   the program calls election_dispatch; no lock of the library is held. One that takes long
- *   delays the callbacks after it and nothing else; it must return normally (no longjmp, no C++ exception).
- * - While callbacks and free_ctx run on the handle's thread, it has the signal mask of the thread that opened the handle.
- *   So a child process that is started there can be ended by the same signals as one that is started by that thread.
- *   SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS are never blocked on a thread of the library's: a fault in a
- *   callback reaches the program's handler. All other signals are blocked there while no callback runs. If a program
- *   takes a signal by sigwait or signalfd, it blocks that signal before it opens a handle, as before it starts any
- *   thread.
- * - After MASTER comes its end (SLAVE or UNKNOWN) before another MASTER at that path.
+ * - Callbacks of one handle run one at a time, in order, on a thread of the handle (with a stack of 2 MiB), or where the program
+ *   calls election_dispatch. The library holds no lock meanwhile. A callback that takes long delays only the callbacks after
+ *   it. It must return normally (no longjmp, no C++ exception).
+ * - After MASTER comes SLAVE or UNKNOWN before another MASTER at that path.
  * - free_ctx, if given, runs exactly once for each call that returned ELECTION_OK, after the last callback.
+ * - While callbacks and free_ctx run on the thread of the handle, it has the signal mask of the thread that opened the handle. So a
+ *   child process that a callback starts can be ended by the same signals as one that the opening thread starts. At all
+ *   other times that thread blocks all signals but SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS, which no thread of the
+ *   library ever blocks: a fault in a callback reaches the program's handler. A program that takes a signal by sigwait or signalfd
+ *   must block it before it opens a handle, as before it starts any thread.
  *
- * How to stop: a service handles SIGTERM. It stops its work first, and then resigns (election_close); election_lead does it
- * in this order. The next master comes within milliseconds. If the process dies of SIGTERM instead, as `systemctl stop`
- * has it die, nobody is master until its session times out: 10 seconds, unless another time is set.
+ * How to stop: a service handles SIGTERM. It stops its work first, and then resigns or closes the handle; election_lead works in
+ * this order. The next master comes within milliseconds. If the process dies of SIGTERM instead, as on `systemctl stop` without a
+ * handler, nobody is master until its session times out: 10 seconds by default.
  *
- * Two functions have names without a prefix, go_to_election and watch_master. If a program has a function of its own by
- * one of these names, it defines ELECTION_NO_BARE_NAMES before it includes this header, and calls
- * election_go_to_election and election_watch_master, which are the same functions.
+ * Two functions have names without a prefix: go_to_election and watch_master. A program with a function of its own of such a
+ * name defines ELECTION_NO_BARE_NAMES before it includes this header, and calls election_go_to_election and
+ * election_watch_master, which are the same functions.
  *
  * Made by cbindgen from src/ffi. Edit the files there, not this one.
  */";

@@ -1,6 +1,6 @@
 /* election.h - master election on Apache ZooKeeper.
  *
- * Of the programs that stand at a path, one is master; when it goes, another one is. The shortest program:
+ * At most one candidate for a path is master; when it leaves, another takes over. The shortest program:
  *
  *     static void on_role(const election_event_t *event, void *ctx) {
  *         puts(event->role == ELECTION_MASTER ? "master" : "not master");
@@ -16,49 +16,45 @@
  *     ...
  *     election_close(handle);
  *
- * What holds for every function here, unless it says otherwise:
+ * Every function here has these rules, unless it says otherwise:
  *
- * - It returns an int: ELECTION_OK (0), or a negative number of election_rc_t, and then nothing has happened.
- *   A bad argument is told before anything else is done, by a number that says which one; a result is written
- *   only on success. Nothing is ever printed, no signal handler installed. No environment variable is read but
- *   one that Rust's runtime looks for, RUST_MIN_STACK, to no effect on threads that run code of the program's.
- * - It may be called from any thread, and from inside a callback; a handle cannot be closed in its own.
- * - In a child of the process that opened a handle, every function that takes a handle returns ELECTION_FORKED, or "not
- *   master", at once, and does nothing. That holds for each child: of fork, _Fork, clone, and clone3. A child that fork
- *   did not make is told so by every other function, too, and gets NULL or 0 where a function returns no number: in such
- *   a child malloc may never return. A child of vfork, or of clone with CLONE_VM, lives in its parent's memory: there
- *   election_is_master and election_lease answer for the parent.
- * - A signal handler may call election_version and election_strerror, and no other function unless that says so. If a
- *   handler has interrupted a function of this library on its thread, the others return ELECTION_IN_HANDLER, "not
- *   master", NULL or 0, and do nothing. If it has interrupted something else, malloc say, they may never return.
- * - Strings are UTF-8, end with a 0 byte and are copied; times are in milliseconds.
- * - If it waits, it can be ended: it returns ELECTION_INTERRUPTED when a signal handler ran on its thread while it
- *   waited, with SA_RESTART or without, and by election_interrupt. Only election_interrupt may be called in a signal
- *   handler.
- * - The exception to all this: when there is no memory left, Rust's runtime says so on stderr and ends the process
- *   (SIGABRT). No function returns NULL or a number because of that.
+ * - It returns an int: ELECTION_OK (0), or a negative number of election_rc_t, and then nothing has happened. Arguments are
+ *   checked first; the error code names the bad one. A result is written only on success.
+ * - The library prints nothing, never exits and installs no signal handler. It reads no environment variable. Rust's runtime
+ *   reads one, RUST_MIN_STACK; it changes no thread that runs your code.
+ * - Any thread may call it, also inside a callback. A handle cannot be closed inside its own callback.
+ * - Strings are UTF-8, end with a 0 byte and are copied. Times are in milliseconds.
+ * - A call that waits can be ended. It returns ELECTION_INTERRUPTED if a signal handler runs on its thread while it waits, with
+ *   SA_RESTART or without, or if election_interrupt is called.
+ * - A signal handler may call election_interrupt, election_version and election_strerror, and nothing else. If a handler has
+ *   interrupted a function of this library on its thread, every other function returns ELECTION_IN_HANDLER, "not master", NULL
+ *   or 0, and does nothing. If the handler has interrupted something else, for example malloc, the call may never return.
+ * - In a child of the process that opened a handle, every function that takes the handle returns ELECTION_FORKED, or "not
+ *   master", at once, and does nothing. That holds for each child: of fork, _Fork, clone and clone3. In a child that fork did not
+ *   make, every other function returns ELECTION_FORKED, NULL or 0, too, because malloc may never return there. A child of
+ *   vfork, or of clone with CLONE_VM, shares its parent's memory: there election_is_master and election_lease answer for the parent.
+ * - If there is no memory left, Rust's runtime says so on stderr and ends the process (SIGABRT).
  *
- * What holds for every callback:
+ * Every callback has these rules:
  *
- * - Callbacks of one handle run one at a time, in order, on a thread of the handle's own (a stack of 2 MiB), or where
- *   the program calls election_dispatch; no lock of the library is held. One that takes long
- *   delays the callbacks after it and nothing else; it must return normally (no longjmp, no C++ exception).
- * - While callbacks and free_ctx run on the handle's thread, it has the signal mask of the thread that opened the handle.
- *   So a child process that is started there can be ended by the same signals as one that is started by that thread.
- *   SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS are never blocked on a thread of the library's: a fault in a
- *   callback reaches the program's handler. All other signals are blocked there while no callback runs. If a program
- *   takes a signal by sigwait or signalfd, it blocks that signal before it opens a handle, as before it starts any
- *   thread.
- * - After MASTER comes its end (SLAVE or UNKNOWN) before another MASTER at that path.
+ * - Callbacks of one handle run one at a time, in order, on a thread of the handle (with a stack of 2 MiB), or where the program
+ *   calls election_dispatch. The library holds no lock meanwhile. A callback that takes long delays only the callbacks after
+ *   it. It must return normally (no longjmp, no C++ exception).
+ * - After MASTER comes SLAVE or UNKNOWN before another MASTER at that path.
  * - free_ctx, if given, runs exactly once for each call that returned ELECTION_OK, after the last callback.
+ * - While callbacks and free_ctx run on the thread of the handle, it has the signal mask of the thread that opened the handle. So a
+ *   child process that a callback starts can be ended by the same signals as one that the opening thread starts. At all
+ *   other times that thread blocks all signals but SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGSYS, which no thread of the
+ *   library ever blocks: a fault in a callback reaches the program's handler. A program that takes a signal by sigwait or signalfd
+ *   must block it before it opens a handle, as before it starts any thread.
  *
- * How to stop: a service handles SIGTERM. It stops its work first, and then resigns (election_close); election_lead does it
- * in this order. The next master comes within milliseconds. If the process dies of SIGTERM instead, as `systemctl stop`
- * has it die, nobody is master until its session times out: 10 seconds, unless another time is set.
+ * How to stop: a service handles SIGTERM. It stops its work first, and then resigns or closes the handle; election_lead works in
+ * this order. The next master comes within milliseconds. If the process dies of SIGTERM instead, as on `systemctl stop` without a
+ * handler, nobody is master until its session times out: 10 seconds by default.
  *
- * Two functions have names without a prefix, go_to_election and watch_master. If a program has a function of its own by
- * one of these names, it defines ELECTION_NO_BARE_NAMES before it includes this header, and calls
- * election_go_to_election and election_watch_master, which are the same functions.
+ * Two functions have names without a prefix: go_to_election and watch_master. A program with a function of its own of such a
+ * name defines ELECTION_NO_BARE_NAMES before it includes this header, and calls election_go_to_election and
+ * election_watch_master, which are the same functions.
  *
  * Made by cbindgen from src/ffi. Edit the files there, not this one.
  */
@@ -702,11 +698,14 @@ typedef struct election_counters_t {
 extern "C" {
 #endif // __cplusplus
 
-/** Get the version of the library at hand, as ELECTION_VERSION was when the header was made. Static storage. */
+/**
+ * Get the version of the library that the program runs with. ELECTION_VERSION is the version of the header.
+ * Static storage.
+ */
 const char *election_version(void);
 
 /**
- * Get a sentence for a number of election_rc_t, or for any other number of ZooKeeper's. Never NULL; static
+ * Get a sentence for a number of election_rc_t, or for any other number of ZooKeeper's. Never NULL. Static
  * storage.
  */
 const char *election_strerror(int rc);
@@ -720,54 +719,55 @@ const char *election_strerror(int rc);
 const char *election_explain(int rc);
 
 /**
- * Open a session with ZooKeeper. `hosts` is "host:port,host:port,.../chroot". The port may be left out (2181). An
- * IPv6 address that has a port stands in brackets; it may have a scope id, %eth0. Blanks around commas, and a comma
- * or a newline at the end, do no harm. The chroot is optional, and made when it is missing. What ZooKeeper's client in C
- * would read in another way is refused, and election_explain says which part. The servers are tried in random order,
- * host names are looked up anew for each attempt. `options` may be NULL for the defaults; they are copied.
+ * Open a session with ZooKeeper. `hosts` is "host:port,host:port,.../chroot". The port may be left out (2181).
+ * An IPv6 address with a port stands in brackets; it may have a scope id, %eth0. Blanks around commas, and a
+ * comma or a newline at the end, are allowed. The chroot is optional, and created if it is missing. The
+ * library refuses a string that ZooKeeper's C client would read in another way; election_explain says which
+ * part. It tries the servers in random order, and looks host names up again for each attempt. `options` may be
+ * NULL for the defaults; they are copied.
  *
- * Without a connect timeout in the options this returns at once; a server that cannot be reached is then told
- * to the candidates and observers as ELECTION_CONNECTIONLOSS, and tried for ever. election_connect_failure says why.
+ * Without a connect timeout in the options this returns at once. If no server can be reached, the candidates
+ * and observers get ELECTION_CONNECTIONLOSS, election_connect_failure says why, and the library tries for
+ * ever.
  *
- * Returns ELECTION_OK, and `*handle` is to be closed with election_close. Else nothing was opened, and
- * `*handle` is untouched: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_OPERATIONTIMEOUT when the connect
- * timeout passed without a connection; ELECTION_INTERRUPTED when a signal handler ran on this thread before there was a
- * connection; ELECTION_AUTHFAILED, at once, when the servers refused the credentials;
- * ELECTION_NO_RESOURCES; ELECTION_INTERNAL, also when the library fails while this waits; ELECTION_FORKED in a child
- * of a process that had opened a handle before it made the child, or was at it in another thread. (A process that forks first
- * and opens later is fine.)
+ * Returns ELECTION_OK; close `*handle` with election_close. Otherwise nothing is open and `*handle` is not
+ * written: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_OPERATIONTIMEOUT if there was no connection
+ * within the connect timeout; ELECTION_INTERRUPTED if a signal handler ran on this thread before there was
+ * one; ELECTION_AUTHFAILED, at once, if the servers refused the credentials; ELECTION_NO_RESOURCES;
+ * ELECTION_INTERNAL, also if the library fails while this waits; ELECTION_FORKED in a child of a process that
+ * had opened a handle, or was opening one in another thread, before it made the child. (A process that forks
+ * first and opens later is fine.)
  */
 int election_open(const char *hosts,
                   const election_options_t *options,
                   election_t **handle);
 
 /**
- * Close a handle: resign everywhere, end the session, and forget the handle. Every candidate and observer
- * hears of it, as its last event, before this returns; no callback runs afterwards. A function of election_lead hears
- * that it should stop, and this waits until it has returned. Waits for a callback that
- * is running, and up to 2 s for the server to confirm the end of the session; 4 s when a hostile server keeps the
- * library's thread so busy that it cannot even ask. If another thread closes the handle at the same time, this waits for
- * it and returns what it returns.
+ * Close a handle: resign everywhere, end the session, and forget the handle. Every candidate and observer gets
+ * its last event before this returns; no callback runs afterwards. The function of an election_lead hears that
+ * it should stop, and this waits until it has returned. It also waits for a running callback, and up to 2 s
+ * for the server to confirm the end of the session (4 s if a hostile server keeps the I/O thread busy). If
+ * another thread closes the handle at the same time, this waits for that call and returns its answer.
  *
- * Returns ELECTION_OK; ELECTION_CONNECTIONLOSS when no server confirmed the end of the session: the handle is
- * closed all the same, a znode of ours may stand until the session expires. Else nothing happened: ELECTION_BAD_HANDLE;
- * ELECTION_IN_CALLBACK in a callback of this handle, in a function of election_lead on it, and in the function of the log;
- * ELECTION_DEADLOCK in a callback, or a function of election_lead, of another handle that one of this handle waits for,
- * because it closes that one; ELECTION_FORKED in a child of the
- * process that opened the handle, as often as it is called there; ELECTION_IN_HANDLER.
+ * Returns ELECTION_OK; ELECTION_CONNECTIONLOSS if no server confirmed the end of the session: the handle is
+ * closed all the same, and a znode of ours may stand until the session expires. Otherwise nothing has
+ * happened: ELECTION_BAD_HANDLE; ELECTION_IN_CALLBACK in a callback of this handle, in a function of
+ * election_lead on it, and in the function of the log; ELECTION_DEADLOCK if this is called in a callback, or a
+ * function of election_lead, of another handle, which closes that handle and for which one of this handle
+ * waits; ELECTION_FORKED in a child of the process that opened the handle; ELECTION_IN_HANDLER.
  */
 int election_close(election_t *handle);
 
 /**
- * Wait until everything that has ended on this handle has finished: of each candidate that has resigned, and of whatever is
- * no longer watched, the last callback has returned, and free_ctx has run. What was ended before this call is waited for.
- * No longer than `timeout_ms` (1 to 3,600,000). With ELECTION_DISPATCH_MANUAL, callbacks that wait to be dispatched are
- * run by this. Nothing is asked of ZooKeeper. Use it after election_resign or an election_unwatch_ function, before `ctx`
- * goes away.
+ * Wait until everything that has ended on this handle has finished, but no longer than `timeout_ms` (1 to
+ * 3,600,000). For each candidate that has resigned, and for each ended watch, the last callback has then
+ * returned and free_ctx has run. Use it after election_resign or an election_unwatch_ function, before `ctx`
+ * goes away. With ELECTION_DISPATCH_MANUAL this runs the callbacks that wait. It asks ZooKeeper nothing.
  *
- * Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT when a callback takes longer. Else nothing was waited for:
- * ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT; ELECTION_IN_CALLBACK in a callback of this handle, whose end it would wait
- * for, and in the function of the log: give the work to free_ctx instead; ELECTION_DEADLOCK as election_close.
+ * Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT if a callback takes longer. Otherwise it has not waited:
+ * ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT; ELECTION_IN_CALLBACK in a callback of this handle, whose end it
+ * would wait for, and in the function of the log: give the work to free_ctx instead; ELECTION_DEADLOCK as
+ * election_close.
  */
 int election_wait_finished(election_t *handle,
                            int timeout_ms);
@@ -969,14 +969,15 @@ int election_set_value(election_t *handle,
                        size_t value_len);
 
 /**
- * Resign: stop standing at `path`. (Where election_lead stands, its function hears that it should stop, and election_lead
- * resigns when the function has returned.) From here on election_is_master says no; the candidate hears that it
- * resigned, as its last event, and its znode is deleted, so that the next master comes at once. With servers
- * out of reach that happens when they are back, or when the session expires. go_to_election may be called for
- * the same path again at any time. The last event may come after this has returned: election_wait_finished waits for it.
+ * Resign: stop standing at `path`. From now on election_is_master says no. The candidate gets its last event,
+ * and the library deletes its znode, so that the next master comes at once. If no server can be reached, the
+ * znode is deleted when one can, or when the session expires. If election_lead stands at `path`, its function
+ * hears that it should stop, and election_lead resigns when the function has returned. go_to_election may be
+ * called for the same path again at any time. The last event may come after this call has returned;
+ * election_wait_finished waits for it.
  *
- * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened: ELECTION_BAD_HANDLE,
- * ELECTION_BAD_PATH, ELECTION_NOT_THERE.
+ * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Otherwise nothing has happened:
+ * ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_NOT_THERE.
  */
 int election_resign(election_t *handle,
                     const char *path);
@@ -1159,10 +1160,10 @@ int election_watch_master(election_t *handle,
                           election_free_fn free_ctx);
 
 /**
- * Stop watching at `path`. A callback that is running or waiting to run may still come; free_ctx runs after it;
+ * Stop watching at `path`. A callback that runs or waits may still come, and then free_ctx;
  * election_wait_finished waits for both.
  *
- * Returns ELECTION_OK, at once. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+ * Returns ELECTION_OK, at once. Otherwise nothing has happened: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
  * ELECTION_NOT_THERE.
  */
 int election_unwatch_master(election_t *handle,
@@ -1193,10 +1194,10 @@ int election_watch_members(election_t *handle,
                            election_free_fn free_ctx);
 
 /**
- * Stop watching the members at `path`. A callback that is running or waiting to run may still come; free_ctx runs
- * after it; election_wait_finished waits for both.
+ * Stop watching the members at `path`. A callback that runs or waits may still come, and then free_ctx;
+ * election_wait_finished waits for both.
  *
- * Returns ELECTION_OK, at once. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+ * Returns ELECTION_OK, at once. Otherwise nothing has happened: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
  * ELECTION_NOT_THERE.
  */
 int election_unwatch_members(election_t *handle,
@@ -1334,21 +1335,23 @@ int election_verifier_admit(const election_verifier_t *verifier,
 int64_t election_verifier_highest(const election_verifier_t *verifier);
 
 /**
- * Set the log of this process, as zoo_set_debug_level and zoo_set_log_callback do: `log_fn` hears each record of
- * `level`, a number of election_log_level_t, and those before it, of all handles. It is off until then, and off again
- * with ELECTION_LOG_OFF, when `log_fn` may be NULL. `ctx` is handed to `log_fn`; `free_ctx` may be NULL.
+ * Set the log of this process, as zoo_set_debug_level and zoo_set_log_callback do. `log_fn` receives each
+ * record of `level`, a number of election_log_level_t, and of the levels before it, from all handles. The log
+ * is off until the first call. ELECTION_LOG_OFF turns it off; `log_fn` may then be NULL. `ctx` is passed to
+ * `log_fn`; `free_ctx` may be NULL.
  *
- * `log_fn` runs on a thread of the log's own, one record at a time, in order, with the signal mask of the thread that
- * called election_set_log. It may block: that delays nothing but the log; a record that finds 1,000 others waiting is dropped, and the next one says
- * how many were. It may call everything but election_close (ELECTION_IN_CALLBACK).
+ * `log_fn` runs on the log's own thread, one record at a time, in order, with the signal mask of the thread
+ * that called election_set_log. It may block; that delays only the log. If 1,000 records wait, a new one is
+ * dropped, and the next record says how many were. `log_fn` may call everything but election_close
+ * (ELECTION_IN_CALLBACK).
  *
- * A new call takes the place of the former one: that `log_fn` first hears what was said until then, then its free_ctx
- * runs, then this returns (inside `log_fn` it returns at once, and free_ctx runs after `log_fn` has returned). So set
- * ELECTION_LOG_OFF before what `log_fn` uses goes away, at the latest at the end of main. A child of this process has
- * no log until it sets its own, and its parent's free_ctx does not run there.
+ * A new call replaces the former one: the former `log_fn` receives the records that wait, then its free_ctx
+ * runs, then this returns. (Inside `log_fn` it returns at once, and free_ctx runs after `log_fn` has
+ * returned.) So set ELECTION_LOG_OFF before anything that `log_fn` uses goes away, at the latest at the end of
+ * main. A child of this process has no log until it sets its own, and free_ctx does not run there.
  *
- * Returns ELECTION_OK. Else nothing happened, and `ctx` is still yours: ELECTION_BAD_LEVEL, ELECTION_BAD_CALLBACK when
- * `log_fn` is NULL though the level is not ELECTION_LOG_OFF, ELECTION_NO_RESOURCES.
+ * Returns ELECTION_OK. Otherwise nothing has happened and `ctx` is still yours: ELECTION_BAD_LEVEL;
+ * ELECTION_BAD_CALLBACK if `log_fn` is NULL and the level is not ELECTION_LOG_OFF; ELECTION_NO_RESOURCES.
  */
 int election_set_log(int level,
                      election_log_fn log_fn,
@@ -1370,9 +1373,10 @@ int election_watch_connection(election_t *handle,
                               election_free_fn free_ctx);
 
 /**
- * Stop watching the connection. A callback that is running or waiting to run may still come; free_ctx runs after it.
+ * Stop watching the connection. A callback that runs or waits may still come, and then free_ctx;
+ * election_wait_finished waits for both.
  *
- * Returns ELECTION_OK, at once. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_NOT_THERE.
+ * Returns ELECTION_OK, at once. Otherwise nothing has happened: ELECTION_BAD_HANDLE, ELECTION_NOT_THERE.
  */
 int election_unwatch_connection(election_t *handle);
 

@@ -86,14 +86,15 @@ pub unsafe extern "C" fn election_set_value(
     })
 }
 
-/// Resign: stop standing at `path`. (Where election_lead stands, its function hears that it should stop, and election_lead
-/// resigns when the function has returned.) From here on election_is_master says no; the candidate hears that it
-/// resigned, as its last event, and its znode is deleted, so that the next master comes at once. With servers
-/// out of reach that happens when they are back, or when the session expires. go_to_election may be called for
-/// the same path again at any time. The last event may come after this has returned: election_wait_finished waits for it.
+/// Resign: stop standing at `path`. From now on election_is_master says no. The candidate gets its last event,
+/// and the library deletes its znode, so that the next master comes at once. If no server can be reached, the
+/// znode is deleted when one can, or when the session expires. If election_lead stands at `path`, its function
+/// hears that it should stop, and election_lead resigns when the function has returned. go_to_election may be
+/// called for the same path again at any time. The last event may come after this call has returned;
+/// election_wait_finished waits for it.
 ///
-/// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Else nothing happened: ELECTION_BAD_HANDLE,
-/// ELECTION_BAD_PATH, ELECTION_NOT_THERE.
+/// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Otherwise nothing has happened:
+/// ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_NOT_THERE.
 #[no_mangle]
 pub unsafe extern "C" fn election_resign(handle: *mut election_t, path: *const c_char) -> c_int {
     answer(|| {

@@ -159,21 +159,23 @@ pub type election_log_fn = Option<unsafe extern "C" fn(record: *const election_l
 pub type election_connection_fn =
     Option<unsafe extern "C" fn(connection: *const election_connection_t, ctx: *mut c_void)>;
 
-/// Set the log of this process, as zoo_set_debug_level and zoo_set_log_callback do: `log_fn` hears each record of
-/// `level`, a number of election_log_level_t, and those before it, of all handles. It is off until then, and off again
-/// with ELECTION_LOG_OFF, when `log_fn` may be NULL. `ctx` is handed to `log_fn`; `free_ctx` may be NULL.
+/// Set the log of this process, as zoo_set_debug_level and zoo_set_log_callback do. `log_fn` receives each
+/// record of `level`, a number of election_log_level_t, and of the levels before it, from all handles. The log
+/// is off until the first call. ELECTION_LOG_OFF turns it off; `log_fn` may then be NULL. `ctx` is passed to
+/// `log_fn`; `free_ctx` may be NULL.
 ///
-/// `log_fn` runs on a thread of the log's own, one record at a time, in order, with the signal mask of the thread that
-/// called election_set_log. It may block: that delays nothing but the log; a record that finds 1,000 others waiting is dropped, and the next one says
-/// how many were. It may call everything but election_close (ELECTION_IN_CALLBACK).
+/// `log_fn` runs on the log's own thread, one record at a time, in order, with the signal mask of the thread
+/// that called election_set_log. It may block; that delays only the log. If 1,000 records wait, a new one is
+/// dropped, and the next record says how many were. `log_fn` may call everything but election_close
+/// (ELECTION_IN_CALLBACK).
 ///
-/// A new call takes the place of the former one: that `log_fn` first hears what was said until then, then its free_ctx
-/// runs, then this returns (inside `log_fn` it returns at once, and free_ctx runs after `log_fn` has returned). So set
-/// ELECTION_LOG_OFF before what `log_fn` uses goes away, at the latest at the end of main. A child of this process has
-/// no log until it sets its own, and its parent's free_ctx does not run there.
+/// A new call replaces the former one: the former `log_fn` receives the records that wait, then its free_ctx
+/// runs, then this returns. (Inside `log_fn` it returns at once, and free_ctx runs after `log_fn` has
+/// returned.) So set ELECTION_LOG_OFF before anything that `log_fn` uses goes away, at the latest at the end of
+/// main. A child of this process has no log until it sets its own, and free_ctx does not run there.
 ///
-/// Returns ELECTION_OK. Else nothing happened, and `ctx` is still yours: ELECTION_BAD_LEVEL, ELECTION_BAD_CALLBACK when
-/// `log_fn` is NULL though the level is not ELECTION_LOG_OFF, ELECTION_NO_RESOURCES.
+/// Returns ELECTION_OK. Otherwise nothing has happened and `ctx` is still yours: ELECTION_BAD_LEVEL;
+/// ELECTION_BAD_CALLBACK if `log_fn` is NULL and the level is not ELECTION_LOG_OFF; ELECTION_NO_RESOURCES.
 #[no_mangle]
 pub unsafe extern "C" fn election_set_log(
     level: c_int,
@@ -225,9 +227,10 @@ pub unsafe extern "C" fn election_watch_connection(
     })
 }
 
-/// Stop watching the connection. A callback that is running or waiting to run may still come; free_ctx runs after it.
+/// Stop watching the connection. A callback that runs or waits may still come, and then free_ctx;
+/// election_wait_finished waits for both.
 ///
-/// Returns ELECTION_OK, at once. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_NOT_THERE.
+/// Returns ELECTION_OK, at once. Otherwise nothing has happened: ELECTION_BAD_HANDLE, ELECTION_NOT_THERE.
 #[no_mangle]
 pub unsafe extern "C" fn election_unwatch_connection(handle: *mut election_t) -> c_int {
     answer(|| border::find(handle)?.unwatch_connection())

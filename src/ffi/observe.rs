@@ -56,10 +56,10 @@ pub unsafe extern "C" fn election_watch_master(
     })
 }
 
-/// Stop watching at `path`. A callback that is running or waiting to run may still come; free_ctx runs after it;
+/// Stop watching at `path`. A callback that runs or waits may still come, and then free_ctx;
 /// election_wait_finished waits for both.
 ///
-/// Returns ELECTION_OK, at once. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+/// Returns ELECTION_OK, at once. Otherwise nothing has happened: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
 /// ELECTION_NOT_THERE.
 #[no_mangle]
 pub unsafe extern "C" fn election_unwatch_master(handle: *mut election_t, path: *const c_char) -> c_int {
@@ -110,10 +110,10 @@ pub unsafe extern "C" fn election_watch_members(
     })
 }
 
-/// Stop watching the members at `path`. A callback that is running or waiting to run may still come; free_ctx runs
-/// after it; election_wait_finished waits for both.
+/// Stop watching the members at `path`. A callback that runs or waits may still come, and then free_ctx;
+/// election_wait_finished waits for both.
 ///
-/// Returns ELECTION_OK, at once. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
+/// Returns ELECTION_OK, at once. Otherwise nothing has happened: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH,
 /// ELECTION_NOT_THERE.
 #[no_mangle]
 pub unsafe extern "C" fn election_unwatch_members(handle: *mut election_t, path: *const c_char) -> c_int {
