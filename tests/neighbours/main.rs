@@ -1,6 +1,5 @@
 //! Groups that ours share with other implementations of an election or a lock, as when a group is moved to this library one
-//! process at a time: three processes of theirs, which they themselves have written down nowhere but in their own releases, and
-//! two of ours, on a real server.
+//! process at a time: three processes of theirs, as they are released, and two of ours, on a real server.
 //!
 //! - [`neighbours`]: who they are, and how to start one;
 //! - [`group`]: twenty strikes, drawn from a seed, and what must hold after each;
@@ -14,9 +13,11 @@
 mod believer;
 mod group;
 mod judge;
+mod latch;
 #[path = "../multiprocess/library.rs"]
 mod library;
 mod neighbours;
+mod table;
 mod witness;
 
 use std::time::Duration;
@@ -37,6 +38,20 @@ fn write_lock() {
 #[test]
 fn kazoo_election() {
     group::strike(&neighbours::KAZOO_ELECTION);
+}
+
+/// Its processes are this program, which runs this test alone.
+#[test]
+fn crate_latch() {
+    if !latch::is_member() {
+        group::strike(&neighbours::CRATE_LATCH);
+    }
+}
+
+#[test]
+#[ignore = "a minute: make test-long"]
+fn seed_002() {
+    group::strike(&neighbours::SEED_002);
 }
 
 #[test]

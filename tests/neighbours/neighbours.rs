@@ -5,6 +5,7 @@ use std::process::Command;
 
 use testkit::ScratchFolder;
 
+use crate::latch;
 use crate::library::run;
 
 const JARS: &str = "/usr/share/java";
@@ -44,6 +45,8 @@ enum Kind {
     Java(&'static str, &'static str),
     Kazoo(&'static str),
     Go,
+    /// A test of this very program.
+    Latch(&'static str),
 }
 
 const fn java(
@@ -75,6 +78,14 @@ pub const LEADER_ELECTION_SUPPORT: Neighbour = java(
 pub const WRITE_LOCK: Neighbour =
     java("ZooKeeper's WriteLock", ("QUEUE_WRITE_LOCK", 6), "ZooKeeperMember", "WriteLock");
 
+pub const SEED_002: Neighbour = java("seed 002's Worker", ("QUEUE_W", 5), "ZooKeeperMember", "Worker");
+pub const CRATE_LATCH: Neighbour = Neighbour {
+    name: "the crate zookeeper's LeaderLatch",
+    recipe: ("QUEUE_WRITE_LOCK", 6),
+    program: Kind::Latch("crate_latch"),
+    lists: false,
+    can_leave: true,
+};
 pub const GO_LOCK: Neighbour = Neighbour {
     name: "Go's zk.Lock",
     recipe: ("QUEUE_CURATOR_LOCK", 2),
@@ -82,6 +93,19 @@ pub const GO_LOCK: Neighbour = Neighbour {
     lists: false,
     can_leave: false,
 };
+
+pub const ALL: [&Neighbour; 10] = [
+    &LEADER_LATCH,
+    &LEADER_SELECTOR,
+    &INTER_PROCESS_MUTEX,
+    &GO_LOCK,
+    &KAZOO_ELECTION,
+    &KAZOO_LOCK,
+    &LEADER_ELECTION_SUPPORT,
+    &WRITE_LOCK,
+    &CRATE_LATCH,
+    &SEED_002,
+];
 
 fn theirs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/neighbours/theirs")
@@ -91,6 +115,8 @@ fn theirs() -> PathBuf {
 pub struct Built {
     start: Vec<String>,
     variables: Vec<(&'static str, String)>,
+    /// Not by its arguments.
+    is_told_by_variable: bool,
 }
 
 impl Neighbour {
@@ -116,7 +142,7 @@ impl Neighbour {
                     class,
                     which,
                 ];
-                Built { start: words.map(str::to_owned).to_vec(), variables: Vec::new() }
+                Built::new(words.map(str::to_owned).to_vec())
             }
             Kind::Go => {
                 let program = folder.path().join("member");
@@ -124,23 +150,37 @@ impl Neighbour {
                 go.env("GO111MODULE", "off").env("GOPATH", GO_PATH);
                 go.env("GOCACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("go"));
                 run(go.args(["build", "-o"]).arg(&program).arg(theirs().join("member.go")));
-                Built { start: vec![program.display().to_string()], variables: Vec::new() }
+                Built::new(vec![program.display().to_string()])
+            }
+            Kind::Latch(test) => {
+                let program = std::env::current_exe().expect("a program").display().to_string();
+                let mut start = vec![program, "--exact".to_owned(), (*test).to_owned(), "--nocapture".to_owned()];
+                start.push("--include-ignored".to_owned());
+                Built { is_told_by_variable: true, ..Built::new(start) }
             }
             Kind::Kazoo(which) => {
                 let script = theirs().join("member.py").display().to_string();
-                Built {
-                    start: ["python3".to_owned(), "-B".to_owned(), script, (*which).to_owned()].to_vec(),
-                    variables: vec![("PYTHONPATH", kazoo_from_pypi().display().to_string())],
-                }
+                let start = ["python3".to_owned(), "-B".to_owned(), script, (*which).to_owned()].to_vec();
+                let path = kazoo_from_pypi().display().to_string();
+                Built { variables: vec![("PYTHONPATH", path)], ..Built::new(start) }
             }
         }
     }
 }
 
 impl Built {
+    fn new(start: Vec<String>) -> Built {
+        Built { start, variables: Vec::new(), is_told_by_variable: false }
+    }
+
     pub fn command(&self, hosts: &str, path: &str, value: &str, log: &Path, timeout_ms: u32) -> Command {
         let mut command = Command::new(&self.start[0]);
-        command.args(&self.start[1..]).args([hosts, path, value]).arg(log).arg(timeout_ms.to_string());
+        command.args(&self.start[1..]);
+        let words = [hosts, path, value, &log.display().to_string(), &timeout_ms.to_string()];
+        match self.is_told_by_variable {
+            true => command.env(latch::VARIABLE, words.join(" ")),
+            false => command.args(words),
+        };
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }

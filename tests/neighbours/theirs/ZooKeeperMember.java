@@ -1,5 +1,9 @@
+import java.util.Collections;
+import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
+import org.apache.zookeeper.CreateMode;
+import org.apache.zookeeper.KeeperException;
 import org.apache.zookeeper.WatchedEvent;
 import org.apache.zookeeper.Watcher;
 import org.apache.zookeeper.ZooDefs;
@@ -8,8 +12,8 @@ import org.apache.zookeeper.recipes.leader.LeaderElectionSupport;
 import org.apache.zookeeper.recipes.lock.WriteLock;
 
 /**
- * The recipes that ZooKeeper itself brings. Neither of them survives its session: whoever uses them makes everything anew when the
- * session has expired, as here.
+ * The recipes that ZooKeeper itself brings, and a seed's. None of them survives its session: whoever uses them makes everything anew
+ * when the session has expired, as here.
  */
 abstract class ZooKeeperMember extends Member {
     protected volatile ZooKeeper zooKeeper;
@@ -156,7 +160,90 @@ abstract class ZooKeeperMember extends Member {
         }
     }
 
+    /**
+     * The Worker of seed 002, its `register`, `watchPrevious` and `process` in its own words; the path and the value are parameters.
+     * It has no way to leave but to end, and nothing that hears of the end of its session: it is made anew here.
+     */
+    static class Worker extends ZooKeeperMember implements Watcher {
+        private String znode;
+        private volatile boolean leader;
+
+        Worker(String[] arguments) throws Exception {
+            super(arguments);
+        }
+
+        @Override
+        void join() throws Exception {
+            znode = zooKeeper.create(path + "/w-", value.getBytes(), ZooDefs.Ids.OPEN_ACL_UNSAFE,
+                CreateMode.EPHEMERAL_SEQUENTIAL);
+            znode = znode.replace(path + "/", "");
+            String node = watchPrevious();
+            if (node.equals(znode))
+                leader = true;
+        }
+
+        private String watchPrevious() throws InterruptedException, KeeperException {
+            List<String> works = zooKeeper.getChildren(path, this);
+            Collections.sort(works);
+            int i = 0;
+            for (String work : works) {
+                if (znode.equals(work)) {
+                    if (i > 0) {
+                        return works.get(i - 1);
+                    }
+                    return works.get(0);
+                }
+            }
+            return "";
+        }
+
+        @Override
+        public void process(WatchedEvent event) {
+            String node = "";
+            try {
+                node = this.watchPrevious();
+            } catch (InterruptedException e) {
+            } catch (KeeperException e) {
+            }
+            if (node.equals(znode))
+                leader = true;
+        }
+
+        @Override
+        synchronized void resign() throws Exception {
+            leave();
+            stand();
+        }
+
+        @Override
+        void leave() throws Exception {
+            leader = false;
+            zooKeeper.close();
+        }
+
+        @Override
+        void forget() {
+            leader = false;
+        }
+
+        @Override
+        boolean believes() {
+            return leader;
+        }
+    }
+
+    private static Member make(String[] arguments) throws Exception {
+        switch (arguments[0]) {
+        case "LeaderElectionSupport":
+            return new Support(arguments);
+        case "WriteLock":
+            return new Lock(arguments);
+        default:
+            return new Worker(arguments);
+        }
+    }
+
     public static void main(String[] arguments) throws Exception {
-        (arguments[0].equals("LeaderElectionSupport") ? new Support(arguments) : new Lock(arguments)).run();
+        make(arguments).run();
     }
 }
