@@ -183,7 +183,7 @@ class Election(Session):
         is_main = threading.current_thread() is threading.main_thread()
         _workers.run(finishing) if is_main else finishing()
         if self._queue:
-            self._queue.dispatch(0.0)
+            self._queue.dispatch(0.0, lambda: False)
 
     def close(self) -> bool:
         """Close; a second time does nothing. Returns whether a server confirmed the end of the session."""

@@ -7,6 +7,7 @@ import ctypes
 import json
 import math
 import os
+import signal
 import time
 import warnings
 from ctypes import c_int, c_int64, c_void_p
@@ -150,11 +151,17 @@ class Session:
             _is_registered = True
             atexit.register(_close_all)
         hosts, options, handle = text(self._hosts), self._options.make(), self._handle
+        # Callbacks run under the mask of the thread that opens the handle, and so do the programs that they start.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
         def open_it() -> None:
+            former = signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             try:
-                rc = self._library.election_open(hosts, options, ctypes.byref(handle))
+                rc = Rc.INTERRUPTED
+                while rc == Rc.INTERRUPTED:  # by a signal that came to this thread
+                    rc = self._library.election_open(hosts, options, ctypes.byref(handle))
             finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, former)
                 self._library.election_options_free(options)
             check("election_open", rc)
             self._address = ctypes.cast(handle, c_void_p).value

@@ -280,6 +280,12 @@ def dispatching(hosts, path, session_timeout):
         election.resign(path)
         while events[-1].reason is not Reason.RESIGNED or len(events) < 4:
             dispatch()
+        # What has resigned is over when this returns.
+        others = []
+        election.go_to_election(path + "-other", b"", others.append)
+        election.resign(path + "-other")
+        election.wait_finished(PATIENCE)
+        check(others[-1].reason is Reason.RESIGNED and not election._listeners, others)
     check([event.reason for event in events] == [Reason.ELECTED, Reason.RESIGNED] * 2, events)
     with raises(Rc.BAD_HANDLE, "election_fd", ValueError):
         election.fileno()
@@ -327,6 +333,25 @@ def lifetimes(hosts, path, session_timeout):
         check(inside.get(timeout=PATIENCE).token > 0)
 
 
+def children(hosts, path, session_timeout):
+    """A program that a callback starts is ended by the signals that end programs."""
+    import signal
+    import subprocess
+
+    for options in ({}, {"connect_timeout": PATIENCE}):
+        started = queue.Queue()
+
+        def on_role(event):
+            if event.role is Role.MASTER:
+                started.put((subprocess.Popen(["sleep", "60"]), signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+
+        with Election(hosts, session_timeout=session_timeout, **options) as election:
+            with election.go_to_election(path, b"", on_role):
+                child, mask = started.get(timeout=PATIENCE)
+                child.terminate()
+                check(child.wait(PATIENCE) == -signal.SIGTERM and mask == set(), mask)
+
+
 def quick(hosts, path, session_timeout):
     """What only looks does not give up the interpreter, which busy threads take tens of milliseconds to give back; what may
     wait does."""
@@ -371,5 +396,5 @@ def forgotten(hosts, path, session_timeout):
 
 if __name__ == "__main__":
     hosts, root, session_timeout = sys.argv[1:]
-    for test in (errors, error_classes, values, times, ends, observe, exceptions, dispatching, lifetimes, quick, forgotten):
+    for test in (errors, error_classes, values, times, ends, observe, exceptions, dispatching, lifetimes, children, quick, forgotten):
         test(hosts, f"{root}/{test.__name__}", float(session_timeout))
