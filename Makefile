@@ -19,6 +19,8 @@ PREFIX ?= /usr/local
 EXEC_PREFIX ?= $(PREFIX)
 prefix ?= $(PREFIX)
 exec_prefix ?= $(if $(filter $(PREFIX),$(EXEC_PREFIX)),$(prefix),$(EXEC_PREFIX))
+BINDIR ?= $(exec_prefix)/bin
+bindir ?= $(BINDIR)
 LIBDIR ?= $(exec_prefix)/lib
 libdir ?= $(LIBDIR)
 INCLUDEDIR ?= $(prefix)/include
@@ -50,10 +52,17 @@ endif
 # Cargo's note on what a later compiler will make of a dependency of the tests is nothing that a reader can act on.
 export CARGO_FUTURE_INCOMPAT_REPORT_FREQUENCY = never
 
-build: ## build libelection.so, .so.0 and .a in target/release
+build: command ## build libelection.so, .so.0 and .a and the command election in target/release
+	@$(MAKE) --no-print-directory library
+
+# The library is built last: the command's own build of it, with that feature on, puts its files in the same place.
+library: ## build the library alone
 	$(CARGO) build --release --locked $(QUIET)
 	@ln -sf libelection.so "$(TARGET)/release/libelection.so.0"
 	@src/packaging/native_libs.sh "$(TARGET)/release"
+
+command: ## build the command election alone
+	$(CARGO) build --release --locked --features command --bin election $(QUIET)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,7 +70,7 @@ help: ## list the commands
 setup: ## install what the demo and the tests need and this machine lacks (apt-get)
 	@tests/setup.sh compiler python servers checks
 
-examples: build ## build the C and C++ programs of c_examples
+examples: library ## build the C and C++ programs of c_examples
 	@$(MAKE) --no-print-directory -C c_examples ELECTION_LIBDIR='$(abspath $(TARGET))/release'
 
 demo: export HOSTS := $(HOSTS)
@@ -106,6 +115,9 @@ test-long: campaign ## the fault campaign, a million seeds of the simulation, a 
 	$(CARGO) test --locked --test packaging -- --ignored
 	FUZZ_SECONDS=60 $(CARGO) test --locked --test c_api each_function_stands_whatever_comes
 
+test-versions: setup ## the tests on ZooKeeper 3.9.5, 3.7.2, 3.6.3 and 3.5.9, and an upgrade under a master; fetches them (over an hour)
+	@CARGO='$(CARGO)' THREADS=$(TEST_THREADS) tests/versions/run.sh
+
 bench: setup build ## measure, beside a raw read and write on the same ZooKeeper
 	$(CARGO) bench --locked
 
@@ -114,7 +126,9 @@ install install-strip uninstall deb: export TARGET := $(TARGET)
 install install-strip uninstall: export DESTDIR := $(DESTDIR)
 install install-strip uninstall: export prefix := $(prefix)
 install install-strip uninstall: export exec_prefix := $(exec_prefix)
+install install-strip uninstall: export bindir := $(bindir)
 install install-strip uninstall: export libdir := $(libdir)
+install install-strip uninstall: export datarootdir := $(datarootdir)
 install install-strip uninstall: export includedir := $(includedir)
 install install-strip uninstall: export mandir := $(mandir)
 install install-strip uninstall: export docdir := $(docdir)
@@ -140,8 +154,11 @@ wheel: build ## build a wheel for Python with the library inside, in target/whee
 	@rm -rf '$(TARGET)/wheel'
 	@python3 python/packaging/wheel_backend.py '$(TARGET)/release/libelection.so' '$(TARGET)/wheel'
 
+licences: ## write the licences and the bill of materials anew, after Cargo.lock has changed
+	@CARGO='$(CARGO)' src/packaging/third_party.py
+
 clean: ## remove everything that was built
 	$(CARGO) clean
 	@$(MAKE) --no-print-directory -C c_examples clean
 
-.PHONY: build help setup examples demo zookeeper lint test campaign test-long bench install install-strip uninstall deb wheel clean
+.PHONY: build library command help setup examples demo zookeeper lint test campaign test-long test-versions bench install install-strip uninstall deb wheel licences clean

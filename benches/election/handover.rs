@@ -46,7 +46,7 @@ pub fn measure(hosts: &[String], candidates: usize, report: &mut Report) -> Resu
 }
 
 /// Candidates of which one is master, and all others know it.
-struct Group {
+pub struct Group {
     inbox: Inbox,
     members: Vec<Handle>,
     /// The token of the master that each follows; 0 for none.
@@ -56,7 +56,7 @@ struct Group {
 }
 
 impl Group {
-    fn start(hosts: &[String], candidates: usize) -> Result<Group> {
+    pub fn start(hosts: &[String], candidates: usize) -> Result<Group> {
         let members = (0..candidates).map(|_| Inbox::open(hosts)).collect::<Result<Vec<_>>>()?;
         let follows = vec![0; candidates];
         let mut group = Group { inbox: Inbox::new(), members, follows, master: 0, token: 0 };
@@ -70,7 +70,7 @@ impl Group {
 
     /// The master resigns; how long until the next one heard that it is. Then everything is as before: the
     /// former master stands again, and whoever is not master knows who is.
-    fn hand_over(&mut self) -> Result<Duration> {
+    pub fn hand_over(&mut self) -> Result<Duration> {
         let former = self.master;
         let began = Instant::now();
         self.members[former].resign(PATH)?;
@@ -107,7 +107,7 @@ impl Group {
         Ok(())
     }
 
-    fn close(self) -> Result<()> {
+    pub fn close(self) -> Result<()> {
         // The master last, so that nobody becomes master on the way out.
         let (master, slaves): (Vec<_>, Vec<_>) =
             self.members.into_iter().enumerate().partition(|(who, _)| *who == self.master);

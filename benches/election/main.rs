@@ -5,6 +5,7 @@
 //! a slow machine is no failure. But a step that does not happen is: the exit code is not 0 then.
 
 mod by_hand;
+mod command;
 mod handover;
 mod idle;
 mod is_master;
@@ -83,6 +84,10 @@ fn measure_with(servers: usize, report: &mut Report) -> Result<()> {
         ));
         queue::measure(&hosts, candidates, report)?;
     }
+    report.section(
+        "handover of the command `election run`: from SIGTERM until the next one's COMMAND says that it has started",
+    );
+    command::measure(&hosts, report)?;
     if servers == 1 {
         report.section("one call of election_is_master that says yes; a sample is the mean over a thousand calls");
         is_master::measure(&hosts, report)

@@ -3,7 +3,7 @@
 use crate::samples::{time, Samples};
 
 /// How many sections the whole run has, so that each says how far it is.
-const SECTIONS: usize = 16;
+const SECTIONS: usize = 18;
 
 /// Collects what is measured against an aim while it prints everything.
 #[derive(Default)]

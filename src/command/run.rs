@@ -352,6 +352,7 @@ impl<'a> Candidate<'a> {
                     running.pid = Some(Pid::from_raw(pid));
                     if running.job == Job::Command {
                         self.face.command_started();
+                        self.said.clear();
                         let (path, token) = (&self.options.at.path, running.token);
                         self.say(format_args!("master at {path}, token {token}; COMMAND runs, pid {pid}"));
                     }
@@ -396,6 +397,7 @@ impl<'a> Candidate<'a> {
             _ => {}
         }
         if running.job == Job::Command {
+            self.gives_up_at = self.options.wait_timeout.map_or(u64::MAX, clock::after);
             self.face.command_ended();
         }
         match (running.job, cause) {

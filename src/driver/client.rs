@@ -188,10 +188,13 @@ impl Client {
         if !self.unknown.has_get_ephemerals() {
             return true;
         }
+        self.unknown.asks_get_ephemerals();
         let (held, found) = (self.chrooted.list_ephemerals(&own), self.chrooted.check_stat(&own));
         let (held, found) = (held.await, found.await);
-        if matches!(held, Err(Error::Unimplemented)) {
-            self.unknown.no_get_ephemerals();
+        match &held {
+            Err(Error::Unimplemented) => self.unknown.no_get_ephemerals(),
+            Err(error) if reply_of(error.clone()) == Reply::Unknown => {}
+            _ => self.unknown.answered_get_ephemerals(),
         }
         match (held, found) {
             (Ok(held), Ok(Some(stat))) if stat.ephemeral_owner == self.session_id().0 => {

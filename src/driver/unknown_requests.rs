@@ -13,9 +13,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 /// After so many connections that ended at a create, with no create answered ever, it is no accident any more.
 const MANY: u32 = 5;
 
+/// A server that closes a connection on which something is left to be read resets it, and its answer may be lost with that. So
+/// after so many connections in a row that ended at `getEphemerals` it is taken for unknown as well.
+const MOST_ASKED: u32 = 2;
+
 #[derive(Debug, Default)]
 pub struct UnknownRequests {
     get_ephemerals: AtomicBool,
+    get_ephemerals_without_answer: AtomicU32,
     create_container: AtomicBool,
     has_answered_create: AtomicBool,
     creates_without_answer: AtomicU32,
@@ -23,7 +28,16 @@ pub struct UnknownRequests {
 
 impl UnknownRequests {
     pub fn has_get_ephemerals(&self) -> bool {
-        !self.get_ephemerals.load(Relaxed)
+        let without_answer = self.get_ephemerals_without_answer.load(Relaxed);
+        !self.get_ephemerals.load(Relaxed) && without_answer < MOST_ASKED
+    }
+
+    pub fn asks_get_ephemerals(&self) {
+        self.get_ephemerals_without_answer.fetch_add(1, Relaxed);
+    }
+
+    pub fn answered_get_ephemerals(&self) {
+        self.get_ephemerals_without_answer.store(0, Relaxed);
     }
 
     pub fn no_get_ephemerals(&self) {
@@ -66,5 +80,17 @@ mod tests {
         assert!(unknown.drops_creates());
         unknown.create_ended(true);
         assert!(!unknown.drops_creates(), "one answer shows that it knows them");
+    }
+
+    #[test]
+    fn questions_whose_answer_is_lost() {
+        let unknown = UnknownRequests::default();
+        unknown.asks_get_ephemerals();
+        unknown.answered_get_ephemerals();
+        for _ in 0..MOST_ASKED {
+            assert!(unknown.has_get_ephemerals());
+            unknown.asks_get_ephemerals();
+        }
+        assert!(!unknown.has_get_ephemerals());
     }
 }

@@ -120,10 +120,14 @@ pub enum Rule {
     ListAgain,
     /// Queue: the one before us who is gone when we come to watch is no reason to wait.
     PredecessorGone,
+    /// Queue: the master watches who joins.
+    MasterWatchesQueue,
+    /// Queue: whoever has a foreign contender behind it takes its znode out of the queue.
+    ForeignBehindWithdraws,
 }
 
 impl Rule {
-    pub const ALL: [Rule; 30] = [
+    pub const ALL: [Rule; 32] = [
         Rule::CountFromSending,
         Rule::SecondNewest,
         Rule::Distance,
@@ -154,5 +158,7 @@ impl Rule {
         Rule::SameZnode,
         Rule::ListAgain,
         Rule::PredecessorGone,
+        Rule::MasterWatchesQueue,
+        Rule::ForeignBehindWithdraws,
     ];
 }

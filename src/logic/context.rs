@@ -41,6 +41,12 @@ impl<'a> RecipeContext<'a> {
         self.outbox.unwatch(request);
     }
 
+    /// There may be a znode of ours that nobody lets us find: the session is to end, and the znode with it, as soon as nobody
+    /// leads in it.
+    pub fn give_up_session(&mut self) {
+        self.outbox.session_is_given_up = true;
+    }
+
     /// Whether the znode that this transaction made may be one that we made in this session.
     pub fn may_have_made(&self, czxid: i64) -> bool {
         self.outbox.may_have_made(self.path, czxid)

@@ -29,7 +29,7 @@ pub enum Name {
     /// A contender that the dialect counts, with its sequence number.
     Contender(i32),
     /// Numbered like a contender, but not one that the dialect counts.
-    ForeignContender,
+    ForeignContender(i32),
     /// Something else.
     Other,
 }
@@ -106,7 +106,7 @@ impl Dialect {
         let Some((before, number)) = split_number(name) else { return Name::Other };
         match self.counts(before) {
             true => Name::Contender(number),
-            false => Name::ForeignContender,
+            false => Name::ForeignContender(number),
         }
     }
 }
@@ -169,14 +169,14 @@ mod tests {
     fn others_are_told_from_foreign_contenders() {
         assert_eq!(Dialect::Seed.read("w-0000000003"), Name::Contender(3));
         assert_eq!(Dialect::LeaderElectionSupport.read("n_0000000003"), Name::Contender(3));
-        assert_eq!(Dialect::LeaderElectionSupport.read("x-n_0000000003"), Name::ForeignContender);
+        assert_eq!(Dialect::LeaderElectionSupport.read("x-n_0000000003"), Name::ForeignContender(3));
         for name in
             ["x-72057594037927936-0000000003", "_c_x-lock-0000000003", "latch-me-0000000003", "n_0000000003"]
         {
             assert_eq!(Dialect::WriteLock.read(name), Name::Contender(3), "{name}");
         }
-        assert_eq!(Dialect::Seed.read("n_0000000003"), Name::ForeignContender);
-        assert_eq!(Dialect::Kazoo.read("_c_x-latch-0000000003"), Name::ForeignContender);
+        assert_eq!(Dialect::Seed.read("n_0000000003"), Name::ForeignContender(3));
+        assert_eq!(Dialect::Kazoo.read("_c_x-latch-0000000003"), Name::ForeignContender(3));
         for name in ["", "config", "w-3", "w000000003", "0"] {
             assert_eq!(Dialect::Seed.read(name), Name::Other, "{name}");
         }

@@ -425,6 +425,7 @@ impl Elections {
     }
 
     pub fn poll_action(&mut self) -> Option<Action> {
+        self.session_doomed |= std::mem::take(&mut self.outbox.session_is_given_up);
         if self.session_doomed && self.elected.is_empty() {
             let rc = rc::SESSION_EXPIRED;
             self.end_session(self.outbox.now, Link::Down { rc }, Reason::Expired, rc);

@@ -16,7 +16,9 @@
 //! - *A watch is armed by the read that succeeds*, never by one that finds nothing, so a znode that goes between
 //!   the create and the read leaves no one waiting: the read says NONODE and the create follows at once.
 //! - *What is refused for good* (`rc::is_for_good`) ends the candidate. If its znode may stand and may not be read,
-//!   `ephemeralOwner` is asked for without reading, so that it can be deleted.
+//!   `ephemeralOwner` is asked for without reading, so that it can be deleted. Servers since 3.8.4 and 3.9.2 do not tell that to
+//!   whoever may not read (ZOOKEEPER-2590): a znode that is known to be ours is deleted without asking; where a create was
+//!   answered by silence, the session is given up, and with it the znode, if it is ours.
 //! - *A watch that got lost would wait for ever*, so what is watched is read again every `REFRESH_MS`.
 
 use std::sync::Arc;
@@ -63,6 +65,8 @@ pub struct Node {
     armed: Option<RequestId>,
     /// Our znode stands, or a create of ours was answered by silence.
     may_own: bool,
+    /// It stands for certain, and its value has been changed so often.
+    own_version: Option<i32>,
     /// Our mastership is over though our znode may stand: delete it before standing again.
     must_delete: bool,
     /// The caller has set another value than our znode may have.
@@ -85,6 +89,7 @@ impl Node {
             session: None,
             armed: None,
             may_own: false,
+            own_version: None,
             must_delete: false,
             value_due: false,
             leaving: false,
@@ -167,6 +172,7 @@ impl Recipe for Node {
                 self.session = None;
                 self.armed = None;
                 self.may_own = false;
+                self.own_version = None;
                 self.must_delete = false;
                 self.state = if self.leaving { State::Gone } else { State::Offline };
                 self.stand(RecipeState::Unknown { reason, rc }, context);
@@ -213,6 +219,7 @@ impl Recipe for Node {
                 Reply::Created(stat) => {
                     self.backoff.succeeded();
                     self.may_own = true;
+                    self.own_version = Some(stat.version);
                     if self.session.is_none() {
                         self.state = State::Offline;
                     } else if self.leaving {
@@ -263,8 +270,13 @@ impl Recipe for Node {
                 Reply::Refused(rc) => {
                     self.refused(now, rc, context);
                     if rc == rc::NO_AUTH && self.leaving && self.may_own && self.session.is_some() {
-                        let op = Op::Stat { path: self.path.clone() };
-                        self.state = State::Identifying(context.submit(op));
+                        match self.own_version {
+                            Some(version) => self.delete(version, context),
+                            None => {
+                                let op = Op::Stat { path: self.path.clone() };
+                                self.state = State::Identifying(context.submit(op));
+                            }
+                        }
                     }
                 }
                 _ => self.failed(now, context),
@@ -281,11 +293,17 @@ impl Recipe for Node {
                     None => self.state = State::Offline,
                 },
                 Reply::Refused(rc::NO_NODE) => self.gone(context),
-                _ => self.failed(now, context),
+                reply => {
+                    if reply == Reply::Refused(rc::NO_AUTH) {
+                        context.give_up_session();
+                    }
+                    self.failed(now, context);
+                }
             },
             (State::Setting(asked, value), Input::Reply(request, reply)) if asked == request => match reply {
                 // The change has spent the watch; and somebody else may have changed the znode, too.
                 Reply::Done | Reply::Refused(rc::BAD_VERSION) => {
+                    self.own_version = None;
                     if reply == Reply::Done {
                         self.value_due = value != self.value;
                         self.backoff.succeeded();
@@ -309,6 +327,7 @@ impl Recipe for Node {
             (State::Deleting(asked), Input::Reply(request, reply)) if asked == request => match reply {
                 Reply::Done | Reply::Refused(rc::NO_NODE) => {
                     self.may_own = false;
+                    self.own_version = None;
                     self.must_delete = false;
                     self.disarm(context);
                     if self.leaving {
@@ -319,9 +338,15 @@ impl Recipe for Node {
                         self.state = State::Offline;
                     }
                 }
-                Reply::Refused(rc::BAD_VERSION) if self.session.is_some() => self.read(context),
+                Reply::Refused(rc::BAD_VERSION) if self.session.is_some() => {
+                    self.own_version = None;
+                    self.read(context);
+                }
                 Reply::Refused(rc) => self.refused(now, rc, context),
-                _ => self.failed(now, context),
+                _ => {
+                    self.own_version = None; // it may be gone, and another's stand there
+                    self.failed(now, context);
+                }
             },
 
             (state, Input::WatchEvent(request, news)) if self.armed == Some(request) => {
@@ -420,6 +445,7 @@ impl Node {
         let known = self.may_own || self.config.keeps(Rule::UnknownMayBeOurs);
         self.may_own = owner == session && known && self.may_have_made(token, context)
             || self.earlier_sessions.contains(&owner);
+        self.own_version = self.may_own.then_some(stat.version);
         match (self.may_own, self.leaving) {
             (true, false) if self.must_delete => return self.delete(stat.version, context),
             (true, true) => return self.delete(stat.version, context),
@@ -455,6 +481,7 @@ impl Node {
     fn vanished(&mut self, now: Time, context: &mut RecipeContext) {
         self.step_down(context);
         self.may_own = false;
+        self.own_version = None;
         self.must_delete = false;
         if self.leaving {
             self.gone(context);
@@ -469,6 +496,7 @@ impl Node {
     fn step_down(&mut self, context: &mut RecipeContext) {
         if self.is_master() {
             self.may_own = false;
+            self.own_version = None;
             self.stand(RecipeState::Unknown { reason: Reason::Deleted, rc: rc::NO_NODE }, context);
         }
     }

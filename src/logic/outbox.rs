@@ -43,6 +43,8 @@ struct Creates {
 pub struct Outbox {
     pub actions: VecDeque<Action>,
     pub routes: BTreeMap<RequestId, Subscription>,
+    /// A candidate wants the session to end.
+    pub session_is_given_up: bool,
     sent: BTreeMap<RequestId, Sent>,
     /// What candidates have made in this session, by path.
     creates: BTreeMap<Arc<str>, Creates>,
@@ -58,6 +60,7 @@ impl Outbox {
         Outbox {
             actions: VecDeque::new(),
             routes: BTreeMap::new(),
+            session_is_given_up: false,
             sent: BTreeMap::new(),
             creates: BTreeMap::new(),
             newest_zxid: 0,
@@ -152,6 +155,7 @@ impl Outbox {
         self.forget_unsent();
         self.routes.clear();
         self.sent.clear();
+        self.session_is_given_up = false;
         self.creates.clear();
         self.newest_zxid = 0;
     }

@@ -12,9 +12,11 @@
 //! - *Once the counter is used up*, numbers do not tell who came first; the transaction that made a znode does. Who
 //!   joins then asks once for the age of everybody in the queue.
 //! - *What is refused for good* (`rc::is_for_good`) ends the candidate; only a master needs no list of the others.
-//! - *Contenders that the dialect does not count* would have a master of their own: nobody becomes master here
-//!   while one is in the queue, and the caller hears why.
+//! - *Contenders that the dialect does not count* (foreign ones) would have a master of their own: nobody is master here while
+//!   one is in the queue, and the caller hears why. The master watches the queue, so that it hears of one that joins; no other
+//!   candidate is woken by that ([`guard`]).
 
+mod guard;
 mod position;
 mod value;
 
@@ -37,10 +39,16 @@ enum State {
     MakingParents(RequestId),
     /// Lists the queue for a znode that may be ours.
     Finding(RequestId),
-    /// Reads a znode that may be ours.
-    Confirming(RequestId, Arc<str>),
+    /// Reads a znode that may be ours; or, if that may not be read, asks whose it is.
+    Confirming {
+        asked: RequestId,
+        path: Arc<str>,
+        is_read: bool,
+    },
     /// Lists the queue for who is before us.
     Listing(RequestId),
+    /// Out of the queue because of a foreign contender: lists it for whether one is still there.
+    Scouting(RequestId),
     /// Asks for the age of those in the queue.
     Ranking,
     /// Asks whether the one before us is still there.
@@ -104,6 +112,15 @@ pub struct Queue {
     predecessor_leads: bool,
     /// The watch on it.
     watch: Option<RequestId>,
+    /// A master's watch on the queue: asked for, or armed; or when to ask for it.
+    guard: Option<RequestId>,
+    guard_due: Option<Time>,
+    /// When a list came last, and of how many names.
+    listed: (Time, usize),
+    /// A contender that the dialect does not count, while one is in the queue.
+    foreign: Option<Arc<str>>,
+    /// Our znode was taken out of the queue because of such a contender; it is made again once none is in.
+    withdrawn: bool,
     /// The caller has set another value than our znode may have.
     value_due: bool,
     setting: Option<Setting>,
@@ -136,6 +153,11 @@ impl Queue {
             predecessor: None,
             predecessor_leads: false,
             watch: None,
+            guard: None,
+            guard_due: None,
+            listed: (Time(0), 0),
+            foreign: None,
+            withdrawn: false,
             value_due: false,
             setting: None,
             must_delete: false,
@@ -161,7 +183,7 @@ impl Recipe for Queue {
 
     fn deadline(&self) -> Option<Time> {
         match self.state {
-            State::Waiting { refresh_at } => Some(refresh_at),
+            State::Waiting { refresh_at } => self.guard_due.into_iter().chain([refresh_at]).min(),
             State::Pausing(until) => Some(until),
             _ => None,
         }
@@ -173,8 +195,9 @@ impl Recipe for Queue {
             State::Joining(request) => ("joining", Some(request)),
             State::MakingParents(request) => ("making_parents", Some(request)),
             State::Finding(request) => ("finding", Some(request)),
-            State::Confirming(request, _) => ("confirming", Some(request)),
+            State::Confirming { asked, .. } => ("confirming", Some(asked)),
             State::Listing(request) => ("listing", Some(request)),
+            State::Scouting(request) => ("scouting", Some(request)),
             // Several are under way; the oldest.
             State::Ranking => ("ranking", self.to_rank.keys().next().copied()),
             State::Following(request) => ("following", Some(request)),
@@ -189,6 +212,9 @@ impl Recipe for Queue {
             ("next_in_ms", self.deadline().map(|at| Report::ms_between(now.0, at.0)).into()),
             ("own_znode", self.own_path().as_ref().into()),
             ("watched_znode", self.watch.and(self.predecessor.as_ref()).into()),
+            ("watches_queue", self.guard.is_some().into()),
+            ("foreign_contender", self.foreign.as_ref().into()),
+            ("withdrawn", self.withdrawn.into()),
             ("must_delete", self.must_delete.into()),
             ("leaving", self.leaving.into()),
             ("failures_in_a_row", self.backoff.failures().into()),
@@ -196,6 +222,9 @@ impl Recipe for Queue {
     }
 
     fn handle(&mut self, now: Time, input: Input, context: &mut RecipeContext) {
+        if self.guard_due.is_some_and(|due| due <= now) && matches!(self.state, State::Waiting { .. }) {
+            self.watch_queue(context);
+        }
         match (self.state.clone(), input) {
             (State::Gone, _) => {}
             (_, Input::Up(session)) => {
@@ -220,6 +249,8 @@ impl Recipe for Queue {
                 self.forget_own();
                 self.first_guid = self.guid;
                 self.watch = None;
+                self.guard = None;
+                self.guard_due = None;
                 self.state = if self.leaving { State::Gone } else { State::Offline };
                 self.stand(RecipeState::Unknown { reason, rc }, context);
             }
@@ -279,28 +310,40 @@ impl Recipe for Queue {
                 Reply::Refused(rc) => self.refused(now, rc, context),
                 _ => self.failed(now, context),
             },
-            (State::Confirming(asked, path), Input::Reply(request, reply)) if asked == request => match reply {
-                Reply::Read(znode) => {
-                    context.unwatch(request);
-                    if self.is_ours(&znode.stat, context) {
-                        self.joined(path, znode.stat, context);
-                    } else {
-                        self.confirm_next(context);
+            (State::Confirming { asked, path, is_read }, Input::Reply(request, reply)) if asked == request => {
+                match reply {
+                    Reply::Read(znode) => {
+                        context.unwatch(request);
+                        if self.is_ours(&znode.stat, context) {
+                            self.joined(path, znode.stat, context);
+                        } else {
+                            self.confirm_next(context);
+                        }
                     }
+                    // Whose it is is told to those who may not read it as well, before 3.8.4 and 3.9.2.
+                    Reply::Refused(rc::NO_AUTH) if self.session.is_some() && is_read => {
+                        let asked = context.submit(Op::Stat { path: path.clone() });
+                        self.state = State::Confirming { asked, path, is_read: false };
+                    }
+                    // By its GUID it is ours. It is of no use: it could not be proved.
+                    Reply::Refused(rc::NO_AUTH) if self.session.is_some() && self.dialect.has_guid() => {
+                        self.may_have_joined = false;
+                        self.own = Some(Own { path, number: 0, czxid: 0, version: 0 });
+                        self.refused(now, rc::NO_AUTH, context);
+                    }
+                    Reply::Refused(rc::NO_AUTH) => {
+                        context.give_up_session();
+                        self.failed(now, context);
+                    }
+                    Reply::Stat(stat) if self.is_ours(&stat, context) => {
+                        self.joined(path, stat, context);
+                    }
+                    Reply::Stat(_) => self.confirm_next(context),
+                    Reply::Refused(rc::NO_NODE) => self.confirm_next(context),
+                    Reply::Refused(rc) => self.refused(now, rc, context),
+                    _ => self.failed(now, context),
                 }
-                // Whose it is is told to those who may not read it as well.
-                Reply::Refused(rc::NO_AUTH) if self.session.is_some() => {
-                    let op = Op::Stat { path: path.clone() };
-                    self.state = State::Confirming(context.submit(op), path);
-                }
-                Reply::Stat(stat) if self.is_ours(&stat, context) => {
-                    self.joined(path, stat, context);
-                }
-                Reply::Stat(_) => self.confirm_next(context),
-                Reply::Refused(rc::NO_NODE) => self.confirm_next(context),
-                Reply::Refused(rc) => self.refused(now, rc, context),
-                _ => self.failed(now, context),
-            },
+            }
             (State::Listing(asked), Input::Reply(request, reply)) if asked == request => match reply {
                 Reply::Listed(names) if self.session.is_some() => {
                     self.backoff.succeeded();
@@ -308,6 +351,17 @@ impl Recipe for Queue {
                 }
                 Reply::Listed(_) => self.state = State::Offline,
                 Reply::Refused(rc::NO_NODE) => self.lost_own(now, context),
+                Reply::Refused(rc) => self.refused(now, rc, context),
+                _ => self.failed(now, context),
+            },
+            (State::Scouting(asked), Input::Reply(request, reply)) if asked == request => match reply {
+                Reply::Listed(names) if self.session.is_some() => {
+                    self.backoff.succeeded();
+                    self.scouted(&names, context);
+                }
+                Reply::Listed(_) => self.state = State::Offline,
+                Reply::Refused(rc::NO_NODE) if self.session.is_some() => self.scouted(&[], context),
+                Reply::Refused(rc::NO_NODE) => self.state = State::Offline,
                 Reply::Refused(rc) => self.refused(now, rc, context),
                 _ => self.failed(now, context),
             },
@@ -346,6 +400,7 @@ impl Recipe for Queue {
                     self.ask(context);
                 }
                 Reply::Refused(rc::NO_NODE) => self.state = State::Offline,
+                Reply::Refused(rc::NO_AUTH) if self.foreign.is_some() => self.look_again_later(now),
                 Reply::Refused(rc) => self.refused(now, rc, context),
                 _ => self.failed(now, context),
             },
@@ -389,6 +444,21 @@ impl Recipe for Queue {
                     _ => {}
                 }
             }
+            (state, Input::Reply(request, reply)) if self.guard == Some(request) => match reply {
+                // Whatever else is under way ends with a list as well.
+                Reply::Listed(names) if matches!(state, State::Waiting { .. }) && self.is_master() => {
+                    self.look(now, &names, context);
+                }
+                Reply::Listed(_) => {}
+                _ => self.guard = None, // asked for again with the next connection, or the next refresh
+            },
+            (state, Input::WatchEvent(request, _)) if self.guard == Some(request) => {
+                self.guard = None;
+                // Whose znode is being deleted needs to know no more; that spends the watch.
+                if matches!(state, State::Waiting { .. }) && self.is_master() {
+                    self.queue_changed(now, context);
+                }
+            }
             (state, Input::WatchEvent(request, _)) if self.watch == Some(request) => {
                 self.watch = None;
                 if matches!(state, State::Waiting { .. }) && self.config.keeps(Rule::ListAgain) {
@@ -400,11 +470,16 @@ impl Recipe for Queue {
                     self.follow(predecessor, context);
                     self.set_value(context);
                 }
-                _ => self.ask(context),
+                _ => {
+                    self.drop_guard(context);
+                    self.ask(context);
+                }
             },
             (State::Pausing(until), Input::Tick) if now >= until => self.ask(context),
             // An answer about a place that we do not have any more.
-            (_, Input::Reply(request, Reply::Exists(_) | Reply::Read(_))) => context.unwatch(request),
+            (_, Input::Reply(request, Reply::Exists(_) | Reply::Read(_) | Reply::Listed(_))) => {
+                context.unwatch(request)
+            }
             (_, Input::Reply(..) | Input::WatchEvent(..) | Input::Tick | Input::Doubt | Input::Missing) => {}
         }
         if self.config.broken.is_none() {
@@ -421,6 +496,7 @@ impl Queue {
     /// What must be true between any two inputs.
     fn check(&self) {
         if self.is_master() {
+            assert!(!self.withdrawn && self.foreign.is_none(), "no master beside a foreign contender");
             assert!(self.own.is_some(), "a master owns its znode");
             assert!(!self.must_delete && !self.leaving, "and means to keep it");
         }
@@ -460,6 +536,10 @@ impl Queue {
                 self.state = State::Finding(context.submit(op));
             }
             None if self.leaving => self.gone(context),
+            None if self.withdrawn => {
+                let op = Op::List { path: self.path.clone(), sync: false, watch: false };
+                self.state = State::Scouting(context.submit(op));
+            }
             None => {
                 self.value_due = false;
                 let op = Op::CreateSequential { prefix: self.prefix(), value: self.value.clone() };
@@ -509,8 +589,8 @@ impl Queue {
         }
         match self.to_confirm.pop_front() {
             Some(path) => {
-                let op = Op::Read { path: path.clone(), sync: false };
-                self.state = State::Confirming(context.submit(op), path);
+                let asked = context.submit(Op::Read { path: path.clone(), sync: false });
+                self.state = State::Confirming { asked, path, is_read: true };
             }
             None => {
                 // Nothing of ours is there, and no create of ours is under way any more.
@@ -551,6 +631,9 @@ impl Queue {
     /// Nothing of ours stands any more.
     fn forget_own(&mut self) {
         self.own = None;
+        // The end of a znode in the queue spends the watch on the queue.
+        self.guard = None;
+        self.guard_due = None;
         self.own_watch = None;
         self.setting = None;
         self.may_have_joined = false;
@@ -604,7 +687,7 @@ impl Queue {
     }
 
     fn gone(&mut self, context: &mut RecipeContext) {
-        for watch in self.own_watch.take().into_iter().chain(self.watch.take()) {
+        for watch in [self.own_watch.take(), self.watch.take(), self.guard.take()].into_iter().flatten() {
             context.unwatch(watch);
         }
         self.own = None;

@@ -4,6 +4,7 @@
 #   libelection0       the shared library
 #   libelection-dev    what programs are built with: headers, archive, man pages, files for pkg-config and CMake
 #   python3-election   the Python module
+#   election           the command
 #
 # DEBFULLNAME and DEBEMAIL name who answers for the packages, as with Debian's own tools.
 set -eu
@@ -25,7 +26,7 @@ mkdir -p "$deb/stage" "$deb/debian"
 deb=$(realpath "$deb")
 stage=$deb/stage
 
-prefix=/usr exec_prefix=/usr libdir=$libdir includedir=/usr/include mandir=/usr/share/man \
+prefix=/usr exec_prefix=/usr bindir=/usr/bin libdir=$libdir includedir=/usr/include datarootdir=/usr/share mandir=/usr/share/man \
     docdir=/usr/share/doc/libelection-dev pythondir=/usr/lib/python3/dist-packages DESTDIR=$stage \
     src/packaging/install.sh install >/dev/null
 # dpkg knows by itself what it put where; the licence is in the copyright file.
@@ -56,32 +57,13 @@ libelection ($revision) unstable; urgency=medium
 END
 }
 
-copyright() {
-    cat <<'END'
-Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
-Upstream-Name: libelection
-
-Files: *
-END
-    sed -n 's/^Copyright (c) /Copyright: /p' LICENSE | head -n 1
-    printf 'License: MIT or Apache-2.0\n\nLicense: MIT\n'
-    # The text of the MIT license, between its title's copyright line and the next ruler.
-    sed -n '/^Permission is hereby granted/,/^=====/{/^=====/!p}' LICENSE | sed -e '$d' -e 's/^$/./' -e 's/^/ /'
-    cat <<'END'
-
-License: Apache-2.0
- On Debian systems the text of the Apache License, version 2.0, is in
- /usr/share/common-licenses/Apache-2.0.
-END
-}
-
 # What every package has, and the package itself: build PACKAGE ARCHITECTURE, with the stanza on standard input.
 build() {
     tree=$deb/$1
     doc=$tree/usr/share/doc/$1
     mkdir -p "$doc" "$tree/DEBIAN"
     changelog | gzip -9n >"$doc/changelog.Debian.gz"
-    copyright >"$doc/copyright"
+    install -m 644 src/packaging/copyright "$doc/copyright"
     {
         echo "Package: $1"
         echo "Source: libelection"
@@ -101,6 +83,11 @@ build() {
 
 move libelection0 "$libdir/libelection.so.$version" "$libdir/libelection.so.0"
 move python3-election /usr/lib/python3
+# Debian's zsh looks here.
+mkdir "$stage/usr/share/zsh/vendor-completions"
+mv "$stage/usr/share/zsh/site-functions/_election" "$stage/usr/share/zsh/vendor-completions/_election"
+rmdir "$stage/usr/share/zsh/site-functions"
+strip --remove-section=.comment --remove-section=.note "$stage/usr/bin/election"
 for page in "$stage"/usr/share/man/man?/*; do
     if [ -h "$page" ]; then
         ln -s "$(readlink "$page").gz" "$page.gz"
@@ -111,9 +98,11 @@ for page in "$stage"/usr/share/man/man?/*; do
 done
 gzip -9nc CHANGELOG.md >"$stage/usr/share/doc/libelection-dev/changelog.gz"
 rm "$stage/usr/share/doc/libelection-dev/CHANGELOG.md"
+move election /usr/bin /usr/share/man/man1 /usr/share/bash-completion /usr/share/zsh /usr/share/fish
 move libelection-dev "$libdir" /usr/include /usr/share
-gzip -9nc CHANGELOG.md | install -D -m 644 /dev/stdin "$deb/libelection0/usr/share/doc/libelection0/changelog.gz"
-gzip -9nc CHANGELOG.md | install -D -m 644 /dev/stdin "$deb/python3-election/usr/share/doc/python3-election/changelog.gz"
+for package in libelection0 python3-election election; do
+    gzip -9nc CHANGELOG.md | install -D -m 644 /dev/stdin "$deb/$package/usr/share/doc/$package/changelog.gz"
+done
 left=$(find "$stage" ! -type d)
 if [ -n "$left" ]; then
     echo "debian: nobody's files: $left" >&2
@@ -174,6 +163,19 @@ Description: master election on Apache ZooKeeper - Python module
  one comes within milliseconds.
  .
  This package has the Python module election, for threads and for asyncio.
+END
+
+shlibs=$(cd "$deb" && dpkg-shlibdeps -O election/usr/bin/election)
+build election "$architecture" <<END
+Section: admin
+Priority: optional
+Depends: ${shlibs#shlibs:Depends=}
+Description: master election on Apache ZooKeeper - command
+ The command "election run" waits until it is master of all that stand at the
+ same path, and runs a program while that lasts. Other commands show who is
+ master, and say why something does not work.
+ .
+ This package has the command, its man pages, and what shells complete with it.
 END
 
 rm -rf "$deb/stage" "$deb/debian"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts the library, as `make` built it, where the system looks for libraries, and takes it away again:
+# Puts the library and the command, as `make` built them, where the system looks for them, and takes them away again:
 #
 #   install.sh install | uninstall
 #
@@ -14,9 +14,10 @@ cd "$(dirname "$0")/../.."
 here=src/packaging
 : "${TARGET:=target}" "${DESTDIR:=}" "${STRIP:=strip}"
 # shellcheck disable=SC2154 # the environment has them
-: "$prefix" "$exec_prefix" "$libdir" "$includedir" "$mandir" "$docdir" "$pythondir"
+: "$prefix" "$exec_prefix" "$bindir" "$libdir" "$includedir" "$datarootdir" "$mandir" "$docdir" "$pythondir"
 
-for folder in "$prefix" "$exec_prefix" "$libdir" "$includedir" "$mandir" "$docdir" "$pythondir"; do
+for folder in "$prefix" "$exec_prefix" "$bindir" "$libdir" "$includedir" "$datarootdir" "$mandir" "$docdir" \
+    "$pythondir"; do
     case $folder in
     /*) ;;
     *)
@@ -26,7 +27,7 @@ for folder in "$prefix" "$exec_prefix" "$libdir" "$includedir" "$mandir" "$docdi
     esac
 done
 # The list of what is installed has one file on each line.
-case $prefix$exec_prefix$libdir$includedir$mandir$docdir$pythondir in
+case $prefix$exec_prefix$bindir$libdir$includedir$datarootdir$mandir$docdir$pythondir in
 *"
 "*)
     echo "install: a folder has a line break in its name" >&2
@@ -172,6 +173,22 @@ put_man_pages() {
     done
 }
 
+# Its man pages and what shells complete with it tells itself.
+put_command() {
+    put 755 "$release/election" "$bindir/election"
+    seconds=${SOURCE_DATE_EPOCH:-$(stat -c %Y include/election.h)}
+    "$release/election" generate "$scratch/command" --date "$(date -u -d "@$seconds" +%F)"
+    "$STRIP" "$DESTDIR$bindir/election"
+    hide_paths "$DESTDIR$bindir/election"
+    for page in "$scratch"/command/man1/*; do
+        put 644 "$page" "$mandir/man1/$(basename "$page")"
+    done
+    completions=$scratch/command/completions
+    put 644 "$completions/election.bash" "$datarootdir/bash-completion/completions/election"
+    put 644 "$completions/_election" "$datarootdir/zsh/site-functions/_election"
+    put 644 "$completions/election.fish" "$datarootdir/fish/vendor_completions.d/election.fish"
+}
+
 # The link is what leads the module to the library of the same installation, wherever that is; a package of a
 # distribution leaves it out, for the loader finds the library there.
 put_python() {
@@ -189,6 +206,9 @@ put_documents() {
         [ ! -e "$example" ] || put 644 "$example" "$docdir/examples/$(basename "$example")"
     done
     put 644 $here/examples.mk "$docdir/examples/Makefile"
+    for document in copyright libelection.cdx.json tsan.supp; do
+        put 644 "$here/$document" "$docdir/$document"
+    done
 }
 
 # Writes the manifest, of one list or more.
@@ -211,7 +231,7 @@ remove_named() {
 }
 
 install_all() {
-    for built in libelection.so libelection.a libelection.libs libelection.paths; do
+    for built in libelection.so libelection.a libelection.libs libelection.paths election; do
         [ -e "$release/$built" ] || {
             echo "install: $release/$built is missing: run \`make\` first" >&2
             exit 1
@@ -229,6 +249,7 @@ install_all() {
     put_library
     put_build_files
     put_man_pages
+    put_command
     put_python
     put_documents
     # The folders that an earlier install made are still to be removed by an uninstall.

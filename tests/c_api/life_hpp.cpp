@@ -490,6 +490,8 @@ void throwing(const std::string &path)
         EXPECT_THROW(bad_handle, "election_counters", election::handle().counters());
         EXPECT_THROW(not_there, "election_wait", handle.wait(path, role::master, 1s));
         EXPECT_THROW(bad_timeout, "election_members", handle.members(path, 0s));
+        EXPECT_THROW(bad_callback, "election_lead", handle.lead(path, "", nullptr));
+        EXPECT_THROW(bad_handle, "election_clear_interrupt", election::handle().clear_interrupt());
         EXPECT_THROW(not_there, "election_unwatch_master", handle.unwatch_master(path));
         EXPECT_THROW(bad_callback, "election_watch_master", handle.watch_master(path, nullptr));
         EXPECT_THROW(bad_callback, "election_watch_master", static_cast<void>(election::watch::master(handle, path, nullptr)));
@@ -514,6 +516,21 @@ void throwing(const std::string &path)
         handle.unwatch_master(path);
         handle.resign(path);
         expect_end(a.take(), reason::resigned);
+
+        // What a function throws leaves lead() when the place is given up.
+        try {
+            handle.lead(path, "z", [&](const election::leadership &leadership) {
+                CHECK(!leadership.should_stop() && !leadership.wait_stop(1ms) && handle.is_master(path));
+                throw leadership.token();
+            });
+            CHECK(false);
+        } catch (std::int64_t token) {
+            CHECK(token > 0 && !handle.is_master(path));
+        }
+        CHECK(handle.interrupt() && !election::handle().interrupt());
+        EXPECT_THROW(interrupted, "election_lead", handle.lead(path, "", [](const election::leadership &) {}));
+        EXPECT_THROW(not_there, "election_wait", handle.wait(path + "-other", role::master, election::forever));
+        handle.clear_interrupt();
 
         election::candidacy candidacy(handle, path);
         CHECK(candidacy.wait(role::master, patience));

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use testkit::Ensemble;
+use testkit::{Ensemble, Release};
 
 /// For what must come, however slow the machine is.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -19,6 +19,16 @@ pub const LONG_MS: u64 = 10_000;
 
 /// A session timeout for tests that wait for it.
 pub const SHORT_MS: u64 = 2_000;
+
+/// Whether the servers are of this release or a later one; a test that needs one says so where it cannot run.
+pub fn since(major: u32, minor: u32, what: &str) -> bool {
+    let release = Release::in_use();
+    let is_since = release.since(major, minor);
+    if !is_since {
+        println!("NOT RUN on ZooKeeper {release}: {what} came with {major}.{minor}");
+    }
+    is_since
+}
 
 static ONE: Mutex<Option<Arc<Ensemble>>> = Mutex::new(None);
 static THREE: Mutex<Option<Arc<Ensemble>>> = Mutex::new(None);

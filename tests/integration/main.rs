@@ -19,6 +19,7 @@ mod close;
 mod diagnostics;
 mod ground;
 mod hand_rolled;
+mod lead;
 mod lease;
 mod members;
 mod node_blocked;

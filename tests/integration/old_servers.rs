@@ -37,9 +37,12 @@ fn a_reconnect_to_a_server_that_does_not_list_ephemerals_keeps_the_mastership() 
             let proofs = relay.count(opcode::MULTI);
             relay.cut_all();
             eventually(SOON, "a proof on a new connection", || relay.count(opcode::MULTI) > proofs + 1);
-            assert_eq!(relay.count(opcode::GET_EPHEMERALS), 1, "round {round}: asked once");
+            // The answer may be lost: the server resets a connection on which something is left to be read.
+            let asked = relay.count(opcode::GET_EPHEMERALS);
+            assert!((1..=2).contains(&asked), "round {round}: asked {asked} times");
         }
-        assert_eq!(relay.connection_count(), 5, "the first, three that were cut off, and one for the question");
+        let asked = relay.count(opcode::GET_EPHEMERALS);
+        assert_eq!(relay.connection_count(), 4 + asked, "four, and one for each question");
         assert_eq!(relay.session().expect("a session").id, session);
         master.ear.hears_nothing_for(A_MOMENT);
         interrogation.end().are_always_yes(token);
@@ -57,7 +60,8 @@ fn parents_are_persistent_where_there_are_no_containers() {
     // The connection breaks once, and with it the candidate's view.
     let event = master.next_but_for(&[Reason::Suspended]);
     master.check_master(&event);
-    assert_eq!(relay.count(opcode::CREATE_CONTAINER), 1, "asked once");
+    let asked = relay.count(opcode::CREATE_CONTAINER);
+    assert!((1..=3).contains(&asked), "asked {asked} times: an answer may be lost with its connection");
     // A container would be deleted soon.
     master.resign();
     master.has_resigned();
@@ -79,8 +83,11 @@ fn a_server_that_does_not_know_create2_is_named_as_too_old() {
         let path = format!("/too-old-{}", relay.addr().ip());
         witness.create(&path, b"", CreateMode::Persistent);
         let candidate = TestHandle::open_with(&relay.host(), &options).stand(&format!("{path}/one"), "mine");
-        candidate.is_denied(SERVER_TOO_OLD);
-        assert_eq!(relay.count(opcode::CREATE2), 1, "asked once");
+        let event = candidate.next_but_for(&[Reason::Suspended]);
+        assert_eq!((event.reason, event.rc), (Reason::Denied, SERVER_TOO_OLD));
+        candidate.ear.hears_no_more();
+        let asked = relay.count(opcode::CREATE2);
+        assert!((1..=3).contains(&asked), "asked {asked} times: an answer may be lost with its connection");
         assert!(
             election::Error::ZooKeeper(SERVER_TOO_OLD).to_string().contains("3.5"),
             "the error names the version"

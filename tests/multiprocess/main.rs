@@ -20,6 +20,7 @@ mod cut_off;
 mod fenced;
 mod grace;
 mod library;
+mod local_sessions;
 mod mixed;
 mod paused;
 mod tokens;

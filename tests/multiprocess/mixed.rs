@@ -1,11 +1,13 @@
 //! One queue with members of other implementations: their znodes count, ours count for them, and whoever does not fit is
 //! reported before anybody of ours becomes master.
 
+use std::time::{Duration, Instant};
+
 use election::{Dialect, Reason, Recipe};
-use testkit::{Ensemble, RawClient};
+use testkit::{eventually, Ensemble, RawClient};
 
 use crate::candidate::{first_in_queue, options, Candidate};
-use crate::{witness, WITNESS_TIMEOUT_MS};
+use crate::{witness, SOON, WITNESS_TIMEOUT_MS};
 
 const EPHEMERAL_SEQUENTIAL: i32 = 3;
 const NAMES: [(Dialect, &str); 6] = [
@@ -95,4 +97,55 @@ fn a_stranger_in_the_queue_is_reported_and_nobody_of_ours_is_master() {
         second.wait_reason(Reason::Following);
         assert!(!second.was_master());
     }
+}
+
+/// One that joins behind a master which does not count it is seen at once, and does not wait for the master's znode.
+#[test]
+fn a_stranger_that_joins_behind_a_master_deposes_it_at_once() {
+    const MANY: usize = 100;
+    let ensemble = Ensemble::builder(1).max_session_timeout_ms(WITNESS_TIMEOUT_MS).start();
+    let mut watcher = witness(&ensemble, 0);
+    let options = options(20_000, Recipe::Queue(Dialect::CuratorLatch));
+    let master = Candidate::stand(&ensemble.hosts(), "/deposed", "master", &options);
+    master.wait_master();
+    // Those whom it counts cost it nothing but lists.
+    let mut others = witness(&ensemble, 0);
+    for _ in 0..MANY {
+        join(&mut others, "/deposed", NAMES[0].1);
+    }
+    let mut stranger = witness(&ensemble, 0);
+    let since = Instant::now();
+    join(&mut stranger, "/deposed", NAMES[1].1);
+    let joined = since.elapsed();
+    eventually(SOON, "the master steps down", || !master.is_master());
+    let took = since.elapsed();
+    println!("a join took {joined:?}; the master believed for {took:?} from its beginning");
+    assert!(took < Duration::from_secs(1), "it is not the refresh after 30 s that tells: {took:?}");
+    master.wait_reason(Reason::ForeignContender);
+    eventually(SOON, "nothing of ours stands before it", || {
+        watcher.children("/deposed").expect("an answer").len() == MANY + 1
+    });
+    // Once it has gone the place is contended for anew, at the end of the queue.
+    stranger.close_session().expect("an answer");
+    master.wait_reason(Reason::Following);
+    others.close_session().expect("an answer");
+    master.wait_master();
+}
+
+/// Two groups of ours that do not count each other: one of them is out, the other has a master.
+#[test]
+fn two_dialects_of_ours_do_not_wait_for_each_other() {
+    let ensemble = Ensemble::builder(1).max_session_timeout_ms(WITNESS_TIMEOUT_MS).start();
+    let stand = |dialect, name: &str| {
+        let options = options(20_000, Recipe::Queue(dialect));
+        Candidate::stand(&ensemble.hosts(), "/two-dialects", name, &options)
+    };
+    let latch = stand(Dialect::CuratorLatch, "latch");
+    latch.wait_master();
+    let kazoo = stand(Dialect::Kazoo, "kazoo");
+    kazoo.wait_master();
+    latch.wait_reason(Reason::ForeignContender);
+    assert!(!latch.is_master());
+    kazoo.handle.close().expect("the server is there");
+    latch.wait_master();
 }

@@ -32,11 +32,12 @@ struct Packages {
     shared: PathBuf,
     dev: PathBuf,
     python: PathBuf,
+    command: PathBuf,
 }
 
 impl Packages {
-    fn all(&self) -> [&PathBuf; 3] {
-        [&self.shared, &self.dev, &self.python]
+    fn all(&self) -> [&PathBuf; 4] {
+        [&self.shared, &self.dev, &self.python, &self.command]
     }
 }
 
@@ -56,13 +57,14 @@ fn packages() -> &'static Packages {
             shared: file("libelection0", &here),
             dev: file("libelection-dev", &here),
             python: file("python3-election", "all"),
+            command: file("election", &here),
         }
     })
 }
 
 #[test]
 fn each_package_has_what_belongs_there() {
-    let Packages { shared, dev, python } = packages();
+    let Packages { shared, dev, python, command } = packages();
     // dpkg-shlibdeps found what it needs, and from which version on.
     let depends = field(shared, "Depends");
     assert!(depends.contains("libc6 (>= 2.") && depends.contains("libgcc-s1"), "{depends}");
@@ -86,6 +88,20 @@ fn each_package_has_what_belongs_there() {
     for path in ["include/election.h", "share/man/man3/go_to_election.3.gz", "share/man/man7/election.7.gz"] {
         assert!(held.contains(&format!("/usr/{path}")), "{path} in {held:?}");
     }
+    let mut held: Vec<String> = contents(command).into_iter().filter(|path| !is_document(path)).collect();
+    held.sort();
+    let pages = ["election-doctor", "election-members", "election-run", "election-status", "election-wait"];
+    let pages = pages.into_iter().chain(["election-watch", "election"]);
+    let pages = pages.map(|page| format!("/usr/share/man/man1/{page}.1.gz"));
+    let mut expected: Vec<String> = pages.collect();
+    expected.extend(
+        ["bash-completion/completions/election", "fish/vendor_completions.d/election.fish"]
+            .map(|path| format!("/usr/share/{path}")),
+    );
+    expected.extend(["/usr/bin/election", "/usr/share/zsh/vendor-completions/_election"].map(str::to_owned));
+    expected.sort();
+    assert_eq!(held, expected);
+    assert!(field(command, "Depends").contains("libc6 (>= 2."), "{}", field(command, "Depends"));
     assert!(contents(python).contains(&"/usr/lib/python3/dist-packages/election/__init__.py".to_owned()));
 }
 
@@ -161,7 +177,11 @@ fn in_a_root_of_its_own() {
         format!("{} {}", root.join("usr/lib/python3/dist-packages/election/__init__.py").display(), version())
     );
 
-    run(dpkg(&["--purge", "python3-election", "libelection-dev", "libelection0"]));
+    let mut command = Command::new(root.join("usr/bin/election"));
+    command.arg("--version");
+    assert_eq!(run(command), format!("election {}\n", version()));
+
+    run(dpkg(&["--purge", "election", "python3-election", "libelection-dev", "libelection0"]));
     let left = tools::call("find", [root.as_os_str(), "-path".as_ref(), "*/usr/*".as_ref()]);
     assert_eq!(left, "", "removed");
 }

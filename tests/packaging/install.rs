@@ -85,9 +85,17 @@ fn everything_is_where_the_gnu_coding_standards_have_it() {
         "lib/cmake/election/electionConfigVersion.cmake",
         "share/man/man3/go_to_election.3",
         "share/man/man7/election.7",
+        "share/man/man1/election.1",
+        "share/man/man1/election-run.1",
+        "share/bash-completion/completions/election",
+        "share/zsh/site-functions/_election",
+        "share/fish/vendor_completions.d/election.fish",
         "share/libelection/election/__init__.py",
         "share/doc/libelection/README.md",
         "share/doc/libelection/LICENSE",
+        "share/doc/libelection/copyright",
+        "share/doc/libelection/libelection.cdx.json",
+        "share/doc/libelection/tsan.supp",
         "share/doc/libelection/examples/election.cpp",
     ] {
         has_file(&tree, path, 0o644);

@@ -4,6 +4,7 @@
 mod consumers;
 mod debian;
 mod install;
+mod licences;
 mod linking;
 mod man;
 mod published;

@@ -141,6 +141,7 @@ lives! {
     inside: "diagnostics.c", address: AddressAndUndefined ["manual", "instrumented"], thread: Thread ["instrumented"];
     ends: "ends.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
     in_callbacks: "in_callbacks.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
+    endings: "endings.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
     close_race: "close_race.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
     stress: "stress.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"],
         thread_manual: Thread ["manual", "instrumented"];
@@ -158,7 +159,7 @@ lives! {
 }
 
 /// What is not in the table above, and why.
-const NOT_RUN: [(&str, Sanitizer, &str); 7] = [
+const NOT_RUN: [(&str, Sanitizer, &str); 11] = [
     ("secrets.c", Sanitizer::AddressAndUndefined, "it takes the place of malloc and free, as the sanitizer does"),
     ("secrets.c", Sanitizer::Thread, "the same"),
     (
@@ -173,6 +174,10 @@ const NOT_RUN: [(&str, Sanitizer, &str); 7] = [
         "clang 14's runtime may be forked while another thread allocates in it",
     ),
     ("fork_storm.c", Sanitizer::AddressAndUndefined, "the same"),
+    ("children.c", Sanitizer::AddressAndUndefined, "the runtime knows no child but that of fork"),
+    ("children.c", Sanitizer::Thread, "the same"),
+    ("signals.c", Sanitizer::AddressAndUndefined, "the faults and the signals would be the sanitizer's"),
+    ("signals.c", Sanitizer::Thread, "the same"),
     ("fork_storm.c", Sanitizer::Thread, "the runtime allows no thread in a child of a process with threads"),
 ];
 
@@ -202,6 +207,32 @@ fn the_undefined_behavior_sanitizer_is_on() {
 #[test]
 fn the_thread_sanitizer_is_on() {
     find("race", Sanitizer::Thread, "data race");
+}
+
+/// What a user of the library is told in the file that is installed: with it a program is silent, and its own mistakes are
+/// found; without it the library is taken for a program full of races.
+#[test]
+fn the_suppressions_leave_out_the_library_and_nothing_else() {
+    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
+    let suppressions = root().join("src/packaging/tsan.supp").display().to_string();
+    let run = |file: PathBuf, more: &[&str], options: &str| {
+        let name = file.file_stem().expect("a program has a name").to_string_lossy().into_owned();
+        let program = compile(&workshop, file, Sanitizer::Thread);
+        let path = format!("/suppressed-{name}-{}", options.is_empty());
+        let mut command = Command::new(program);
+        command.args([&zookeeper.hosts(), &path, SESSION_TIMEOUT_MS]).args(more).env("TSAN_OPTIONS", options);
+        let program = Program::spawn(command);
+        let status = program.wait(LONGEST);
+        (status.is_some_and(|status| status.success()), program.transcript())
+    };
+    let options = format!("suppressions={suppressions} ignore_noninstrumented_modules=1");
+    let (is_well, said) = run(source("life.c"), &["instrumented"], &options);
+    assert!(is_well && !said.contains("ThreadSanitizer"), "{said}");
+    let planted = root().join("tests/sanitizers/planted.c");
+    let (is_well, said) = run(planted, &["race"], &options);
+    assert!(!is_well && said.contains("data race") && said.contains("make_mistake"), "{said}");
+    let (_, said) = run(source("life.c"), &["instrumented"], "");
+    assert!(said.contains("ThreadSanitizer"), "the file is of use: {said}");
 }
 
 /// In programs in C++ too, which are told of an order by `handover.cpp`.

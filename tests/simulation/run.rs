@@ -1,12 +1,15 @@
 //! One run: faults, then none, and then the end. A seed decides everything.
 
-use election::testing::logic::Rule;
+use std::sync::Arc;
+
+use election::testing::logic::{Dialect, Name, Recipe, Rule};
 
 use crate::checker::Violation;
 use crate::clock::{Ns, MS};
 use crate::plan::Fault;
 use crate::process::Input;
 use crate::say;
+use crate::tree::Change;
 use crate::world::{Stats, World};
 
 pub struct Outcome {
@@ -48,7 +51,7 @@ impl World {
         self.heal();
         let bound = self.bound();
         self.await_or("one master", bound, |world| world.all_have_masters());
-        for step in [World::stays_calm, World::hand_over, World::leave_nothing] {
+        for step in [World::stays_calm, World::meet_a_foreign_contender, World::hand_over, World::leave_nothing] {
             if !self.checker.failed() {
                 step(self);
             }
@@ -109,6 +112,53 @@ impl World {
         if fast && !self.checker.failed() && before != after {
             self.checker.violated("calm", format!("masters were {before:?} and are {after:?}"));
         }
+    }
+
+    /// Somebody joins behind the masters whom they do not count: nobody believes any more, a few messages later, and nobody
+    /// stands before that one, who may be waiting. Once it has gone, there is a master again.
+    fn meet_a_foreign_contender(&mut self) {
+        let Recipe::Queue(dialect) = self.plan.config.recipe else { return };
+        if dialect == Dialect::WriteLock || self.plan.names_run_out() || self.checker.failed() {
+            return;
+        }
+        let Some(leader) = self.leader() else { return };
+        let tree = &self.servers[leader].tree;
+        let joins: Vec<_> = (0..self.plan.paths.len())
+            .filter_map(|path| {
+                let (_, token) = self.believers(path).first().copied()?;
+                let place = &self.plan.paths[path];
+                let own = tree.children(place).find(|child| tree.nodes[*child].stat.czxid == token)?;
+                let Name::Contender(number) = dialect.read(own.rsplit('/').next()?) else { return None };
+                // Where the counter has been used up, numbers do not tell who is behind.
+                let name = format!("{place}/foreign-{:010}", number.checked_add(1000)?).into();
+                (number >= 0).then_some((path, name))
+            })
+            .collect();
+        for (_, name) in &joins {
+            let path = Arc::clone(name);
+            if !self.operate(vec![Change::Create { path, value: [].into(), owner: 0, container: false }]) {
+                return;
+            }
+        }
+        // The commit, the event, a list, and a rest before it.
+        let soon = 25 * self.plan.latency + 2 * self.plan.jitter + 12 * MS;
+        self.await_or("a foreign contender is seen", soon, |world| {
+            joins.iter().all(|(path, _)| world.believers(*path).is_empty())
+        });
+        let bound = self.bound();
+        self.await_or("a foreign contender is not kept waiting", bound, |world| {
+            let Some(leader) = world.leader() else { return false };
+            let tree = &world.servers[leader].tree;
+            joins.iter().all(|(path, name)| {
+                let place = &world.plan.paths[*path];
+                let foreign = tree.nodes.get(name).map_or(0, |node| node.stat.czxid);
+                tree.children(place).all(|child| tree.nodes[child].stat.czxid >= foreign)
+            })
+        });
+        for (_, name) in joins {
+            self.operate(vec![Change::Delete { path: name }]);
+        }
+        self.await_or("one master", bound, |world| world.all_have_masters());
     }
 
     /// The masters go, one way or another, and others follow.

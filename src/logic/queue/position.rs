@@ -8,13 +8,10 @@ use crate::logic::config::Rule;
 use crate::logic::context::{RecipeContext, RecipeState};
 use crate::logic::dialect::{is_used_up, Name};
 use crate::logic::recipe::REFRESH_MS;
-use crate::logic::types::{rc, Op, Reason, RequestId, Time, Value};
+use crate::logic::types::{Op, RequestId, Time, Value};
 
 /// A list contradicts what we know of our own znodes: so long until we look again, in milliseconds.
 const CONTRADICTION_MS: u64 = 100;
-
-/// While foreign contenders are in the queue, how often to look again, in milliseconds.
-const FOREIGN_MS: u64 = 2_000;
 
 /// Of so many joins of this session before the last one, a create may still come late.
 const LATE_JOINS: u128 = 3;
@@ -35,20 +32,21 @@ impl Queue {
 
     /// The queue as it is: are we first, and if not, who is before us?
     pub(super) fn look(&mut self, now: Time, names: &[Arc<str>], context: &mut RecipeContext) {
+        self.listed = (now, names.len());
         if self.leaving || self.must_delete {
             return self.ask(context);
         }
         let Some(own) = self.own.clone() else { return self.ask(context) };
         let late = self.carried_out_late(&own, names);
         let mut own_is_there = false;
-        let mut foreign = false;
+        let mut foreign = Vec::new();
         let mut tied = is_used_up(own.number);
         let mut others = Vec::new();
         for name in names.iter().filter(|name| !late.contains(name)) {
             let number = match self.dialect.read(name) {
                 Name::Contender(number) => number,
-                Name::ForeignContender => {
-                    foreign = true;
+                Name::ForeignContender(number) => {
+                    foreign.push((number, name));
                     continue;
                 }
                 Name::Other => continue,
@@ -79,15 +77,10 @@ impl Queue {
             let there: BTreeSet<_> = others.iter().map(|(_, name)| *name).collect();
             older.retain(|name, _| there.contains(name));
         }
-        if foreign {
-            self.stand(
-                RecipeState::Unknown { reason: Reason::ForeignContender, rc: rc::FOREIGN_CONTENDER },
-                context,
-            );
-            self.predecessor = None;
-            self.state = State::Waiting { refresh_at: now.plus_ms(FOREIGN_MS) };
-            return;
+        if !foreign.is_empty() {
+            return self.meets_foreign(now, &own, &foreign, context);
         }
+        self.foreign = None;
         if tied && self.older.is_none() && self.config.keeps(Rule::OldestLeads) {
             if !others.is_empty() {
                 return self.rank(others.into_iter().map(|(_, name)| name), context);
@@ -113,6 +106,9 @@ impl Queue {
                     context.unwatch(watch);
                 }
                 self.stand(RecipeState::Master { token: own.czxid }, context);
+                if self.guard_due.is_none() {
+                    self.watch_queue(context);
+                }
                 self.state = State::Waiting { refresh_at: now.plus_ms(REFRESH_MS) };
             }
         }
