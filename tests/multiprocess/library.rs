@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use testkit::ScratchFolder;
 
 /// The shared library of the release build, in the target folder of the test itself; built when it is first asked for.
-fn shared() -> &'static Path {
+pub fn shared() -> &'static Path {
     static SHARED: OnceLock<PathBuf> = OnceLock::new();
     SHARED.get_or_init(|| {
         // Cargo puts the folder for the scratch files of integration tests directly into the target folder.

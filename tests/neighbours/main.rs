@@ -20,7 +20,11 @@ mod neighbours;
 mod table;
 mod witness;
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
+
+use testkit::{Ensemble, Program};
 
 /// For what must come, however slow the machine is.
 const SOON: Duration = Duration::from_secs(30);
@@ -38,6 +42,22 @@ fn write_lock() {
 #[test]
 fn kazoo_election() {
     group::strike(&neighbours::KAZOO_ELECTION);
+}
+
+/// The other way round: ours in the place of kazoo's.
+#[test]
+fn kazoos_own_tests_pass_on_our_python_module() {
+    let ensemble = Ensemble::builder(1).start();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path =
+        [root.join("python"), neighbours::kazoo_from_pypi()].map(|path| path.display().to_string()).join(":");
+    let mut python = Command::new("python3");
+    python.arg("-B").arg(root.join("tests/neighbours/kazoo_tests.py")).arg(ensemble.hosts());
+    python.env("PYTHONPATH", path).env("ELECTION_LIB", library::shared());
+    let program = Program::spawn(python);
+    let status = program.wait(Duration::from_secs(100));
+    assert!(status.is_some_and(|status| status.success()), "{}", program.transcript());
+    println!("{}", program.transcript());
 }
 
 /// Its processes are this program, which runs this test alone.

@@ -162,7 +162,8 @@ abstract class CuratorMember extends Member {
         private void hold() {
             InterProcessMutex mutex = new InterProcessMutex(client, path);
             while (!closing) {
-                // The connection may be lost from here on.
+                // Curator leaves a thread interrupted that it has interrupted; and the connection may be lost from here on.
+                Thread.interrupted();
                 term.begin();
                 try {
                     mutex.acquire();
