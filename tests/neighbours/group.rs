@@ -14,18 +14,18 @@ use crate::witness::{Life, Witness};
 use crate::SOON;
 
 const PATH: &str = "/shared";
-const SESSION_TIMEOUT_MS: u32 = 2_000;
-const TICK_MS: u32 = 250;
+pub const SESSION_TIMEOUT_MS: u32 = 2_000;
+pub const TICK_MS: u32 = 250;
 const THEIRS: usize = 3;
 const OURS: usize = 2;
-const STRIKES: usize = 20;
+pub const STRIKES: usize = 20;
 /// Of twenty. The others hit somebody who waits.
 const AT_THE_LEADER: usize = 14;
 /// How much longer than its session somebody stands still, at most.
-const LONGER_MS: u64 = 500;
+pub const LONGER_MS: u64 = 500;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Strike {
+pub enum Strike {
     /// It gives the lead away, and stands again.
     Resign,
     /// kill -9; another one is started in its place.
@@ -55,14 +55,19 @@ impl Member {
 
     /// When it said for the last time that it leads, if it has not said since that it does not.
     fn believes(&self) -> Option<i64> {
-        self.now().with_lines(|lines| {
-            let last = lines.iter().rev().find(|line| matches!(line, Line::Yes { .. } | Line::No { .. }));
-            last.and_then(|line| match line {
-                Line::Yes { before, .. } => Some(*before),
-                _ => None,
-            })
-        })
+        believes(self.now())
     }
+}
+
+/// When it said for the last time that it leads, if it has not said since that it does not.
+pub fn believes(believer: &Believer) -> Option<i64> {
+    believer.with_lines(|lines| {
+        let last = lines.iter().rev().find(|line| matches!(line, Line::Yes { .. } | Line::No { .. }));
+        last.and_then(|line| match line {
+            Line::Yes { before, .. } => Some(*before),
+            _ => None,
+        })
+    })
 }
 
 struct Group<'a> {
@@ -80,24 +85,29 @@ struct Group<'a> {
 
 /// Does it all, and says what theirs did wrong.
 pub fn strike(neighbour: &Neighbour) {
-    let seed = match std::env::var("NEIGHBOURS_SEED") {
-        Ok(seed) => seed.parse().expect("NEIGHBOURS_SEED is a number"),
-        Err(_) => fastrand::u64(..1_000_000),
-    };
-    println!("{}: NEIGHBOURS_SEED={seed}", neighbour.name);
-    let mut rng = fastrand::Rng::with_seed(seed);
-    let mut plan: Vec<(Strike, bool)> =
-        (0..STRIKES).map(|i| ([Strike::Resign, Strike::Kill, Strike::Stop][i % 3], false)).collect();
-    rng.shuffle(&mut plan);
-    plan[..AT_THE_LEADER].iter_mut().for_each(|(_, at_the_leader)| *at_the_leader = true);
-    rng.shuffle(&mut plan);
-
+    let (mut rng, plan) = plan(neighbour.name);
     let mut group = Group::start(neighbour);
     for (what, at_the_leader) in plan {
         group.strike(&mut rng, what, at_the_leader);
     }
     group.lead_in_turn();
     group.end();
+}
+
+/// The strikes, and whether each is at the leader.
+pub fn plan(name: &str) -> (fastrand::Rng, Vec<(Strike, bool)>) {
+    let seed = match std::env::var("NEIGHBOURS_SEED") {
+        Ok(seed) => seed.parse().expect("NEIGHBOURS_SEED is a number"),
+        Err(_) => fastrand::u64(..1_000_000),
+    };
+    println!("{name}: NEIGHBOURS_SEED={seed}");
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut plan: Vec<(Strike, bool)> =
+        (0..STRIKES).map(|i| ([Strike::Resign, Strike::Kill, Strike::Stop][i % 3], false)).collect();
+    rng.shuffle(&mut plan);
+    plan[..AT_THE_LEADER].iter_mut().for_each(|(_, at_the_leader)| *at_the_leader = true);
+    rng.shuffle(&mut plan);
+    (rng, plan)
 }
 
 impl<'a> Group<'a> {
@@ -258,10 +268,14 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Nobody is starved: if each resigns when it leads, each has led after as many turns as there are members.
+    /// Nobody is starved: if each resigns when it leads, each leads. That takes as many turns as there are members, and some more
+    /// if one of theirs has given its place up by itself, as LeaderElectionSupport does.
     fn lead_in_turn(&mut self) {
         let mut led = HashSet::new();
-        for _ in 0..self.members.len() {
+        for _ in 0..2 * self.members.len() {
+            if led.len() == self.members.len() {
+                break;
+            }
             let who = self.standing()[0];
             let znode = self.witness.queue()[0].name.clone();
             led.insert(who);

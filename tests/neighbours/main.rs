@@ -3,6 +3,7 @@
 //!
 //! - [`neighbours`]: who they are, and how to start one;
 //! - [`group`]: twenty strikes, drawn from a seed, and what must hold after each;
+//! - [`seeds`]: the same at a znode without a queue, with seed 000's program;
 //! - [`witness`]: what stood in the queue, and when; [`judge`]: whether who believed was first then;
 //! - [`table`]: what the documentation says of all this.
 //!
@@ -12,11 +13,14 @@
 #[path = "../multiprocess/believer.rs"]
 mod believer;
 mod group;
+#[path = "../integration/hand_rolled.rs"]
+mod hand_rolled;
 mod judge;
 mod latch;
 #[path = "../multiprocess/library.rs"]
 mod library;
 mod neighbours;
+mod seeds;
 mod table;
 mod witness;
 

@@ -1,6 +1,7 @@
 //! Looks at the queue all the time, and writes down which znode stood there from when to when.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -56,16 +57,40 @@ fn lock(lives: &Mutex<Vec<Life>>) -> MutexGuard<'_, Vec<Life>> {
 impl Witness {
     /// Watches the children of `path`, which is there.
     pub fn start(host: &str, path: &str) -> Witness {
+        let children = {
+            let path = path.to_owned();
+            move |client: &mut RawClient| client.children(&path)
+        };
+        let path = path.to_owned();
+        Witness::watch(host, children, move |name| format!("{path}/{name}"))
+    }
+
+    /// Watches the znode at `path` itself: each that is created there has its czxid for a number.
+    pub fn start_node(host: &str, path: &str) -> Witness {
+        let znode = {
+            let path = path.to_owned();
+            move |client: &mut RawClient| {
+                Ok(client.get(&path)?.map(|znode| format!("{:010}", znode.czxid)).into_iter().collect())
+            }
+        };
+        let path = path.to_owned();
+        Witness::watch(host, znode, move |_| path.clone())
+    }
+
+    fn watch(
+        host: &str,
+        list: impl Fn(&mut RawClient) -> io::Result<Vec<String>> + Send + 'static,
+        path: impl Fn(&str) -> String + Send + 'static,
+    ) -> Witness {
         let mut client = RawClient::connect(host, TIMEOUT_MS).expect("a session");
         let lives = Arc::new(Mutex::new(Vec::new()));
         let is_over = Arc::new(AtomicBool::new(false));
-        let (seen, over, path) = (Arc::clone(&lives), Arc::clone(&is_over), path.to_owned());
+        let (seen, over) = (Arc::clone(&lives), Arc::clone(&is_over));
         let thread = std::thread::spawn(move || {
             let mut before_last = now();
             while !over.load(Ordering::Relaxed) {
                 let before = now();
-                let names: HashSet<String> =
-                    client.children(&path).expect("the server answers").into_iter().collect();
+                let names: HashSet<String> = list(&mut client).expect("the server answers").into_iter().collect();
                 look(&mut client, &path, &seen, names, [before_last, before, now()]);
                 before_last = before;
                 std::thread::sleep(PAUSE);
@@ -107,7 +132,7 @@ impl Drop for Witness {
 
 fn look(
     client: &mut RawClient,
-    path: &str,
+    path: &impl Fn(&str) -> String,
     lives: &Mutex<Vec<Life>>,
     mut names: HashSet<String>,
     [before_last, before, after]: [i64; 3],
@@ -120,7 +145,7 @@ fn look(
     }
     for name in names {
         let Some(number) = number(&name) else { continue };
-        let znode = client.get(&format!("{path}/{name}")).expect("the server answers");
+        let znode = client.get(&path(&name)).expect("the server answers");
         let (owner, value) = znode
             .map_or((0, String::new()), |znode| (znode.owner, String::from_utf8_lossy(&znode.value).into_owned()));
         let life = Life {
