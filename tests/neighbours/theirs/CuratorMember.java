@@ -154,6 +154,9 @@ abstract class CuratorMember extends Member {
             client.getConnectionStateListenable().addListener((unused, state) -> {
                 if (state == ConnectionState.SUSPENDED || state == ConnectionState.LOST)
                     term.end();
+                // One that waited did not always stand again by itself when its session had expired.
+                if (state == ConnectionState.LOST)
+                    holder.interrupt();
             });
             holder = new Thread(this::hold);
             holder.start();
