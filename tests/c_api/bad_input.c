@@ -724,6 +724,9 @@ static void sentences(void)
         for (size_t k = 0; k < i; k++)
             CHECK(strcmp(sentence, election_strerror(ours[k])) != 0);
     }
+    /* Of what this thread's last call did not return there is no more to say. */
+    CHECK(strcmp(election_explain(12345), unknown) == 0);
+    CHECK(strcmp(election_explain(ELECTION_CLOSING), election_strerror(ELECTION_CLOSING)) == 0);
     CHECK(strcmp(ELECTION_VERSION, election_version()) == 0);
 }
 

@@ -86,6 +86,7 @@ static void call_what_is_free(int is_of_log)
     election_verifier_free(verifier);
     CHECK(strcmp(ELECTION_VERSION, election_version()) == 0);
     CHECK(*election_strerror(ELECTION_IN_CALLBACK) != 0);
+    CHECK(*election_explain(ELECTION_IN_CALLBACK) != 0);
 }
 
 static void call_everything(enum kind kind, election_t *handle)
@@ -93,7 +94,7 @@ static void call_everything(enum kind kind, election_t *handle)
     /* What is asked is told on the thread that asked, and the log on its own: neither is a callback of the handle's. */
     int is_of_log = kind == LOG || kind == FREE_LOG, is_asked = kind == MEMBER || kind == ASKED;
     int64_t token, left_ns;
-    char *dump = NULL;
+    char *dump = NULL, why[256];
     election_counters_t counters = {.size = sizeof counters};
     if (__atomic_fetch_add(&is_begun[kind], 1, __ATOMIC_SEQ_CST) > 0)
         return;
@@ -117,6 +118,8 @@ static void call_everything(enum kind kind, election_t *handle)
     CHECK_INT(ELECTION_BAD_LEADERSHIP, election_wait_stop(NULL, 1000));
     CHECK_INT(0, election_leadership_token(NULL));
     CHECK_INT(ELECTION_OK, election_set_value(handle, inner.text, "x", 1));
+    CHECK_INT(ELECTION_OK, election_connect_failure(handle, why, sizeof why));
+    CHECK_INT(0, *why); /* there always was a connection */
     CHECK_INT(ELECTION_OK, election_counters(handle, &counters));
     CHECK(counters.fenced_writes >= 3);
     CHECK_INT(ELECTION_OK, election_dump(handle, ELECTION_DUMP_JSON, &dump));

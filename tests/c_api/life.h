@@ -127,7 +127,7 @@ static inline void expect_end(struct record *record, int index, const char *path
     CHECK(is_manual || pthread_equal(record->freeing_thread, record->heard[index].thread));
 }
 
-/* A slave in a queue does not know who is master. */
+/* A slave in a queue that is not next to the master does not know who that is. */
 static inline void expect_in_queue(struct record *record, int index, const char *path)
 {
     const struct heard *heard = &record->heard[index];

@@ -71,6 +71,8 @@ static void a_queue(void)
         CHECK_INT(ELECTION_OK, stand(&records[i], path.text, value));
         if (i == 0)
             expect_master(&records[i], 0, path.text);
+        else if (i == 1)
+            check_value(expect_slave(&records[i], 0, path.text), "m0", 2);
         else
             expect_in_queue(&records[i], 0, path.text);
         CHECK_INT(i + 1, list_members(handles[0], path.text).count);

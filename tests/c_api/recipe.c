@@ -20,6 +20,8 @@ static void a_queue(int recipe, const char *name)
     memset(records, 0, sizeof records);
     record_init(&observer, elsewhere);
     CHECK_INT(ELECTION_OK, watch(&observer, path.text));
+    char master_value[16];
+    snprintf(master_value, sizeof master_value, "%s 0", name);
     for (int i = 0; i < CANDIDATES; i++) {
         char value[16];
         snprintf(value, sizeof value, "%s %d", name, i);
@@ -28,6 +30,8 @@ static void a_queue(int recipe, const char *name)
         CHECK_INT(ELECTION_OK, stand(&records[i], path.text, value));
         if (i == 0)
             check_value(expect_master(&records[i], 0, path.text), value, strlen(value));
+        else if (i == 1)
+            check_value(expect_slave(&records[i], 0, path.text), master_value, strlen(master_value));
         else
             expect_in_queue(&records[i], 0, path.text);
     }

@@ -218,7 +218,7 @@ static void expect_one_of(const char *what, int rc, const int *allowed)
     for (; *allowed != END; allowed++)
         if (rc == *allowed)
             return;
-    fprintf(stderr, "%s returned %d, %s\n", what, rc, election_strerror(rc));
+    fprintf(stderr, "%s returned %d, %s\n", what, rc, election_explain(rc));
     _exit(1);
 }
 
@@ -302,8 +302,9 @@ static void write_fenced(struct one_life *life, const char *path, unsigned what)
 static void look_inside(struct one_life *life, unsigned what)
 {
     election_counters_t counters = {.size = sizeof counters};
-    char *dump = NULL;
+    char *dump = NULL, why[256];
     EXPECT(election_counters(life->handle, &counters), ELECTION_OK);
+    EXPECT(election_connect_failure(life->handle, why, sizeof why), ELECTION_OK);
     if (what % 4 == 0) {
         EXPECT(election_dump(life->handle, what % 8 == 0 ? ELECTION_DUMP_TEXT : ELECTION_DUMP_JSON, &dump), ELECTION_OK);
         election_dump_free(dump);
