@@ -134,7 +134,7 @@ impl Lease {
             // The leader counts by that from now on, and counts anew.
             self.timeout = timeout_ns;
             self.confirmed = lives.then_some(resumption);
-            self.end = self.end.min(Some(self.end_by(&resumption)));
+            self.end = self.end.min(Some(self.lasts(&resumption)));
         }
         match lives || !self.config.keeps(Rule::ResumedAlive) {
             true => self.counts = Some(resumption),
@@ -225,7 +225,7 @@ impl Lease {
         if self.confirmed.is_none_or(|former| former.anchor < touch.anchor) {
             self.confirmed = Some(touch);
         }
-        let end = self.end_by(&touch);
+        let end = self.lasts(&touch);
         if self.end < Some(end) {
             self.end = Some(end);
             self.basis = Some(Basis { proof, touch });
@@ -238,15 +238,13 @@ impl Lease {
         }
     }
 
-    /// No leader that has touched the session after this touch's anchor ends it before.
+    /// No leader that has touched the session after this touch's anchor ends it before. The margin covers clocks that differ by
+    /// more than 1 %, so it is taken off wherever our clock is compared with the leader's: for the end of a lease, and
+    /// for whether the session could be due when a later touch came.
     fn lasts(&self, touch: &Touch) -> Time {
-        Time(touch.anchor.0 + self.timeout - self.clock_rate())
-    }
-
-    fn end_by(&self, touch: &Touch) -> Time {
         let margin =
             if self.config.keeps(Rule::Margin) { self.config.margin_ms.saturating_mul(1_000_000) } else { 0 };
-        Time(self.lasts(touch).0.saturating_sub(margin))
+        Time((touch.anchor.0 + self.timeout - self.clock_rate()).saturating_sub(margin))
     }
 
     /// When a session is closed that had been taken before this touch: W later.
