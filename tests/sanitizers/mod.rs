@@ -154,12 +154,14 @@ lives! {
     own_names: "own_names.c", address: AddressAndUndefined [], thread: Thread [];
     environment: "environment.c", address: AddressAndUndefined ["instrumented"], thread: Thread ["instrumented"];
     fork: "fork.c", thread: Thread ["manual", "instrumented"];
+    lead: "lead.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
+    stop: "stop.c", address: AddressAndUndefined ["manual"];
     life_in_cpp: "life.cpp", address: AddressAndUndefined [], thread: Thread [];
     life_hpp: "life_hpp.cpp", address: AddressAndUndefined [], thread: Thread ["instrumented"], thread_manual: Thread ["manual", "instrumented"];
 }
 
 /// What is not in the table above, and why.
-const NOT_RUN: [(&str, Sanitizer, &str); 11] = [
+const NOT_RUN: [(&str, Sanitizer, &str); 12] = [
     ("secrets.c", Sanitizer::AddressAndUndefined, "it takes the place of malloc and free, as the sanitizer does"),
     ("secrets.c", Sanitizer::Thread, "the same"),
     (
@@ -178,6 +180,7 @@ const NOT_RUN: [(&str, Sanitizer, &str); 11] = [
     ("children.c", Sanitizer::Thread, "the same"),
     ("signals.c", Sanitizer::AddressAndUndefined, "the faults and the signals would be the sanitizer's"),
     ("signals.c", Sanitizer::Thread, "the same"),
+    ("stop.c", Sanitizer::Thread, "the runtime puts signal handlers off"),
     ("fork_storm.c", Sanitizer::Thread, "the runtime allows no thread in a child of a process with threads"),
 ];
 
