@@ -409,6 +409,10 @@ impl World {
     pub fn timeout_heard(&mut self, conn: ConnId) {
         let (session, timeout, resumed) =
             (self.conns[conn].session, self.conns[conn].timeout, self.conns[conn].resumed);
+        // A timeout that is not shorter takes nothing away: another process that has the same session may have touched it since.
+        if timeout >= self.plan.timeout {
+            return;
+        }
         for server in 0..self.plan.servers {
             if let Some(reign) = self.servers[server].reign().filter(|reign| reign.number == resumed.0) {
                 reign.tracker.shorten(resumed.1, session, timeout);
