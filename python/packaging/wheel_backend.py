@@ -33,6 +33,7 @@ Version: {version}
 Summary: Master election on Apache ZooKeeper
 License-Expression: MIT OR Apache-2.0
 License-File: LICENSE
+License-File: copyright
 Keywords: zookeeper,leader election,master election,distributed
 Classifier: Development Status :: 4 - Beta
 Classifier: Framework :: AsyncIO
@@ -77,6 +78,9 @@ def files(library: Path) -> dict[str, bytes]:
     wheel = f"Wheel-Version: 1.0\nGenerator: {NAME} ({version()})\nRoot-Is-Purelib: false\nTag: {tag(library)}\n"
     found[f"{info}/WHEEL"] = wheel.encode()
     found[f"{info}/licenses/LICENSE"] = (PROJECT / "LICENSE").read_bytes()
+    # The library has other crates and Rust's standard library in it.
+    found[f"{info}/licenses/copyright"] = (PROJECT / "src/packaging/copyright").read_bytes()
+    found[f"{info}/sboms/libelection.cdx.json"] = (PROJECT / "src/packaging/libelection.cdx.json").read_bytes()
     return found
 
 

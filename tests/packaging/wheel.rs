@@ -76,7 +76,13 @@ fn pip_installs_it_and_it_elects() {
     let mut show = Command::new(&python);
     show.args(["-m", "pip", "show", "--files", "libelection", "--disable-pip-version-check"]);
     let shown = run(show);
-    for what in [&format!("Version: {}", version()), "election/py.typed", "licenses/LICENSE"] {
+    for what in [
+        &format!("Version: {}", version()),
+        "election/py.typed",
+        "licenses/LICENSE",
+        "licenses/copyright",
+        "sboms/libelection.cdx.json",
+    ] {
         assert!(shown.contains(what), "{what} in\n{shown}");
     }
     let mut remove = Command::new(&python);
