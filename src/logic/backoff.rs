@@ -1,11 +1,12 @@
-//! How long to wait before asking again for what failed before.
+//! The wait before a failed request is repeated.
 
 use super::types::Time;
 
 const FIRST_MS: u64 = 100;
 const LONGEST_MS: u64 = 5_000;
 
-/// Counts failures in a row. The first costs no wait: a connection that broke once is asked again at once.
+/// Counts failures in a row. After the first failure no wait is needed: a connection that broke once is tried again
+/// at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Backoff {
     failures: u32,
@@ -24,7 +25,7 @@ impl Backoff {
         self.failures
     }
 
-    /// The moment before which not to ask again, if there is one.
+    /// The earliest moment of the next try; `None` if the next try may follow at once.
     pub fn pause(&self, now: Time) -> Option<Time> {
         let doublings = self.failures.checked_sub(2)?.min(16);
         Some(now.plus_ms((FIRST_MS << doublings).min(LONGEST_MS)))

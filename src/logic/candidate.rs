@@ -1,6 +1,6 @@
-//! A candidate: one call of `go_to_election`. Its recipe says where it stands; whether it is told to be master,
-//! the lease and the grace delay say. The caller hears each change once. A second candidacy for the same path
-//! waits until the first has left.
+//! A candidate: one call of `go_to_election`. Its recipe decides whether it is elected. The lease and the grace delay
+//! decide whether it is told that it is master. The caller receives each change once. A second candidacy for the same
+//! path waits until the first one has left.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use super::recipe::{Input, Recipe};
 use super::report::Report;
 use super::types::{rc, Action, Reason, Role, SubscriptionId, Time, Value};
 
-/// What a candidate stands with.
+/// The data of a candidate.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub id: SubscriptionId,
     pub value: Value,
-    /// A number that no other candidate ever has; in the names of a queue.
+    /// A number that no other candidate ever has. It appears in the names of a queue.
     pub guid: u128,
 }
 
@@ -28,7 +28,8 @@ pub struct Candidate {
     config: Config,
     recipe: Box<dyn Recipe>,
     reporter: RoleReporter,
-    /// Stood again at the same path before the recipe had left it: it starts when that has.
+    /// A candidacy at the same path that was started before the recipe had left the path. It starts when the recipe
+    /// has left.
     successor: Option<Entry>,
 }
 
@@ -56,8 +57,8 @@ impl Candidate {
         }
     }
 
-    /// Stand again at this path, as soon as the candidate that resigned has left it. Without a connection, `down`
-    /// says why.
+    /// Starts a candidacy at this path again, as soon as the resigned candidate has left it. Without a connection,
+    /// `down` gives the reason.
     pub fn succeed(&mut self, entry: Entry, down: Option<i32>, outbox: &mut Outbox) {
         assert!(self.successor.is_none(), "one candidacy at a time");
         if let Some(rc) = down {
@@ -66,7 +67,7 @@ impl Candidate {
         self.successor = Some(entry);
     }
 
-    /// The caller of `id` has another value: for the znode that stands, and for those made later.
+    /// The caller of `id` sets another value, for the existing znode and for those created later.
     pub fn set_value(
         &mut self,
         now: Time,
@@ -96,7 +97,7 @@ impl Candidate {
         }
     }
 
-    /// There is no session any more, and no other comes: say so to whoever still listens.
+    /// No session exists any more, and none will follow: tells this to each listener that has not ended.
     pub fn end(&mut self, reason: Reason, rc: i32, outbox: &mut Outbox) {
         let listens = (!self.reporter.has_ended()).then_some(self.reporter.id());
         let successor = self.successor.take().map(|successor| successor.id);
@@ -105,7 +106,7 @@ impl Candidate {
         }
     }
 
-    /// Whether the recipe has left; then, who stands at this path next.
+    /// Whether the recipe has left. If it has, the successor at this path may start.
     pub fn is_gone(&self) -> bool {
         self.recipe.is_gone()
     }
@@ -128,7 +129,7 @@ impl Candidate {
             .with("machine", self.recipe.describe(now))
     }
 
-    /// When the recipe or the grace delay wants to be looked at.
+    /// The next moment at which the recipe or the grace delay must be handled.
     pub fn deadline(&self) -> Option<Time> {
         self.recipe.deadline().into_iter().chain(self.reporter.deadline()).min()
     }
@@ -137,7 +138,7 @@ impl Candidate {
         self.recipe.holds_session()
     }
 
-    /// The znode with which the recipe is master, whether or not the lease allows to believe it.
+    /// The znode with which the recipe is master, whether or not the lease allows the candidate to believe it.
     pub fn elected_by(&self) -> Option<Arc<str>> {
         self.reporter.is_elected().then(|| self.recipe.own_path()).flatten()
     }
@@ -153,7 +154,7 @@ impl Candidate {
     }
 }
 
-/// The last news of a candidate.
+/// The last event of a candidate.
 pub fn finish(id: SubscriptionId, reason: Reason, rc: i32, outbox: &mut Outbox) {
     outbox.actions.push_back(Action::TellRole(id, unknown(reason, rc)));
     outbox.actions.push_back(Action::Finished(id));

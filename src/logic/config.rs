@@ -1,38 +1,39 @@
-//! What the elections of one session are told once: recipe, grace delay, lease; and, for tests only, a rule that
-//! is to be broken.
+//! The settings of the elections of one session, given once: recipe, grace delay, lease; and, for tests only, a rule
+//! that the core breaks.
 
 use super::dialect::Dialect;
 
-/// How the candidates of one election find out who is master.
+/// How the candidates of one election agree on the master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recipe {
     /// One ephemeral znode at the path.
     Node,
-    /// Ephemeral sequential children of the path; the lowest leads.
+    /// Ephemeral sequential children of the path; the lowest one is the master's.
     Queue(Dialect),
 }
 
-/// What a lease rests on.
+/// The evidence for a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseMode {
     /// Committed transactions. Never two masters.
     Committed,
-    /// Any answer of a server and its leader; costs no writes. A master whose leader is cut off from the other servers
-    /// believes for as long as that leader goes on answering (up to syncLimit x tickTime).
+    /// Any answer of a server and its leader; costs no writes. If a master's leader is cut off from the other
+    /// servers, the master believes that it is master for as long as that leader goes on answering (up to syncLimit x
+    /// tickTime).
     Answered,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     pub recipe: Recipe,
-    /// How long a new master waits before it is told, in milliseconds.
+    /// How long a newly elected candidate waits before it is told that it is master, in milliseconds.
     pub grace_ms: u64,
-    /// What is taken off each lease beyond what safety asks for, in milliseconds.
+    /// The time that is subtracted from each lease beyond the safety requirement, in milliseconds.
     pub margin_ms: u64,
     /// The server's tickTime, if known, in milliseconds.
     pub tick_ms: Option<u64>,
     pub lease_mode: LeaseMode,
-    /// For tests of the tests: a rule of the core that is not kept.
+    /// For tests of the tests: a rule that the core breaks.
     pub broken: Option<Rule>,
 }
 
@@ -44,85 +45,89 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether the core is to keep this rule. Always, but in a test that shows what the rule is good for.
+    /// Whether the core keeps this rule. True, except in a test that shows the purpose of the rule.
     pub fn keeps(&self, rule: Rule) -> bool {
         self.broken != Some(rule)
     }
 
-    /// Whether what the lease counts from is to have gone by way of the leader. Always, but where one of the two rules is
-    /// broken that this is for.
+    /// Whether the lease counts only from requests that passed through the leader. True, except where a test breaks
+    /// one of the two rules that need it.
     pub fn asks_leader(&self) -> bool {
         self.keeps(Rule::LeaderAwake) && self.keeps(Rule::CommittedProof)
     }
 }
 
-/// The rules of the lease and of the recipes, one by one. Breaking any of them must be found by the simulation.
+/// The rules of the lease and of the recipes. If any of them is broken, the simulation must find it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
-    /// Lease: time counts from when a request was sent, not from when its answer came.
+    /// Lease: time counts from the moment when a request was sent, not from the moment when its answer arrived.
     CountFromSending,
     /// Lease: of the requests that may have renewed the session, the second newest counts.
     SecondNewest,
-    /// Lease: a request counts only when it was sent a while before the proof.
+    /// Lease: a request counts only if it was sent at least a minimum time before the proof.
     Distance,
-    /// Lease: a while before means that its answer had come by then.
+    /// Lease: the answer to that request must also have arrived that minimum time before the proof.
     HeardBefore,
-    /// Lease: and that the leader was asked something a while after that, and its answer had come before the proof.
+    /// Lease: a minimum time after that, the leader must have been asked something, and its answer must have arrived
+    /// before the proof.
     LeaderAwake,
     /// Lease: only a committed transaction is a proof.
     CommittedProof,
     /// Lease: clocks may differ by 1 %.
     ClockRate,
-    /// Lease: a resumption counts from what was answered before it, not from when we heard of it.
+    /// Lease: a resumption counts from the request that was answered before it, not from the moment when we heard of
+    /// it.
     OneConnection,
-    /// Lease: a touch by a request may come too late, when the session has been taken to be closed. It counts if the session
-    /// was not due, or still lived a while later.
+    /// Lease: a touch by a request may arrive too late, when the leader has already taken the session to close it.
+    /// Such a touch counts if the session was not due, or if the session still lived a minimum time later.
     TouchedAlive,
-    /// Lease: and so may that by a resumption.
+    /// Lease: a touch by a resumption may also arrive too late.
     ResumedAlive,
-    /// Lease: a server that shortens the timeout of a session that is resumed shortens the lease.
+    /// Lease: if a server shortens the timeout of a session that it resumes, the lease becomes shorter.
     ShorterTimeout,
-    /// Lease: the margin is taken off, for clocks that differ by more than 1 %.
+    /// Lease: the margin is subtracted from the lease, for clocks that differ by more than 1 %.
     Margin,
-    /// Lease: the masterships that have ended with a lease are taken away before its end moves.
+    /// Lease: when a lease ends, its masterships are taken away before the end of the lease moves.
     UnseatFirst,
-    /// Lease: once it has run out, that mastership is over for good.
+    /// Lease: when it has run out, the mastership is over and does not return.
     LapseIsFinal,
     /// Node: a create without an answer may have been carried out.
     UnknownMayBeOurs,
-    /// Node: a znode is ours only if a create of ours may have made it; that our session owns it is not enough.
+    /// Node: a znode is ours only if a create of ours may have made it. It is not enough that our session owns it.
     OwnCreate,
     /// Node: a znode of our earlier session is not ours.
     EarlierSessionIsNotOurs,
-    /// Node: a znode that is gone when it is read is contended for at once.
+    /// Node: if a znode is gone when it is read, the candidate contends for the place at once.
     GoneIsOpen,
-    /// Node: whoever gives its place up while a write of it may still be carried out gives the session up, too.
+    /// Node: if a candidate gives up its place while a write of it may still be carried out, it also gives up the
+    /// session.
     DoubtEndsSession,
-    /// Node: what changed is read again, with a new watch.
+    /// Node: after a change, the znode is read again, with a new watch.
     WatchAgain,
-    /// Node: who is in doubt reads from a server that has caught up.
+    /// Node: a candidate in doubt reads from a server that has caught up.
     SyncWhenInDoubt,
-    /// Both: who resigns while a create is under way finds out what came of it.
+    /// Both: a candidate that resigns while a create is under way learns the outcome of the create.
     ResignFindsOut,
-    /// Both: whose znode is deleted by somebody steps down.
+    /// Both: a candidate steps down when another client deletes its znode.
     DeletedStepsDown,
-    /// Queue: a create without an answer is looked for by its GUID before another is sent.
+    /// Queue: after a create without an answer, the candidate looks for its znode by the GUID before it sends another
+    /// create.
     LookForGuid,
-    /// Queue: only when nobody is before us we lead.
+    /// Queue: a candidate leads only when no contender is before it.
     LowestLeads,
-    /// Queue: sequence numbers are compared as serial numbers, over the wrap.
+    /// Queue: sequence numbers are compared as serial numbers, across the wrap.
     SerialOrder,
-    /// Queue: where the numbers do not tell who came first, age does.
+    /// Queue: where the numbers do not tell which znode came first, the age decides.
     OldestLeads,
-    /// Queue: a name without a GUID may be another's by now; the czxid tells.
+    /// Queue: a name without a GUID may belong to another contender by now; the czxid decides.
     SameZnode,
-    /// Queue: who is told that the one before is gone lists again.
+    /// Queue: when a candidate learns that its predecessor is gone, it lists the queue again.
     ListAgain,
-    /// Queue: the one before us who is gone when we come to watch is no reason to wait.
+    /// Queue: if the predecessor is gone when the candidate sets a watch on it, the candidate does not wait.
     PredecessorGone,
-    /// Queue: the master watches who joins.
+    /// Queue: the master watches for contenders that join.
     MasterWatchesQueue,
-    /// Queue: whoever has a foreign contender behind it takes its znode out of the queue.
+    /// Queue: if a foreign contender is behind a candidate, the candidate deletes its own znode from the queue.
     ForeignBehindWithdraws,
 }
 

@@ -1,5 +1,6 @@
-//! The context in which a recipe works: what it may ask of ZooKeeper, and how where it stands becomes what the caller
-//! hears. Whether one who is elected is told to be master, the lease and the grace delay say.
+//! The context of a recipe: it sends requests to ZooKeeper, and turns the recipe's state into the events that the
+//! caller receives. When a recipe is elected, the lease and the grace delay decide whether the caller is told that it
+//! is master.
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use super::outbox::{Outbox, Subscription};
 use super::report::Report;
 use super::types::{rc, Action, Event, Op, Reason, RequestId, Role, SubscriptionId, Time, Value};
 
-/// Where a candidate stands.
+/// The state of a candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecipeState {
     Unknown { reason: Reason, rc: i32 },
@@ -15,7 +16,7 @@ pub enum RecipeState {
     Master { token: i64 },
 }
 
-/// What a recipe may do while it handles an input: ask ZooKeeper, and say where it stands.
+/// The operations of a recipe while it handles an input: send requests to ZooKeeper, and report its state.
 pub struct RecipeContext<'a> {
     path: &'a Arc<str>,
     reporter: &'a mut RoleReporter,
@@ -41,13 +42,13 @@ impl<'a> RecipeContext<'a> {
         self.outbox.unwatch(request);
     }
 
-    /// There may be a znode of ours that nobody lets us find: the session is to end, and the znode with it, as soon as nobody
-    /// leads in it.
+    /// A znode of ours may exist that we are not able to find. So the session must end, and the znode with it, as
+    /// soon as no candidate leads in the session.
     pub fn give_up_session(&mut self) {
         self.outbox.session_is_given_up = true;
     }
 
-    /// Whether the znode that this transaction made may be one that we made in this session.
+    /// Whether the transaction `czxid` may have made a znode that we made in this session.
     pub fn may_have_made(&self, czxid: i64) -> bool {
         self.outbox.may_have_made(self.path, czxid)
     }
@@ -57,15 +58,15 @@ impl<'a> RecipeContext<'a> {
     }
 }
 
-/// Turns where the recipe stands into what the caller hears.
+/// Turns the state of the recipe into the events that the caller receives.
 #[derive(Debug)]
 pub struct RoleReporter {
     id: SubscriptionId,
     value: Value,
     grace_ms: u64,
-    /// The token with which the recipe is master, and since when.
+    /// The token with which the recipe is master, and the moment when it became master.
     elected: Option<(i64, Time)>,
-    /// The lease held while the recipe was master: should it run out, that mastership is over.
+    /// The lease held while the recipe was master. If the lease then runs out, that mastership is over.
     led: bool,
     told: Option<Event>,
 }
@@ -79,22 +80,22 @@ impl RoleReporter {
         self.id
     }
 
-    /// What the next MASTER is told with. One who is master is not told anew.
+    /// Sets the value that the next MASTER event carries. A present master does not get a new event.
     pub fn set_value(&mut self, value: Value) {
         self.value = value;
     }
 
-    /// What the caller heard last.
+    /// The last event that the caller received.
     pub fn told(&self) -> Option<&Event> {
         self.told.as_ref()
     }
 
-    /// Whether the caller has heard its last news.
+    /// Whether the caller has received its last event.
     pub fn has_ended(&self) -> bool {
         self.told.as_ref().is_some_and(|event| event.reason.is_last())
     }
 
-    /// Whether the recipe is master, believed or not.
+    /// Whether the recipe is master, with or without a lease.
     pub fn is_elected(&self) -> bool {
         self.elected.is_some()
     }
@@ -132,7 +133,7 @@ impl RoleReporter {
         self.led = false;
     }
 
-    /// Tells the one who is elected, once the lease and the grace delay allow.
+    /// Tells the elected candidate that it is master, once the lease and the grace delay allow it.
     pub fn review(&mut self, lease_end: Option<Time>, outbox: &mut Outbox) {
         let Some((token, since)) = self.elected else { return };
         if lease_end.is_none_or(|end| end <= outbox.now) {
@@ -147,7 +148,7 @@ impl RoleReporter {
         }
     }
 
-    /// Whoever is elected, and never had a lease, knows nothing while the connection is broken.
+    /// A candidate that is elected, and never had a lease, has the role UNKNOWN while the connection is broken.
     pub fn suspended(&mut self, rc: i32, outbox: &mut Outbox) {
         if self.elected.is_some() && !self.led {
             self.tell(unknown(Reason::Suspended, rc), outbox);
@@ -175,7 +176,7 @@ impl RoleReporter {
         Report::value(value).into_iter().fold(reports, |reports, (name, report)| reports.with(name, report))
     }
 
-    /// Tell the caller, unless that is what the caller was told last.
+    /// Tells the caller, unless the caller already received the same event.
     fn tell(&mut self, event: Event, outbox: &mut Outbox) {
         if self.told.as_ref() != Some(&event) {
             self.told = Some(event.clone());

@@ -1,9 +1,10 @@
-//! The dialects of the **queue** recipe: how the znodes of its contenders are called, and in which order they
-//! stand, so that one election can hold members of several implementations.
+//! The dialects of the **queue** recipe: the names of the contenders' znodes, and their order. With them, one
+//! election can hold members of several implementations.
 
 use std::sync::Arc;
 
-/// The names of the znodes, and so who can share an election. All members of one election use the same.
+/// The names of the znodes. They decide which implementations can share an election. All members of one election use
+/// the same names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// `_c_<uuid>-latch-SEQ`: Apache Curator's LeaderLatch.
@@ -13,24 +14,25 @@ pub enum Dialect {
     CuratorLock,
     /// `<32 hex>__lock__SEQ`: kazoo's Election and Lock.
     Kazoo,
-    /// `n_SEQ`: ZooKeeper's LeaderElectionSupport. It takes each child's name for "n_" and a number, so that there is no room
-    /// for a GUID.
+    /// `n_SEQ`: ZooKeeper's LeaderElectionSupport. It reads each child's name as "n_" and a number, so the name has
+    /// no room for a GUID.
     LeaderElectionSupport,
-    /// `w-SEQ`: seed 002, which orders whole names, so that there is no room for a GUID.
+    /// `w-SEQ`: seed 002, which orders whole names, so the name has no room for a GUID.
     Seed,
-    /// `x-<32 hex>-SEQ`, and every other child whose name ends in a number counts as well: ZooKeeper's WriteLock and
-    /// its `zoo_lock` in C, Go's `zk.Lock`, the LeaderLatch of the Rust crate `zookeeper`. They count all of them, too.
+    /// `x-<32 hex>-SEQ`; every other child with a name that ends in a number counts as well: ZooKeeper's WriteLock
+    /// and its `zoo_lock` in C, Go's `zk.Lock`, the LeaderLatch of the Rust crate `zookeeper`. They also count all of
+    /// these children.
     WriteLock,
 }
 
-/// A name in a queue, understood.
+/// The meaning of a name in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
     /// A contender that the dialect counts, with its sequence number.
     Contender(i32),
-    /// Numbered like a contender, but not one that the dialect counts.
+    /// Numbered like a contender, but the dialect does not count it.
     ForeignContender(i32),
-    /// Something else.
+    /// Any other name.
     Other,
 }
 
@@ -49,12 +51,12 @@ impl Dialect {
         }
     }
 
-    /// Whether the name tells who made the znode.
+    /// Whether the name identifies the maker of the znode.
     pub fn has_guid(self) -> bool {
         !matches!(self, Dialect::LeaderElectionSupport | Dialect::Seed)
     }
 
-    /// The contenders among these names, the first to lead first.
+    /// The contenders among these names, in the order in which they will lead.
     pub fn in_order<'a>(self, names: &'a [Arc<str>]) -> Vec<&'a Arc<str>> {
         let number = |name: &'a Arc<str>| match self.read(name) {
             Name::Contender(number) => Some((number, name)),
@@ -62,20 +64,20 @@ impl Dialect {
         };
         let mut contenders: Vec<_> = names.iter().filter_map(number).collect();
         let first = contenders.iter().map(|(number, _)| *number).reduce(|a, b| if is_before(b, a) { b } else { a });
-        // Serial numbers are in order seen from the first of them.
+        // Serial numbers are in order relative to the first of them.
         contenders.sort_by_key(|(number, _)| number.wrapping_sub(first.unwrap_or(0)));
         contenders.into_iter().map(|(_, name)| name).collect()
     }
 
-    /// Those of whom the oldest leads: one, unless the numbers do not tell.
+    /// The contenders among which the oldest leads. This is one contender, unless the numbers do not tell.
     pub fn leading(self, names: &[Arc<str>]) -> Vec<&Arc<str>> {
         let in_order = self.in_order(names);
         let Some(first) = in_order.first().copied() else { return Vec::new() };
         in_order.into_iter().filter(|name| self.are_tied(name, first)).collect()
     }
 
-    /// Puts contenders that are in order already into the order of their age where the numbers do not tell. `name`
-    /// and `czxid` are a contender's.
+    /// Reorders contenders that are already in order: where the numbers do not tell, age decides. `name` and `czxid`
+    /// are a contender's.
     pub fn settle_ties<T>(self, in_order: &mut [T], name: impl Fn(&T) -> &str, czxid: impl Fn(&T) -> i64) {
         for tied in in_order.chunk_by_mut(|a, b| self.are_tied(name(a), name(b))) {
             tied.sort_by_key(&czxid);
@@ -89,13 +91,13 @@ impl Dialect {
         }
     }
 
-    /// Whether a contender is counted whose name has this before its number.
+    /// Whether the dialect counts a contender with this text before its number.
     fn counts(self, before: &str) -> bool {
         match self {
             Dialect::CuratorLatch => before.ends_with("-latch-"),
             Dialect::CuratorLock => before.ends_with("-lock-"),
             Dialect::Kazoo => before.ends_with("__lock__"),
-            // Whoever has another name here is a number that LeaderElectionSupport cannot read: its members die of it.
+            // LeaderElectionSupport cannot read a number from any other name: its members fail on such a name.
             Dialect::LeaderElectionSupport => before == "n_",
             Dialect::Seed => before.ends_with("w-"),
             Dialect::WriteLock => true,
@@ -111,13 +113,13 @@ impl Dialect {
     }
 }
 
-/// Splits off the number that ZooKeeper put at the end: `%010d` of a signed 32-bit number, so ten digits, or,
-/// once it has wrapped, a minus sign and nine or ten.
+/// Splits off the number that ZooKeeper puts at the end: `%010d` of a signed 32-bit number. That is ten digits, or,
+/// after the number has wrapped, a minus sign and nine or ten digits.
 fn split_number(name: &str) -> Option<(&str, i32)> {
     let digits = name.bytes().rev().take_while(u8::is_ascii_digit).count();
     let minus = |len: usize| name.len().checked_sub(len).is_some_and(|at| name.as_bytes()[at] == b'-');
-    // A name that ends with a mark's own "-" and ten digits is a positive number: a dash before nine digits, or
-    // before the ten of a number below -999,999,999, belongs to the number.
+    // A name that ends with the prefix's own "-" and ten digits has a positive number. A dash before nine digits, or
+    // before the ten digits of a number below -999,999,999, belongs to the number.
     let len = match digits {
         9 if minus(10) => 10,
         10 if minus(11) && name[..name.len() - 11].ends_with(['-', '_']) => 11,
@@ -128,16 +130,16 @@ fn split_number(name: &str) -> Option<(&str, i32)> {
     number.parse().ok().map(|number| (before, number))
 }
 
-/// Whether the contender with number `a` stands before the one with number `b`: the counter wraps, so numbers
-/// are compared as serial numbers (as in RFC 1982).
+/// Whether the contender with number `a` is before the one with number `b`. The counter wraps, so numbers are
+/// compared as serial numbers (as in RFC 1982).
 fn is_before(a: i32, b: i32) -> bool {
     a.wrapping_sub(b) < 0
 }
 
-/// Whether a contender with this number came when the counter was at its end. Servers since 3.6 (`DataTree.createNode`)
-/// leave the counter at 2,147,483,647 then, so that this number is everybody's; but who is created while another
-/// create is under way (`PrepRequestProcessor`, `outstandingChanges`) gets a number that has wrapped. Neither tells who
-/// came first: only age does, the czxid.
+/// Whether a contender with this number was created when the counter was used up. Servers since 3.6
+/// (`DataTree.createNode`) then leave the counter at 2,147,483,647, so every new contender gets this number. But a
+/// contender that is created while another create is under way (`PrepRequestProcessor`, `outstandingChanges`) gets a
+/// number that has wrapped. Neither number tells the order: only the age does, the czxid.
 pub fn is_used_up(number: i32) -> bool {
     number == i32::MAX || number < 0
 }
@@ -180,7 +182,7 @@ mod tests {
         for name in ["", "config", "w-3", "w000000003", "0"] {
             assert_eq!(Dialect::Seed.read(name), Name::Other, "{name}");
         }
-        // No server gives such a number: 32 bits do not hold it.
+        // No server creates such a number, because it does not fit into 32 bits.
         for name in ["w-2147483648", "w-9999999999", "w--9999999999"] {
             for dialect in [Dialect::Seed, Dialect::WriteLock] {
                 assert_eq!(dialect.read(name), Name::Other, "{name}");

@@ -1,5 +1,5 @@
-//! All elections of one session: the candidates and observers by path, the state of the connection that they
-//! share, and the way from an answer to whoever asked.
+//! All elections of one session: the candidates and observers by path, the state of the connection that they share,
+//! and the routing of each answer to the subscription that sent the request.
 
 mod proofs;
 
@@ -16,17 +16,18 @@ use super::recipe::Input;
 use super::report::Report;
 use super::types::{rc, Action, Reason, Reply, RequestId, SessionId, SubscriptionId, Time, Value, WatchEvent};
 
-/// How long a session that holds nothing may stay suspended before a new one is opened in its place. Whoever
-/// holds nothing loses nothing by that, and a fresh session is connected sooner than an old one, whose attempts
-/// come at ever longer distances.
+/// How long a session that holds nothing may stay suspended before the library opens a new session in its place. A
+/// session that holds nothing loses nothing when it is replaced. A new session connects sooner than an old one,
+/// because the old one waits longer after each failed attempt.
 const RENEW_AFTER_MS: u64 = 1_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Link {
-    /// Not connected yet, and nothing to report of it.
+    /// Not connected yet; no failure to report.
     Fresh,
     Up(SessionId),
-    /// A session that may live on without a connection; renewed at that moment if nothing depends on it.
+    /// A session that may live on without a connection. If nothing depends on it at `renew_at`, a new session
+    /// replaces it.
     Suspended {
         rc: i32,
         renew_at: Time,
@@ -35,43 +36,43 @@ enum Link {
     Down {
         rc: i32,
     },
-    /// The servers will have no session of ours.
+    /// The servers refuse every session of ours.
     Denied {
         rc: i32,
     },
 }
 
-/// The elections of one session. See the module `logic` for how to drive it.
+/// The elections of one session. The module `logic` explains how to drive it.
 #[derive(Debug)]
 pub struct Elections {
     config: Config,
     link: Link,
     lease: Lease,
-    /// The lease held when it was last looked at.
+    /// Whether the lease held at the last check.
     lease_held: bool,
-    /// The end of it that was told last.
+    /// The end of the lease in the last `Action::Lease`.
     lease_told: Option<Time>,
-    /// When the lease was last worked for: a proof or a touch was sent.
+    /// The last moment when a proof or a touch was sent for the lease.
     last_renewal: Time,
-    /// When it was last proved, or tried to be.
+    /// The last moment when the lease was proved, or a proof was tried.
     last_proof: Time,
-    /// That was a touch.
+    /// The last request for the lease was a touch.
     touched: bool,
-    /// The candidates whose recipe says that they are master.
+    /// The candidates that are master according to their recipe.
     elected: BTreeSet<Arc<str>>,
-    /// The last one whose znode was checked by a proof.
+    /// The last of these candidates with a znode that a proof checked.
     last_checked: Option<Arc<str>>,
-    /// Where a change of our znode, or a write that depends on it, has had no answer: it may be carried out as long as this
-    /// session lives, and meet another's znode.
+    /// The paths at which a change of our znode, or a write that depends on our znode, had no answer. The server may
+    /// carry it out as long as this session lives, and another contender's znode may stand at the path by then.
     in_doubt: BTreeSet<Arc<str>>,
-    /// One of these places was given up: the session is to end as soon as nobody leads in it.
+    /// We gave up one of the paths in `in_doubt`: the session must end as soon as no candidate leads in the session.
     session_doomed: bool,
-    /// What the proofs under way check.
+    /// The znodes that each proof under way checks, by path of the election.
     proofs: BTreeMap<RequestId, Vec<Arc<str>>>,
     candidates: BTreeMap<Arc<str>, Candidate>,
     observers: BTreeMap<Arc<str>, Observer>,
     members: BTreeMap<Arc<str>, MembersWatcher>,
-    /// Each subscription's next moment, and the same by moment.
+    /// The next deadline of each subscription, and the same deadlines ordered by moment.
     deadlines: BTreeMap<Subscription, Time>,
     timetable: BTreeSet<(Time, Subscription)>,
     outbox: Outbox,
@@ -108,9 +109,9 @@ impl Elections {
         }
     }
 
-    /// Stand at `path` with `value`. At most one candidacy at a path stands at a time; a second one may be
-    /// handed in once the first has resigned, and starts when that has left. `guid` is a number that no other
-    /// candidate anywhere has, nor the few that follow it.
+    /// Starts a candidacy at `path` with `value`. At most one candidacy is active at a path at a time. The caller may
+    /// start a second one when the first has resigned; it begins when the first has left. `guid` is a number that no
+    /// other candidate anywhere has, and no other candidate has the few numbers after it.
     pub fn stand(&mut self, now: Time, id: SubscriptionId, path: Arc<str>, value: Value, guid: u128) {
         self.begin(now);
         if let Link::Denied { rc } = self.link {
@@ -132,8 +133,8 @@ impl Elections {
         }
     }
 
-    /// Stand with another value from now on. The znode that stands gets it, however long it takes until that can be
-    /// done, and so does each that is made later.
+    /// Uses another value from now on. The existing znode gets the value, however long that takes. Each znode that is
+    /// created later gets it, too.
     pub fn set_value(&mut self, now: Time, id: SubscriptionId, path: &Arc<str>, value: Value) {
         self.begin(now);
         if let Some(candidate) = self.candidates.get_mut(path) {
@@ -142,8 +143,8 @@ impl Elections {
         }
     }
 
-    /// Stop standing. The candidate hears so at once, as its last news; its znode is deleted, however long it
-    /// takes until that can be done.
+    /// Ends a candidacy. The candidate receives its last event at once. Its znode is deleted, however long that
+    /// takes.
     pub fn resign(&mut self, now: Time, id: SubscriptionId, path: &Arc<str>) {
         self.begin(now);
         if let Some(candidate) = self.candidates.get_mut(path) {
@@ -152,9 +153,10 @@ impl Elections {
         }
     }
 
-    /// A write that depended on our mastership at `path` has had no answer, and may be carried out later: it comes by way of a
-    /// server that we have left, and the check that our znode stands is one of a path. Another master's may stand there
-    /// by then, unless what ends with our mastership is the session: then ZooKeeper refuses the write.
+    /// A write that depended on our mastership at `path` had no answer, and may be carried out later: it travels
+    /// through a server that we have left, and its check that our znode exists names only a path. By then another
+    /// master's znode may stand at this path. If our session has ended with our mastership, ZooKeeper refuses the
+    /// write.
     pub fn write_in_doubt(&mut self, now: Time, path: Arc<str>) {
         self.begin(now);
         let names_return = match self.config.recipe {
@@ -173,7 +175,7 @@ impl Elections {
         }
     }
 
-    /// Report who is master at `path`, and every change. One observer for each path.
+    /// Reports the master at `path`, and every change. One observer for each path.
     pub fn observe(&mut self, now: Time, id: SubscriptionId, path: Arc<str>) {
         self.begin(now);
         let mut observer = Observer::new(id, path.clone(), self.config.recipe);
@@ -184,7 +186,7 @@ impl Elections {
         self.catch_up(now, &Subscription::Observer(path));
     }
 
-    /// Report no longer.
+    /// Ends the reports about the master at `path`.
     pub fn unobserve(&mut self, now: Time, id: SubscriptionId, path: &Arc<str>) {
         self.begin(now);
         if self.observers.get(path).is_some_and(|observer| observer.id() == id) {
@@ -195,8 +197,8 @@ impl Elections {
         }
     }
 
-    /// Report who is in at `path`, and every change, with an alarm when fewer than `enough` are (0 for none). One such
-    /// watcher for each path.
+    /// Reports the members at `path`, and every change. Raises an alarm when fewer than `enough` members are present
+    /// (0 for no alarm). One such watcher for each path.
     pub fn watch_members(&mut self, now: Time, id: SubscriptionId, path: Arc<str>, enough: usize) {
         self.begin(now);
         let mut watcher = MembersWatcher::new(id, path.clone(), enough, self.config.recipe);
@@ -207,7 +209,7 @@ impl Elections {
         self.catch_up(now, &Subscription::Members(path));
     }
 
-    /// Report who is in no longer.
+    /// Ends the reports about the members at `path`.
     pub fn unwatch_members(&mut self, now: Time, id: SubscriptionId, path: &Arc<str>) {
         self.begin(now);
         if self.members.get(path).is_some_and(|watcher| watcher.id() == id) {
@@ -218,8 +220,8 @@ impl Elections {
         }
     }
 
-    /// The handle is closed, and the session with it: the last news to everybody. Nothing is deleted here, the
-    /// end of the session does that.
+    /// The handle is closed, and the session with it: each subscription gets its last event. This function deletes no
+    /// znode, because the end of the session deletes them.
     pub fn close(&mut self) {
         self.end(Reason::Closed, rc::CLOSING);
     }
@@ -242,8 +244,8 @@ impl Elections {
         self.outbox.forget_requests();
     }
 
-    /// The session is connected: a new one, which was asked for at `asked_at` or later, or the same one again; with this
-    /// timeout, as the server granted it.
+    /// The session is connected with the timeout that the server granted. It is a new session, requested at
+    /// `asked_at` or later, or the same session again.
     pub fn handle_connected(&mut self, now: Time, session: SessionId, timeout_ns: u64, asked_at: Time) {
         self.begin(now);
         match self.link {
@@ -252,7 +254,7 @@ impl Elections {
         }
         self.tell_lease();
         self.link = Link::Up(session);
-        // A session that was resumed just now needs no touch before its proof.
+        // A session that was resumed at this moment needs no touch before its proof.
         self.touched = true;
         self.handle_all(now, &Input::Up(session));
         if !self.elected.is_empty() {
@@ -260,7 +262,7 @@ impl Elections {
         }
     }
 
-    /// The connection is broken, or could not be made; `rc` is ZooKeeper's number for why.
+    /// The connection is broken, or could not be made; `rc` is ZooKeeper's number for the reason.
     pub fn handle_suspended(&mut self, now: Time, rc: i32) {
         self.begin(now);
         self.link = match self.link {
@@ -270,21 +272,21 @@ impl Elections {
             Link::Denied { .. } => return,
         };
         self.handle_all(now, &Input::Down(rc));
-        // What the end of a lease had just asked for, when there was no connection any more.
+        // The requests that the end of a lease produced when the connection was already broken.
         for request in self.outbox.forget_unsent() {
             self.handle_reply(now, request, Reply::Unknown);
         }
     }
 
-    /// The session is over: no request of it that has no answer yet gets one.
+    /// The session is over: its unanswered requests get no answer.
     pub fn handle_expired(&mut self, now: Time) {
         self.begin(now);
         let rc = rc::SESSION_EXPIRED;
         self.end_session(now, Link::Down { rc }, Reason::Expired, rc);
     }
 
-    /// The servers refused our credentials, with this number of ZooKeeper's, and would refuse them again: the last
-    /// news to everybody, and to whoever comes later.
+    /// The servers refused our credentials with this number of ZooKeeper's, and would refuse them again. Each
+    /// subscription gets its last event, and so does each later one.
     pub fn handle_denied(&mut self, now: Time, rc: i32) {
         self.begin(now);
         self.link = Link::Denied { rc };
@@ -318,7 +320,7 @@ impl Elections {
         };
         match subscription {
             Some(Subscription::Lease) => self.proof_ended(now, request, &reply),
-            // Whoever asked has left.
+            // The subscription that sent the request has left.
             Some(subscription) if leaves_watch && !self.is_here(&subscription) => self.outbox.unwatch(request),
             Some(subscription) => self.handle(now, &subscription, Input::Reply(request, reply)),
             None => {}
@@ -326,7 +328,7 @@ impl Elections {
         self.review(now);
     }
 
-    /// The watch that `request` left has seen something, and is spent.
+    /// The watch that `request` left has reported an event, and is used up.
     pub fn handle_watch_event(&mut self, now: Time, request: RequestId, news: WatchEvent) {
         self.begin(now);
         if let Some(subscription) = self.outbox.routes.remove(&request) {
@@ -334,7 +336,7 @@ impl Elections {
         }
     }
 
-    /// The moment of `poll_timeout` has come.
+    /// The moment that `poll_timeout` returned has arrived.
     pub fn handle_timeout(&mut self, now: Time) {
         self.begin(now);
         while let Some((at, subscription)) = self.timetable.first().cloned() {
@@ -358,7 +360,7 @@ impl Elections {
         }
     }
 
-    /// Until when the masters of this session may believe.
+    /// The end of the lease: the masters of this session may believe until then.
     pub fn lease_end(&self) -> Option<Time> {
         self.lease.end()
     }
@@ -374,18 +376,18 @@ impl Elections {
         }
     }
 
-    /// The token of our mastership at `path`, if we may believe in one at this moment.
+    /// The token of our mastership at `path`, if we may believe that we are master at this moment.
     pub fn master_token(&self, now: Time, path: &str) -> Option<i64> {
         let candidate = self.candidates.get(path)?;
         candidate.master_token().filter(|_| self.lease.holds(now))
     }
 
-    /// The arithmetic of the lease.
+    /// The calculation of the lease.
     pub fn describe_lease(&self, now: Time) -> Report {
         self.lease.describe(now)
     }
 
-    /// What all of this is, and believes.
+    /// The whole state of the elections.
     pub fn describe(&self, now: Time) -> Report {
         let (state, session, rc) = match self.link {
             Link::Fresh => ("fresh", 0, rc::OK),
@@ -404,7 +406,7 @@ impl Elections {
             ("rc", rc.into()),
             ("renewed_in_ms", renewed_in.into()),
         ]);
-        // Without a connection nothing is renewed, however long ago the last time was.
+        // Without a connection nothing is renewed, however long ago the last renewal was.
         let next_renewal = self.next_renewal().filter(|_| matches!(self.link, Link::Up(_)));
         let lease = self
             .lease
@@ -445,7 +447,7 @@ impl Elections {
         next.into_iter().chain(of_link).chain(lapse).min()
     }
 
-    /// Before anything else is handled: a lease that has run out has run out, whatever is heard now.
+    /// Runs before every other step of an input. If the lease has run out, the present input cannot restore it.
     fn begin(&mut self, now: Time) {
         self.outbox.now = now;
         self.lease_held &= self.lease.holds(now);
@@ -458,14 +460,14 @@ impl Elections {
         }
     }
 
-    /// The znode that stands for our mastership at `path`, if we may believe in one at this moment: a write that
-    /// depends on it is carried out only while it stands.
+    /// The znode that represents our mastership at `path`, if we may believe that we are master at this moment. A
+    /// write that depends on the mastership is carried out only while the znode exists.
     pub fn fence(&self, now: Time, path: &str) -> Option<Arc<str>> {
         self.master_token(now, path)?;
         self.candidates.get(path)?.elected_by()
     }
 
-    /// A znode with which a candidate is elected: as long as it stands, its owner is our session.
+    /// A znode with which a candidate is elected. As long as it exists, our session owns it.
     pub fn elected_znode(&self) -> Option<Arc<str>> {
         self.elected.iter().find_map(|path| self.candidates.get(path)?.elected_by())
     }
@@ -502,7 +504,7 @@ impl Elections {
         }
     }
 
-    /// Bring a new subscription to where the link is.
+    /// Brings a new subscription to the present state of the connection.
     fn catch_up(&mut self, now: Time, subscription: &Subscription) {
         match self.link {
             Link::Fresh | Link::Denied { .. } => {}
@@ -533,7 +535,7 @@ impl Elections {
         self.settle(now, subscription);
     }
 
-    /// After a subscription has acted: its place in the timetable, and its successor if it has left.
+    /// Runs after a subscription has acted. Updates its deadline, and starts its successor if it has left.
     fn settle(&mut self, now: Time, subscription: &Subscription) {
         if let Subscription::Observer(path) = subscription {
             if self.observers.get(path).is_some_and(Observer::is_gone) {
@@ -577,7 +579,7 @@ impl Elections {
         }
     }
 
-    /// Keeps the list of the elected. Whoever is elected without a lease gets a proof at once.
+    /// Updates the list of elected candidates. An elected candidate without a lease gets a proof at once.
     fn note_elected(&mut self, now: Time, path: &Arc<str>) {
         if self.candidates.get(path).is_none_or(|candidate| candidate.elected_by().is_none()) {
             self.session_doomed |= self.elected.remove(path) && self.in_doubt.contains(path);

@@ -1,15 +1,17 @@
-//! A watcher of the members: one call of `election_watch_members` (seeds 001 and 002). It knows who is in, in order
-//! and with values, and hears of each who comes, goes, or changes its value. It works in rounds:
+//! A watcher of the members: one call of `election_watch_members` (seeds 001 and 002). It knows the members, their
+//! order and their values, and reports each member that joins, leaves, or changes its value. It works in rounds:
 //!
-//! - *The list is watched*, and read again when it has changed. On a path that is missing `exists` leaves the watch.
-//! - *Each member is watched by the read of its value.* A round reads those who have no watch: who is new, and whose
-//!   value has changed. It reads a few at a time, however many there are.
-//! - *At its end the round is told*, once, whatever came together. What is heard meanwhile is for the next round.
-//! - *A member that goes* is on the list's watch as well, so its own asks for nothing.
-//! - *A new connection* keeps the watches; only the list is read again. A watch that got lost all the same would wait
-//!   for ever, so everything is read again every `REFRESH_MS`.
+//! - *It watches the list*, and reads the list again when it has changed. If the path is missing, `exists` leaves the
+//!   watch.
+//! - *The read of a member's value also leaves the watch on that member.* A round reads the members without a watch:
+//!   new members, and members with a changed value. It reads a few at a time, however many members exist.
+//! - *At the end of a round it reports once*, however many changes there were. Events that arrive during the round
+//!   belong to the next round.
+//! - *If a member leaves*, the watch on the list reports that as well, so the member's own watch causes no request.
+//! - *A new connection* keeps the watches; only the list is read again. A lost watch would wait for ever, so
+//!   everything is read again every `REFRESH_MS`.
 //!
-//! In the node recipe there is no list, and the path itself is the only member that there can be.
+//! The node recipe has no list: the path itself is the only possible member.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,31 +25,31 @@ use super::types::{
     rc, Action, Alarm, Member, Members, Op, Reply, RequestId, SubscriptionId, Time, WatchEvent, Znode,
 };
 
-/// How many members are read at the same time.
+/// The number of members that are read at the same time.
 const READS_AT_ONCE: usize = 32;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     Offline,
     Listing(RequestId),
-    /// There was no znode at the path: is there still none?
+    /// No znode was at the path: checks whether one is there now.
     Checking(RequestId),
-    /// Reads those of a round.
+    /// Reads the members of a round.
     Reading,
     Watching {
         refresh_at: Time,
     },
     Pausing(Time),
-    /// It was refused for good.
+    /// A request was refused for good.
     Gone,
 }
 
-/// One who is in.
+/// One member that is present.
 #[derive(Debug, Default)]
 struct Present {
-    /// `None` until it has been read.
+    /// `None` until the znode has been read.
     znode: Option<Znode>,
-    /// The read whose watch is armed.
+    /// The read that left the armed watch.
     watch: Option<RequestId>,
 }
 
@@ -56,26 +58,26 @@ pub struct MembersWatcher {
     id: SubscriptionId,
     path: Arc<str>,
     recipe: Recipe,
-    /// With fewer there is an alarm; 0 for none.
+    /// Fewer members than this raise an alarm; 0 for no alarm.
     enough: usize,
     state: State,
     connected: bool,
-    /// The request whose watch is armed on the list, or on the birth of the path.
+    /// The request that left the armed watch on the list, or on the creation of the path.
     list_watch: Option<RequestId>,
     list_due: bool,
-    /// Everybody is to be read, watched or not.
+    /// All members must be read, watched or not.
     all_due: bool,
-    /// Who is in, by the path of the znode.
+    /// The members, by the path of the znode.
     present: BTreeMap<Arc<str>, Present>,
-    /// Who is still to be read in this round.
+    /// The members that are still unread in this round.
     unread: BTreeSet<Arc<str>>,
     reading: BTreeMap<RequestId, Arc<str>>,
-    /// Whose the watches are that `present` has.
+    /// The member of each watch in `present`.
     watches: BTreeMap<RequestId, Arc<str>>,
-    /// What went wrong in this round.
+    /// The failure in this round.
     failure: Option<Reply>,
     backoff: Backoff,
-    /// The last alarm was that there are too few.
+    /// The last alarm reported too few members.
     too_few: bool,
     told: Option<Members>,
 }
@@ -107,7 +109,7 @@ impl MembersWatcher {
         self.id
     }
 
-    /// Whether it has told its last news by itself.
+    /// Whether the watcher has ended by itself.
     pub fn is_gone(&self) -> bool {
         self.state == State::Gone
     }
@@ -117,7 +119,7 @@ impl MembersWatcher {
             State::Offline => ("offline", None),
             State::Listing(request) => ("listing", Some(request)),
             State::Checking(request) => ("checking", Some(request)),
-            // Several are under way; the oldest.
+            // Several requests are under way; this is the oldest.
             State::Reading => ("reading", self.reading.keys().next().copied()),
             State::Watching { .. } => ("watching", None),
             State::Pausing(_) => ("pausing", None),
@@ -208,7 +210,7 @@ impl MembersWatcher {
             }
             (state, Input::WatchEvent(request, _)) if self.list_watch == Some(request) => {
                 self.list_watch = None;
-                // A list under way will have a watch of its own.
+                // A list under way leaves a new watch.
                 self.list_due |= !matches!(state, State::Listing(_));
                 self.wake(now, outbox);
             }
@@ -220,7 +222,7 @@ impl MembersWatcher {
                     } else if let Some(present) = self.present.get_mut(&path) {
                         present.watch = None;
                     }
-                    // Of one that goes the list's watch tells as well, right behind.
+                    // If a member leaves, the watch on the list reports that as well, immediately after.
                     if !is_gone || self.list_watch.is_none() {
                         self.list_due |= is_gone;
                         self.wake(now, outbox);
@@ -239,7 +241,7 @@ impl MembersWatcher {
         self.check();
     }
 
-    /// The caller watches no longer.
+    /// Ends the watch for the caller.
     pub fn stop(&mut self, outbox: &mut Outbox) {
         let asked = match self.state {
             State::Listing(asked) | State::Checking(asked) => Some(asked),
@@ -253,13 +255,13 @@ impl MembersWatcher {
         outbox.actions.push_back(Action::Finished(self.id));
     }
 
-    /// There is no session any more, and no other comes: the last thing that the caller hears.
+    /// No session exists any more, and none will follow: the last event for the caller.
     pub fn end(&mut self, rc: i32, outbox: &mut Outbox) {
         self.tell(nobody(rc), outbox);
         outbox.actions.push_back(Action::Finished(self.id));
     }
 
-    /// What must be true between any two inputs.
+    /// The invariants between any two inputs.
     fn check(&self) {
         let is_known = |present: &Present| present.znode.is_some() && present.watch.is_some();
         if matches!(self.state, State::Watching { .. }) {
@@ -282,7 +284,7 @@ impl MembersWatcher {
         }
     }
 
-    /// Something is due: at once, unless a round is under way.
+    /// A request is due: starts it at once, unless a round is under way.
     fn wake(&mut self, now: Time, outbox: &mut Outbox) {
         if matches!(self.state, State::Watching { .. }) {
             self.begin_round(now, outbox);
@@ -296,7 +298,7 @@ impl MembersWatcher {
         }
     }
 
-    /// Finds out who is in.
+    /// Finds the members.
     fn look(&mut self, now: Time, outbox: &mut Outbox) {
         self.list_due = false;
         match self.recipe {
@@ -332,7 +334,7 @@ impl MembersWatcher {
         }
     }
 
-    /// Reads those of whom nothing is known, or no longer.
+    /// Reads the members that were not read yet, or that changed.
     fn read_due(&mut self, now: Time, outbox: &mut Outbox) {
         let all = std::mem::take(&mut self.all_due);
         let due = self.present.iter().filter(|(_, present)| all || present.watch.is_none());
@@ -349,7 +351,7 @@ impl MembersWatcher {
         }
         match (self.reading.is_empty(), self.recipe) {
             (false, _) => {}
-            // What is not there to be read is watched for.
+            // If the path has no znode to read, its creation is watched.
             (true, Recipe::Node) if self.present.is_empty() && self.list_watch.is_none() => {
                 self.check_path(now, outbox);
             }
@@ -371,7 +373,7 @@ impl MembersWatcher {
                     outbox.unwatch(birth);
                 }
             }
-            // It went while it was read, as its former watch has said.
+            // The member left while it was being read; its former watch has reported that.
             (Reply::Read(_), None) => outbox.unwatch(request),
             (Reply::Refused(rc::NO_NODE), _) => self.remove(&path, outbox),
             (reply, _) => {
@@ -382,7 +384,7 @@ impl MembersWatcher {
         }
     }
 
-    /// All answers of this round are there.
+    /// All answers of this round have arrived.
     fn end_round(&mut self, now: Time, outbox: &mut Outbox) {
         let failure = self.failure.take();
         if !self.connected {
@@ -415,7 +417,7 @@ impl MembersWatcher {
         self.end_round(now, outbox);
     }
 
-    /// The watch that came with this answer takes the place of the former one.
+    /// The watch that came with this answer replaces the former one.
     fn arm_list(&mut self, request: RequestId, outbox: &mut Outbox) {
         if let Some(former) = self.list_watch.replace(request) {
             outbox.unwatch(former);
@@ -436,7 +438,7 @@ impl MembersWatcher {
         }
     }
 
-    /// The master first. Equal numbers stand in the order in which they came.
+    /// The master first. Members with equal numbers are in the order of their creation.
     fn in_order(&self) -> Vec<Member> {
         let member = |(path, present): (&Arc<str>, &Present)| {
             let name = path.rsplit('/').next().unwrap_or_default().into();
@@ -455,7 +457,7 @@ impl MembersWatcher {
 
     fn tell_present(&mut self, outbox: &mut Outbox) {
         let members = self.in_order();
-        // What belongs to no session is nobody.
+        // A znode without a session is no member.
         let count = members.iter().filter(|member| member.znode.stat.is_ephemeral()).count();
         let former = std::mem::replace(&mut self.too_few, count < self.enough);
         let alarm = match (self.too_few, former) {
@@ -466,7 +468,7 @@ impl MembersWatcher {
         self.tell(Members { rc: rc::OK, members: members.into(), alarm }, outbox);
     }
 
-    /// Tells, unless nothing has changed. What rings changes as well.
+    /// Tells the caller, unless nothing has changed. An alarm also counts as a change.
     fn tell(&mut self, members: Members, outbox: &mut Outbox) {
         let is_told = |told: &Members| (told.rc, &told.members) == (members.rc, &members.members);
         if !self.told.as_ref().is_some_and(is_told) {

@@ -1,15 +1,15 @@
-//! The election logic, without I/O: events in, actions out, and `now` is a parameter.
+//! The election logic, without I/O: events go in, actions come out, and `now` is a parameter.
 //!
-//! Nothing here reads a clock, starts a thread, takes a lock, sends a byte or draws a random number, and
-//! everything is kept in ordered collections: the same events give the same actions, byte for byte. That is
-//! what lets a test (and later a simulated ensemble) drive it through histories which no real ensemble can be
-//! made to show. Whoever drives it calls
+//! This module reads no clock, starts no thread, takes no lock, sends no byte and draws no random number. It keeps
+//! everything in ordered collections. So the same events give the same actions, byte for byte. A test (and later a
+//! simulated ensemble) can therefore drive the core through histories that no real ensemble can be made to show. The
+//! driver calls
 //!
-//! - the `handle_*` methods and the caller's verbs of [`Elections`] with what has happened,
-//! - [`Elections::poll_action`] until it is empty, for what is to be done,
-//! - [`Elections::poll_timeout`] for the moment at which to call [`Elections::handle_timeout`].
+//! - the `handle_*` methods and the caller's verbs of [`Elections`] to report each event,
+//! - [`Elections::poll_action`] until it is empty, to get the next actions,
+//! - [`Elections::poll_timeout`] to get the moment at which to call [`Elections::handle_timeout`].
 //!
-//! The core imports nothing of the other layers; `tests/layers.rs` holds it to that.
+//! The core imports nothing from the other layers; `tests/layers.rs` checks that.
 
 mod backoff;
 mod candidate;

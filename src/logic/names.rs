@@ -1,4 +1,4 @@
-//! The words by which roles, reasons, requests and recipes are told of in logs and dumps.
+//! The names of roles, reasons, requests and recipes in logs and dumps.
 
 use super::config::{Config, LeaseMode, Recipe};
 use super::dialect::Dialect;
@@ -53,7 +53,7 @@ impl Op {
         }
     }
 
-    /// The path that it is about; of several, the first.
+    /// The path of the request; for several paths, the first one.
     pub fn path(&self) -> &str {
         match self {
             Op::Create { path, .. }

@@ -1,25 +1,29 @@
-//! The **node** recipe (seeds 000, 003, 004): one ephemeral znode at the path, and whoever created it is master.
+//! The **node** recipe (seeds 000, 003, 004): one ephemeral znode at the path. The contender that created it is
+//! master.
 //!
-//! Create it: made, we are master; NODEEXISTS, somebody is, so read it with a watch and create again when it
-//! goes. Everything else in this file is about not being sure:
+//! The candidate sends a create. If the create succeeds, the candidate is master. If the answer is NODEEXISTS,
+//! another contender is master, so the candidate reads the znode with a watch, and sends the create again when the
+//! znode goes. The rest of this file handles doubt:
 //!
-//! - *A create without an answer may have been carried out.* Then the znode may be ours (`may_own`), and only a
-//!   read can tell: its `ephemeralOwner` is our session or it is not. The read follows a transaction, because the
-//!   server that we are connected to now may lag behind the one that took the create. A create that is still
-//!   under way on the old connection cannot overtake that read: once a session has moved, the leader refuses
-//!   what its former server still forwards (`SessionTracker.checkSession`, SESSIONMOVED).
-//! - *A znode of our own earlier session is not ours.* It goes when that session expires; until then its
-//!   maker is a slave like any other.
-//! - *The number of a session may be another's, too*: a server that was started anew counts from the time since its machine
-//!   was (`SessionTrackerImpl.initializeNextSessionId`). So a znode is ours only if a create of ours may have made it: one
-//!   that was not refused, sent when no answer had told of a transaction as young as that.
-//! - *A watch is armed by the read that succeeds*, never by one that finds nothing, so a znode that goes between
-//!   the create and the read leaves no one waiting: the read says NONODE and the create follows at once.
-//! - *What is refused for good* (`rc::is_for_good`) ends the candidate. If its znode may stand and may not be read,
-//!   `ephemeralOwner` is asked for without reading, so that it can be deleted. Servers since 3.8.4 and 3.9.2 do not tell that to
-//!   whoever may not read (ZOOKEEPER-2590): a znode that is known to be ours is deleted without asking; where a create was
-//!   answered by silence, the session is given up, and with it the znode, if it is ours.
-//! - *A watch that got lost would wait for ever*, so what is watched is read again every `REFRESH_MS`.
+//! - *A create without an answer may have been carried out.* Then the znode may be ours (`may_own`), and only a read
+//!   can tell: its `ephemeralOwner` is our session or not. The read follows a transaction, because our present server
+//!   may lag behind the server that took the create. A create that is still under way on the old connection cannot
+//!   overtake this read: once a session has moved, the leader refuses requests that its former server still forwards
+//!   (`SessionTracker.checkSession`, SESSIONMOVED).
+//! - *A znode of our own earlier session is not ours.* It goes when that session expires; until then the candidate
+//!   that made it is a slave like any other.
+//! - *Another session may have the same number as ours, too*: a server that is restarted counts from the time since
+//!   its machine started (`SessionTrackerImpl.initializeNextSessionId`). So a znode is ours only if a create of ours
+//!   may have made it: a create that was not refused, and that was sent before an answer had reported a transaction
+//!   as young as the znode's.
+//! - *A watch is armed by a read that succeeds*, not by a read that finds no znode. If a znode goes between the
+//!   create and the read, no candidate waits: the read answers NONODE and the create follows at once.
+//! - *A refusal for good* (`rc::is_for_good`) ends the candidate. If its znode may exist and may not be read, the
+//!   candidate asks for `ephemeralOwner` without a read, so that it can delete the znode. Servers since 3.8.4 and
+//!   3.9.2 do not tell the owner to clients without read permission (ZOOKEEPER-2590). If the znode is known to be
+//!   ours, the candidate deletes it without asking. If a create had no answer, the candidate gives up the session,
+//!   and the znode goes with it, if it is ours.
+//! - *A lost watch would wait for ever*, so a watched znode is read again every `REFRESH_MS`.
 
 use std::sync::Arc;
 
@@ -32,24 +36,24 @@ use super::types::{rc, Op, Reason, Reply, RequestId, SessionId, Time, Value, Wat
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    /// There is no connection, and no answer to wait for.
+    /// No connection exists, and no answer is expected.
     Offline,
     Creating(RequestId),
     MakingParents(RequestId),
     Reading(RequestId),
-    /// Our znode is given the value that the caller has set.
+    /// Our znode gets the value that the caller has set.
     Setting(RequestId, Value),
     /// The znode was read and is watched.
     Watching {
         version: i32,
         refresh_at: Time,
     },
-    /// Something failed; it is asked again at this moment.
+    /// A request failed; it is repeated at this moment.
     Pausing(Time),
     Deleting(RequestId),
-    /// Whoever leaves may not read what stands there: asks whose it is.
+    /// A leaving candidate may not read the znode at the path: it asks for the owner of the znode.
     Identifying(RequestId),
-    /// The candidate has left, and nothing of it is left behind.
+    /// The candidate has left, and nothing of it remains.
     Gone,
 }
 
@@ -61,20 +65,20 @@ pub struct Node {
     recipe_state: RecipeState,
     /// The session, while it is connected.
     session: Option<SessionId>,
-    /// The read whose watch is armed.
+    /// The read that left the armed watch.
     armed: Option<RequestId>,
-    /// Our znode stands, or a create of ours was answered by silence.
+    /// Our znode exists, or a create of ours had no answer.
     may_own: bool,
-    /// It stands for certain, and its value has been changed so often.
+    /// The number of changes of its value, if our znode exists for certain.
     own_version: Option<i32>,
-    /// Our mastership is over though our znode may stand: delete it before standing again.
+    /// Our mastership is over, though our znode may exist: delete it before the next create.
     must_delete: bool,
-    /// The caller has set another value than our znode may have.
+    /// The caller has set a value that our znode may not have yet.
     value_due: bool,
     leaving: bool,
     backoff: Backoff,
     config: Config,
-    /// For `Rule::EarlierSessionIsNotOurs` alone.
+    /// Used only by `Rule::EarlierSessionIsNotOurs`.
     earlier_sessions: Vec<SessionId>,
 }
 
@@ -160,7 +164,7 @@ impl Recipe for Node {
             }
             (state, Input::Down(rc)) => {
                 self.session = None;
-                // A master stays one for as long as the lease holds.
+                // A master stays master as long as the lease holds.
                 if !self.is_master() {
                     self.stand(RecipeState::Unknown { reason: Reason::Suspended, rc }, context);
                 }
@@ -183,7 +187,7 @@ impl Recipe for Node {
                 match state {
                     State::Watching { version, .. } => self.delete(version, context),
                     State::Pausing(_) => self.ask(context),
-                    _ => {} // the answer under way, or the next connection, will tell what there is to delete
+                    _ => {} // the answer under way, or the next connection, shows what must be deleted
                 }
             }
             (State::Watching { .. }, Input::Doubt) => self.read(context),
@@ -191,7 +195,7 @@ impl Recipe for Node {
                 self.disarm(context);
                 self.vanished(now, context);
             }
-            (_, Input::Missing) => self.step_down(context), // an answer is under way that tells more
+            (_, Input::Missing) => self.step_down(context), // an answer under way tells more
             (state, Input::SetValue(value)) => {
                 self.value = value;
                 self.value_due = true;
@@ -199,7 +203,7 @@ impl Recipe for Node {
                     if self.may_own {
                         self.set_value(version, context);
                     }
-                } // else the next read of our znode, or the next create, sees to it
+                } // else the next read of our znode, or the next create, sets the value
             }
             (state, Input::Leave(reason, rc)) => {
                 self.stand(RecipeState::Unknown { reason, rc }, context);
@@ -211,7 +215,7 @@ impl Recipe for Node {
                         self.gone(context)
                     }
                     State::Pausing(_) => self.ask(context),
-                    _ => {} // the answer under way, or the next connection, will tell what there is to delete
+                    _ => {} // the answer under way, or the next connection, shows what must be deleted
                 }
             }
 
@@ -301,7 +305,7 @@ impl Recipe for Node {
                 }
             },
             (State::Setting(asked, value), Input::Reply(request, reply)) if asked == request => match reply {
-                // The change has spent the watch; and somebody else may have changed the znode, too.
+                // The change has used up the watch. Another client may have changed the znode, too.
                 Reply::Done | Reply::Refused(rc::BAD_VERSION) => {
                     self.own_version = None;
                     if reply == Reply::Done {
@@ -317,7 +321,7 @@ impl Recipe for Node {
                     self.disarm(context);
                     self.vanished(now, context);
                 }
-                // Whoever may not write its value leads all the same.
+                // A candidate that may not write its value still leads.
                 Reply::Refused(_) => {
                     self.backoff.failed();
                     self.failed(now, context);
@@ -344,7 +348,7 @@ impl Recipe for Node {
                 }
                 Reply::Refused(rc) => self.refused(now, rc, context),
                 _ => {
-                    self.own_version = None; // it may be gone, and another's stand there
+                    self.own_version = None; // it may be gone, and another contender's may be there
                     self.failed(now, context);
                 }
             },
@@ -361,7 +365,7 @@ impl Recipe for Node {
                     }
                     (State::Watching { .. }, _) => self.read(context),
                     (_, WatchEvent::Deleted) => self.step_down(context),
-                    _ => {} // an answer is under way, or will be asked for, that tells more
+                    _ => {} // an answer under way, or a later one, tells more
                 }
             }
             (State::Watching { refresh_at, .. }, Input::Tick) if now >= refresh_at => self.read(context),
@@ -379,7 +383,7 @@ impl Node {
         matches!(self.recipe_state, RecipeState::Master { .. })
     }
 
-    /// What must be true between any two inputs.
+    /// The invariants between any two inputs.
     fn check(&self) {
         if self.is_master() {
             assert!(self.may_own, "a master owns its znode");
@@ -394,7 +398,7 @@ impl Node {
         }
     }
 
-    /// A connection is there: pick up what is to be done, but not at once if it has failed several times.
+    /// A connection exists: continues the pending work. After several failures it waits first.
     fn start(&mut self, now: Time, context: &mut RecipeContext) {
         match self.backoff.pause(now) {
             Some(until) => self.state = State::Pausing(until),
@@ -419,7 +423,7 @@ impl Node {
     }
 
     fn read(&mut self, context: &mut RecipeContext) {
-        // A master knows that its znode was there; whoever is not sure asks a server that has caught up.
+        // A master knows that its znode existed. A candidate in doubt asks a server that has caught up.
         let in_doubt = !self.is_master() || self.value_due;
         let sync = self.may_own && in_doubt && self.config.keeps(Rule::SyncWhenInDoubt);
         let op = Op::Read { path: self.path.clone(), sync };
@@ -471,13 +475,13 @@ impl Node {
         self.state = State::Watching { version: stat.version, refresh_at: now.plus_ms(REFRESH_MS) };
     }
 
-    /// Whether the znode that this transaction made may be ours. That our session owns it does not tell: a server that is
-    /// started anew may hand out the number of a session that lives.
+    /// Whether the transaction `czxid` may have made a znode of ours. The owner does not decide: a restarted server
+    /// may give out the number of a session that lives.
     fn may_have_made(&self, czxid: i64, context: &RecipeContext) -> bool {
         context.may_have_made(czxid) || !self.config.keeps(Rule::OwnCreate)
     }
 
-    /// There is no znode at the path.
+    /// No znode is at the path.
     fn vanished(&mut self, now: Time, context: &mut RecipeContext) {
         self.step_down(context);
         self.may_own = false;
@@ -492,7 +496,7 @@ impl Node {
         }
     }
 
-    /// Our znode is gone although nobody here asked for that.
+    /// Our znode is gone, although this candidate did not delete it.
     fn step_down(&mut self, context: &mut RecipeContext) {
         if self.is_master() {
             self.may_own = false;
@@ -501,11 +505,11 @@ impl Node {
         }
     }
 
-    /// ZooKeeper said no. It is likely to say no again, so there is no second try at once, and none at all when it
-    /// would say no for good.
+    /// ZooKeeper refused the request. It will probably refuse it again, so there is no retry at once, and no retry at
+    /// all if the refusal is for good.
     fn refused(&mut self, now: Time, rc: i32, context: &mut RecipeContext) {
         let for_good = rc::is_for_good(rc);
-        // What a master cannot do now it does later; its znode stands.
+        // A master tries again later; its znode exists.
         if for_good || !self.is_master() {
             let reason = if for_good { Reason::Denied } else { Reason::Refused };
             self.stand(RecipeState::Unknown { reason, rc }, context);
@@ -516,7 +520,7 @@ impl Node {
     }
 
     fn failed(&mut self, now: Time, context: &mut RecipeContext) {
-        // A request that was asked for while the connection broke costs no second failure.
+        // A request that was sent while the connection broke counts no second failure.
         if self.session.is_some() {
             self.backoff.failed();
         }

@@ -1,6 +1,6 @@
-//! An observer: one call of `watch_master` (seeds 000 and 001). It knows who is master at a path, and hears of
-//! every change. It watches one znode, in a queue as well: that of the master. A read leaves a watch only where
-//! there is something to read; where nothing is, the watch is left by `exists`, and on an empty queue by the list.
+//! An observer: one call of `watch_master` (seeds 000 and 001). It knows the master at a path, and receives every
+//! change. It watches one znode, also in a queue: the master's. A read leaves a watch only on an existing znode. If
+//! no znode exists, `exists` leaves the watch; if a queue is empty, the list leaves it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,24 +15,25 @@ use super::types::{rc, Action, Master, Op, Reply, RequestId, Stat, SubscriptionI
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     Offline,
-    /// Looks for the first of a queue; `watch` when nobody was there the last time.
+    /// Lists the queue to find its first contender; `watch` is true if the queue was empty the last time.
     Listing {
         asked: RequestId,
         watch: bool,
     },
-    /// Asks for the age of those of whom the oldest leads: who is still to tell it, and the oldest of those who have.
+    /// Asks for the age of the contenders among which the oldest leads. `asked` holds those that have not answered,
+    /// and `oldest` the oldest that has.
     Ranking {
         asked: BTreeMap<RequestId, Arc<str>>,
         oldest: Option<(i64, Arc<str>)>,
     },
     Reading(RequestId),
-    /// Nothing was there to read: is there still nothing?
+    /// No znode was there to read: checks whether one is there now.
     Checking(RequestId),
     Watching {
         refresh_at: Time,
     },
     Pausing(Time),
-    /// It was refused for good.
+    /// A request was refused for good.
     Gone,
 }
 
@@ -43,11 +44,11 @@ pub struct Observer {
     recipe: Recipe,
     /// The master's znode, as far as we know: the path itself, or the first in the queue.
     master: Arc<str>,
-    /// Its czxid, where we had to ask for that to know it.
+    /// The czxid of the master's znode, where we had to ask for the age.
     oldest: Option<i64>,
     state: State,
     connected: bool,
-    /// The request whose watch is armed.
+    /// The request that left the armed watch.
     armed: Option<RequestId>,
     backoff: Backoff,
     told: Option<Master>,
@@ -73,7 +74,7 @@ impl Observer {
         self.id
     }
 
-    /// Whether it has told its last news by itself.
+    /// Whether the observer has ended by itself.
     pub fn is_gone(&self) -> bool {
         self.state == State::Gone
     }
@@ -82,7 +83,7 @@ impl Observer {
         let (state, request) = match &self.state {
             State::Offline => ("offline", None),
             State::Listing { asked, .. } => ("listing", Some(*asked)),
-            // Several are under way; the oldest.
+            // Several requests are under way; this is the oldest.
             State::Ranking { asked, .. } => ("ranking", asked.keys().next().copied()),
             State::Reading(asked) => ("reading", Some(*asked)),
             State::Checking(asked) => ("checking", Some(*asked)),
@@ -187,7 +188,7 @@ impl Observer {
                 }
             }
             (State::Reading(asked), Input::Reply(request, reply)) if asked == request => match reply {
-                // Another one, and a younger, stands under that name by now.
+                // Another, younger znode has that name by now.
                 Reply::Read(znode) if self.oldest.is_some_and(|czxid| czxid != znode.stat.czxid) => {
                     outbox.unwatch(request);
                     match self.connected {
@@ -235,7 +236,7 @@ impl Observer {
         }
     }
 
-    /// The caller watches no longer.
+    /// Ends the watch for the caller.
     pub fn stop(&mut self, outbox: &mut Outbox) {
         let asked = match self.state {
             State::Listing { asked, .. } | State::Reading(asked) | State::Checking(asked) => Some(asked),
@@ -247,7 +248,7 @@ impl Observer {
         outbox.actions.push_back(Action::Finished(self.id));
     }
 
-    /// There is no session any more, and no other comes: the last thing that the caller hears.
+    /// No session exists any more, and none will follow: the last event for the caller.
     pub fn end(&mut self, rc: i32, outbox: &mut Outbox) {
         self.tell(nobody(rc), outbox);
         outbox.actions.push_back(Action::Finished(self.id));
@@ -276,13 +277,14 @@ impl Observer {
         self.state = State::Listing { asked: self.submit(op, outbox), watch };
     }
 
-    /// The znodes of those in the queue of whom the oldest leads.
+    /// The znodes of the contenders in the queue among which the oldest leads.
     fn leading(&self, names: &[Arc<str>]) -> Vec<Arc<str>> {
         let Recipe::Queue(dialect) = self.recipe else { return Vec::new() };
         dialect.leading(names).into_iter().map(|name| format!("{}/{name}", self.path).into()).collect()
     }
 
-    /// Reads the master; where the numbers do not tell who that is, asks for everybody's age first.
+    /// Reads the master's znode. If the numbers do not tell which one that is, first asks for the age of each
+    /// contender.
     fn choose(&mut self, mut leading: Vec<Arc<str>>, outbox: &mut Outbox) {
         self.oldest = None;
         if leading.len() == 1 {
@@ -304,7 +306,7 @@ impl Observer {
         self.state = State::Reading(self.submit(op, outbox));
     }
 
-    /// The watch that came with this answer takes the place of the former one.
+    /// The watch that came with this answer replaces the former one.
     fn arm(&mut self, request: RequestId, now: Time, outbox: &mut Outbox) {
         self.backoff.succeeded();
         if let Some(former) = self.armed.replace(request) {

@@ -1,4 +1,5 @@
-//! What goes out of the core: the actions in order, who is to get each answer, and when each request was sent.
+//! The output of the core: the actions in order, the receiver of each answer, and the moment when each request was
+//! sent.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -7,8 +8,8 @@ use super::lease::Answer;
 use super::report::Report;
 use super::types::{Action, Op, Reply, RequestId, Time};
 
-/// Who asked: each open request, and each armed watch, belongs to a candidate, an observer, a watcher of
-/// the members, or the lease.
+/// The origin of a request: each open request, and each armed watch, belongs to a candidate, an observer, a watcher
+/// of the members, or the lease.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subscription {
     Candidate(Arc<str>),
@@ -21,21 +22,22 @@ pub enum Subscription {
 #[derive(Clone, Copy, Debug)]
 pub struct Sent {
     pub at: Time,
-    /// Whose answer it will be, if it is carried out.
+    /// The source of the answer (server, leader or quorum), if the request is carried out.
     pub answer: Answer,
-    /// Whether it is to change or delete our znode.
+    /// Whether the request changes or deletes our znode.
     pub changes: bool,
-    /// Whether an answer leaves a watch.
+    /// Whether the answer leaves a watch.
     pub watch: bool,
 }
 
-/// What the creates of a session at a path have made.
+/// The results of the creates of a session at a path.
 #[derive(Clone, Copy, Debug, Default)]
 struct Creates {
-    /// The transaction that made the last znode of which an answer told.
+    /// The transaction that made the last znode that an answer reported.
     made: Option<i64>,
-    /// The first create of which nobody knows, and the newest transaction that an answer had told of when it was sent:
-    /// what it made is younger, and so is what later ones made.
+    /// The first create with an unknown outcome, and the newest transaction known from an answer when that create was
+    /// sent. The znode that this create made is younger than that transaction, and so are the znodes of later
+    /// creates.
     in_doubt: Option<(RequestId, i64)>,
 }
 
@@ -43,14 +45,15 @@ struct Creates {
 pub struct Outbox {
     pub actions: VecDeque<Action>,
     pub routes: BTreeMap<RequestId, Subscription>,
-    /// A candidate wants the session to end.
+    /// A candidate asks for the end of the session.
     pub session_is_given_up: bool,
     sent: BTreeMap<RequestId, Sent>,
-    /// What candidates have made in this session, by path.
+    /// The results of the candidates' creates in this session, by path.
     creates: BTreeMap<Arc<str>, Creates>,
-    /// The newest transaction that an answer has told of in this session.
+    /// The newest transaction that an answer reported in this session.
     newest_zxid: i64,
-    /// The moment of the input that is being handled: what is handed out now is sent now or later.
+    /// The moment of the input that is being handled. An action that is handed out now is sent at this moment or
+    /// later.
     pub now: Time,
     last_request: u64,
 }
@@ -92,14 +95,14 @@ impl Outbox {
         request
     }
 
-    /// Drops the watch that a request left, or would leave: then its answer is not wanted either.
+    /// Drops the watch that a request left, or would leave. Its answer is not needed then.
     pub fn unwatch(&mut self, request: RequestId) {
         self.routes.remove(&request);
         self.sent.remove(&request);
         self.actions.push_back(Action::Unwatch(request));
     }
 
-    /// The request has its answer.
+    /// Records the answer to the request.
     pub fn answered(&mut self, request: RequestId, reply: &Reply) -> Option<Sent> {
         let told = match reply {
             Reply::Created(stat) | Reply::CreatedAs(_, stat) | Reply::Stat(stat) => Some(stat),
@@ -115,7 +118,7 @@ impl Outbox {
         self.sent.remove(&request)
     }
 
-    /// If this was a create: it has made this znode, or none.
+    /// If this was a create, records that it made this znode, or none.
     fn has_made(&mut self, request: RequestId, czxid: Option<i64>) {
         let Some(Subscription::Candidate(path)) = self.routes.get(&request) else { return };
         let Some(creates) = self.creates.get_mut(path) else { return };
@@ -123,14 +126,14 @@ impl Outbox {
         creates.in_doubt = creates.in_doubt.filter(|(first, _)| *first != request);
     }
 
-    /// Whether the znode that this transaction made may be one that a candidate at `path` made in this session.
+    /// Whether the transaction `czxid` may have made a znode that a candidate at `path` made in this session.
     pub fn may_have_made(&self, path: &Arc<str>, czxid: i64) -> bool {
         let in_doubt = |(_, before): (RequestId, i64)| czxid > before;
         let made = |creates: &Creates| creates.made == Some(czxid) || creates.in_doubt.is_some_and(in_doubt);
         self.creates.get(path).is_some_and(made)
     }
 
-    /// The requests that have no answer yet, the oldest first.
+    /// The requests without an answer, the oldest first.
     pub fn under_way(&self, now: Time) -> Report {
         let describe = |(request, sent): (&RequestId, &Sent)| {
             let (subscription, path) = match self.routes.get(request) {
@@ -150,7 +153,7 @@ impl Outbox {
         Report::List(self.sent.iter().map(describe).collect())
     }
 
-    /// The session is over: no answer is to come, and what was not sent yet is not wanted.
+    /// The session is over: no answer follows, and unsent requests are dropped.
     pub fn forget_requests(&mut self) {
         self.forget_unsent();
         self.routes.clear();
@@ -160,7 +163,7 @@ impl Outbox {
         self.newest_zxid = 0;
     }
 
-    /// Requests that nobody has fetched are not to be sent. Which they were is returned, to be answered.
+    /// Drops the requests that the driver has not fetched, and returns them, so that `Elections` can answer them.
     pub fn forget_unsent(&mut self) -> Vec<RequestId> {
         let mut unsent = Vec::new();
         self.actions.retain(|action| match action {

@@ -1,20 +1,23 @@
-//! The **queue** recipe (seed 002): an ephemeral sequential child of the path for each contender, and the lowest
-//! leads. Each watches only the one before it, so that the end of one wakes one, however many wait.
+//! The **queue** recipe (seed 002): each contender has an ephemeral sequential child of the path, and the lowest
+//! child leads. Each contender watches only its predecessor. So the end of one contender wakes one other, however
+//! many wait.
 //!
-//! - *A create without an answer may have been carried out*: it is looked for before another one is sent, by the
-//!   GUID in its name; in the dialect that has no GUID, by the session that owns it.
-//! - *Who leads is read by the one behind it alone*, in the request that leaves the watch: that one is woken by each change
-//!   anyway. The others would have to be woken for it.
-//! - *The one before us may go between the list and the watch*: then the list is asked for again at once.
+//! - *A create without an answer may have been carried out*: before another create is sent, the candidate looks for
+//!   the znode by the GUID in its name. In a dialect without a GUID, it looks by the session that owns the znode.
+//! - *Only the contender behind the master reads the master's value*, in the request that leaves the watch: each
+//!   change wakes this contender anyway. The other contenders would have to be woken only for that.
+//! - *The predecessor may go between the list and the watch*: then the candidate lists the queue again at once.
 //! - *Sequence numbers wrap*: they are compared as serial numbers.
-//! - *Our znode may be deleted by somebody*: it is watched as well; then we step down and join anew, at the end.
-//! - *The path itself may go*, containers do when they are empty: it is made again.
-//! - *Once the counter is used up*, numbers do not tell who came first; the transaction that made a znode does. Who
-//!   joins then asks once for the age of everybody in the queue.
-//! - *What is refused for good* (`rc::is_for_good`) ends the candidate; only a master needs no list of the others.
-//! - *Contenders that the dialect does not count* (foreign ones) would have a master of their own: nobody is master here while
-//!   one is in the queue, and the caller hears why. The master watches the queue, so that it hears of one that joins; no other
-//!   candidate is woken by that ([`guard`]).
+//! - *Another client may delete our znode*: we watch it as well. If it is deleted, we step down and join again at the
+//!   end.
+//! - *The path itself may go*; containers do when they are empty. The candidate creates it again.
+//! - *Once the counter is used up*, the numbers do not tell the order; the transaction that created a znode does. A
+//!   contender that joins then asks once for the age of each contender in the queue.
+//! - *A refusal for good* (`rc::is_for_good`) ends the candidate. One exception: the refusal of a list does not end a
+//!   master, which needs no list of the others.
+//! - *Contenders that the dialect does not count* (foreign ones) would have a master of their own. While one is in
+//!   the queue, no candidate of ours is master, and the caller is told the reason. The master watches the queue, so
+//!   it learns of a foreign contender that joins. This wakes no other candidate ([`guard`]).
 
 mod guard;
 mod position;
@@ -33,33 +36,33 @@ use super::types::{rc, Op, Reason, Reply, RequestId, SessionId, Stat, Time, Valu
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    /// There is no connection, and no answer to wait for.
+    /// No connection exists, and no answer is expected.
     Offline,
     Joining(RequestId),
     MakingParents(RequestId),
-    /// Lists the queue for a znode that may be ours.
+    /// Lists the queue to find a znode that may be ours.
     Finding(RequestId),
-    /// Reads a znode that may be ours; or, if that may not be read, asks whose it is.
+    /// Reads a znode that may be ours. If the read is not allowed, asks for its owner.
     Confirming {
         asked: RequestId,
         path: Arc<str>,
         is_read: bool,
     },
-    /// Lists the queue for who is before us.
+    /// Lists the queue to find our predecessor.
     Listing(RequestId),
-    /// Out of the queue because of a foreign contender: lists it for whether one is still there.
+    /// Outside the queue because of a foreign contender: lists the queue to see whether one is still in it.
     Scouting(RequestId),
-    /// Asks for the age of those in the queue.
+    /// Asks for the age of the contenders in the queue.
     Ranking,
-    /// Asks whether the one before us is still there.
+    /// Asks whether our predecessor still exists.
     Following(RequestId),
-    /// First, or behind one that is watched.
+    /// First in the queue, or behind a watched predecessor.
     Waiting {
         refresh_at: Time,
     },
     Pausing(Time),
     Deleting(RequestId),
-    /// The candidate has left, and nothing of it is left behind.
+    /// The candidate has left, and nothing of it remains.
     Gone,
 }
 
@@ -69,15 +72,15 @@ struct Own {
     path: Arc<str>,
     number: i32,
     czxid: i64,
-    /// How often its value has been changed, as far as we know.
+    /// The number of changes of its value, as far as we know.
     version: i32,
 }
 
-/// Our znode's value is being changed.
+/// The progress of a change of our znode's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Setting {
     Writing(RequestId, Value),
-    /// Somebody else changed it: reads which version it has.
+    /// Another client changed it: the candidate reads the version.
     Reading(RequestId),
 }
 
@@ -86,45 +89,46 @@ pub struct Queue {
     path: Arc<str>,
     value: Value,
     dialect: Dialect,
-    /// In the name of the znode that we try to make; another one for each that was lost.
+    /// The GUID in the name of the znode that we try to create; a new one for each lost znode.
     guid: u128,
-    /// The first that this session has seen.
+    /// The first GUID of this session.
     first_guid: u128,
     state: State,
     recipe_state: RecipeState,
     session: Option<SessionId>,
     own: Option<Own>,
-    /// A create of ours was answered by silence.
+    /// A create of ours had no answer.
     may_have_joined: bool,
-    /// Znodes that may be ours, still to be read.
+    /// Znodes that may be ours and that we have not read yet.
     to_confirm: VecDeque<Arc<str>>,
-    /// Those who were in the queue before us, with their czxids, where the numbers do not tell. The list in which they
-    /// were found had our znode as well; so whoever is not among them came after us, whatever a later list shows.
+    /// The contenders that were in the queue before us, with their czxids, where the numbers do not tell. The list in
+    /// which we found them also had our znode. So every contender that is missing from this map came after us,
+    /// whatever a later list shows.
     older: Option<BTreeMap<Arc<str>, i64>>,
-    /// Those who are still to tell their age, and the age of those who have.
+    /// The contenders that have not reported their age yet, and in `ranked` the age of those that have.
     to_rank: BTreeMap<RequestId, Arc<str>>,
     ranked: BTreeMap<Arc<str>, i64>,
-    /// The watch on our own znode: asked for, or armed.
+    /// The watch on our own znode: requested, or armed.
     own_watch: Option<RequestId>,
-    /// The one before us.
+    /// Our predecessor.
     predecessor: Option<Arc<str>>,
-    /// It leads, as far as the last list shows.
+    /// The predecessor leads, according to the last list.
     predecessor_leads: bool,
-    /// The watch on it.
+    /// The watch on the predecessor.
     watch: Option<RequestId>,
-    /// A master's watch on the queue: asked for, or armed; or when to ask for it.
+    /// A master's watch on the queue, requested or armed; in `guard_due`, the moment at which to request it.
     guard: Option<RequestId>,
     guard_due: Option<Time>,
-    /// When a list came last, and of how many names.
+    /// When the last list arrived, and how many names it had.
     listed: (Time, usize),
-    /// A contender that the dialect does not count, while one is in the queue.
+    /// A contender in the queue that the dialect does not count, if one is in it.
     foreign: Option<Arc<str>>,
-    /// Our znode was taken out of the queue because of such a contender; it is made again once none is in.
+    /// We took our znode out of the queue because of such a contender. We create it again once none is in the queue.
     withdrawn: bool,
-    /// The caller has set another value than our znode may have.
+    /// The caller has set a value that our znode may not have yet.
     value_due: bool,
     setting: Option<Setting>,
-    /// Our place is given up: delete our znode before joining again.
+    /// We gave up our place: delete our znode before joining again.
     must_delete: bool,
     leaving: bool,
     backoff: Backoff,
@@ -198,7 +202,7 @@ impl Recipe for Queue {
             State::Confirming { asked, .. } => ("confirming", Some(asked)),
             State::Listing(request) => ("listing", Some(request)),
             State::Scouting(request) => ("scouting", Some(request)),
-            // Several are under way; the oldest.
+            // Several requests are under way; this is the oldest.
             State::Ranking => ("ranking", self.to_rank.keys().next().copied()),
             State::Following(request) => ("following", Some(request)),
             State::Waiting { .. } => ("waiting", None),
@@ -236,7 +240,7 @@ impl Recipe for Queue {
             (state, Input::Down(rc)) => {
                 self.session = None;
                 self.setting = None;
-                // A master stays one for as long as the lease holds.
+                // A master stays master as long as the lease holds.
                 if !self.is_master() {
                     self.stand(RecipeState::Unknown { reason: Reason::Suspended, rc }, context);
                 }
@@ -275,7 +279,7 @@ impl Recipe for Queue {
                     _ if !self.config.keeps(Rule::ResignFindsOut) => self.gone(context),
                     State::Offline if !self.holds_session() => self.gone(context),
                     State::Waiting { .. } | State::Pausing(_) => self.ask(context),
-                    _ => {} // the answer under way, or the next connection, will tell what there is to delete
+                    _ => {} // the answer under way, or the next connection, shows what must be deleted
                 }
             }
 
@@ -320,12 +324,12 @@ impl Recipe for Queue {
                             self.confirm_next(context);
                         }
                     }
-                    // Whose it is is told to those who may not read it as well, before 3.8.4 and 3.9.2.
+                    // Servers before 3.8.4 and 3.9.2 tell the owner also to clients that may not read the znode.
                     Reply::Refused(rc::NO_AUTH) if self.session.is_some() && is_read => {
                         let asked = context.submit(Op::Stat { path: path.clone() });
                         self.state = State::Confirming { asked, path, is_read: false };
                     }
-                    // By its GUID it is ours. It is of no use: it could not be proved.
+                    // The GUID shows that it is ours. It has no use, because it could not be proved.
                     Reply::Refused(rc::NO_AUTH) if self.session.is_some() && self.dialect.has_guid() => {
                         self.may_have_joined = false;
                         self.own = Some(Own { path, number: 0, czxid: 0, version: 0 });
@@ -373,7 +377,7 @@ impl Recipe for Queue {
             },
             (State::Following(asked), Input::Reply(request, reply)) if asked == request => match reply {
                 Reply::Exists(there) => self.followed(now, request, there, context),
-                // Another one may stand under a name without a GUID by now.
+                // Another contender may use a name without a GUID by now.
                 Reply::Read(znode) => {
                     let there = self.older.is_none() || self.is_older(znode.stat.czxid);
                     if there && self.predecessor_leads && self.session.is_some() {
@@ -381,7 +385,7 @@ impl Recipe for Queue {
                     }
                     self.followed(now, request, there, context);
                 }
-                // Whether it is there is told to those who may not read it as well.
+                // ZooKeeper also tells clients that may not read a znode whether it exists.
                 Reply::Refused(rc::NO_AUTH)
                     if self.predecessor_leads && self.older.is_none() && self.session.is_some() =>
                 {
@@ -410,7 +414,7 @@ impl Recipe for Queue {
                     self.rejoin(now, context);
                 }
                 reply => {
-                    // Without a GUID the name may be another's by the time we ask again.
+                    // Without a GUID, the name may belong to another contender by the time of the next request.
                     if !self.dialect.has_guid() {
                         self.own = None;
                         self.may_have_joined = true;
@@ -430,7 +434,7 @@ impl Recipe for Queue {
                     self.own_watch = None;
                     self.lost_own(now, context);
                 }
-                _ => self.own_watch = None, // asked for again with the next connection, or the next refresh
+                _ => self.own_watch = None, // requested again with the next connection, or at the next refresh
             },
             (_, Input::Reply(request, reply)) if self.setting_by() == Some(request) => {
                 self.value_answered(now, request, reply, context);
@@ -445,16 +449,16 @@ impl Recipe for Queue {
                 }
             }
             (state, Input::Reply(request, reply)) if self.guard == Some(request) => match reply {
-                // Whatever else is under way ends with a list as well.
+                // The other requests under way end with a list as well.
                 Reply::Listed(names) if matches!(state, State::Waiting { .. }) && self.is_master() => {
                     self.look(now, &names, context);
                 }
                 Reply::Listed(_) => {}
-                _ => self.guard = None, // asked for again with the next connection, or the next refresh
+                _ => self.guard = None, // requested again with the next connection, or at the next refresh
             },
             (state, Input::WatchEvent(request, _)) if self.guard == Some(request) => {
                 self.guard = None;
-                // Whose znode is being deleted needs to know no more; that spends the watch.
+                // A candidate that is deleting its znode needs no list; the deletion uses up the watch.
                 if matches!(state, State::Waiting { .. }) && self.is_master() {
                     self.queue_changed(now, context);
                 }
@@ -476,7 +480,7 @@ impl Recipe for Queue {
                 }
             },
             (State::Pausing(until), Input::Tick) if now >= until => self.ask(context),
-            // An answer about a place that we do not have any more.
+            // An answer about a place that we no longer have.
             (_, Input::Reply(request, Reply::Exists(_) | Reply::Read(_) | Reply::Listed(_))) => {
                 context.unwatch(request)
             }
@@ -493,7 +497,7 @@ impl Queue {
         matches!(self.recipe_state, RecipeState::Master { .. })
     }
 
-    /// What must be true between any two inputs.
+    /// The invariants between any two inputs.
     fn check(&self) {
         if self.is_master() {
             assert!(!self.withdrawn && self.foreign.is_none(), "no master beside a foreign contender");
@@ -509,7 +513,7 @@ impl Queue {
         format!("{}/{}", self.path, self.dialect.prefix(self.guid)).into()
     }
 
-    /// A connection is there: pick up what is to be done, but not at once if it has failed several times.
+    /// A connection exists: continues the pending work. After several failures it waits first.
     fn start(&mut self, now: Time, context: &mut RecipeContext) {
         match self.backoff.pause(now) {
             Some(until) => self.state = State::Pausing(until),
@@ -517,7 +521,7 @@ impl Queue {
         }
     }
 
-    /// What is to be done next with a connection.
+    /// Does the next step that needs a connection.
     fn ask(&mut self, context: &mut RecipeContext) {
         match &self.own {
             Some(own) if self.leaving || self.must_delete => {
@@ -548,14 +552,14 @@ impl Queue {
         }
     }
 
-    /// Our znode stands.
+    /// Our znode exists.
     fn joined(&mut self, path: Arc<str>, stat: Stat, context: &mut RecipeContext) {
         self.backoff.succeeded();
         self.may_have_joined = false;
         self.to_confirm.clear();
         let name = path.rsplit('/').next().unwrap_or_default();
         if let Name::Contender(number) = self.dialect.read(name) {
-            // What was known was known of another place.
+            // The former knowledge belongs to another place.
             self.older = None;
             let Stat { czxid, version, .. } = stat;
             self.own = Some(Own { path, number, czxid, version });
@@ -593,7 +597,7 @@ impl Queue {
                 self.state = State::Confirming { asked, path, is_read: true };
             }
             None => {
-                // Nothing of ours is there, and no create of ours is under way any more.
+                // No znode of ours exists in the queue, and no create of ours is under way any more.
                 self.may_have_joined = false;
                 self.must_delete = false;
                 self.ask(context);
@@ -606,7 +610,7 @@ impl Queue {
             let path = own.path.clone();
             self.own_watch = Some(context.submit(match self.dialect.has_guid() {
                 true => Op::Exists { path },
-                // The path may be made anew and count from 0 again: whose znode has our name?
+                // The path may be created again and count from 0 again: which contender's znode has our name?
                 false => Op::Read { path, sync: false },
             }));
         }
@@ -618,7 +622,7 @@ impl Queue {
         }
     }
 
-    /// Our znode is gone although nobody here asked for that.
+    /// Our znode is gone, although this candidate did not delete it.
     fn lost_own(&mut self, now: Time, context: &mut RecipeContext) {
         self.deleted(context);
         if let Some(watch) = self.own_watch {
@@ -628,10 +632,10 @@ impl Queue {
         self.rejoin(now, context);
     }
 
-    /// Nothing of ours stands any more.
+    /// No znode of ours exists any more.
     fn forget_own(&mut self) {
         self.own = None;
-        // The end of a znode in the queue spends the watch on the queue.
+        // The deletion of a znode in the queue uses up the watch on the queue.
         self.guard = None;
         self.guard_due = None;
         self.own_watch = None;
@@ -653,10 +657,10 @@ impl Queue {
         }
     }
 
-    /// ZooKeeper said no. It is likely to say no again, so there is no second try at once, and none at all when it
-    /// would say no for good.
+    /// ZooKeeper refused the request. It will probably refuse it again, so there is no retry at once, and no retry at
+    /// all if the refusal is for good.
     fn refused(&mut self, now: Time, rc: i32, context: &mut RecipeContext) {
-        // What a master cannot do now it does later; its znode stands.
+        // A master tries again later; its znode exists.
         if !self.is_master() {
             let for_good = rc::is_for_good(rc);
             let reason = if for_good { Reason::Denied } else { Reason::Refused };
@@ -673,7 +677,7 @@ impl Queue {
 
     fn failed(&mut self, now: Time, context: &mut RecipeContext) {
         self.to_rank.clear();
-        // A request that was asked for while the connection broke costs no second failure.
+        // A request that was sent while the connection broke counts no second failure.
         if self.session.is_some() {
             self.backoff.failed();
         }

@@ -1,5 +1,6 @@
-//! What every recipe is: a machine that is told what happens and says where its candidate stands. Whether a
-//! candidate whose recipe says "master" may believe it is the lease's affair, not the recipe's.
+//! The trait that every recipe implements: a state machine that takes events and reports the state of its candidate.
+//! When a recipe says "master", the lease decides whether the candidate may believe it. The recipe does not know the
+//! lease.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -8,50 +9,50 @@ use super::context::RecipeContext;
 use super::report::Report;
 use super::types::{Reason, Reply, RequestId, SessionId, Time, Value, WatchEvent};
 
-/// How long a watch is trusted before what it watches is read again, in milliseconds.
+/// How long the recipe trusts a watch before it reads the watched znode again, in milliseconds.
 pub const REFRESH_MS: u64 = 30_000;
 
 pub trait Recipe: Debug + Send {
     fn handle(&mut self, now: Time, input: Input, context: &mut RecipeContext);
 
-    /// When to be handed a `Tick`.
+    /// The moment at which the recipe wants a `Tick`.
     fn deadline(&self) -> Option<Time>;
 
-    /// The candidate has left, and nothing of it is left behind.
+    /// Whether the candidate has left, and nothing of it remains.
     fn is_gone(&self) -> bool;
 
-    /// Whether giving up the session could cost this candidate something: its znode, or knowledge of it.
+    /// Whether the candidate could lose something if the session is given up: its znode, or its knowledge of a znode.
     fn holds_session(&self) -> bool;
 
     /// Our znode, while we know that we have one.
     fn own_path(&self) -> Option<Arc<str>>;
 
-    /// What this machine is at.
+    /// The present state of this machine.
     fn describe(&self, now: Time) -> Report;
 }
 
-/// What happens to a recipe.
+/// An event that a recipe handles.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// The session is connected.
     Up(SessionId),
-    /// The connection is broken; the session may live on. With ZooKeeper's number for why.
+    /// The connection is broken, for this reason (a number of ZooKeeper's). The session may live on.
     Down(i32),
-    /// The session is over: every znode and every watch of it is gone or going, no answer is to come. With what
-    /// there is to say of it.
+    /// The session is over: all its znodes and watches are gone or will go, and no answer follows. With the reason
+    /// and ZooKeeper's number.
     Over(Reason, i32),
     Reply(RequestId, Reply),
     WatchEvent(RequestId, WatchEvent),
-    /// The moment that `deadline` named has come.
+    /// The moment that `deadline` named has arrived.
     Tick,
     /// The lease of a master has run out.
     LeaseExpired,
-    /// A proof that checked several znodes failed: look whether ours is there.
+    /// A proof that checked several znodes failed: check whether our znode still exists.
     Doubt,
     /// A proof has found that our znode is gone.
     Missing,
-    /// The caller has another value from now on.
+    /// The caller sets another value from now on.
     SetValue(Value),
-    /// The candidate is to leave, with this as its last news.
+    /// The candidate must leave. This is its last event.
     Leave(Reason, i32),
 }

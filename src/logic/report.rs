@@ -1,31 +1,31 @@
-//! What can be told of something, for people and for programs: a tree of reports, written as text or as JSON.
+//! Diagnostics for people and programs: a tree of reports, written as text or as JSON.
 
 use std::fmt::Write;
 
 /// One report, or several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
-    /// There is nothing to tell: `null`.
+    /// Nothing to report: `null`.
     Nothing,
     Is(bool),
     Number(i64),
     Text(String),
     List(Vec<Report>),
-    /// Facts by name, in the order in which a reader wants them.
+    /// Reports by name, in the best order for a reader.
     Named(Vec<(&'static str, Report)>),
 }
 
-/// The longest part of a znode's value that is told, in bytes.
+/// The longest part of a znode's value that is shown, in bytes.
 const VALUE_SHOWN: usize = 256;
 
 impl Report {
-    /// A moment as milliseconds since another, which may be later.
+    /// The milliseconds from one moment to another; negative if the second is earlier.
     pub fn ms_between(from_ns: u64, to_ns: u64) -> Report {
         let ns = i128::from(to_ns) - i128::from(from_ns);
         Report::Number((ns / 1_000_000).clamp(i64::MIN.into(), i64::MAX.into()) as i64)
     }
 
-    /// A session's id as ZooKeeper's own logs write it; `null` for none.
+    /// A session's id in the format of ZooKeeper's own logs; `null` for none.
     pub fn session(id: i64) -> Report {
         match id {
             0 => Report::Nothing,
@@ -33,12 +33,12 @@ impl Report {
         }
     }
 
-    /// A znode's value: as text where the beginning of it is UTF-8, else in hexadecimal; and its whole length.
+    /// A znode's value: as text if its shown part is UTF-8, else in hexadecimal; and the whole length.
     pub fn value(value: &[u8]) -> [(&'static str, Report); 3] {
         let shown = &value[..value.len().min(VALUE_SHOWN)];
         let text = match std::str::from_utf8(shown) {
             Ok(text) => Some(text),
-            // A character that the limit has cut.
+            // The limit has cut a character.
             Err(error) if error.error_len().is_none() && shown.len() < value.len() => {
                 std::str::from_utf8(&shown[..error.valid_up_to()]).ok()
             }
@@ -52,7 +52,7 @@ impl Report {
         ]
     }
 
-    /// Adds a report to those by name.
+    /// Adds a named report.
     pub fn with(mut self, name: &'static str, report: impl Into<Report>) -> Report {
         if let Report::Named(reports) = &mut self {
             reports.push((name, report.into()));
@@ -146,7 +146,7 @@ impl Report {
         }
     }
 
-    /// Whether it is written on the line of its name.
+    /// Whether the report is written on the line of its name.
     fn is_plain(&self) -> bool {
         match self {
             Report::Named(reports) => reports.is_empty(),
@@ -177,7 +177,7 @@ impl Report {
 }
 
 fn put(out: &mut String, what: impl std::fmt::Display) {
-    // A String takes everything.
+    // A write to a String cannot fail.
     let _ = write!(out, "{what}");
 }
 
@@ -185,12 +185,12 @@ fn indent(depth: usize, out: &mut String) {
     put(out, format_args!("{:1$}", "", depth * 2));
 }
 
-/// Whether a text needs no quotes to be told from what stands beside it.
+/// Whether a text can be told from its neighbours without quotes.
 fn is_word(text: &str) -> bool {
     !text.is_empty() && text != "-" && text.chars().all(|c| c.is_alphanumeric() || "/._-:,[]+".contains(c))
 }
 
-/// As JSON has strings; with `ascii`, what is not ASCII is escaped, too.
+/// Writes a JSON string. With `ascii`, characters outside ASCII are escaped, too.
 fn quote(text: &str, ascii: bool, out: &mut String) {
     out.push('"');
     for c in text.chars() {

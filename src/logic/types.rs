@@ -1,90 +1,90 @@
-//! The words that the core shares with whoever drives it: time, requests and replies, roles and news.
+//! The types that the core shares with its driver: time, requests and replies, roles and events.
 
 use std::sync::Arc;
 
-/// A moment on the driver's clock, in nanoseconds since a moment of the driver's choosing.
+/// A moment on the driver's clock, in nanoseconds. The driver chooses the moment 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(pub u64);
 
 impl Time {
-    /// This moment and `ms` milliseconds.
+    /// This moment plus `ms` milliseconds.
     pub fn plus_ms(self, ms: u64) -> Time {
         Time(self.0.saturating_add(ms.saturating_mul(1_000_000)))
     }
 }
 
-/// ZooKeeper's name for a session; what an ephemeral znode has as its owner.
+/// ZooKeeper's number for a session. An ephemeral znode has it as its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub i64);
 
-/// One request to ZooKeeper, and the one-shot watch that it may have left. Never used twice.
+/// One request to ZooKeeper, and the one-shot watch that the request may have left. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
-/// One call of `go_to_election`, `watch_master` or `election_watch_members`: who is to hear the news. Never used twice.
+/// One call of `go_to_election`, `watch_master` or `election_watch_members`. It names the receiver of the events.
+/// Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriptionId(pub u64);
 
 /// The bytes of a znode.
 pub type Value = Arc<[u8]>;
 
-/// A request to ZooKeeper. Requests are carried out in the order in which they were handed out.
+/// A request to ZooKeeper. The driver carries requests out in the order in which the core hands them out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
     /// Create an ephemeral znode. Answered by `Created`.
     Create { path: Arc<str>, value: Value },
-    /// Create an ephemeral sequential znode: the server puts ten digits behind `prefix`. Answered by
-    /// `CreatedAs`.
+    /// Create an ephemeral sequential znode: the server appends ten digits to `prefix`. Answered by `CreatedAs`.
     CreateSequential { prefix: Arc<str>, value: Value },
-    /// Create what is missing above `path`. Answered by `Done`.
+    /// Create the missing parents of `path`. Answered by `Done`.
     MakeParents { path: Arc<str> },
-    /// Read a znode and leave a watch on its data and its end. Answered by `Read`; a znode that is missing
-    /// is `NONODE` and leaves no watch. With `sync`, what is read is as new as a transaction
-    /// that is sent with it.
+    /// Read a znode and leave a watch on its data and its deletion. Answered by `Read`. If the znode is missing, the
+    /// answer is `NONODE`, and no watch is left. With `sync`, the result is at least as new as a transaction that is
+    /// sent with the read.
     Read { path: Arc<str>, sync: bool },
-    /// Ask whether a znode is there and leave a watch on its birth, data and end. Answered by `Exists`.
+    /// Ask whether a znode exists and leave a watch on its creation, data and deletion. Answered by `Exists`.
     Exists { path: Arc<str> },
-    /// Ask what ZooKeeper says of a znode, which it also tells those who may not read it, and leave no watch. Answered
-    /// by `Stat`; a znode that is missing is `NONODE`.
+    /// Ask for the `Stat` of a znode and leave no watch. ZooKeeper also answers this to sessions that may not read
+    /// the znode. Answered by `Stat`. If the znode is missing, the answer is `NONODE`.
     Stat { path: Arc<str> },
-    /// List the names of a znode's children, in any order, and with `watch` leave a watch on the list and on
-    /// the end of the znode. Answered by `Listed`. With `sync`, what is read is as new as a transaction
-    /// that is sent with it.
+    /// List the names of a znode's children, in any order. With `watch`, leave a watch on the list and on the
+    /// deletion of the znode. Answered by `Listed`. With `sync`, the result is at least as new as a transaction that
+    /// is sent with the list request.
     List { path: Arc<str>, sync: bool, watch: bool },
-    /// Change a znode's value if its data version is this. Answered by `Done`.
+    /// Change a znode's value if its data version is `version`. Answered by `Done`.
     SetValue { path: Arc<str>, value: Value, version: i32 },
-    /// Delete a znode if its data version is this. Answered by `Done`.
+    /// Delete a znode if its data version is `version`. Answered by `Done`.
     Delete { path: Arc<str>, version: i32 },
-    /// A transaction that changes nothing: check that all these znodes are there (`multi[check, check, ...]`).
-    /// Answered by `Done` once a quorum has committed it; `NONODE` when one is missing.
+    /// A transaction that changes nothing: check that all these znodes exist (`multi[check, check, ...]`). Answered
+    /// by `Done` once a quorum has committed it. If a znode is missing, the answer is `NONODE`.
     Prove { paths: Vec<Arc<str>> },
-    /// Have the server ask its leader (`sync`), which costs no quorum. Answered by `Done`.
+    /// Make the server ask its leader (`sync`). This costs no quorum. Answered by `Done`.
     Touch,
 }
 
-/// What ZooKeeper says of a znode.
+/// ZooKeeper's metadata of a znode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stat {
     /// The transaction that created the znode.
     pub czxid: i64,
     /// The transaction that changed its data last.
     pub mzxid: i64,
-    /// When it was created: milliseconds since 1970 on the clock of ZooKeeper's leader.
+    /// The time of its creation: milliseconds since 1970 on the clock of ZooKeeper's leader.
     pub ctime_ms: i64,
     /// How often its data has been changed.
     pub version: i32,
-    /// The session it lives and dies with; 0 when it is not ephemeral.
+    /// The session that the znode ends with; 0 when the znode is not ephemeral.
     pub ephemeral_owner: i64,
 }
 
 impl Stat {
-    /// Whether the znode belongs to a session. For containers and znodes with a time to live servers tell 0.
+    /// Whether the znode belongs to a session. For containers and znodes with a time to live, servers report 0.
     pub fn is_ephemeral(&self) -> bool {
         self.ephemeral_owner != 0
     }
 }
 
-/// A znode as it was read.
+/// The content of a znode when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Znode {
     pub value: Value,
@@ -101,13 +101,13 @@ pub enum Reply {
     Stat(Stat),
     Listed(Vec<Arc<str>>),
     Done,
-    /// The server answered with this error: nothing was changed. A number of ZooKeeper's.
+    /// The server answered with this error, one of ZooKeeper's numbers: nothing was changed.
     Refused(i32),
-    /// Nobody can tell whether it was carried out: the connection broke before the answer came.
+    /// The outcome is unknown: the connection broke before the answer arrived.
     Unknown,
 }
 
-/// What a one-shot watch saw.
+/// The event that a one-shot watch reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchEvent {
     Created,
@@ -115,32 +115,32 @@ pub enum WatchEvent {
     Deleted,
 }
 
-/// What the driver is to do.
+/// The next step for the driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Send a request, and answer it by `handle_reply`, once.
     Submit(RequestId, Op),
     /// Drop the watch that this request left.
     Unwatch(RequestId),
-    /// The lease ends at this moment from now on, or does not hold. What the end of the former lease took away is told
-    /// before, and what the new one allows is told after.
+    /// From now on the lease ends at this moment, or does not hold. The events about masterships that ended with the
+    /// former lease are told before this action. The events that the new lease allows are told after it.
     Lease(Option<Time>),
     /// Tell a candidate its role.
     TellRole(SubscriptionId, Event),
     /// Tell an observer who is master.
     TellMaster(SubscriptionId, Master),
-    /// Tell a watcher of the members who is in.
+    /// Tell a watcher of the members which members are present.
     TellMembers(SubscriptionId, Members),
-    /// This subscription's news are over.
+    /// This subscription gets no more events.
     Finished(SubscriptionId),
-    /// Give the session up and open a new one: nothing in it is worth waiting for.
+    /// Give up the session and open a new one: nothing in the old one is worth a wait.
     Renew,
 }
 
-/// What a candidate knows of itself.
+/// The role of a candidate, as far as the candidate knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Nobody can tell at the moment; treat it as "not master".
+    /// The role is unknown at the moment; treat it as "not master".
     Unknown,
     /// Another contender is master.
     Slave,
@@ -148,7 +148,7 @@ pub enum Role {
     Master,
 }
 
-/// Why a candidate has the role that it has.
+/// Why a candidate has its role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Our znode stands at the path.
@@ -157,91 +157,93 @@ pub enum Reason {
     Following,
     /// The connection to ZooKeeper is broken or was never made.
     Suspended,
-    /// The session is over, and our znode with it.
+    /// The session is over, and so is our znode.
     Expired,
-    /// Somebody deleted our znode.
+    /// Another client deleted our znode.
     Deleted,
-    /// The lease ran out: for too long no server proved that the session lives. The place is contended for
+    /// The lease ran out: for too long, no server proved that the session lives. The candidate contends for the place
     /// anew.
     LeaseExpired,
     /// Elected, but the grace delay is not over.
     Grace,
-    /// Somebody stands at the path whom this recipe does not count, or who does not count us.
+    /// A contender that this recipe does not count, or that does not count us, has a znode at the path.
     ForeignContender,
     /// ZooKeeper refused a request for now.
     Refused,
-    /// ZooKeeper refused a request or the credentials, and would again: the candidate has ended.
+    /// ZooKeeper refused a request or the credentials, and would refuse them again: the candidate has ended.
     Denied,
-    /// A znode that is not ephemeral stands at the path: nobody can become master until it goes.
+    /// A znode that is not ephemeral stands at the path: no candidate can become master until it is deleted.
     Blocked,
     /// The candidate resigned.
     Resigned,
     /// The handle was closed.
     Closed,
-    /// The library failed; nothing more will be heard.
+    /// The library failed; no more events follow.
     Failed,
 }
 
 impl Reason {
-    /// Whether nothing more will be heard of this candidate.
+    /// Whether this is the candidate's last event.
     pub fn is_last(self) -> bool {
         matches!(self, Reason::Denied | Reason::Resigned | Reason::Closed | Reason::Failed)
     }
 }
 
-/// The role of a candidate, whenever it changes.
+/// The role of a candidate. Sent at every change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     pub role: Role,
     pub reason: Reason,
-    /// What seed 000's `getResult` switches on: OK for a master, NODEEXISTS for a slave, else what went wrong.
+    /// The number that seed 000's `getResult` switches on: OK for a master, NODEEXISTS for a slave, else the error.
     pub rc: i32,
-    /// The master's value; empty while nobody knows it.
+    /// The master's value; empty while it is unknown.
     pub value: Value,
-    /// The czxid of the master's znode; 0 while nobody knows it.
+    /// The czxid of the master's znode; 0 while it is unknown.
     pub token: i64,
 }
 
-/// Who is master at a path, whenever it changes: what seed 000's `get_master` is given.
+/// The master at a path. Sent at every change. Seed 000's `get_master` receives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Master {
-    /// OK: there is one. NONODE: there is none. NOT_EPHEMERAL: a znode stands there that is no contender's.
-    /// Anything else: why nobody can tell.
+    /// OK: a master exists. NONODE: no master exists. NOT_EPHEMERAL: the znode at the path belongs to no contender.
+    /// Any other number: the reason why the master is unknown.
     pub rc: i32,
     pub value: Value,
     pub stat: Stat,
 }
 
-/// One who stands at a path.
+/// One member at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// The name of the znode in the queue; that of the path itself in the node recipe.
+    /// The name of the znode in the queue; in the node recipe, the name of the path itself.
     pub name: Arc<str>,
     pub znode: Znode,
 }
 
-/// Who is in at a path, whenever one comes, goes, or changes its value.
+/// The members at a path. Sent when a member joins, leaves, or changes its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Members {
-    /// OK: these are in. Anything else: why nobody can tell.
+    /// OK: these members are present. Any other number: the reason why the members are unknown.
     pub rc: i32,
-    /// The master first, in the order in which they will lead.
+    /// The master first, then the others in the order in which they will lead.
     pub members: Arc<[Member]>,
     pub alarm: Alarm,
 }
 
-/// Whether enough are in. Unknown is not few: it rings only when it is known who is in, and once each time.
+/// Whether enough members are present. Unknown members are not "too few": the alarm is raised only when the members
+/// are known, and once each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Alarm {
-    /// As before.
+    /// No change.
     None,
-    /// Fewer than enough, from now on.
+    /// Fewer members than enough, from now on.
     TooFew,
-    /// Enough again.
+    /// Enough members again.
     Enough,
 }
 
-/// The numbers of ZooKeeper's own errors that the core knows, and ours where ZooKeeper has none.
+/// The numbers of ZooKeeper's own errors that the core knows, and our numbers for errors that ZooKeeper does not
+/// have.
 pub mod rc {
     pub const OK: i32 = 0;
     pub const CONNECTION_LOSS: i32 = -4;
@@ -266,12 +268,12 @@ pub mod rc {
     pub const INTERNAL: i32 = -1016;
     /// The server does not know `create2`: it is older than ZooKeeper 3.5.
     pub const SERVER_TOO_OLD: i32 = -1063;
-    /// Each connection ends when a create is sent, and none was ever answered.
+    /// Every connection ends when a create is sent, and no create was ever answered.
     pub const CREATE_NOT_ANSWERED: i32 = -1064;
 
-    /// Whether ZooKeeper, asked the same again, would say the same until somebody has changed something: its access
-    /// control lists, its configuration, what we ask. A quota, a server that is overloaded, or one that may only be
-    /// read, passes.
+    /// Whether ZooKeeper would answer the same request in the same way until its access control lists, its
+    /// configuration, or the request itself is changed. A full quota, an overloaded server, or a read-only server is
+    /// a temporary condition.
     pub fn is_for_good(rc: i32) -> bool {
         matches!(
             rc,

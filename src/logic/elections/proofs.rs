@@ -1,4 +1,5 @@
-//! What is done for the lease: proofs by those who lead, touches by those who wait, and what a proof that failed says.
+//! The requests that keep the lease: proofs if a candidate is elected, touches if all candidates wait, and the
+//! handling of a proof that failed.
 
 use std::sync::Arc;
 
@@ -9,14 +10,15 @@ use crate::logic::outbox::Subscription;
 use crate::logic::recipe::Input;
 use crate::logic::types::{rc, Op, Reason, Reply, RequestId, Time};
 
-/// Whoever is elected works for the lease this often in a session timeout: touches and proofs take turns.
+/// While a candidate is elected, this many requests per session timeout renew the lease: touches and proofs
+/// alternate.
 const BEATS_PER_TIMEOUT: u64 = 16;
 
-/// Whoever only waits has the leader answer this often in a session timeout, so that it has something for its lease to
-/// count from when it is elected.
+/// While all candidates wait, this many touches per session timeout make the leader answer. So the lease has a touch
+/// to count from when a candidate is elected.
 const TOUCHES_PER_TIMEOUT: u64 = 7;
 
-/// How many znodes one proof checks; with more elections led, they take turns.
+/// How many znodes one proof checks. If the session leads more elections, the proofs check them in turn.
 const CHECKS_PER_PROOF: usize = 64;
 
 impl Elections {
@@ -25,7 +27,7 @@ impl Elections {
         keeps && self.elected.iter().any(|path| self.candidates.get(path).is_some_and(Candidate::led))
     }
 
-    /// The lease may have begun to hold: those who are elected may believe.
+    /// The lease may have begun to hold. If it has, the elected candidates may believe that they are master.
     pub(super) fn review(&mut self, now: Time) {
         let held = std::mem::replace(&mut self.lease_held, self.lease.holds(now));
         if self.lease_held && !held {
@@ -35,7 +37,7 @@ impl Elections {
         }
     }
 
-    /// When to work for the lease again, while we are connected.
+    /// The next moment of a request for the lease, while the session is connected.
     pub(super) fn next_renewal(&self) -> Option<Time> {
         let per_timeout = match (self.elected.is_empty(), self.candidates.is_empty()) {
             (false, _) => BEATS_PER_TIMEOUT,
@@ -46,14 +48,15 @@ impl Elections {
         Some(self.settles().map_or(beat, |settles| settles.min(beat)))
     }
 
-    /// Whoever is elected without a lease proves it as soon as that may succeed.
+    /// The first moment at which a proof may succeed, if a candidate is elected without a lease. The proof is sent
+    /// then.
     fn settles(&self) -> Option<Time> {
         let waits = !self.elected.is_empty() && !self.lease_held;
         waits.then(|| self.lease.settles(self.last_proof)).flatten()
     }
 
-    /// Works for the lease: a proof while somebody is elected, and else, as before each proof, a request that costs no
-    /// quorum.
+    /// Sends a request for the lease: a proof while a candidate is elected; a touch otherwise and before each proof.
+    /// A touch costs no quorum.
     pub(super) fn renew(&mut self, now: Time) {
         self.last_renewal = now;
         let settled = self.settles().is_some_and(|settles| settles <= now);
@@ -77,7 +80,7 @@ impl Elections {
         self.prove(checked);
     }
 
-    /// Checks the znodes of these candidates, as far as they are elected.
+    /// Checks the znodes of these candidates, if they are elected.
     fn prove(&mut self, mut checked: Vec<Arc<str>>) {
         let own_path = |path: &Arc<str>| self.candidates.get(path)?.elected_by();
         checked.retain(|path| own_path(path).is_some());
@@ -88,7 +91,7 @@ impl Elections {
         }
     }
 
-    /// The elected candidates whose turn it is, round and round.
+    /// The elected candidates that are next to be checked, in rotation.
     fn next_to_check(&mut self) -> Vec<Arc<str>> {
         let has_znode = |path: &&Arc<str>| self.candidates.get(*path).is_some_and(|c| c.elected_by().is_some());
         let after = |path: &&Arc<str>| self.last_checked.as_ref().is_none_or(|last| *path > last);
@@ -103,7 +106,7 @@ impl Elections {
         let checked = self.proofs.remove(&request).unwrap_or_default();
         let found = match (reply, checked.len()) {
             (Reply::Refused(rc::NO_NODE), 1) => Input::Missing,
-            // Whoever cannot be proved can lead no longer, and must not take the others along.
+            // A candidate that cannot be proved cannot lead any longer. It must not stop the other candidates.
             (Reply::Refused(rc), 1) if rc::is_for_good(*rc) && self.elected.contains(&checked[0]) => {
                 Input::Leave(Reason::Denied, *rc)
             }

@@ -1,5 +1,6 @@
-//! A watcher of members against a model of one server and the client's connection to it: whatever comes, goes, changes,
-//! breaks and expires, in whatever order it is heard, in the end it knows who is in, and no refresh was needed for that.
+//! Tests a watcher of members against a model of one server and of the client's connection to it. Whatever joins,
+//! leaves, changes, breaks or expires, and in whatever order the client hears it, the watcher knows the members in
+//! the end, without a refresh.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -26,21 +27,21 @@ enum Kind {
 
 type Watch = (Kind, Arc<str>);
 
-/// What the server says.
+/// A message from the server.
 enum Said {
-    /// With the last transaction that the server knew of.
+    /// With the last transaction that the server knew.
     Reply(RequestId, Op, Reply, i64),
     Event(Watch, WatchEvent),
 }
 
-/// What the client tells the core.
+/// A message from the client to the core.
 enum Heard {
     Reply(RequestId, Reply),
     WatchEvent(RequestId, WatchEvent),
 }
 
 struct Model {
-    /// For the reader of a failure.
+    /// Shown when the test fails.
     name: String,
     recipe: Recipe,
     seed: u64,
@@ -54,7 +55,7 @@ struct Model {
     armed: BTreeSet<Watch>,
     // The connection.
     connected: bool,
-    /// What the core was told of it last.
+    /// The state of the connection that the core heard last.
     is_up: bool,
     sessions: i64,
     requests: VecDeque<(RequestId, Op)>,
@@ -64,7 +65,7 @@ struct Model {
     watches: BTreeMap<Watch, Vec<RequestId>>,
     heard: VecDeque<Heard>,
     unwatched: BTreeSet<RequestId>,
-    // The core, and what it tells.
+    // The core, and its output.
     elections: Elections,
     told: Option<Members>,
     too_few: bool,
@@ -125,7 +126,7 @@ impl Model {
         self.act();
     }
 
-    /// Somebody comes, goes, or changes its value; or the path itself does.
+    /// A member joins, leaves, or changes its value; or the path itself is created or deleted.
     fn change(&mut self) {
         let members: Vec<_> = self.znodes.keys().filter(|path| self.is_member(path)).cloned().collect();
         let any = members.get(self.draw(members.len().max(1))).cloned();
@@ -187,7 +188,7 @@ impl Model {
         }
     }
 
-    /// The server takes the next request.
+    /// The server handles the next request.
     fn serve(&mut self) {
         let Some((request, op)) = self.requests.pop_front() else { return };
         let reply = match &op {
@@ -206,7 +207,7 @@ impl Model {
         self.wire.push_back(Said::Reply(request, op, reply, self.zxid));
     }
 
-    /// The client takes what the server said next.
+    /// The client receives the server's next message.
     fn receive(&mut self) {
         let Some(said) = self.wire.pop_front() else { return };
         match said {
@@ -227,7 +228,7 @@ impl Model {
         }
     }
 
-    /// The core is told next what was heard first; or news, ahead of the answers to earlier requests.
+    /// The core hears the oldest message first, or a watch event before the answers to earlier requests.
     fn hear(&mut self) {
         let open: BTreeSet<_> = self.heard.iter().filter_map(reply_to).collect();
         let is_free = |heard: &Heard| matches!(heard, Heard::WatchEvent(request, _) if !open.contains(request));
@@ -247,7 +248,7 @@ impl Model {
         }
     }
 
-    /// What was said and not received is lost, with the watches on the server.
+    /// Messages that the client did not receive are lost, and so are the watches on the server.
     fn lose(&mut self) {
         self.connected = false;
         self.armed.clear();
@@ -279,7 +280,7 @@ impl Model {
         self.elections.handle_expired(self.now);
     }
 
-    /// The client restores its watches: the server tells at once what they have missed.
+    /// The client restores its watches, and the server reports missed changes at once.
     fn connect(&mut self) {
         self.connected = true;
         for (kind, path) in self.watches.keys().cloned().collect::<Vec<_>>() {
@@ -313,7 +314,7 @@ impl Model {
                     assert!(self.is_up, "{}: asked without a connection", self.name);
                     match self.connected {
                         true => self.requests.push_back((request, op)),
-                        // It has not been told yet.
+                        // The client has not told the core of the break yet.
                         false => self.heard.push_back(Heard::Reply(request, Reply::Unknown)),
                     }
                     assert!(self.requests.len() <= READS_AT_ONCE + 1, "{}: too much at once", self.name);
@@ -324,7 +325,7 @@ impl Model {
                     self.heard.retain(|heard| reply_to(heard) != Some(request));
                 }
                 Action::TellMembers(_, members) => self.told(members),
-                // The session holds nothing, and is given up.
+                // The session holds nothing, so the core gives it up.
                 Action::Renew => {
                     self.lose();
                     self.heard.clear();
@@ -336,7 +337,7 @@ impl Model {
         }
     }
 
-    /// It never rings but when the line is crossed, and then always.
+    /// The alarm is raised exactly when the number of members crosses the limit.
     fn told(&mut self, members: Members) {
         self.tellings += 1;
         let few = members.members.iter().filter(|member| member.znode.stat.is_ephemeral()).count() < ENOUGH;
@@ -353,7 +354,7 @@ impl Model {
         self.told = Some(members);
     }
 
-    /// Nothing changes any more, and all is heard: it knows who is in.
+    /// No change follows, and all messages are heard: the watcher knows the members.
     fn settle(&mut self) {
         if !self.connected {
             self.connect();
@@ -365,7 +366,7 @@ impl Model {
             self.receive();
             self.hear();
             if self.requests.is_empty() && self.wire.is_empty() && self.heard.is_empty() {
-                // A pause after failures is waited for; the refresh is not.
+                // The test waits out a pause after failures, but not the refresh.
                 match self.elections.poll_timeout().filter(|at| *at < refresh_at) {
                     Some(at) => self.now = at,
                     None => break,

@@ -1,13 +1,16 @@
-//! Foreign contenders: those whose names end in a number, as a contender's do, and that our dialect does not count. They may have a
-//! master of their own, and whether they count us nobody knows.
+//! Foreign contenders: contenders with names that end in a number, like ours, but that our dialect does not count.
+//! They may have a master of their own, and we cannot know whether they count us.
 //!
-//! - *A master watches the queue*, and lists it when somebody joins or leaves. It is alone in that, so a join costs the queue one
-//!   event and one list, however many wait. It rests between two lists, the longer the more names they have: the lists that a
-//!   thousand candidates cause who join at once are a part of what their joining costs.
-//! - *While a foreign contender is in the queue nobody here is master.* If it is behind us, it may wait for our znode to go, for
-//!   ever: so our znode is deleted, and we wait outside the queue until no foreign contender is in. If all of them are before us,
-//!   nobody waits for us but those who would have to wait for them as well: we keep our place, and watch the nearest of them.
-//! - *Two groups of ours with different dialects* end with one of them in the queue: the one behind keeps its place.
+//! - *A master watches the queue*, and lists it when a contender joins or leaves. No other candidate does so. So a
+//!   join costs the queue one event and one list, however many candidates wait. The master waits between two lists,
+//!   and waits longer if they have more names: if a thousand candidates join at once, the lists are only a part of
+//!   the cost of the joins.
+//! - *While a foreign contender is in the queue, no candidate of ours is master.* If the foreign contender is behind
+//!   us, it may wait for our znode to be deleted, for ever. So we delete our znode, and wait outside the queue until
+//!   no foreign contender is in it. If all foreign contenders are before us, only contenders that must also wait for
+//!   them wait for us. So we keep our place, and watch the nearest foreign contender.
+//! - *If two groups of ours use different dialects*, one of them stays in the queue in the end: the group that is
+//!   behind keeps its place.
 
 use std::sync::Arc;
 
@@ -17,17 +20,17 @@ use crate::logic::context::{RecipeContext, RecipeState};
 use crate::logic::dialect::{is_used_up, Name};
 use crate::logic::types::{rc, Op, Reason, Time};
 
-/// A master rests for at least so long between two lists, in milliseconds.
+/// The minimum wait of a master between two lists, in milliseconds.
 const REST_MS: u64 = 10;
 
-/// And for a millisecond more for each so many names.
+/// The wait is a millisecond longer for each group of this many names.
 const NAMES_PER_MS: u64 = 10;
 
-/// While a foreign contender is in the queue that cannot be watched, how often to look again, in milliseconds.
+/// The wait until the next list if a foreign contender in the queue cannot be watched, in milliseconds.
 const FOREIGN_MS: u64 = 2_000;
 
 impl Queue {
-    /// Lists the queue and leaves a watch on it. Beside all else: what is under way goes on.
+    /// Lists the queue and leaves a watch on it. Requests under way continue.
     pub(super) fn watch_queue(&mut self, context: &mut RecipeContext) {
         self.guard_due = None;
         if self.guard.is_none() && self.is_master() && self.config.keeps(Rule::MasterWatchesQueue) {
@@ -43,7 +46,7 @@ impl Queue {
         }
     }
 
-    /// Somebody has joined or left while we are master: lists the queue, now or when we have rested.
+    /// A contender has joined or left while we are master: lists the queue, now or after the wait.
     pub(super) fn queue_changed(&mut self, now: Time, context: &mut RecipeContext) {
         let (listed_at, names) = self.listed;
         let rested_at = listed_at.plus_ms(REST_MS + names as u64 / NAMES_PER_MS);
@@ -53,7 +56,7 @@ impl Queue {
         }
     }
 
-    /// There are foreign contenders in the queue in which we have a place, with these numbers.
+    /// Handles foreign contenders in the queue in which we have a place. The pairs hold their numbers.
     pub(super) fn meets_foreign(
         &mut self,
         now: Time,
@@ -63,7 +66,7 @@ impl Queue {
     ) {
         let ahead = |number: i32| number.wrapping_sub(own.number);
         self.note_foreign(foreign, context);
-        // Where numbers do not tell, it may be behind us.
+        // Where the numbers do not tell, a foreign contender may be behind us.
         let cannot_tell = is_used_up(own.number) || self.older.is_some();
         let is_behind = cannot_tell || foreign.iter().any(|(number, _)| ahead(*number) >= 0);
         if is_behind && self.config.keeps(Rule::ForeignBehindWithdraws) {
@@ -73,14 +76,14 @@ impl Queue {
             self.predecessor = None;
             return self.ask(context);
         }
-        // The nearest of them: when it has gone, the list tells what is left.
+        // The nearest of them. When it has gone, the next list shows the others.
         match foreign.iter().max_by_key(|(number, _)| ahead(*number)) {
             Some((_, name)) if !is_behind => self.follow(format!("{}/{name}", self.path).into(), context),
-            _ => self.look_again_later(now), // where the rule is broken
+            _ => self.look_again_later(now), // only if a test breaks the rule
         }
     }
 
-    /// Outside the queue: whether there is still a foreign contender in it.
+    /// Outside the queue: checks whether a foreign contender is still in it.
     pub(super) fn scouted(&mut self, names: &[Arc<str>], context: &mut RecipeContext) {
         if self.leaving {
             return self.gone(context);
@@ -90,7 +93,7 @@ impl Queue {
             _ => None,
         };
         let found: Vec<(i32, Arc<str>)> = names.iter().filter_map(foreign).collect();
-        // The one that joined last: it is likely to be the last to leave.
+        // The contender that joined last is likely to leave last.
         let first = found.first().map_or(0, |(number, _)| *number);
         let last = found.iter().max_by_key(|(number, _)| number.wrapping_sub(first));
         match last {
@@ -115,7 +118,7 @@ impl Queue {
         self.stand(RecipeState::Unknown { reason, rc }, context);
     }
 
-    /// What is in our way cannot be watched.
+    /// The contender that blocks us cannot be watched.
     pub(super) fn look_again_later(&mut self, now: Time) {
         self.predecessor = None;
         self.state = match self.session {

@@ -1,4 +1,5 @@
-//! Our place in the queue: who is before us, by number, or by age where the numbers do not tell; and the watch on that one.
+//! Our place in the queue: the contenders before us, by number, or by age where the numbers do not tell; and the
+//! watch on our predecessor.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,15 +11,15 @@ use crate::logic::dialect::{is_used_up, Name};
 use crate::logic::recipe::REFRESH_MS;
 use crate::logic::types::{Op, RequestId, Time, Value};
 
-/// A list contradicts what we know of our own znodes: so long until we look again, in milliseconds.
+/// The wait until the next list if a list contradicts our knowledge of our own znodes, in milliseconds.
 const CONTRADICTION_MS: u64 = 100;
 
-/// Of so many joins of this session before the last one, a create may still come late.
+/// The number of joins of this session, before the last one, with a create that may still be carried out late.
 const LATE_JOINS: u128 = 3;
 
 impl Queue {
-    /// The znodes of creates of ours that were looked for, not found, and sent again: they came late (ARCHITECTURE.md).
-    /// Nobody else would ever delete them.
+    /// The znodes of our creates that we looked for, did not find, and sent again: those creates were carried out
+    /// late (ARCHITECTURE.md). No other client would ever delete these znodes.
     fn carried_out_late<'a>(&self, own: &Own, names: &'a [Arc<str>]) -> Vec<&'a Arc<str>> {
         if !self.dialect.has_guid() || !self.config.keeps(Rule::LookForGuid) {
             return Vec::new();
@@ -30,7 +31,7 @@ impl Queue {
         names.iter().filter(is_ours).filter(|name| !own.path.ends_with(&***name)).collect()
     }
 
-    /// The queue as it is: are we first, and if not, who is before us?
+    /// Examines the list of the queue: are we first, and if not, which contender is before us?
     pub(super) fn look(&mut self, now: Time, names: &[Arc<str>], context: &mut RecipeContext) {
         self.listed = (now, names.len());
         if self.leaving || self.must_delete {
@@ -59,7 +60,7 @@ impl Queue {
             }
         }
         if !own_is_there && self.dialect.has_guid() {
-            // By its GUID it is ours alone. Should it stand after all, it would stand before us for ever.
+            // The GUID shows that the znode is ours alone. If it existed after all, it would be before us for ever.
             self.deleted(context);
             self.must_delete = true;
             self.predecessor = None;
@@ -73,7 +74,8 @@ impl Queue {
             context.submit(Op::Delete { path: format!("{}/{name}", self.path).into(), version: -1 });
         }
         if let Some(older) = self.older.as_mut().filter(|older| !older.is_empty()) {
-            // Who was before us and is in the queue no more has gone; another one may come under that name.
+            // A contender that was before us and is missing from the queue has gone. Another contender may later use
+            // its name.
             let there: BTreeSet<_> = others.iter().map(|(_, name)| *name).collect();
             older.retain(|name, _| there.contains(name));
         }
@@ -94,7 +96,7 @@ impl Queue {
                 let name = nearest.1;
                 self.predecessor_leads = first == Some(nearest);
                 let is_master = matches!(self.recipe_state, RecipeState::Master { .. });
-                // The one behind the master is told its value as soon as that is read.
+                // The contender behind the master receives the master's value as soon as the value is read.
                 if !self.predecessor_leads || is_master {
                     self.stand(RecipeState::Slave { master: Value::from([]), token: 0 }, context);
                 }
@@ -114,7 +116,7 @@ impl Queue {
         }
     }
 
-    /// Asks how old these are.
+    /// Asks for the age of these contenders.
     fn rank<'a>(&mut self, names: impl Iterator<Item = &'a Arc<str>>, context: &mut RecipeContext) {
         self.state = State::Ranking;
         self.ranked.clear();
@@ -122,7 +124,7 @@ impl Queue {
         self.to_rank = names.map(|name| (context.submit(Op::Stat { path: path(name) }), name.clone())).collect();
     }
 
-    /// One has told its age, or is gone.
+    /// A contender has reported its age, or is gone.
     pub(super) fn ranked(&mut self, request: RequestId, czxid: Option<i64>, context: &mut RecipeContext) {
         let name = self.to_rank.remove(&request);
         let own = self.own.as_ref().map_or(0, |own| own.czxid);
@@ -140,7 +142,7 @@ impl Queue {
         }
     }
 
-    /// If this contender is before us: where it stands, larger the nearer it is to us.
+    /// If this contender is before us, its position: the nearer it is to us, the larger the number.
     fn ahead_of(&self, own: &Own, number: i32, name: &Arc<str>) -> Option<i64> {
         if let Some(older) = &self.older {
             return older.get(name).copied();
@@ -152,7 +154,7 @@ impl Queue {
         (ahead < 0).then_some(ahead)
     }
 
-    /// Whether the one before us is the one that we took for older. If not, that one is gone.
+    /// Whether our predecessor is the contender that we know as older. If not, that contender is gone.
     pub(super) fn is_older(&mut self, czxid: i64) -> bool {
         let (Some(older), Some(path)) = (&mut self.older, &self.predecessor) else { return false };
         let name = path.rsplit('/').next().unwrap_or_default();
@@ -176,10 +178,10 @@ impl Queue {
         self.predecessor = Some(predecessor);
     }
 
-    /// The one before us is watched, or gone.
+    /// The predecessor is watched, or gone.
     pub(super) fn followed(&mut self, now: Time, request: RequestId, there: bool, context: &mut RecipeContext) {
         self.backoff.succeeded();
-        // What is left on a name that is gone sees nothing any more.
+        // A watch on the name of a deleted znode reports no more events.
         let spent = if there { self.watch.replace(request) } else { Some(request) };
         if let Some(spent) = spent {
             context.unwatch(spent);

@@ -1,4 +1,4 @@
-//! The value of our znode, when the caller sets another one.
+//! The value of our znode, after the caller sets another one.
 
 use super::{Queue, Setting};
 use crate::logic::context::RecipeContext;
@@ -52,7 +52,7 @@ impl Queue {
                 }
             }
             (_, Reply::Refused(rc::NO_NODE)) if !self.leaving && !self.must_delete => self.lost_own(now, context),
-            _ => {} // done again with the next connection, or the next refresh
+            _ => {} // repeated with the next connection, or at the next refresh
         }
     }
 }
