@@ -1,17 +1,17 @@
-//! Who we are to the servers, and who may do what with the znodes that we make.
+//! Our credentials for the servers, and the access control list of the znodes that we create.
 
 use std::fmt;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Presented on every new connection, in this order.
+    /// The client presents them on every new connection, in this order.
     pub credentials: Vec<Credential>,
-    /// The access control list of what we make; empty for one that is open to all.
+    /// The access control list of the znodes that we create; empty for one that is open to all.
     pub acl: Vec<Permit>,
 }
 
-/// What proves to a server who we are. Its bytes are in no `Debug` output, and overwritten when nobody needs them any
-/// more. (The client crate has copies as long as there is a session, which are freed as they are.)
+/// Proves our identity to a server. No `Debug` output shows its bytes, and they are overwritten when they are dropped.
+/// (The client crate has copies while the session exists, and frees them without overwriting.)
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
     pub scheme: String,
@@ -20,7 +20,7 @@ pub struct Credential {
 
 impl Drop for Credential {
     fn drop(&mut self) {
-        // SAFETY: the bytes are ours. The call is one that no compiler leaves out.
+        // SAFETY: the bytes are ours. No compiler removes this call.
         unsafe { libc::explicit_bzero(self.auth.as_mut_ptr().cast(), self.auth.len()) }
     }
 }
@@ -31,7 +31,7 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// An entry of an access control list: what those whom `scheme` and `id` name may do.
+/// An entry of an access control list: the permissions of the users that `scheme` and `id` name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permit {
     /// The sum of ZooKeeper's bits: read 1, write 2, create 4, delete 8, admin 16.

@@ -1,16 +1,16 @@
-//! The border to the ZooKeeper client library (`zookeeper-client`): connect, ask, hear of the connection.
-//! Nothing of that crate's is named elsewhere.
+//! The interface to the ZooKeeper client library (`zookeeper-client`): it connects, sends requests and reports the
+//! state of the connection. No other file uses a name of that crate.
 //!
-//! What to mind about it, each of which was seen:
+//! Properties of that crate that matter here, each of which we observed:
 //!
-//! - One `Client` is one session, and finds its way back to a server by itself. Resuming a session with a second
-//!   `Client` is not done: its request numbers start again and the server mixes them up.
-//! - It sends a request when the request's function is called, and holds one that comes while it is
-//!   disconnected back until it is connected: no order is lost, and every request is answered in the end.
-//! - Every error that is not a server's own answer means "nobody knows".
-//! - It presents its credentials on each new connection, before anything else; a server that refuses them is told by
-//!   `AuthFailed`, and then this client is of no more use.
-//! - One-shot watches survive a new connection (SetWatches); only those are used.
+//! - One `Client` is one session, and reconnects to a server by itself. We never resume a session with a second
+//!   `Client`: the request numbers of the second one start again, and the server mixes them up.
+//! - The client sends a request when the request's function is called. A request made while the client is disconnected
+//!   is held back until the client is connected. So the order is kept, and every request is answered in the end.
+//! - Every error that is not a server's own answer means that the outcome is unknown.
+//! - The client presents its credentials on each new connection, before anything else. If a server refuses them, the
+//!   client reports `AuthFailed` and cannot be used any more.
+//! - One-shot watches survive a new connection (SetWatches). We use no other watches.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -29,33 +29,33 @@ use super::task_guard::{with_task_guard, Ended, TaskGuard};
 use super::unknown_requests::UnknownRequests;
 use crate::logic::{rc, Dialect, Master, Member, Op, Recipe, Reply, SessionId, Stat, Value, WatchEvent, Znode};
 
-/// A session with ZooKeeper. When the last clone is dropped, the session is closed: at once, or as soon as a
-/// server can be reached.
+/// A session with ZooKeeper. Dropping the last clone closes the session at once, or as soon as the client reaches a
+/// server.
 #[derive(Clone)]
 pub struct Client {
     /// Rooted at the chroot.
     chrooted: zookeeper_client::Client,
-    /// Rooted at the root, with the chroot that is to be put before paths: parents above it can be made.
+    /// Rooted at `/`, so that parents above the chroot can be created too. Its paths need the chroot as a prefix.
     root: zookeeper_client::Client,
     chroot: String,
-    /// Of the znodes that are made.
+    /// The access control list of the znodes that we create.
     acl: Arc<[Acl]>,
     unknown: Arc<UnknownRequests>,
     task_guard: Arc<TaskGuard>,
 }
 
-/// What the connection has come to.
+/// The state of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Connected,
     Suspended,
-    /// This client is of no more use; the session is over, or lost to us.
+    /// This client cannot be used any more: the session is over, or we have lost it.
     Over,
-    /// This client is of no more use: the server refused the credentials.
+    /// This client cannot be used any more: the server refused the credentials.
     Denied,
 }
 
-/// A write of the caller's that is to be carried out only while our znode stands.
+/// A write of the caller. ZooKeeper applies it only if our znode exists.
 #[derive(Clone, Debug)]
 pub enum Write {
     Create { path: Arc<str>, value: Value },
@@ -67,28 +67,28 @@ pub enum Write {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     Done,
-    /// Our znode does not stand: nothing was written.
+    /// Our znode does not exist; ZooKeeper wrote nothing.
     NotMaster,
-    /// The server refused the write itself, with this number of ZooKeeper's: nothing was written.
+    /// The server refused the write itself, with this ZooKeeper error number; ZooKeeper wrote nothing.
     Refused(i32),
-    /// Nobody knows whether it was carried out.
+    /// The outcome is unknown: ZooKeeper may or may not have applied the write.
     Unknown,
 }
 
-/// Tells of the connection's states; some may be skipped, the latest never is.
+/// Reports the states of the connection. It may skip states, but never the latest one.
 pub struct States {
     watcher: StateWatcher,
-    /// Without a last word, when the client's task has failed.
+    /// Resolves when the client's task has ended, also if the task failed and reported no last state.
     ended: Ended,
 }
 
-/// A watch that is armed.
+/// An armed watch.
 pub struct Watch(OneshotWatcher);
 
-/// Tries each server once, in random order, with names looked up anew.
+/// Tries each server once, in random order. It looks up the host names anew.
 ///
-/// `session_timeout` is what is asked for; a server that does not answer is given up after a fifth of it, so
-/// that there is time for two silent servers in a row. Fails with ZooKeeper's number for why.
+/// `session_timeout` is the timeout that we request. A server that does not answer is given up after a fifth of it,
+/// which leaves time for two silent servers in a row. Fails with ZooKeeper's error number.
 pub async fn connect(hosts: &Hosts, access: &Access, session_timeout: Duration) -> Result<(Client, States), i32> {
     let cluster = hosts.to_string();
     let connecting = connector(access, session_timeout).connect(&cluster);
@@ -107,7 +107,8 @@ pub async fn connect(hosts: &Hosts, access: &Access, session_timeout: Duration) 
     Ok((client, states))
 }
 
-/// How long a client that was dropped may take to close its session. Without it for that long, the session expires.
+/// How long a dropped client may take to close its session. If the client is gone for that long, the session expires by
+/// itself.
 fn patience(session_timeout: Duration) -> Duration {
     session_timeout.min(LONGEST_SILENCE)
 }
@@ -138,14 +139,15 @@ fn acl_of(access: &Access) -> Arc<[Acl]> {
     access.acl.iter().map(entry).collect()
 }
 
-/// A session that this client gave up, and that may live on at the servers, with all its znodes.
+/// A session that this client has given up. It may still exist on the servers, with all its znodes.
 pub struct OrphanSession(SessionInfo);
 
-/// Closes a session that was given up, if it still lives: whoever waits for its znodes to go need not wait until it
-/// expires. It is resumed for that alone, so nothing can be mixed up.
+/// Closes a session that was given up, if it still exists. So a process that waits for the session's znodes to
+/// disappear need not wait until the session expires. We resume the session only to close it, so the server mixes up no
+/// requests.
 pub async fn close_orphan(hosts: &Hosts, access: &Access, orphan: OrphanSession, session_timeout: Duration) {
     let connector = connector(access, session_timeout).with_session(orphan.0);
-    // Dropping the client closes the session. On failure it has expired, or it will.
+    // Dropping the client closes the session. If the connection fails, the session has expired or will expire.
     drop(with_task_guard(patience(session_timeout) / 5, connector.connect(&hosts.to_string())).await);
 }
 
@@ -158,7 +160,7 @@ impl Client {
         SessionId(self.root.session_id().0)
     }
 
-    /// The session timeout as the server has it.
+    /// The session timeout that the server granted.
     pub fn session_timeout(&self) -> Duration {
         self.root.session_timeout()
     }
@@ -171,19 +173,20 @@ impl Client {
         state(self.root.state()) == State::Connected
     }
 
-    /// Whether a server has said that the session is.
+    /// Whether a server has reported that the session is over.
     pub fn is_over(&self) -> bool {
         state(self.root.state()) == State::Over
     }
 
-    /// The session is given up: the client leaves off at once, and keeps nothing busy. `close_orphan` closes the session.
+    /// Gives the session up. The client stops at once and uses no more resources. `close_orphan` closes the session.
     pub fn abandon(&self) {
         self.task_guard.cut();
     }
 
-    /// Whether the session that was resumed is the one that owns `own`, a znode of ours. The client takes another id that a
-    /// server answers with over in silence, and each proof would still find the znode, until its session expires. Servers
-    /// before 3.6 cannot tell, close the connection, and are believed from then on. The first poll asks.
+    /// Whether the resumed session owns `own`, a znode of ours. If a server answers with another session id, the client
+    /// silently accepts it, and each proof would still find the znode until the znode's session expires. Servers before
+    /// 3.6 do not know this request and close the connection; from then on we assume that they resumed our session. The
+    /// first poll sends the request.
     pub async fn still_owns(self, own: Arc<str>) -> bool {
         if !self.unknown.has_get_ephemerals() {
             return true;
@@ -204,7 +207,7 @@ impl Client {
         }
     }
 
-    /// Carries out a request. The first poll sends it.
+    /// Performs a request. The first poll sends it.
     pub async fn carry_out(self, op: Op) -> (Reply, Option<Watch>) {
         let outcome = match op {
             Op::Create { path, value } => self.create(&path, &value).await,
@@ -255,12 +258,13 @@ impl Client {
         Ok((reply, None))
     }
 
-    /// Whether the servers end each connection on which a create is sent.
+    /// Whether the servers end each connection on which we send a create.
     pub fn drops_creates(&self) -> bool {
         self.unknown.drops_creates()
     }
 
-    /// Parents are containers where the server has them, so that they go when nobody needs them any more.
+    /// Creates the parents as containers if the server supports them, so that the server deletes them when they are
+    /// unused.
     async fn make_parents(&self, path: &str) -> Outcome {
         let path = format!("{}{path}", self.chroot);
         let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
@@ -272,7 +276,7 @@ impl Client {
             false => CreateMode::Persistent,
         };
         match self.root.mkdir(parent, &self.making(mode)).await {
-            // The connection is being closed: the next attempt makes a persistent one.
+            // The server closes the connection; the next attempt creates persistent parents.
             Err(Error::Unimplemented) => self.unknown.no_containers(),
             made => return made.map(|()| (Reply::Done, None)),
         }
@@ -284,7 +288,7 @@ impl Client {
     }
 
     async fn read(&self, path: &str, sync: bool) -> Outcome {
-        // Both are sent before either is answered, and are carried out in this order.
+        // Both requests are sent before the first answer, and the server performs them in this order.
         let caught_up = self.catch_up(sync);
         let read = self.chrooted.get_and_watch_data(path);
         caught_up.await?;
@@ -308,9 +312,9 @@ impl Client {
         Ok((Reply::Listed(names.into_iter().map(Into::into).collect()), watch))
     }
 
-    /// Sends, if `sync`, a transaction that changes nothing: what is read after its answer is as new as that. ZooKeeper's own
-    /// `sync` would not do: a leader that the others have deposed answers it, too. Whether what it checks is there does
-    /// not matter.
+    /// If `sync` is set, sends a transaction that changes nothing. A read after its answer is at least as new as the
+    /// transaction. ZooKeeper's own `sync` is not enough: a leader that the other servers have deposed answers it too.
+    /// The result of the transaction's check does not matter.
     fn catch_up(&self, sync: bool) -> impl Future<Output = Result<(), Error>> + '_ {
         let committed = sync.then(|| {
             let mut transaction = self.chrooted.new_multi_writer();
@@ -349,7 +353,7 @@ impl Client {
 }
 
 impl Client {
-    /// Who stands at `path` at this moment, the master first. Fails with ZooKeeper's number for why.
+    /// Returns the current members at `path`, the master first. Fails with ZooKeeper's error number.
     pub async fn members(self, path: Arc<str>, recipe: Recipe) -> Result<Vec<Member>, i32> {
         let listed = match recipe {
             Recipe::Node => Ok(vec![path.clone()]),
@@ -362,7 +366,7 @@ impl Client {
             Err(Error::NoNode) => Vec::new(),
             listed => listed.map_err(number_of)?,
         };
-        // All are asked for before the first answer is waited for.
+        // All requests are sent before we wait for the first answer.
         let reads: Vec<_> = paths.iter().map(|path| (path, self.chrooted.get_data(path))).collect();
         let mut members = Vec::new();
         for (path, read) in reads {
@@ -372,7 +376,7 @@ impl Client {
                     let znode = Znode { value: value.into(), stat: stat_of(&stat) };
                     members.push(Member { name, znode });
                 }
-                Err(Error::NoNode) => {} // left since the list was made
+                Err(Error::NoNode) => {} // the member has left since the list was made
                 Err(error) => return Err(number_of(error)),
             }
         }
@@ -382,7 +386,7 @@ impl Client {
         Ok(members)
     }
 
-    /// Who is master at `path` at this moment. Fails with ZooKeeper's number for why nobody can tell.
+    /// Returns the current master at `path`. If the master cannot be determined, fails with ZooKeeper's error number.
     pub async fn master(self, path: Arc<str>, recipe: Recipe) -> Result<Master, i32> {
         loop {
             let first = match recipe {
@@ -397,7 +401,7 @@ impl Client {
                     return Ok(Master { rc, value: value.into(), stat });
                 }
                 Err(Error::NoNode) if recipe == Recipe::Node => break,
-                // Gone since the list was made, and another one may have its name: who is first now?
+                // The znode has disappeared since the list was made, and another znode may have its name. List again.
                 Ok(_) | Err(Error::NoNode) => {}
                 Err(error) => return Err(number_of(error)),
             }
@@ -405,7 +409,8 @@ impl Client {
         Ok(Master { rc: rc::NO_NODE, value: Value::from([]), stat: Stat::default() })
     }
 
-    /// The znode of the first in a queue. Where the numbers do not tell, the oldest is, and then with its czxid.
+    /// Returns the first znode of a queue. If the numbers do not decide, the oldest znode is first, and its czxid is
+    /// returned too.
     async fn first_in_queue(&self, path: &str, dialect: Dialect) -> Result<Option<(Arc<str>, Option<i64>)>, Error> {
         loop {
             let names = match self.chrooted.list_children(path).await {
@@ -430,7 +435,7 @@ impl Client {
         }
     }
 
-    /// Writes, in one transaction with the check that `own` stands.
+    /// Writes in one transaction with the check that `own` exists.
     pub async fn write_fenced(self, own: Arc<str>, write: Write) -> Written {
         let mut transaction = self.chrooted.new_multi_writer();
         let persistent = self.making(CreateMode::Persistent);
@@ -445,7 +450,7 @@ impl Client {
         match transaction.commit().await {
             Ok(_) => Written::Done,
             Err(MultiWriteError::OperationFailed { index: 0, .. }) => Written::NotMaster,
-            // Our znode went with the session.
+            // Our znode was deleted with the session.
             Err(MultiWriteError::RequestFailed { source: Error::SessionExpired }) => Written::NotMaster,
             Err(MultiWriteError::OperationFailed { source, .. } | MultiWriteError::RequestFailed { source }) => {
                 match reply_of(source) {
@@ -470,14 +475,14 @@ impl States {
         }
     }
 
-    /// Waits until there is no connection.
+    /// Waits until the client is not connected.
     pub async fn broken(mut self) {
         if state(self.watcher.state()) == State::Connected {
             while self.changed().await == State::Connected {}
         }
     }
 
-    /// Waits until the client says that it is of no more use.
+    /// Waits until the client reports that it cannot be used any more.
     pub async fn over(mut self) {
         let is_over = |state| matches!(state, State::Over | State::Denied);
         if !is_over(state(self.watcher.state())) {
@@ -487,7 +492,7 @@ impl States {
 }
 
 impl Watch {
-    /// Waits for what the watch sees. `None`: nothing any more, the session is over.
+    /// Waits for the event of the watch. `None`: the session is over, and no event can follow.
     pub fn fired(self) -> impl Future<Output = Option<WatchEvent>> {
         let changed = self.0.changed();
         async {
@@ -528,7 +533,7 @@ fn number_of(error: Error) -> i32 {
     }
 }
 
-/// A server's own answer is definite; anything else leaves the outcome unknown. The numbers are those of
+/// A server's own answer is definite; any other error leaves the outcome unknown. The numbers are those of
 /// `KeeperException.Code` in ZooKeeper's source.
 fn reply_of(error: Error) -> Reply {
     Reply::Refused(match error {

@@ -1,6 +1,6 @@
-//! Why a server opened no session, as a sentence for people.
+//! Describes why a server opened no session, as a sentence for people.
 //!
-//! Nothing here knows how the cause was found out.
+//! This file does not depend on how the cause was found.
 
 use std::fmt;
 use std::io;
@@ -8,14 +8,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::hosts::{shown, Server};
 
-/// More servers than these are counted, not named.
+/// If more servers than this have failed, the sentence counts the others instead of naming them.
 const SERVERS_TOLD: usize = 8;
 
 /// One server, and why it opened no session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectCause {
     pub server: Server,
-    /// Where it was tried, all with the same outcome; empty if its name could not be looked up.
+    /// The addresses that were tried, all with the same outcome. Empty if the name could not be looked up.
     pub addresses: Vec<IpAddr>,
     pub kind: CauseKind,
 }
@@ -23,41 +23,41 @@ pub struct ConnectCause {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CauseKind {
     NoSuchHost,
-    /// The name service failed; what it said.
+    /// The name service failed, with this message.
     LookupFailed(String),
     LookupTakesLong,
     Refused,
     NoRoute,
-    /// This machine does not let the connection out.
+    /// This machine forbids the outgoing connection.
     Forbidden,
-    /// Nothing came back, not even a refusal.
+    /// The server sent nothing, not even a refusal.
     NoAnswer,
     /// The process has no descriptor left.
     TooManyOpenFiles,
-    /// What else the system said.
+    /// Another error of the system, with its message.
     System(String),
-    /// It took the connection, and said nothing.
+    /// The server accepted the connection and sent nothing.
     Silent,
-    /// It ended the connection at once.
+    /// The server ended the connection at once.
     ThrownOut,
-    /// It speaks something else; the beginning of that.
+    /// The server speaks another protocol; this is the beginning of its answer.
     NotZooKeeper(String),
     SpeaksTls,
-    /// It is a ZooKeeper server that serves nobody at the moment.
+    /// It is a ZooKeeper server that serves no clients at the moment.
     NotServing,
     ReadOnly,
-    /// Too old for this library; its version.
+    /// The server is too old for this library; this is its version.
     TooOld(String),
-    /// It serves, as far as can be seen.
+    /// The server appears to serve clients.
     Serves,
 }
 
-/// Why a round through all servers brought no session.
+/// Why a round through all servers opened no session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConnectFailure {
     /// In the order of the connect string.
     pub causes: Vec<ConnectCause>,
-    /// How many servers were not looked at.
+    /// The number of servers that were not examined.
     pub others: usize,
 }
 
@@ -69,7 +69,7 @@ impl ConnectFailure {
 }
 
 impl CauseKind {
-    /// What an attempt to connect failed with.
+    /// The cause for this error of a connection attempt.
     pub fn of(error: &io::Error) -> CauseKind {
         match error.raw_os_error() {
             Some(libc::ECONNREFUSED) => CauseKind::Refused,
@@ -84,8 +84,8 @@ impl CauseKind {
         }
     }
 
-    /// What a look-up failed with. The C library has no number for it that Rust hands on; in another language its sentence
-    /// is repeated as it is.
+    /// The cause for this error of a lookup. The C library's error number is not available through Rust. If the message
+    /// is in another language, it is repeated as it is.
     pub fn of_lookup(error: &io::Error) -> CauseKind {
         if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
             return CauseKind::TooManyOpenFiles;
@@ -98,7 +98,7 @@ impl CauseKind {
         }
     }
 
-    /// What a server is that answered `srvr` like this; nothing, if it ended the connection.
+    /// The cause for this answer to `srvr`. An empty answer means that the server ended the connection.
     pub fn of_answer(answer: &[u8]) -> CauseKind {
         const TLS_ALERT: u8 = 0x15;
         let text = String::from_utf8_lossy(answer);
@@ -124,7 +124,7 @@ impl CauseKind {
     }
 }
 
-/// Before 3.4 there were no transactions of several operations.
+/// Servers before 3.4 have no transactions of several operations.
 fn is_too_old(version: &str) -> bool {
     let mut numbers = version.split('.').map(|number| number.parse::<u32>());
     match (numbers.next(), numbers.next()) {
@@ -162,7 +162,7 @@ impl fmt::Display for ConnectCause {
     }
 }
 
-/// The server as the connect string has it, and its addresses.
+/// The server as the connect string names it, and its addresses.
 struct At<'a>(&'a ConnectCause);
 
 impl fmt::Display for At<'_> {
@@ -189,7 +189,7 @@ impl fmt::Display for ConnectFailure {
     }
 }
 
-/// The causes of one server: addresses that fared alike are told together.
+/// The causes of one server. Addresses with the same outcome share one cause.
 pub fn of_server(server: &Server, outcomes: Vec<(SocketAddr, CauseKind)>) -> Vec<ConnectCause> {
     let mut causes: Vec<ConnectCause> = Vec::new();
     for (address, kind) in outcomes {

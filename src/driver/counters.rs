@@ -1,5 +1,5 @@
-//! What a handle has done so far, in numbers that only rise: for whoever draws curves of it. Each is a relaxed atomic;
-//! they are read one by one, at any time, without waiting.
+//! Counters of a handle's activity, for monitoring. They only rise. Each is a relaxed atomic. A reader reads them one
+//! by one, at any time, without waiting.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,48 +10,48 @@ use crate::logic::Report;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Connections that were made: a session was opened or resumed on them.
+    /// Connections on which a session was opened or resumed.
     pub connections: u64,
-    /// Rounds through all servers in which none let us open a session.
+    /// Rounds through all servers in which no server opened a session.
     pub connect_failures: u64,
-    /// Connections that broke while the session lived.
+    /// Connections that broke while the session existed.
     pub suspensions: u64,
     pub sessions_opened: u64,
     /// Sessions that were over before the handle was closed.
     pub sessions_expired: u64,
-    /// Sessions that held nothing and were given up, after a second without connection, for a fresh one.
+    /// Sessions that held nothing and that we replaced with a new one after a second without connection.
     pub sessions_renewed: u64,
-    /// Requests of every kind: answered, unknown, or still under way.
+    /// Requests of every kind: answered, unknown or pending.
     pub requests_sent: u64,
-    /// Requests that a server answered, be it with an error.
+    /// Requests that a server answered, also with an error.
     pub requests_answered: u64,
-    /// Requests whose answer never came, or was not waited for any more.
+    /// Requests whose answer never arrived, or for which we stopped waiting.
     pub requests_unknown: u64,
-    /// Requests that create znodes, parents included.
+    /// Requests that create znodes, including parents.
     pub creates: u64,
     pub deletes: u64,
     /// Requests that set the value of our znode.
     pub sets: u64,
-    /// Reads, questions and lists.
+    /// Requests that read a znode, its stat or its children, or that check whether it exists.
     pub reads: u64,
-    /// Requests that only give the lease something to count from.
+    /// Requests that only give the lease a starting point.
     pub touches: u64,
     /// Proofs of the lease.
     pub proofs_sent: u64,
     pub proofs_committed: u64,
-    /// From the sending of a proof to its answer: the last one, and the longest, in microseconds.
+    /// The time from sending a proof to its answer, in microseconds: of the last proof, and the longest.
     pub proof_last_us: u64,
     pub proof_longest_us: u64,
-    /// Writes under the fence of a mastership.
+    /// Fenced writes of a master.
     pub fenced_writes: u64,
     pub watches_fired: u64,
-    /// Masterships that were told.
+    /// Masterships that candidates were notified of.
     pub masterships_begun: u64,
     pub masterships_ended: u64,
-    /// Of these, those whose lease ran out.
+    /// Ended masterships whose lease expired.
     pub leases_expired: u64,
     pub callbacks_run: u64,
-    /// The longest callback, in microseconds.
+    /// The run time of the longest callback, in microseconds.
     pub callback_longest_us: u64,
 }
 
@@ -87,7 +87,7 @@ impl Counters {
     }
 }
 
-/// Which counter.
+/// The name of a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
     Connections,
@@ -119,7 +119,7 @@ pub enum Count {
 
 const COUNTS: usize = Count::CallbackLongestUs as usize + 1;
 
-/// The counters as they are kept.
+/// The storage of the counters.
 #[derive(Debug, Default)]
 pub struct Tally([AtomicU64; COUNTS]);
 

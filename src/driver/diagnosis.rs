@@ -1,8 +1,8 @@
-//! Finds out why there is no connection. The client crate says only that there is none; so while there is none, we look for
-//! ourselves, at growing distances: look each host up, connect, and ask `srvr`, the four letters that every ZooKeeper
-//! server answers without a session.
+//! Finds out why the connection is missing. The client crate reports only that it is not connected. So while it is not
+//! connected, we examine the servers at growing intervals: we look up each host, connect to it and send `srvr`, the
+//! four-letter word that every ZooKeeper server answers without a session.
 //!
-//! A look takes no longer than `PATIENCE`, and there is one at a time for each handle. It delays no attempt to connect.
+//! An examination takes at most `PATIENCE`, and each handle runs one at a time. It delays no attempt to connect.
 
 use std::future::Future;
 use std::io;
@@ -20,35 +20,37 @@ use super::connect_cause::{of_server, CauseKind, ConnectCause, ConnectFailure};
 use super::hosts::{Hosts, Server};
 use crate::logic::Time;
 
-/// A connection that is back within this needs no explanation.
+/// If the connection returns within this time, it needs no diagnosis.
 const FIRST_LOOK_MS: u64 = 300;
 
-/// Then again and again: twice as long each time, up to this. So long a change of the cause may go unseen.
+/// The interval to the next examination. It doubles each time, up to the longest distance, so a change of the cause may
+/// stay unseen for that long.
 const SECOND_LOOK_MS: u64 = 1_000;
 const LONGEST_DISTANCE_MS: u64 = 5_000;
 
-/// For a whole look: a program that waits two seconds for its first connection can say why it has none.
+/// The limit for one examination. So a program that waits two seconds for its first connection can report why it has
+/// none.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A server that has said nothing for so long may be one that waits for the end of a line.
+/// A server that has sent nothing for this long may be one that waits for the end of a line.
 const BEFORE_THE_LINE_END: Duration = Duration::from_millis(400);
 
-/// So many servers, and so many addresses of each, are looked at.
+/// The maximum number of servers, and of addresses per server, that are examined.
 const SERVERS: usize = 16;
 const ADDRESSES: usize = 4;
 
-/// So much of an answer is read.
+/// The maximum number of bytes that are read of an answer.
 const ANSWER_MAX: usize = 4_096;
 
 type Look = Pin<Box<dyn Future<Output = ConnectFailure> + Send>>;
 
 pub struct Diagnosis {
     hosts: Arc<Hosts>,
-    /// When to look; `None` while there is a connection.
+    /// When the next examination starts; `None` while the handle is connected.
     look_at: Option<Time>,
     distance_ms: u64,
     look: Option<Look>,
-    /// Each look-up that is under way holds one: it cannot be ended.
+    /// Each running lookup holds a clone, because a lookup cannot be cancelled.
     lookups: Arc<()>,
 }
 
@@ -63,24 +65,24 @@ impl Diagnosis {
         }
     }
 
-    /// There is no connection, from now on at the latest.
+    /// The connection is missing; the diagnosis starts now, unless it has started before.
     pub fn begin(&mut self, now: Time) {
         self.look_at.get_or_insert(now.plus_ms(FIRST_LOOK_MS));
     }
 
-    /// There is a connection.
+    /// The connection is established.
     pub fn end(&mut self) {
         self.look_at = None;
         self.look = None;
         self.distance_ms = SECOND_LOOK_MS;
     }
 
-    /// All servers have been tried in vain, and nobody knows why.
+    /// All servers were tried without success, and the cause is unknown: examine them now.
     pub fn hurry(&mut self, now: Time) {
         self.look_at = Some(now);
     }
 
-    /// What the next look has found. May be dropped and called again.
+    /// Returns the result of the next examination. The caller may drop the future and call again.
     pub async fn next(&mut self) -> ConnectFailure {
         let Some(look_at) = self.look_at else { return std::future::pending().await };
         if self.look.is_none() {
@@ -115,7 +117,7 @@ async fn look_at(server: &Server, lookups: Arc<()>) -> Vec<ConnectCause> {
         Some(Ok(addresses)) if addresses.is_empty() => return unknown(CauseKind::NoSuchHost),
         Some(Ok(addresses)) => addresses,
     };
-    // The same look twice is told in the same words.
+    // Sorted, so that two examinations with the same result give the same sentence.
     addresses.sort();
     addresses.dedup();
     addresses.truncate(ADDRESSES);
@@ -149,7 +151,7 @@ async fn ask(address: SocketAddr, until: Time) -> CauseKind {
     }
 }
 
-/// Reads what the other end answers, until it ends the connection or is known to be no ZooKeeper server.
+/// Reads the answer until the server ends the connection, or until the answer shows that it is no ZooKeeper server.
 async fn converse(stream: &mut Async<TcpStream>, answer: &mut Vec<u8>) -> io::Result<()> {
     let line_end = clock::now().plus_ms(BEFORE_THE_LINE_END.as_millis() as u64);
     let mut piece = [0; 1_024];

@@ -1,5 +1,6 @@
-//! What a handle can be asked about itself at any time, whatever its task is at: counters, the state of the
-//! connection, and what happened last. The task writes, anybody reads; nobody waits longer than for a copy.
+//! The information that a handle provides about itself at any time, even if its task is busy: counters, the state of
+//! the connection, and the last transitions. The task writes it; any thread reads it. No thread waits longer than a
+//! copy takes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,16 +11,16 @@ use super::counters::Tally;
 use super::log::{wall_clock_ms, LogContext};
 use crate::logic::{rc, Report, Time};
 
-/// How many transitions are kept.
+/// The number of transitions that are kept.
 const KEPT: usize = 64;
 
-/// How a handle's connection to ZooKeeper stands.
+/// The state of a handle's connection to ZooKeeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionState {
-    /// There is no session: a server is being looked for.
+    /// No session exists; the library tries the servers.
     Connecting,
     Connected,
-    /// The connection broke; the session may live on.
+    /// The connection broke; the session may still exist.
     Suspended,
     /// The session is over. `Connecting` follows.
     Expired,
@@ -39,17 +40,18 @@ impl ConnectionState {
     }
 }
 
-/// The connection of a handle, whenever its state changes.
+/// The connection of a handle, reported whenever its state changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
     pub state: ConnectionState,
-    /// Why: 0 when nothing is wrong, else ZooKeeper's number.
+    /// The reason: 0 if nothing is wrong, else ZooKeeper's number.
     pub rc: i32,
-    /// The session; 0 while there is none.
+    /// The session; 0 while none exists.
     pub session_id: i64,
-    /// The session timeout as the server granted it; zero while there is no session.
+    /// The session timeout that the server granted; zero while no session exists.
     pub session_timeout: Duration,
-    /// Why there is no connection: host, address and cause, as a sentence. `None` while nothing is wrong, or nobody knows.
+    /// Why the connection is missing: host, address and cause, as a sentence. `None` while nothing is wrong or the
+    /// cause is unknown.
     pub cause: Option<Arc<str>>,
 }
 
@@ -69,21 +71,21 @@ impl Connection {
     }
 }
 
-/// Something that changed.
+/// A change of a state.
 #[derive(Clone, Debug)]
 pub struct Transition {
-    /// Of what: `connection`, `candidate`, `observer` or `members`.
+    /// The thing that changed: `connection`, `candidate`, `observer` or `members`.
     pub of: &'static str,
     pub path: Option<Arc<str>>,
-    /// What it is now: the state of the connection, the role of the candidate; for an observer `master`, `no_master`, or
+    /// The new state: the state of the connection, the role of the candidate; for an observer `master`, `no_master`, or
     /// `unknown`.
     pub now: &'static str,
     pub reason: Option<&'static str>,
     pub rc: i32,
-    /// The czxid of the master's znode; 0 while nobody knows it.
+    /// The czxid of the master's znode; 0 while it is unknown.
     pub token: i64,
     pub session_id: i64,
-    /// Of a connection: why there is none.
+    /// For a connection: why it is missing.
     pub cause: Option<Arc<str>>,
 }
 
@@ -92,7 +94,7 @@ pub struct Diagnostics {
     pub place: Arc<LogContext>,
     pub tally: Tally,
     connection: Mutex<Connection>,
-    /// Why there was no connection the last time that there was none, and when that was found.
+    /// The cause of the last outage, and when it was found.
     last_failure: Mutex<Option<(Time, Arc<str>)>>,
     history: Mutex<VecDeque<(Time, i64, Transition)>>,
 }
@@ -119,7 +121,7 @@ impl Diagnostics {
         *lock(&self.connection) = connection;
     }
 
-    /// Why there is no connection; while there is one, why there was none before.
+    /// The cause of the present outage; while the handle is connected, the cause of the last one.
     pub fn last_failure(&self) -> Option<Arc<str>> {
         lock(&self.last_failure).as_ref().map(|(_, cause)| cause.clone())
     }
@@ -142,7 +144,7 @@ impl Diagnostics {
         history.push_back((clock::now(), wall_clock_ms(), transition));
     }
 
-    /// The last transitions, the oldest first.
+    /// Returns the last transitions, the oldest first.
     pub fn history(&self) -> Report {
         let now = clock::now();
         let describe = |(at, at_ms, transition): &(Time, i64, Transition)| {

@@ -1,4 +1,4 @@
-//! Where a session's results come out: what `is_master` reads at any time, and the notifications for the callbacks.
+//! The output of a session: the state that `is_master` reads at any time, and the notifications for the callbacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
@@ -12,32 +12,33 @@ use super::waits::{Heeds, Unready, Waits};
 use super::wake_fd::WakeFd;
 use crate::logic::{rc, Alarm, Event, Master, Members, Reason, Role, Stat, SubscriptionId, Time, Value};
 
-/// Until when the masters of a handle's present session may believe: nanoseconds on the driver's clock.
+/// The end of the lease of the masters in a handle's present session, in nanoseconds on the driver's clock.
 #[derive(Debug, Default)]
 pub struct LeaseEnd(AtomicU64);
 
-/// A candidate's place, as those who ask see it: never waits, takes no lock.
+/// The status of a candidate. Reading the mastership never waits and takes no lock.
 ///
-/// The token and the end of the lease are two words. Whoever asks reads the token before and after the end: as
-/// long as it stays, the session stays, because it is taken away before the lease of another session is
-/// published.
+/// The token and the end of the lease are two words. A reader reads the token before and after the end of the lease. If
+/// the token is the same, the session is the same too, because the session's task clears the token before it publishes
+/// the lease of another session.
 #[derive(Debug)]
 pub struct CandidateStatus {
-    /// The token of our mastership; 0 when we are not master. A czxid is never 0: the root has that one.
+    /// The token of our mastership; 0 if we are not master. A czxid is never 0, because the root znode has that one.
     token: AtomicI64,
     lease_end: Arc<LeaseEnd>,
-    /// The role, for those who wait for one, and what came of the candidate when it is the last. Locked for moments
-    /// only.
+    /// The role, for threads that wait for one; and how the candidate ended, if this role is the last one. The lock is
+    /// held only briefly.
     role: Mutex<(Role, Option<Waited>)>,
     waits: Arc<Waits>,
-    /// Where the candidate stands, if it is to leave with the end of its mastership, and does not stand anew.
+    /// The candidate's path, if the candidate leaves when its mastership ends and does not rejoin.
     leaves: Option<Arc<str>>,
-    /// Not 0 when its function is to return: RESIGNED when the candidate was asked to resign, CLOSING when the handle was
-    /// asked to close.
+    /// Not 0 if the caller's function must return: RESIGNED if the caller resigned the candidate, CLOSING if the caller
+    /// closed the handle.
     stop: AtomicI32,
 }
 
-/// A status on its way to the session. When that fails before it gets there, so does the candidate.
+/// A status that is being handed to the session. If the session fails before it receives the status, the candidate
+/// fails too.
 pub struct OnItsWay(Option<Arc<CandidateStatus>>);
 
 impl OnItsWay {
@@ -54,7 +55,7 @@ impl Drop for OnItsWay {
     }
 }
 
-/// A mastership that may be believed in, and for how long if nothing else is heard.
+/// A valid mastership, and the time for which it stays valid if the lease is not renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mastership {
     pub token: i64,
@@ -65,9 +66,9 @@ pub struct Mastership {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
     Came,
-    /// The candidate has left, and this was the number of its last event.
+    /// The candidate has left; this is the number of its last event.
     Left(i32),
-    /// ZooKeeper refused it for good, with this number.
+    /// ZooKeeper refused the candidate permanently, with this number.
     Denied(i32),
     TooLong,
     Interrupted,
@@ -85,13 +86,13 @@ impl CandidateStatus {
         }
     }
 
-    /// The candidate leaves `path` as soon as its mastership ends. Until then somebody runs a function, and is asked to
-    /// stop before the place is given up.
+    /// Makes the candidate leave `path` as soon as its mastership ends. Until then a thread of the caller runs a
+    /// function, and we ask the function to stop before we give up the candidate's znode.
     pub fn leaving(self, path: Arc<str>) -> CandidateStatus {
         CandidateStatus { leaves: Some(path), ..self }
     }
 
-    /// Asks whoever runs a function to stop, for this reason; false when nobody does.
+    /// Asks the running function to stop, for this reason. Returns false if no function runs.
     pub fn ask_to_stop(&self, rc: i32) -> bool {
         if self.leaves.is_none() {
             return false;
@@ -101,12 +102,12 @@ impl CandidateStatus {
         true
     }
 
-    /// Why the function should stop.
+    /// Why the function must stop; `None` if it may continue.
     pub fn stop(&self) -> Option<i32> {
         Some(self.stop.load(Ordering::Acquire)).filter(|rc| *rc != rc::OK)
     }
 
-    /// Waits until the role is this one, or the last; or until somebody asks to stop.
+    /// Waits until the candidate has this role or its last role, or until the function is asked to stop.
     pub fn wait(&self, role: Role, timeout: Duration) -> Waited {
         let waited = self.waits.wait(Heeds::All, timeout, || {
             if let Some(rc) = self.stop() {
@@ -123,8 +124,8 @@ impl CandidateStatus {
         })
     }
 
-    /// Decides now, on the clock, and not by what was heard last: a process that was stopped hears "no" at its
-    /// first question.
+    /// Decides by the clock at the moment of the call, and not by the last notification. So a process that was
+    /// suspended gets "no" from its first call.
     pub fn mastership(&self) -> Option<Mastership> {
         let token = self.token.load(Ordering::Acquire);
         if token == 0 {
@@ -136,7 +137,7 @@ impl CandidateStatus {
         (still && !left.is_zero()).then_some(Mastership { token, left })
     }
 
-    /// The last role of a candidate whose session has failed.
+    /// Publishes and returns the last role of a candidate whose session has failed.
     pub fn fail(&self) -> Event {
         let (role, reason, rc) = (Role::Unknown, Reason::Failed, rc::INTERNAL);
         let event = Event { role, reason, rc, value: Value::from([]), token: 0 };
@@ -156,27 +157,28 @@ impl CandidateStatus {
     }
 }
 
-/// The last that an observer hears whose session has failed.
+/// The last notification of an observer whose session has failed.
 pub fn failed_master() -> Master {
     Master { rc: rc::INTERNAL, value: Value::from([]), stat: Stat::default() }
 }
 
-/// The last that a watcher of members hears whose session has failed.
+/// The last notification of a watcher of members whose session has failed.
 pub fn failed_members() -> Members {
     Members { rc: rc::INTERNAL, members: Arc::new([]), alarm: Alarm::None }
 }
 
-/// The last that a watcher of the connection hears whose session has failed.
+/// The last notification of a watcher of the connection whose session has failed.
 pub fn failed_connection() -> Connection {
     Connection::without_session(ConnectionState::Closed, rc::INTERNAL)
 }
 
-/// What ZooKeeper has refused for good. Whoever hears of it finds it here.
+/// What ZooKeeper has refused permanently. It is recorded here before the notification is sent.
 #[derive(Debug, Default)]
 pub struct Denied {
-    /// ZooKeeper's number when it was the credentials of the whole handle; else 0.
+    /// ZooKeeper's number if it refused the credentials of the whole handle; else 0.
     session: AtomicI32,
-    /// Candidates and observers that have ended by it, until their places are taken anew.
+    /// Candidates and observers that ended because of a refusal. The record is removed when the caller registers them
+    /// anew or ends them.
     subscriptions: Mutex<BTreeSet<SubscriptionId>>,
 }
 
@@ -190,7 +192,7 @@ impl Denied {
         self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
     }
 
-    /// The same, and it is forgotten.
+    /// Like `has`, but also removes the record.
     pub fn take(&self, id: SubscriptionId) -> bool {
         self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
     }
@@ -200,36 +202,37 @@ impl Denied {
     }
 }
 
-/// What the listeners are told.
+/// A notification for the listeners.
 #[derive(Debug)]
 pub enum Notification {
     Role(SubscriptionId, Event),
     Master(SubscriptionId, Master),
     Members(SubscriptionId, Members),
     Connection(SubscriptionId, Connection),
-    /// Nothing more will be told to this subscription.
+    /// The last notification of this subscription.
     Finished(SubscriptionId),
-    /// Tells those who wait for it that all before has been told.
+    /// Tells the threads that wait for this mark that all earlier notifications were delivered.
     Mark(u64),
-    /// Nothing more will be told to anybody.
+    /// The last notification of the session.
     End,
 }
 
-/// A session's way out. Whoever has not been dismissed when it is dropped hears that the library failed.
+/// Sends the session's results. When it is dropped, each subscription that has not finished is notified that the
+/// library failed.
 #[derive(Debug)]
 pub struct EventSink {
     notifications: Sender<Notification>,
-    /// Rung for each note, when the program dispatches.
+    /// Signalled for each notification if the program dispatches the callbacks itself.
     wake_fd: Option<Arc<WakeFd>>,
     waits: Arc<Waits>,
     lease_end: Arc<LeaseEnd>,
     denied: Arc<Denied>,
     subscriptions: BTreeMap<SubscriptionId, Subscription>,
-    /// Who is told of the connection.
+    /// The subscription that watches the connection.
     watcher: Option<SubscriptionId>,
 }
 
-/// Who is there to be told.
+/// A receiver of notifications.
 #[derive(Debug)]
 enum Subscription {
     Candidate(Arc<CandidateStatus>),
@@ -256,12 +259,12 @@ impl EventSink {
         }
     }
 
-    /// The servers refused the credentials: no verb has a chance any more.
+    /// The servers refused the credentials, so no later call can succeed.
     pub fn denied(&self, rc: i32) {
         self.denied.session.store(rc, Ordering::Release);
     }
 
-    /// Published before what follows from it is told.
+    /// Publishes the lease before the notifications that follow from it.
     pub fn lease(&mut self, end: Option<Time>) {
         self.lease_end.0.store(end.map_or(0, |end| end.0), Ordering::Release);
     }
@@ -280,8 +283,8 @@ impl EventSink {
         self.subscriptions.insert(id, Subscription::WatcherOfMembers);
     }
 
-    /// The status is published first: whoever hears of a role finds `is_master` to agree. The path, when the candidate is
-    /// to resign now.
+    /// Publishes the status first, so that `is_master` agrees with the role in the notification. Returns the path if
+    /// the candidate must resign now.
     pub fn role(&mut self, id: SubscriptionId, event: Event) -> Option<Arc<str>> {
         let mut leaves = None;
         if let Some(Subscription::Candidate(status)) = self.subscriptions.get(&id) {
@@ -312,7 +315,7 @@ impl EventSink {
         self.note(Notification::Members(id, members));
     }
 
-    /// From now on this subscription is told of the connection, and at once how it stands.
+    /// Notifies this subscription of each change of the connection from now on, and of the present state at once.
     pub fn watch_connection(&mut self, id: SubscriptionId, connection: Connection) {
         self.watcher = Some(id);
         self.connection(connection);
@@ -342,13 +345,13 @@ impl EventSink {
         self.note(Notification::Finished(id));
     }
 
-    /// Leaves a mark behind all that was told so far.
+    /// Sends a mark after all earlier notifications.
     pub fn mark(&self, mark: u64) {
         self.note(Notification::Mark(mark));
     }
 
     fn note(&self, note: Notification) {
-        // Whoever tells the listeners is there for as long as the handle; afterwards nobody listens.
+        // The receiver exists as long as the handle; afterwards notifications are discarded.
         let _ = self.notifications.send(note);
         if let Some(wake_fd) = &self.wake_fd {
             wake_fd.signal();

@@ -1,21 +1,21 @@
-//! Panics on purpose, for tests: in builds with debug assertions a test can ask for one at a named point, and see what
-//! becomes of it. In other builds nothing is there.
+//! Deliberate panics for tests. In a build with debug assertions, a test can request a panic at a named point and
+//! observe the result. In other builds a point does nothing.
 
 use std::sync::{Mutex, PoisonError};
 
 static ASKED_FOR: Mutex<Option<&'static str>> = Mutex::new(None);
 
-/// Asks for one panic, where `point` is passed next, on whichever thread.
+/// Requests one panic at the next pass of `point`, on any thread.
 pub fn panic_at(point: &'static str) {
     *ASKED_FOR.lock().unwrap_or_else(PoisonError::into_inner) = Some(point);
 }
 
-/// Whether a panic that was asked for is still to come.
+/// Whether a requested panic has not happened yet.
 pub fn is_due() -> bool {
     ASKED_FOR.lock().unwrap_or_else(PoisonError::into_inner).is_some()
 }
 
-/// A point at which a test may ask for a panic.
+/// A point at which a test may request a panic.
 #[inline]
 pub fn pass(point: &str) {
     if cfg!(debug_assertions) {

@@ -1,63 +1,65 @@
-//! Which process this is. A child has a copy of its parent's memory and none of its threads, and it shares the parent's
-//! sockets: nothing of what the parent opened may be used there.
+//! Identifies the current process. A child process has a copy of its parent's memory and none of its threads, and it
+//! shares the parent's sockets. So the child must not use anything that the parent opened.
 //!
-//! A child is told by a page of memory that the kernel hands to every child as zeros (MADV_WIPEONFORK, Linux 4.14):
-//! `fork()`, `_Fork()` and `clone()` alike. To ask costs two loads. Where the kernel does not know that, a handler of
-//! `fork()` writes the zeros, and the process's id is compared for children that run no such handler.
+//! A page of memory identifies a child: the kernel gives it to every child as zeros (MADV_WIPEONFORK, Linux 4.14),
+//! after `fork()`, `_Fork()` and `clone()` alike. The check costs two loads. If the kernel does not support this, a
+//! handler of `fork()` writes the zeros, and we also compare the process id, for children that run no such handler.
 //!
-//! `vfork()` and `clone(CLONE_VM)` copy no memory, so no page can tell: the child is told by its process id, which costs a
-//! system call, and is therefore not asked by `is_master`. There the parent's threads keep the memory true.
+//! `vfork()` and `clone(CLONE_VM)` copy no memory, so the page cannot identify such a child. Its process id does, but
+//! reading that costs a system call, so `is_master` does not check it. The parent's threads keep the shared memory
+//! correct there.
 
 use std::io;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-/// What a page says of the process that it belongs to. All zero in a new child.
+/// What the page records about its process. All fields are zero in a new child.
 struct Page {
-    /// Which process of those that descend from the one that loaded the library; 0 until it matters.
+    /// The number of this process among the process that loaded the library and its descendants; 0 until the number is
+    /// needed.
     mark: AtomicU64,
-    /// The id of that process.
+    /// The process id.
     pid: AtomicU32,
-    /// 1 when `fork()` made this process: its handlers have run, and the C library's locks are free.
+    /// 1 if `fork()` made this process: then its handlers have run, and the C library's locks are free.
     is_of_fork: AtomicU32,
 }
 
 static PAGE: AtomicPtr<Page> = AtomicPtr::new(null_mut());
 
-/// The last mark that was given; in a child, the last one before it was made.
+/// The last mark that was assigned; in a child, the last one that was assigned before the fork.
 static LAST_MARK: AtomicU64 = AtomicU64::new(0);
 
-/// The process that the library's thread belongs to, and with it every handle; 0 for none so far.
+/// The process that owns the library's thread and every handle; 0 if there is none yet.
 static OWNER: AtomicU64 = AtomicU64::new(0);
 
-/// In a mark: the kernel did not wipe the page, so that the process's id has to be compared, too.
+/// A bit of a mark: the kernel does not wipe the page, so the process id must be compared too.
 const BY_PID: u64 = 1 << 63;
 
-/// The process that something belongs to.
+/// The process that owns something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process(u64);
 
-/// What this process is to the one whose handles are in its memory.
+/// How this process relates to the process whose handles are in its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kin {
-    /// It is that process, or there are no handles.
+    /// This is that process, or no handles exist.
     Itself,
     /// A child that `fork()` made.
     Forked,
-    /// A child that was made in another way: even a lock of malloc may be held there for ever.
+    /// A child made in another way: even a lock of malloc may be held there forever.
     Copied,
-    /// A child that lives in the other's own memory.
+    /// A child that shares the other process's memory.
     Sharer,
 }
 
 impl Process {
-    /// This process. From the first call on, its children are told from it.
+    /// Returns this process. After the first call, children of this process can be distinguished from it.
     pub fn current() -> io::Result<Process> {
         let page = match page() {
             Some(page) => page,
             None => make_page()?,
         };
-        // Nobody waits here: in a child, it might be for a thread that is not there.
+        // This code never waits for another thread: in a child, that thread may not exist.
         let unmarked = page.mark.load(Ordering::Acquire) & BY_PID;
         if page.mark.load(Ordering::Acquire) == unmarked {
             page.pid.store(std::process::id(), Ordering::Relaxed);
@@ -66,34 +68,36 @@ impl Process {
         }
         let mark = page.mark.load(Ordering::Acquire);
         if mark & BY_PID != 0 && !page.has_our_pid() {
-            // A copy that nobody has told so, or one that shares this memory: the page is not to be changed.
+            // Either an undetected copy of the process, or a child that shares this memory. The page must not be
+            // changed.
             return Err(io::ErrorKind::Unsupported.into());
         }
         Ok(Process(mark))
     }
 
-    /// Whether this is that process, or shares its memory.
+    /// Whether the current process is `self`, or shares its memory.
     #[inline]
     pub fn is_this(self) -> bool {
         is_marked(self.0)
     }
 
-    /// Whether this is that process itself.
+    /// Whether the current process is `self`; a child that shares its memory is not.
     pub fn is_here(self) -> bool {
         self.is_this() && page().is_some_and(Page::has_our_pid)
     }
 
-    /// To be kept where only a number can be.
+    /// Returns the process as a number, for places that can store only a number.
     pub fn number(self) -> u64 {
         self.0
     }
 
-    /// Whether the number is that of this process itself. Async-signal-safe.
+    /// Whether the number is that of the current process itself. Async-signal-safe.
     pub fn has_number(number: u64) -> bool {
         Process(number).is_here()
     }
 
-    /// Makes this process the owner of the library's thread, if there is none. Whether it is the owner.
+    /// Makes this process the owner of the library's thread if the thread has no owner. Returns whether this process is
+    /// the owner.
     pub fn claims(self) -> bool {
         match OWNER.compare_exchange(0, self.0, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => true,
@@ -102,7 +106,7 @@ impl Process {
     }
 }
 
-/// Whether this process has the memory of another one that has handles.
+/// Whether this process has a copy of the memory of another process that has handles.
 #[inline]
 pub fn is_child() -> bool {
     match OWNER.load(Ordering::Acquire) {
@@ -129,7 +133,7 @@ fn is_marked(mark: u64) -> bool {
 
 #[inline]
 fn page() -> Option<&'static Page> {
-    // SAFETY: what PAGE points to is never unmapped.
+    // SAFETY: the page that PAGE points to is never unmapped.
     unsafe { PAGE.load(Ordering::Acquire).as_ref() }
 }
 
@@ -139,14 +143,14 @@ impl Page {
     }
 }
 
-/// Two threads may be at this at the same time: one page stays. To register the handler twice does no harm.
+/// Two threads may run this at the same time: one page stays. Registering the handler twice is harmless.
 fn make_page() -> io::Result<&'static Page> {
     // SAFETY: the handler only stores into the page, which is safe in a child of a process with threads.
     match unsafe { libc::pthread_atfork(None, None, Some(after_fork)) } {
         0 => {}
         error => return Err(io::Error::from_raw_os_error(error)),
     }
-    // SAFETY: asks for the size of a page, and for a new page that nobody else knows.
+    // SAFETY: asks for the page size, and maps a new page that no other code knows.
     let (size, new) = unsafe {
         let size = libc::sysconf(libc::_SC_PAGESIZE) as usize;
         let (rights, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
@@ -155,17 +159,17 @@ fn make_page() -> io::Result<&'static Page> {
     if new == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the page is ours. An emulator that takes every advice, -1 too, is believed in none.
+    // SAFETY: the page is ours. Some emulators accept every advice, even -1; their answers are not trusted.
     let is_wiped =
         unsafe { libc::madvise(new, size, -1) != 0 && libc::madvise(new, size, libc::MADV_WIPEONFORK) == 0 };
     let new = new.cast::<Page>();
-    // SAFETY: a page is aligned, large enough, and zeros are a valid `Page`.
+    // SAFETY: a page is aligned and large enough, and zeros are a valid `Page`.
     unsafe { &*new }.mark.store(if is_wiped { 0 } else { BY_PID }, Ordering::Relaxed);
     match PAGE.compare_exchange(null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
-        // SAFETY: it stays where it is.
+        // SAFETY: the page is never unmapped.
         Ok(_) => Ok(unsafe { &*new }),
         Err(others) => {
-            // SAFETY: nobody else has seen our page; the other one stays where it is.
+            // SAFETY: no other thread has seen our page; the other page is never unmapped.
             unsafe {
                 libc::munmap(new.cast(), size);
                 Ok(&*others)
@@ -177,7 +181,7 @@ fn make_page() -> io::Result<&'static Page> {
 extern "C" fn after_fork() {
     if let Some(page) = page() {
         if page.mark.load(Ordering::Relaxed) & BY_PID != 0 {
-            // What the kernel would have done.
+            // This does what the kernel does not.
             page.mark.store(BY_PID, Ordering::Relaxed);
         }
         page.is_of_fork.store(1, Ordering::Relaxed);

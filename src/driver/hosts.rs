@@ -1,27 +1,28 @@
-//! The connect string, `host:port,host:port,.../chroot`, and paths. A fault is a sentence that names the part and says what
-//! is wrong with it.
+//! Parses the connect string, `host:port,host:port,.../chroot`, and checks paths. An error is a sentence that names the
+//! faulty part and says what is wrong with it.
 //!
-//! A connect string that is taken means what it means to ZooKeeper's own clients in C (`resolve_hosts` in zookeeper.c) and
-//! in Java (`ConnectStringParser`). Where those would take a slip for something else, it is refused here: both take all
-//! that follows the first slash for the chroot, `a:2181/app,b:2181` too; C reads a port that begins with 0 as an octal
-//! number, and an address such as 010.0.0.1 likewise; both take the last group of a bare IPv6 address for the port.
+//! An accepted connect string has the same meaning as in ZooKeeper's own clients in C (`resolve_hosts` in zookeeper.c)
+//! and in Java (`ConnectStringParser`). If those clients would misread a mistake, it is refused here. Both clients take
+//! everything after the first slash as the chroot, even in `a:2181/app,b:2181`. The C client reads a port that begins
+//! with 0 as an octal number, and an address such as 010.0.0.1 likewise. Both take the last group of an IPv6 address
+//! without brackets as the port.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const DEFAULT_PORT: u16 = 2181;
 
-/// RFC 1035: a name, and each label of it.
+/// The maximum length of a name and of each of its labels (RFC 1035).
 const NAME_MAX: usize = 253;
 const LABEL_MAX: usize = 63;
 
 /// IFNAMSIZ, without the 0 byte.
 const INTERFACE_MAX: usize = 15;
 
-/// So much of a part is repeated to the caller.
+/// The maximum number of characters of a part that an error message repeats.
 const SHOWN: usize = 80;
 
-/// A connect string that was found well formed.
+/// A valid connect string.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hosts {
     pub servers: Vec<Server>,
@@ -29,7 +30,7 @@ pub struct Hosts {
     pub chroot: String,
 }
 
-/// One server of a connect string: a name, or an address without brackets, which may have a scope id; and the port.
+/// One server of a connect string. The host is a name, or an address without brackets, which may have a scope id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     pub host: String,
@@ -37,7 +38,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// The address, unless it is a name, or has a scope id, which only the system can look up.
+    /// The address. `None` if the host is a name or has a scope id, because only the system can look these up.
     pub fn address(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
@@ -63,7 +64,7 @@ impl fmt::Display for Hosts {
     }
 }
 
-/// Reads a connect string.
+/// Parses a connect string.
 pub fn parse(text: &str) -> Result<Hosts, String> {
     let text = text.trim();
     if text.is_empty() {
@@ -102,7 +103,7 @@ pub fn parse(text: &str) -> Result<Hosts, String> {
     Ok(Hosts { servers, chroot: chroot.to_owned() })
 }
 
-/// Reads one server. What is wrong with it otherwise, as the rest of a sentence about it.
+/// Parses one server. The error is the rest of a sentence about the server.
 fn server(text: &str) -> Result<Server, String> {
     if text.chars().any(|c| c.is_whitespace() || c == ';') {
         return Err("has a blank or a semicolon in it: hosts are separated by commas".to_owned());
@@ -133,7 +134,8 @@ fn server(text: &str) -> Result<Server, String> {
     Ok(Server { host: host.to_owned(), port: port.map_or(Ok(DEFAULT_PORT), read_port)? })
 }
 
-/// An address without brackets has no port. One that can also be read as address and port is not guessed at.
+/// An address without brackets has no port. If the text can also be read as address and port, it is refused as
+/// ambiguous.
 fn bare_ipv6(text: &str) -> Result<(&str, Option<&str>), String> {
     let (before, last) = text.rsplit_once(':').unwrap_or_default();
     if text.contains('%') || !is_ipv6(before) || last.len() < 3 || read_port(last).is_err() {
@@ -168,7 +170,7 @@ fn read_port(digits: &str) -> Result<u16, String> {
     }
 }
 
-/// Why `name` can be neither a host name nor an IPv4 address.
+/// Returns why `name` is neither a host name nor an IPv4 address.
 fn name_fault(name: &str) -> Option<String> {
     let labels = name.strip_suffix('.').unwrap_or(name);
     let numeric = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_digit());
@@ -194,8 +196,9 @@ fn name_fault(name: &str) -> Option<String> {
     Some(fault.to_owned())
 }
 
-/// What is wrong with the path of a znode, as the rest of a sentence about it. ZooKeeper takes what `PathUtils.validatePath` in its source
-/// takes, which sees what lies above U+FFFF as surrogates, and refuses those.
+/// Returns what is wrong with the path of a znode, as the rest of a sentence about the path. ZooKeeper accepts the
+/// paths that `PathUtils.validatePath` in its source accepts. That method sees characters above U+FFFF as surrogates,
+/// and refuses those.
 pub fn path_fault(path: &str) -> Option<String> {
     let allowed =
         |c: &char| !matches!(c, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..);
@@ -216,12 +219,12 @@ pub fn path_fault(path: &str) -> Option<String> {
     }
 }
 
-/// A part of what the caller gave, in quotes: on one line, and not all of it if it is long.
+/// Formats a part of the caller's text: in quotes, on one line, and shortened if it is long.
 pub fn shown(part: &str) -> String {
     let end = part.char_indices().nth(SHOWN).map_or(part.len(), |(at, _)| at);
     let dots = if end < part.len() { "..." } else { "" };
     let line: String = part[..end].chars().flat_map(|c| c.escape_debug()).collect();
-    // Quotes are not in the way of anything here.
+    // Quotes need no escape here.
     format!("\"{}{dots}\"", line.replace("\\\"", "\"").replace("\\'", "'"))
 }
 
@@ -229,7 +232,7 @@ pub fn shown(part: &str) -> String {
 mod tests {
     use super::*;
 
-    /// With what the crate that connects is given.
+    /// Returns the two strings that the client crate is given.
     fn taken(text: &str) -> (String, String) {
         match parse(text) {
             Ok(hosts) => (hosts.to_string(), hosts.chroot),
@@ -271,7 +274,7 @@ mod tests {
         }
     }
 
-    /// Each with the part that is named, and what is said of it.
+    /// Each text, with the part that the error names and the fault that it states.
     #[test]
     fn what_means_something_else_or_nothing_is_refused() {
         let long_label = format!("{}.org", "a".repeat(64));
@@ -283,7 +286,7 @@ mod tests {
             (",a", "host 1 of 2", "is missing"),
             ("a,,b", "host 2 of 3", "is missing"),
             ("a,,", "host 2 of 2", "is missing"),
-            // To ZooKeeper's clients: one server, and the chroot /app,b:2181.
+            // ZooKeeper's clients read one server and the chroot /app,b:2181.
             ("a:2181/app,b:2181/app", "\"/app,b:2181/app\"", "one chroot, after the last host"),
             ("a:2181/app,b:2181", "\"/app,b:2181\"", "one chroot, after the last host"),
             ("a:1;b:2", "host 1 of 1, \"a:1;b:2\"", "separated by commas"),
@@ -310,10 +313,10 @@ mod tests {
             ("-a:1", "\"-a:1\"", "begins or ends with -"),
             ("10.0.0.256", "\"10.0.0.256\"", "no IPv4 address"),
             ("10.0.0", "\"10.0.0\"", "no IPv4 address"),
-            // To a client in C: 8.0.0.1.
+            // A client in C reads 8.0.0.1.
             ("010.0.0.1:2181", "\"010.0.0.1:2181\"", "no IPv4 address"),
             ("2181", "\"2181\"", "no IPv4 address"),
-            // To ZooKeeper's clients: ::1, port 2181.
+            // ZooKeeper's clients read ::1, port 2181.
             ("::1:2181", "\"::1:2181\"", "write [::1]:2181"),
             ("fe80::2:2181", "\"fe80::2:2181\"", "else [fe80::2:2181]"),
             ("[::1", "\"[::1\"", "no closing bracket"),

@@ -1,8 +1,8 @@
-//! The log: one for the process, as `zoo_set_log_callback` has it, and off until it is set.
+//! The log. The process has one log, as with `zoo_set_log_callback`. It is off until the program sets it.
 //!
-//! Whoever has something to say leaves it in a queue; a thread of the log's own, `election-log`, hands it to the
-//! listener. So a listener that blocks delays neither a session nor a callback: what finds the queue full is dropped
-//! and counted. While the log is off, saying something costs one relaxed load.
+//! A thread that logs puts its record into a queue. The log's own thread, `election-log`, passes the record to the
+//! listener. So a listener that blocks delays neither a session nor a callback. If the queue is full, the record is
+//! dropped and counted. While the log is off, logging costs one relaxed load.
 
 mod client;
 
@@ -19,44 +19,44 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::fork::Process;
 use super::thread::{quietly, spawn, SignalMask};
 
-/// How many records wait for the listener at most.
+/// The maximum number of records that wait for the listener.
 const QUEUE: usize = 1_000;
 
-/// How much a record matters; each level includes those before it.
+/// The severity of a record. Each level includes the levels before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum LogLevel {
-    /// Nothing is told.
+    /// Nothing is logged.
     Off,
-    /// A candidate or a handle is at its end: ZooKeeper refuses it for good, or the library failed.
+    /// A candidate or a handle has ended: ZooKeeper refuses it permanently, or the library failed.
     Error,
-    /// Something keeps candidates from what they are there for: a broken connection, a lease that ran out, a refusal.
+    /// Something prevents candidates from doing their work: a broken connection, an expired lease, a refusal.
     Warn,
-    /// What happens in the ordinary course: connections, roles.
+    /// Normal operation: connections, roles.
     Info,
-    /// Each request and each answer, and what the ZooKeeper client says.
+    /// Each request and each answer, and the records of the ZooKeeper client.
     Debug,
 }
 
-/// One thing that was said.
+/// One record of the log.
 #[derive(Clone, Debug)]
 pub struct LogRecord {
     pub level: LogLevel,
     /// One line.
     pub message: String,
-    /// Who says it: `election`, or `zookeeper-client`.
+    /// The origin of the record: `election`, or `zookeeper-client`.
     pub origin: &'static str,
     /// The handle's number in this process; 0 for none.
     pub handle: u64,
     /// The handle's session at that moment; 0 for none.
     pub session_id: i64,
-    /// The election that it is about.
+    /// The election that the record concerns.
     pub path: Option<Arc<str>>,
-    /// When it was said: milliseconds since 1970 on the system's clock.
+    /// When the record was made, in milliseconds since 1970 on the system's clock.
     pub at_ms: i64,
 }
 
-/// Whose affairs something is said of: a handle, and its session at the moment.
+/// The subject of a record: a handle, and its session at the moment.
 #[derive(Debug)]
 pub struct LogContext {
     handle: u64,
@@ -81,7 +81,8 @@ pub type Listener = Box<dyn FnMut(&LogRecord) + Send>;
 
 static LEVEL: AtomicU8 = AtomicU8::new(LogLevel::Off as u8);
 
-/// Of this process, or of the one that it was forked from, whose locks may be held for ever: then it gets its own.
+/// The state of this process, or of the process that it was forked from. The locks of the latter may be held forever,
+/// so the child creates its own state.
 static STATE: AtomicPtr<State> = AtomicPtr::new(null_mut());
 
 struct State {
@@ -93,7 +94,7 @@ struct Logger {
     level: LogLevel,
     queue: SyncSender<LogRecord>,
     dropped: Arc<AtomicU64>,
-    /// Nothing more is handed to the listener.
+    /// True if the listener must get no more records.
     muted: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
@@ -103,9 +104,9 @@ thread_local! {
     static IS_LISTENING: RefCell<bool> = const { RefCell::new(false) };
 }
 
-/// Sets the level, and who listens: `listen` makes the listener when nothing can fail any more. What was said before is
-/// handed to the former listener first; when this returns, that one is never called again, and has been dropped, unless
-/// it is called this very moment because it is its call that we are in.
+/// Sets the level and the listener. `listen` makes the listener at a point where nothing can fail any more. The former
+/// listener gets all earlier records first. When this function returns, the former listener has been dropped and is
+/// never called again. The exception: if the former listener itself makes this call, its present call is still running.
 pub fn set(level: LogLevel, listen: impl FnOnce() -> Listener) -> io::Result<()> {
     let state = state()?;
     let logger = match level {
@@ -126,18 +127,18 @@ pub fn set(level: LogLevel, listen: impl FnOnce() -> Listener) -> io::Result<()>
     Ok(())
 }
 
-/// Whether anybody wants to hear of this level.
+/// Whether the log includes this level.
 #[inline]
 pub fn is_on(level: LogLevel) -> bool {
     level as u8 <= LEVEL.load(Ordering::Relaxed)
 }
 
-/// Whether this thread is inside the listener.
+/// Whether this thread runs the listener.
 pub fn is_listening() -> bool {
     IS_LISTENING.with_borrow(|is_listening| *is_listening)
 }
 
-/// Says something of a handle.
+/// Logs a message about a handle.
 #[inline]
 pub fn say(level: LogLevel, place: &LogContext, path: Option<&Arc<str>>, message: fmt::Arguments) {
     if is_on(level) {
@@ -145,7 +146,7 @@ pub fn say(level: LogLevel, place: &LogContext, path: Option<&Arc<str>>, message
     }
 }
 
-/// Says what the ZooKeeper client has said, of the handle whose task runs.
+/// Logs a message of the ZooKeeper client, for the handle whose task runs.
 pub fn repeat(level: LogLevel, message: fmt::Arguments) {
     LOG_CONTEXT.with_borrow(|place| pass_on(level, "zookeeper-client", place.as_deref(), None, message));
 }
@@ -155,8 +156,9 @@ pub fn here() -> Option<Arc<LogContext>> {
     LOG_CONTEXT.with_borrow(Clone::clone)
 }
 
-/// Runs a piece of a handle's task: what the client says in it is said of that handle. The program's own listener to the
-/// client's tracing, if it has one, is in its place again afterwards, and is never replaced while the log is off.
+/// Runs a step of a handle's task. Messages that the client logs in this step are logged for that handle. If the
+/// program has its own `tracing` subscriber, that one is back in place after the step. While the log is off, we never
+/// replace it.
 pub fn at<T>(place: &Option<Arc<LogContext>>, run: impl FnOnce() -> T) -> T {
     let _overheard = is_on(LogLevel::Error).then(client::overhear);
     let former = LOG_CONTEXT.replace(place.clone());
@@ -210,12 +212,12 @@ impl Logger {
             }
         };
         let thread = spawn("election-log", serve)?;
-        // The thread waits for it.
+        // The thread waits for the listener, so the send does not fail.
         let _ = hand_over.send(listen());
         Ok(Logger { level, queue, dropped, muted, thread })
     }
 
-    /// The last records are handed over, and the listener is dropped.
+    /// Passes the last records to the listener, and drops it.
     fn end(self) {
         let Logger { queue, muted, thread, .. } = self;
         let is_this = thread.thread().id() == thread::current().id();
@@ -224,13 +226,13 @@ impl Logger {
         }
         drop(queue);
         if !is_this {
-            // It does not panic: see `thread::spawn`.
+            // The thread does not panic: see `thread::spawn`.
             let _ = thread.join();
         }
     }
 }
 
-/// The listener runs with `mask`, that of the thread that set the log.
+/// Runs the listener with `mask`, the signal mask of the thread that set the log.
 fn serve(
     records: &Receiver<LogRecord>,
     mut listener: Listener,
@@ -241,7 +243,7 @@ fn serve(
     IS_LISTENING.set(true);
     let mut tell = |record: &LogRecord| {
         if !muted.load(Ordering::Relaxed) {
-            // A panic in a listener of a Rust program is its own affair.
+            // If the listener of a Rust program panics, the panic is ignored.
             let _ = quietly(|| mask.during(|| listener(record)));
         }
     };
@@ -268,12 +270,12 @@ fn state() -> io::Result<&'static State> {
     let now = match STATE.compare_exchange(former, state, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => state,
         Err(others) => {
-            // SAFETY: it was made above, and nobody else has seen it.
+            // SAFETY: it was made above, and no other thread has seen it.
             drop(unsafe { Box::from_raw(state) });
             others
         }
     };
-    // SAFETY: what STATE points to is never freed, and is of this process by now.
+    // SAFETY: what STATE points to is never freed, and belongs to this process by now.
     Ok(unsafe { &*now })
 }
 

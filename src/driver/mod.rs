@@ -1,9 +1,9 @@
-//! The only code that touches ZooKeeper, sockets, threads and clocks. It carries out the core's actions and
-//! turns what comes back (answers, watches, the state of the connection, time) into the core's events.
+//! The only code that uses ZooKeeper, sockets, threads and clocks. It performs the core's actions, and turns answers,
+//! watch events, states of the connection and time into the core's events.
 //!
-//! One thread, `election-io`, serves all sessions of the process ([`runtime`]); each session is one task on it
-//! ([`session`]). What the ZooKeeper client library is asked, and how its answers are read, stands in
-//! [`client`] alone, so that another client could take its place there.
+//! One thread, `election-io`, serves all sessions of the process ([`runtime`]). Each session is one task on it
+//! ([`session`]). Only [`client`] calls the ZooKeeper client library and reads its answers, so another client library
+//! could replace it there.
 
 mod access;
 mod client;

@@ -1,7 +1,7 @@
-//! The requests under way on one session, and the watches that they left.
+//! The pending requests of one session, and the watches that they left.
 //!
-//! An answer and the watch that came with it are one future, so that what a watch saw is heard before the
-//! answers that the server gave after it.
+//! One future returns both an answer and the event of its watch. So we receive a watch event before the answers that
+//! the server sent after it.
 
 use std::collections::BTreeMap;
 use std::future::{poll_fn, Future};
@@ -18,16 +18,16 @@ use futures::{FutureExt, StreamExt};
 use super::client::Client;
 use crate::logic::{Op, Reply, RequestId, WatchEvent};
 
-/// What came back.
+/// What a request returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Reply(RequestId, Reply),
     WatchEvent(RequestId, WatchEvent),
-    /// A write under the fence of this election has had no answer.
+    /// A fenced write of this election got no answer.
     InDoubt(Arc<str>),
 }
 
-/// A request with its watch; ends with its number when nothing more is to come of it.
+/// A request with its watch. Resolves to the request's number when no further result can arrive.
 type Running = Pin<Box<dyn Future<Output = RequestId> + Send>>;
 
 pub struct Requests {
@@ -43,11 +43,11 @@ impl Requests {
         Requests { running: FuturesUnordered::new(), aborts: BTreeMap::new(), answered, answers }
     }
 
-    /// Sends a request the next time that this stream is polled. Requests go out in the order of these calls.
+    /// Queues a request; the next poll of this stream sends it. Requests are sent in the order of these calls.
     pub fn submit(&mut self, client: Client, request: RequestId, op: Op) {
         let answered = self.answered.clone();
         let work = async move {
-            // A panic in the client crate costs this request its answer, not the session its task.
+            // If the client crate panics, only this request loses its answer; the session's task continues.
             let carried_out = AssertUnwindSafe(client.carry_out(op)).catch_unwind().await;
             let (reply, watch) = carried_out.unwrap_or((Reply::Unknown, None));
             let _ = answered.unbounded_send(Answer::Reply(request, reply));
@@ -62,7 +62,8 @@ impl Requests {
         self.running.push(Box::pin(Abortable::new(work, registration).map(move |_| request)));
     }
 
-    /// Where to say what becomes of a request that is not the core's; after the session, nobody listens.
+    /// A sender for the results of requests that are not the core's. After the session has ended, the results are
+    /// discarded.
     pub fn answered(&self) -> UnboundedSender<Answer> {
         self.answered.clone()
     }
@@ -74,7 +75,7 @@ impl Requests {
         }
     }
 
-    /// Waits for what comes back next; carries the requests on meanwhile.
+    /// Waits for the next result. Meanwhile the requests continue.
     pub async fn next_answer(&mut self) -> Answer {
         poll_fn(|context| {
             while let Poll::Ready(Some(ended)) = self.running.poll_next_unpin(context) {

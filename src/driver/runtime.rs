@@ -1,5 +1,5 @@
-//! The I/O thread: one for the process, started by the first handle, never ended. It runs the reactor that the
-//! ZooKeeper client is built on and every task of every session, first woken, first run.
+//! The I/O thread. The process has one; the first handle starts it, and it never ends. It runs the reactor that the
+//! ZooKeeper client is built on, and every task of every session. The task that is woken first runs first.
 
 use std::future::{poll_fn, Future};
 use std::io;
@@ -25,7 +25,7 @@ use super::thread;
 static TASKS: Lazy<Executor<'static>> = Lazy::new(Executor::new);
 static THREAD: OnceCell<()> = OnceCell::new();
 
-/// Ends all tasks, when the reactor has failed.
+/// Ends all tasks when the reactor has failed.
 struct Failure {
     is_to_come: Mutex<Option<oneshot::Sender<()>>>,
     came: Shared<oneshot::Receiver<()>>,
@@ -36,16 +36,17 @@ static FAILURE: Lazy<Failure> = Lazy::new(|| {
     Failure { is_to_come: Mutex::new(Some(sender)), came: receiver.shared() }
 });
 
-/// How many host names are looked up at the same time.
+/// The maximum number of concurrent host name lookups.
 const LOOKUPS: NonZeroUsize = NonZeroUsize::new(500).unwrap();
 
-/// For the tasks that come after the reactor has failed.
+/// How often the thread drops new tasks after the reactor has failed.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
-/// Starts the I/O thread if there is none. Fails when that cannot be done, and in a child of a process that has tried:
-/// it does not run there, and never will; and when it has failed.
+/// Starts the I/O thread if it does not run yet. Fails if the thread cannot be started or has failed. Also fails in a
+/// child of a process that has called this function: the thread does not run in the child, and never will.
 pub fn start() -> io::Result<()> {
-    // Asked first: a child would wait for ever for a thread of its parent's that was at it.
+    // This check comes first: if a thread of the parent was starting the I/O thread at the fork, the child would wait
+    // for it forever.
     if !Process::current()?.claims() {
         return Err(io::ErrorKind::Unsupported.into());
     }
@@ -67,20 +68,22 @@ pub fn start() -> io::Result<()> {
     failure.as_ref().map(drop).ok_or(io::ErrorKind::BrokenPipe.into())
 }
 
-/// Runs `task` on the I/O thread, as soon as that has been started; for the handle of the task that asks for it.
+/// Runs `task` on the I/O thread as soon as the thread has started. The new task belongs to the handle of the calling
+/// task.
 pub fn spawn(task: impl Future<Output = ()> + Send + 'static) {
     detach(log::here(), task);
 }
 
-/// The same for this handle.
+/// Like `spawn`, but the task belongs to this handle.
 pub fn spawn_for(place: Arc<LogContext>, task: impl Future<Output = ()> + Send + 'static) {
     detach(Some(place), task);
 }
 
-/// Panics when the system has no thread or descriptor left for the reactor. On a thread with signals blocked, as the
-/// reactor's own inherits the mask; and before `block_on`, which on such a panic ends the process.
+/// Panics if the system has no thread or descriptor left for the reactor. The caller's thread has its signals blocked,
+/// because the reactor's own thread inherits the mask. This call comes before `block_on`, because this panic inside
+/// `block_on` ends the process.
 fn start_reactor() {
-    // The number that it would take by itself, after a look at an environment variable.
+    // The `blocking` crate would choose the same number, but would read an environment variable first.
     blocking::set_max_blocking_threads(LOOKUPS);
     let _ = Pin::new(&mut Timer::after(Duration::from_secs(1))).poll(&mut Context::from_waker(Waker::noop()));
 }
@@ -88,7 +91,8 @@ fn start_reactor() {
 fn serve() {
     let _scope = spawns_core::enter(&Spawner);
     let _ = thread::quietly(|| async_io::block_on(TASKS.run(std::future::pending::<()>())));
-    // The reactor has failed, and whoever waits for it would wait for ever: all tasks are dropped, and those that come.
+    // The reactor has failed. A task that waits for it would wait forever, so all tasks are dropped, also those that
+    // start later.
     drop(FAILURE.is_to_come.lock().unwrap_or_else(PoisonError::into_inner).take());
     loop {
         while TASKS.try_tick() {}
@@ -96,7 +100,7 @@ fn serve() {
     }
 }
 
-/// A task that panics ends alone; the thread goes on for the others.
+/// If a task panics, only that task ends; the thread continues to run the others.
 fn detach(place: Option<Arc<LogContext>>, task: impl Future<Output = ()> + Send + 'static) {
     let failure = FAILURE.came.clone();
     let placed = async move {
@@ -107,7 +111,7 @@ fn detach(place: Option<Arc<LogContext>>, task: impl Future<Output = ()> + Send 
     TASKS.spawn(async { drop(select(failure, std::pin::pin!(task)).await) }).detach();
 }
 
-/// Where the ZooKeeper client starts the task that serves its connection.
+/// The ZooKeeper client starts the task of its connection through this type.
 struct Spawner;
 
 impl spawns_core::Spawn for Spawner {

@@ -1,28 +1,29 @@
-//! Whether the server at the other end makes sense. The client crate takes any byte for a sign of life, waits for ever for
-//! the rest of a frame, and comes back at once however often it is thrown out: here it is given up.
+//! Decides whether the connected server works. The client crate takes any byte as a sign of life, waits forever for the
+//! rest of a frame, and reconnects at once no matter how often the server drops it. This module gives up such a server.
 
 use std::time::Duration;
 
 use crate::logic::Time;
 
-/// A connection that ends sooner was good for nothing.
+/// A connection that ends sooner counts against the server.
 const SHORT_LIFE_MS: u64 = 200;
 
-/// With so many points for those in a row the session is given up; one on which a server answered is a lesser offence.
+/// The session is given up when the short connections in a row add up to this number of points. A short connection on
+/// which the server answered costs fewer points.
 const MOST_POINTS: u32 = 100;
 const POINTS: u32 = 5;
 const POINTS_IF_ANSWERED: u32 = 1;
 
-/// However long the session timeout that a server grants, it has to answer within this.
+/// A server must answer within this time, even if it grants a longer session timeout.
 pub const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
-/// With less, a session would be over before anything could be asked in it.
+/// A session with a shorter timeout would expire before we could send a request in it.
 const SHORTEST_GRANT: Duration = Duration::from_millis(40);
 
-/// A server may grant more than was asked for (minSessionTimeout); more than this nobody means.
+/// A server may grant more than we asked for (minSessionTimeout). A grant above this limit is taken for an error.
 const LONGEST_GRANT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Whether a server may have meant to grant this session timeout to one who asked for that.
+/// Whether a server may have granted this session timeout on purpose to a client that asked for `asked`.
 pub fn is_credible(granted: Duration, asked: Duration) -> bool {
     (SHORTEST_GRANT..=LONGEST_GRANT.max(asked)).contains(&granted)
 }
@@ -30,7 +31,7 @@ pub fn is_credible(granted: Duration, asked: Duration) -> bool {
 #[derive(Debug, Default)]
 pub struct ServerHealth {
     up_at: Option<Time>,
-    /// When the first request was sent that came after the last answer.
+    /// When the first request after the last answer was sent.
     asked_at: Option<Time>,
     has_answered: bool,
     points: u32,
@@ -47,13 +48,13 @@ impl ServerHealth {
         self.asked_at.get_or_insert(now);
     }
 
-    /// A server's own answer came, one that could be read.
+    /// The server sent an answer of its own that could be decoded.
     pub fn answered(&mut self) {
         self.has_answered = true;
         self.asked_at = None;
     }
 
-    /// The connection broke. Whether it had stood for long enough to be one.
+    /// The connection broke. Returns whether it had lasted for at least `SHORT_LIFE_MS`.
     pub fn broken(&mut self, now: Time) -> bool {
         self.asked_at = None;
         let Some(up_at) = self.up_at.take() else { return false };
@@ -66,12 +67,12 @@ impl ServerHealth {
         stood
     }
 
-    /// Whether the server has thrown us out too often to be asked at once again.
+    /// Whether the server has dropped us too often to retry it at once.
     pub fn is_lost(&self) -> bool {
         self.points >= MOST_POINTS
     }
 
-    /// When an answer has to be there.
+    /// The time by which the server must have answered.
     pub fn deadline(&self, session_timeout: Duration) -> Option<Time> {
         let patience = session_timeout.min(LONGEST_SILENCE).as_millis();
         self.asked_at.map(|asked_at| asked_at.plus_ms(patience as u64))

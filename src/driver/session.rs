@@ -1,6 +1,6 @@
-//! One session as a task on the I/O thread: commands of the handle, answers, states of the connection and time
-//! go into the core; its actions go out. Whatever ends the ZooKeeper session, a new one is opened: the core
-//! learns of the new session's number and goes on.
+//! One session as a task on the I/O thread. It passes commands of the handle, answers, states of the connection and
+//! time to the core, and performs the core's actions. If the ZooKeeper session ends for any reason, the task opens a
+//! new one. The core learns the number of the new session and continues.
 
 mod asked;
 mod connection;
@@ -37,7 +37,7 @@ use crate::logic::{
     rc, Action, Config, Elections, Master, Member, Op, Reply, Report, RequestId, SubscriptionId, Time, Value,
 };
 
-/// How long a close waits for the server's word that the session is over.
+/// How long a close waits until the server confirms that the session is over.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ pub struct Settings {
     pub elections: Config,
 }
 
-/// What a handle asks of its session.
+/// A command of a handle to its session.
 pub enum Command {
     Stand {
         id: SubscriptionId,
@@ -83,69 +83,69 @@ pub enum Command {
         id: SubscriptionId,
         path: Arc<str>,
     },
-    /// Write in one transaction with the check that our mastership at `path` stands.
+    /// Write in one transaction with the check that our znode at `path` exists.
     Write {
         path: Arc<str>,
         write: Write,
         written: ReplyTo<Written>,
     },
-    /// Tell of the connection, and how it stands.
+    /// Notify of each change of the connection, and of its present state.
     WatchConnection {
         id: SubscriptionId,
     },
     UnwatchConnection {
         id: SubscriptionId,
     },
-    /// Leave a mark behind everything that follows from the commands before.
+    /// Send a mark after all results of the commands before.
     Mark(u64),
-    /// What are you at, and what do you believe?
+    /// Describe the state of the task and of the core.
     Describe {
         description: mpsc::SyncSender<Report>,
     },
-    /// Who stands at `path`? Answered with ZooKeeper's number when nobody can tell.
+    /// List the members at `path`. The answer is ZooKeeper's error number if they cannot be determined.
     Members {
         path: Arc<str>,
         members: ReplyTo<Result<Vec<Member>, i32>>,
     },
-    /// Who is master at `path`? Answered as `Members`.
+    /// Find the master at `path`. Fails like `Members`.
     Master {
         path: Arc<str>,
         master: ReplyTo<Result<Master, i32>>,
     },
 }
 
-/// The end of the session is asked for. Answered by whether a server confirmed it.
+/// A request to end the session. The answer is whether a server confirmed the end.
 type Close = mpsc::SyncSender<bool>;
 
-/// The handle's end of a session. Dropping it closes the session, too.
+/// The handle's side of a session. Dropping it also closes the session.
 pub struct Session {
     commands: UnboundedSender<Command>,
     closes: UnboundedSender<Close>,
 }
 
 impl Session {
-    /// Hands a command to the session's task. `Err` when that has failed.
+    /// Sends a command to the session's task. Returns `Err` if the task has failed.
     pub fn command(&self, command: Command) -> Result<(), ()> {
         self.commands.unbounded_send(command).map_err(drop)
     }
 
-    /// Whether the session's task has failed, or been closed.
+    /// Whether the session's task has failed or was closed.
     pub fn is_over(&self) -> bool {
         self.commands.is_closed()
     }
 
-    /// Ends the session, whatever else waits to be done. `closed` is told whether a server confirmed it; dropped
-    /// without a word when the session's task has failed.
+    /// Ends the session before all other pending work. `closed` receives whether a server confirmed the end. If the
+    /// session's task has failed, `closed` is dropped without a value.
     pub fn close(&self, closed: mpsc::SyncSender<bool>) {
         let _ = self.closes.unbounded_send(closed);
     }
 }
 
-/// What came of the first attempt to get a session: a connection, or ZooKeeper's number for a refusal.
+/// The result of the first attempt to open a session: a connection, or ZooKeeper's number for a refusal.
 type Connected = ReplyTo<Result<(), i32>>;
 
-/// Starts a session, on the I/O thread that was started before. `connected` is told once, when it is connected for
-/// the first time or refused for good.
+/// Starts a session on the I/O thread, which must run already. `connected` gets one answer: when the session is
+/// connected for the first time, or when it is refused permanently.
 pub fn open(settings: Settings, events: EventSink, connected: Connected, diagnostics: Arc<Diagnostics>) -> Session {
     let (commands, receiver) = unbounded();
     let (closes, close) = unbounded();
@@ -178,14 +178,14 @@ type Question = Pin<Box<dyn Future<Output = bool> + Send>>;
 enum Link {
     Connecting(Round),
     Open(Box<Connection>),
-    /// The servers refuse our credentials: there is nothing to wait for.
+    /// The servers refuse our credentials, so the task waits for no server.
     Denied,
 }
 
 struct Connection {
     client: Client,
     states: States,
-    /// What the core was told last.
+    /// The last state that the core was given: whether the connection is up.
     up: bool,
     timeout: Duration,
     asked_at: Time,
@@ -195,10 +195,10 @@ enum Happening {
     Answer(Answer),
     Connected(Box<Opened>),
     NotConnected(i32),
-    /// Why there is no connection.
+    /// Why the connection is missing.
     Diagnosed(ConnectFailure),
     State(State),
-    /// Whether a session that was resumed is ours.
+    /// Whether a resumed session is ours.
     Resumed(bool),
     Command(Command),
     /// The handle was closed, or dropped.
@@ -209,24 +209,26 @@ enum Happening {
 struct Task {
     settings: Settings,
     link: Link,
-    /// Finds out why there is no connection.
+    /// Finds out why the connection is missing.
     diagnosis: Diagnosis,
-    /// A round through all servers has failed, with this number, and nobody was told yet: the diagnosis is waited for.
+    /// A round through all servers has failed with this number. No subscription was notified yet, because the task
+    /// waits for the diagnosis.
     failed: Option<i32>,
-    /// What the last diagnosis of this outage has found.
+    /// The result of the last diagnosis of this outage.
     cause: Option<Arc<str>>,
-    /// The session before, which we gave up: the servers may not know yet.
+    /// The former session, which we gave up. The servers may not know that yet.
     orphan: Option<OrphanSession>,
-    /// No server has said that that one is over.
+    /// True if no server has reported that the former session is over.
     has_left: bool,
     /// How long to wait before the next round.
     round_wait: Duration,
     server_health: ServerHealth,
-    /// Is it our session that was resumed?
+    /// Resolves to whether the resumed session is ours.
     resumed: Option<Question>,
     requests: Requests,
     elections: Elections,
-    // A task that fails is dropped in this order: nothing more is accepted, everybody hears of it, and a close returns.
+    // If the task fails, the fields are dropped in this order: first no more commands are accepted, then all
+    // subscriptions are notified, then a close returns.
     commands: UnboundedReceiver<Command>,
     events: EventSink,
     close: UnboundedReceiver<Close>,
@@ -270,8 +272,9 @@ impl Task {
         }
     }
 
-    /// Answers come first: what a server said before the connection broke is heard before the break; but before all, whether
-    /// they are answers to us.
+    /// Answers come before changes of the connection: if a server answered before the connection broke, the core gets
+    /// the answer before the break. The check whether a resumed session is ours comes before both, because the answers
+    /// may belong to another session.
     async fn next(&mut self) -> Happening {
         let deadlines = [self.elections.poll_timeout(), self.server_health.deadline(self.settings.session_timeout)];
         let deadline = deadlines.into_iter().flatten().min();
@@ -441,8 +444,8 @@ impl Task {
         }
     }
 
-    /// Requests are handed to the client only while it is connected: it would keep them for later, and nobody
-    /// could take them back.
+    /// Passes requests to the client only while it is connected. Otherwise the client would keep them for later, and we
+    /// could not withdraw them.
     fn submit(&mut self, request: RequestId, op: Op) {
         match &self.link {
             Link::Open(connection) if connection.client.is_connected() => {
@@ -457,10 +460,10 @@ impl Task {
         }
     }
 
-    /// The last news to everybody, then the end of the session. Whether a server confirmed that.
+    /// Sends the last notifications, then ends the session. Returns whether a server confirmed the end.
     async fn close(mut self) -> bool {
         failpoint::pass("close");
-        // Whoever has just come is told as well.
+        // Subscriptions whose commands are still queued are notified too.
         while let Ok(command) = self.commands.try_recv() {
             self.command(command);
             self.tell_all();
@@ -470,11 +473,11 @@ impl Task {
         let changed = self.telemetry.closed(rc::CLOSING);
         self.connection(changed);
         match self.link {
-            // There is no session, or none that anybody knows of; but one that was left may live on.
+            // No session exists, or none that a server knows. But a session that we left may still exist.
             Link::Connecting(_) | Link::Denied => !self.has_left,
             Link::Open(connection) => {
                 let Connection { client, states, up, .. } = *connection;
-                // The session ends when no clone of the client is left.
+                // The session ends when the last clone of the client is dropped.
                 drop(client);
                 drop(self.requests);
                 drop(self.resumed);

@@ -1,6 +1,6 @@
-//! The client crate serves each session in a task that it starts by itself. Here that task has a guard: when it ends, by
-//! a panic as well, whoever waits for the session hears of it; once nobody holds the guard any more, it ends, whatever
-//! the server does to keep it busy.
+//! The client crate serves each session in a task that it starts by itself. This module gives that task a guard. When
+//! the task ends, also by a panic, the threads and tasks that wait for the session learn of it. When the guard is
+//! dropped, the task ends, even if the server keeps it busy.
 
 use std::cell::RefCell;
 use std::future::{poll_fn, Future};
@@ -15,11 +15,11 @@ use futures::{pin_mut, FutureExt};
 use super::failpoint;
 
 thread_local! {
-    /// For the task that is started next, while a future of `with_task_guard` is polled.
+    /// The token for the task that starts next, while a future of `with_task_guard` is polled.
     static CANCEL_TOKEN: RefCell<Option<CancelToken>> = const { RefCell::new(None) };
 }
 
-/// Keeps the task going. Dropping it lets the task go on for the patience that it was given, and no longer.
+/// Keeps the task running. After the guard is dropped, the task may run only for the patience that it was given.
 pub struct TaskGuard {
     held: Mutex<Option<oneshot::Sender<()>>>,
     ended: Ended,
@@ -28,7 +28,7 @@ pub struct TaskGuard {
 /// Resolves when the task has ended.
 pub type Ended = Shared<oneshot::Receiver<()>>;
 
-/// The task's end of a guard.
+/// The task's side of a guard.
 pub struct CancelToken {
     let_go: oneshot::Receiver<()>,
     _end: oneshot::Sender<()>,
@@ -48,7 +48,7 @@ impl TaskGuard {
     }
 }
 
-/// Carries out `making`, with a guard for the task that it starts.
+/// Runs `making`, and creates a guard for the task that it starts.
 pub async fn with_task_guard<T>(patience: Duration, making: impl Future<Output = T>) -> (T, TaskGuard) {
     let (held, let_go) = oneshot::channel();
     let (end, ended) = oneshot::channel();
@@ -63,12 +63,12 @@ pub async fn with_task_guard<T>(patience: Duration, making: impl Future<Output =
     (made.await, TaskGuard { held: Mutex::new(Some(held)), ended: ended.shared() })
 }
 
-/// The cancel_token that waits for the task that is started at this moment.
+/// Takes the cancel token for the task that starts at this moment.
 pub fn cancel_token() -> Option<CancelToken> {
     CANCEL_TOKEN.take()
 }
 
-/// A task that is started at this moment, with its cancel_token if one is waiting for it.
+/// Runs a task that starts at this moment, with its cancel token if it has one.
 pub async fn guarded(cancel_token: Option<CancelToken>, task: impl Future<Output = ()>) {
     let Some(CancelToken { let_go, _end, patience }) = cancel_token else { return task.await };
     let abandoned = async {
@@ -91,7 +91,7 @@ mod tests {
 
     const NOT_LONG: Duration = Duration::from_millis(20);
 
-    /// The guard of a task that is started while it is made, and the task.
+    /// Returns a task that was started with a guard, and the guard.
     fn start(task: impl Future<Output = ()>) -> (TaskGuard, impl Future<Output = ()>) {
         let (cancel_token, task_guard) = async_io::block_on(with_task_guard(NOT_LONG, async { cancel_token() }));
         assert!(cancel_token.is_some());

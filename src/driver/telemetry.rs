@@ -1,4 +1,4 @@
-//! What a session's task notifications down of what it does: counters, transitions, and lines of the log.
+//! Records what a session's task does: counters, transitions and log records.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use crate::logic::{
 
 pub struct Telemetry {
     diagnostics: Arc<Diagnostics>,
-    /// The paths of those who are told something, and whether they were told last that they are master.
+    /// The path of each subscription, and whether its last notification said that it is master.
     subscriptions: BTreeMap<SubscriptionId, (Arc<str>, bool)>,
     /// The requests without an answer.
     sent: BTreeMap<RequestId, Sent>,
-    /// What the log was told of the connection that cannot be made.
+    /// The present outage, as the log last reported it.
     outage: Option<Outage>,
 }
 
-/// There is no connection, and the log has said why.
+/// The connection is missing, and the log has reported the cause.
 struct Outage {
     since: Time,
     cause: Arc<str>,
@@ -33,7 +33,7 @@ struct Outage {
     distance_ms: u64,
 }
 
-/// A cause that stays is repeated in the log: twice as long after it each time, up to this.
+/// While the cause stays the same, the log repeats it. The interval doubles each time, up to the longest one.
 const FIRST_REPEAT_MS: u64 = 10_000;
 const LONGEST_REPEAT_MS: u64 = 600_000;
 
@@ -79,7 +79,7 @@ impl Telemetry {
         changed
     }
 
-    /// The connection broke; told once for each break.
+    /// The connection broke. Reported once per break.
     pub fn suspended(&mut self, rc: i32) -> Option<Connection> {
         let former = self.diagnostics.connection();
         if former.state != ConnectionState::Connected {
@@ -106,7 +106,7 @@ impl Telemetry {
         self.connection(Connection { state: ConnectionState::Expired, rc: rc::SESSION_EXPIRED, ..former })
     }
 
-    /// The session was given up: nothing depended on it.
+    /// The session was given up, because nothing depended on it.
     pub fn renewed(&mut self) -> Option<Connection> {
         let former = self.diagnostics.connection();
         self.count(Count::SessionsRenewed);
@@ -118,7 +118,7 @@ impl Telemetry {
         self.connecting(former.rc)
     }
 
-    /// There is no session.
+    /// No session exists.
     pub fn connecting(&mut self, rc: i32) -> Option<Connection> {
         let unknown = self.sent.len() as u64;
         self.diagnostics.tally.add(Count::RequestsUnknown, unknown);
@@ -134,7 +134,7 @@ impl Telemetry {
         self.says(LogLevel::Debug, None, format_args!("no server opened a session (rc {rc}); they are tried on"));
     }
 
-    /// There is no connection, and this is why. A state that tells of a session keeps its own number.
+    /// Records why the connection is missing. A state with a session keeps its own number.
     pub fn not_connected(&mut self, cause: Arc<str>) -> Option<Connection> {
         let former = self.diagnostics.connection();
         let rc = match former.state {
@@ -145,7 +145,7 @@ impl Telemetry {
         self.connection(Connection { rc, cause: Some(cause), ..former })
     }
 
-    /// The log hears a cause at once when it is another one, and else at growing distances.
+    /// Logs a new cause at once, and repeats an unchanged cause at growing intervals.
     pub fn found_cause(&mut self, cause: &Arc<str>) {
         let now = clock::now();
         let is_new = self.outage.as_ref().is_none_or(|outage| outage.cause != *cause);
@@ -169,7 +169,7 @@ impl Telemetry {
         self.outage = None;
     }
 
-    /// The servers refuse the credentials, and would again.
+    /// The servers refuse the credentials and would refuse them again.
     pub fn denied(&mut self, servers: &Hosts) -> Option<Connection> {
         self.says(
             LogLevel::Error,
@@ -194,7 +194,7 @@ impl Telemetry {
         is_open.then_some(Connection { state: ConnectionState::Closed, rc, cause: None, ..former })
     }
 
-    /// What changed, if anything has.
+    /// Records the connection. Returns it if it has changed.
     fn connection(&mut self, connection: Connection) -> Option<Connection> {
         if self.diagnostics.connection() == connection {
             return None;
@@ -213,13 +213,13 @@ impl Telemetry {
         Some(connection)
     }
 
-    /// Somebody is to be told about `path`.
+    /// A subscription to `path` begins.
     pub fn subscription(&mut self, id: SubscriptionId, path: &Arc<str>, what: &str) {
         self.subscriptions.insert(id, (path.clone(), false));
         self.says(LogLevel::Info, Some(path), format_args!("{what} {path}"));
     }
 
-    /// A candidate is told its role. `lease` tells the arithmetic, should it have run out.
+    /// A candidate is notified of its role. `lease` describes the lease; it is called only if the lease has expired.
     pub fn role(&mut self, id: SubscriptionId, event: &Event, lease: impl FnOnce() -> Report) {
         let Some((path, was_master)) = self.subscriptions.get_mut(&id) else { return };
         let is_master = event.role == Role::Master;
@@ -249,7 +249,7 @@ impl Telemetry {
         self.happened("candidate", path, role, Some(reason), rc, token);
     }
 
-    /// An observer is told who is master.
+    /// An observer is notified of the master.
     pub fn master(&mut self, id: SubscriptionId, master: &Master) {
         let Some((path, _)) = self.subscriptions.get(&id) else { return };
         let path = path.clone();
@@ -263,7 +263,7 @@ impl Telemetry {
         self.happened("observer", path, now, None, rc, token);
     }
 
-    /// A watcher of the members is told who is in.
+    /// A watcher of the members is notified of the members.
     pub fn members(&mut self, id: SubscriptionId, members: &Members) {
         let Some((path, _)) = self.subscriptions.get(&id) else { return };
         let path = path.clone();
@@ -320,7 +320,7 @@ impl Telemetry {
         self.says(LogLevel::Debug, None, format_args!("request {}: {} {}", request.0, op.name(), op.path()));
     }
 
-    /// Nobody waits for the answer any more.
+    /// The core no longer waits for the answer.
     pub fn unwatched(&mut self, request: RequestId) {
         if self.sent.remove(&request).is_some() {
             self.count(Count::RequestsUnknown);
@@ -353,7 +353,7 @@ impl Telemetry {
         if sent.is_proof && *reply == Reply::Done {
             tally.one(Count::ProofsCommitted);
         }
-        // What is in a znode is nobody's affair here.
+        // The log never contains the value of a znode.
         let (outcome, number) = match reply {
             Reply::Created(stat) | Reply::CreatedAs(_, stat) => ("created, czxid", stat.czxid),
             Reply::Read(znode) => ("read, czxid", znode.stat.czxid),
@@ -372,7 +372,7 @@ impl Telemetry {
         );
     }
 
-    /// A request for the handle itself, not for the core.
+    /// A request of the handle itself, not of the core.
     pub fn asks(&self, count: Count, what: &str, path: &Arc<str>) -> Asked {
         self.count(Count::RequestsSent);
         self.count(count);
@@ -385,7 +385,7 @@ impl Telemetry {
     }
 }
 
-/// A request that is under way for the handle itself.
+/// A pending request of the handle itself.
 pub struct Asked {
     diagnostics: Arc<Diagnostics>,
 }
@@ -400,7 +400,8 @@ impl Asked {
 impl Drop for Telemetry {
     fn drop(&mut self) {
         if self.diagnostics.connection().state != ConnectionState::Closed {
-            // Perhaps it failed because the clock does, which these read; and a panic in here would end the process.
+            // The task may have failed because the clock fails, and these calls read the clock. A panic in this drop
+            // would end the process.
             let _ = quietly(|| {
                 self.says(
                     LogLevel::Error,

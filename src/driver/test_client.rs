@@ -1,5 +1,5 @@
-//! A bare session for tests: requests of the core go to a real ZooKeeper as a session's task sends them, and the
-//! answers come back as the core would get them. So the simulated ensemble can be held against the real one.
+//! A bare session for tests. It sends requests of the core to a real ZooKeeper in the way a session's task does, and
+//! returns the answers in the form that the core gets. Tests use it to compare the simulated ensemble with a real one.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::requests::{Answer, Requests};
 use super::runtime;
 use crate::logic::{Op, RequestId, SessionId};
 
-/// A session that nothing but its owner's requests goes over. It is closed when it is dropped.
+/// A session that carries only its owner's requests. Dropping it closes the session.
 pub struct TestClient {
     session: SessionId,
     requests: UnboundedSender<(RequestId, Op)>,
@@ -22,7 +22,7 @@ pub struct TestClient {
 }
 
 impl TestClient {
-    /// Opens a session. `None` when that fails.
+    /// Opens a session. Returns `None` if that fails.
     pub fn open(hosts: &str, session_timeout: Duration) -> Option<TestClient> {
         let hosts = hosts::parse(hosts).ok()?;
         let (opened, session) = mpsc::sync_channel(1);
@@ -53,12 +53,12 @@ impl TestClient {
         self.session
     }
 
-    /// Sends a request, after those that were submitted before.
+    /// Sends a request after the requests that were submitted before.
     pub fn submit(&self, request: RequestId, op: Op) {
         let _ = self.requests.unbounded_send((request, op));
     }
 
-    /// The next answer or news; `None` when none comes in time.
+    /// Returns the next answer or watch event; `None` if neither arrives in time.
     pub fn next(&self, timeout: Duration) -> Option<Answer> {
         self.answers.recv_timeout(timeout).ok()
     }

@@ -1,8 +1,8 @@
-//! Threads of the library, and calls into it: which signals they take, and what becomes of a panic.
+//! The library's threads and the calls into the library: which signals they receive, and how a panic is handled.
 //!
-//! Our threads block all signals but those that an instruction of their own raises, so that the program's other handlers
-//! never run on them. Where they run code of the program's, they have the mask that the program gave. A panic on them, or
-//! in a call into the library, is caught and silent.
+//! Our threads block all signals except those that an instruction of the thread itself raises, so the program's other
+//! signal handlers never run on them. While our threads run code of the program, they use the signal mask that the
+//! program chose. A panic on our threads, or in a call into the library, is caught and prints nothing.
 
 use std::cell::Cell;
 use std::io;
@@ -13,37 +13,37 @@ use std::sync::atomic::{compiler_fence, AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 
 thread_local! {
-    /// What this thread is at. A signal handler that interrupts it finds that here.
+    /// What this thread is doing. A signal handler that interrupts the thread reads it here.
     static STATE: Cell<u8> = const { Cell::new(0) };
 }
 
 /// A panic prints nothing.
 const QUIET: u8 = 1;
 
-/// In a call from C.
+/// The thread is in a call from C.
 const INSIDE: u8 = 2;
 
-/// An instruction raises them on the thread that carries it out. If that thread blocks them, the kernel ends the process
-/// and no handler runs.
+/// An instruction raises these signals on the thread that executes it. If that thread blocks them, the kernel ends the
+/// process and runs no handler.
 const FAULTS: [libc::c_int; 6] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
 
-/// What Rust gives a thread unless it is told otherwise, by an environment variable too: said, it is not asked for.
+/// Rust's default stack size. Because we set it, Rust does not read it from an environment variable.
 const STACK_SIZE: usize = 2 << 20;
 
 /// A panic that was caught.
 #[derive(Clone, Copy, Debug)]
 pub struct Panicked;
 
-/// Runs `f`; a panic in it is caught and prints nothing.
+/// Runs `f`. A panic in `f` is caught and prints nothing.
 pub fn quietly<T>(f: impl FnOnce() -> T) -> Result<T, Panicked> {
     silence_our_panics();
     let _state = Entered::new(STATE.get() | QUIET);
     catch_unwind(AssertUnwindSafe(f)).map_err(|_| Panicked)
 }
 
-/// Carries out a call from C. Not when this thread is in one: then a signal handler that has interrupted it makes this
-/// call, and would wait for what its own thread holds.
+/// Runs a call from C. Fails if this thread is already in such a call: then a signal handler has interrupted it and
+/// makes this call, which would wait for locks that its own thread holds.
 #[inline]
 pub fn enter<T>(f: impl FnOnce() -> T) -> Result<Result<T, Panicked>, IsInside> {
     if STATE.get() & INSIDE != 0 {
@@ -54,13 +54,13 @@ pub fn enter<T>(f: impl FnOnce() -> T) -> Result<Result<T, Panicked>, IsInside> 
     Ok(catch_unwind(AssertUnwindSafe(f)).map_err(|_| Panicked))
 }
 
-/// Runs code of the program's, which may call the library.
+/// Runs code of the program. That code may call the library.
 pub fn outside<T>(f: impl FnOnce() -> T) -> T {
     let _state = Entered::new(STATE.get() & !INSIDE);
     f()
 }
 
-/// This thread is in a call of the library's already.
+/// This thread is already in a call of the library.
 #[derive(Clone, Copy, Debug)]
 pub struct IsInside;
 
@@ -72,7 +72,7 @@ struct Entered {
 impl Entered {
     fn new(state: u8) -> Entered {
         let former = STATE.replace(state);
-        // A handler on this thread sees it before what comes.
+        // A signal handler on this thread must see the state before the effects of the code that follows.
         compiler_fence(Ordering::SeqCst);
         Entered { former }
     }
@@ -85,10 +85,11 @@ impl Drop for Entered {
     }
 }
 
-/// The panic hook is one for the process (in a `.so`, one for the library): panics of others still reach it.
+/// The process has one panic hook (in a `.so`, the library has its own). Panics of other code still reach the former
+/// hook.
 fn silence_our_panics() {
     static SILENCED: AtomicBool = AtomicBool::new(false);
-    // Nobody waits for whoever is at it: in a child, that thread might not be there.
+    // This code does not wait for a thread that sets the hook right now: in a child, that thread may not exist.
     if SILENCED.load(Ordering::Relaxed) || SILENCED.swap(true, Ordering::Relaxed) {
         return;
     }
@@ -100,7 +101,7 @@ fn silence_our_panics() {
     }));
 }
 
-/// The threads that the reactor and the lookup of host names start for themselves.
+/// Whether this is a thread that the reactor or the host name lookup has started for itself.
 fn is_of_the_reactor() -> bool {
     let thread = std::thread::current();
     thread.name().is_some_and(|name| name == "async-io" || name.starts_with("blocking-"))
@@ -111,7 +112,8 @@ fn is_of_the_reactor() -> bool {
 pub struct SignalMask(libc::sigset_t);
 
 impl SignalMask {
-    /// What this thread blocks, without the faults: for code of the program's that another thread runs on its behalf.
+    /// The signals that this thread blocks, without the faults. Used for code of the program that another thread runs
+    /// for this one.
     pub fn of_this_thread() -> SignalMask {
         let mut mask = MaybeUninit::uninit();
         // SAFETY: pthread_sigmask writes the set.
@@ -121,7 +123,7 @@ impl SignalMask {
         }
     }
 
-    /// For threads that run nothing of the program's.
+    /// The mask for threads that run no code of the program.
     fn of_ours() -> SignalMask {
         let mut all = MaybeUninit::uninit();
         // SAFETY: sigfillset writes the set.
@@ -145,7 +147,7 @@ impl SignalMask {
         f()
     }
 
-    /// The mask before.
+    /// Sets the mask of this thread. Returns the former mask.
     fn set(&self) -> SignalMask {
         let mut former = MaybeUninit::uninit();
         // SAFETY: the set is ours; pthread_sigmask writes the former one.
@@ -156,7 +158,7 @@ impl SignalMask {
     }
 }
 
-/// Puts the mask back.
+/// Restores the mask.
 struct Masked {
     former: SignalMask,
 }
@@ -167,7 +169,8 @@ impl Drop for Masked {
     }
 }
 
-/// Starts a thread with our mask from its first instruction: it inherits the mask of its maker.
+/// Starts a thread that has our mask from its first instruction on, because a new thread inherits the mask of its
+/// creator.
 pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     SignalMask::of_ours().during(|| {
         Builder::new().name(name.to_string()).stack_size(STACK_SIZE).spawn(move || {

@@ -1,20 +1,21 @@
-//! The requests that the servers of a session have been found not to know. A server that does not know a request answers
-//! UNIMPLEMENTED and closes the connection (`UnimplementedRequestProcessor` in ZooKeeper's source), or closes it without a word: to
-//! ask again would cost one connection after the other. So it is remembered, for as long as the session lasts.
+//! Records which requests the servers of a session do not support. A server that does not know a request answers
+//! UNIMPLEMENTED and closes the connection (`UnimplementedRequestProcessor` in ZooKeeper's source), or closes it
+//! without an answer. Each repetition would cost one more connection, so the record is kept as long as the session
+//! lasts.
 //!
 //! | request | known since | instead |
 //! | --- | --- | --- |
 //! | `create2` | 3.5.0 | nothing: the candidate ends |
 //! | `createContainer` | 3.5.1 | a persistent znode |
-//! | `getEphemerals` | 3.6.0 | the server is believed to have resumed our session |
+//! | `getEphemerals` | 3.6.0 | we assume that the server has resumed our session |
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
-/// After so many connections that ended at a create, with no create answered ever, it is no accident any more.
+/// If this many connections end at a create and no create was ever answered, the servers do not support creates.
 const MANY: u32 = 5;
 
-/// A server that closes a connection on which something is left to be read resets it, and its answer may be lost with that. So
-/// after so many connections in a row that ended at `getEphemerals` it is taken for unknown as well.
+/// If a server closes a connection with unread input, the connection is reset, and the reset may destroy the server's
+/// answer. So `getEphemerals` also counts as unsupported after this many connections in a row that ended at it.
 const MOST_ASKED: u32 = 2;
 
 #[derive(Debug, Default)]
@@ -52,7 +53,7 @@ impl UnknownRequests {
         self.create_container.store(true, Relaxed);
     }
 
-    /// A create has ended, with an answer or with its connection.
+    /// A create has ended: either the server answered, or the connection ended.
     pub fn create_ended(&self, is_answered: bool) {
         match is_answered {
             true => self.has_answered_create.store(true, Relaxed),
@@ -60,7 +61,7 @@ impl UnknownRequests {
         }
     }
 
-    /// Whether every connection ends when a create is sent.
+    /// Whether every connection ends when we send a create.
     pub fn drops_creates(&self) -> bool {
         !self.has_answered_create.load(Relaxed) && self.creates_without_answer.load(Relaxed) >= MANY
     }

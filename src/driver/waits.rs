@@ -1,13 +1,15 @@
-//! Where the calls of a handle wait, and how their waiting is ended: by what they wait for, by a signal handler that ran
-//! on the waiting thread, and by an interrupt, which a signal handler may make.
+//! How the calls of a handle wait. A wait ends when the awaited event happens, when a signal handler has run on the
+//! waiting thread, or when the handle is interrupted. A signal handler may make the interrupt.
 //!
-//! A handle has one slot with a word that changes whenever something happens that a call of the handle may wait for. The
-//! calls sleep on that word with futex(2), always with a timeout: the kernel never restarts such a sleep after a handler
-//! has run, with SA_RESTART or without. A condition variable or a channel of the standard library would sleep on.
+//! A handle has one slot with a word. The word changes whenever something happens that a call of the handle may wait
+//! for. The calls sleep on that word with futex(2), always with a timeout: the kernel never restarts such a sleep after
+//! a signal handler has run, with or without SA_RESTART. A condition variable or a channel of the standard library
+//! would continue to sleep.
 //!
-//! An interrupt looks its handle up in the list of slots: it takes no lock and no memory and uses no thread-local
-//! storage, and a handler may interrupt any code of this file at any place. Slots are never freed, and are used again; the
-//! word that an interrupt changes also says whose the slot is, so that an interrupt never strikes another handle.
+//! An interrupt searches the list of slots for its handle. It takes no lock, allocates no memory and uses no
+//! thread-local storage. A signal handler may interrupt any code of this file at any place. Slots are never freed, but
+//! they are reused. The word that an interrupt changes also names the owner of the slot, so an interrupt never reaches
+//! another handle.
 
 use std::io;
 use std::ptr;
@@ -18,26 +20,26 @@ use std::time::{Duration, Instant};
 
 use super::fork::Process;
 
-/// The slots of the open handles, and of closed ones.
+/// The slots of the open and the closed handles.
 static SLOTS: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
 
-/// A sleep without a timeout would be restarted after a handler with SA_RESTART.
+/// The kernel would restart a sleep without a timeout after a signal handler with SA_RESTART.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
 struct Slot {
-    /// Whose the slot is, and its interrupts: see `State`.
+    /// The owner of the slot, and its interrupts: see `State`.
     state: AtomicU64,
     /// The process in which the slot was taken.
     process: AtomicU64,
     /// Changes when something happens.
     changes: AtomicU32,
-    /// How many calls sleep, or are about to.
+    /// The number of calls that sleep or are about to sleep.
     sleepers: AtomicU32,
     next: *const Slot,
 }
 
-/// The number of the handle (40 bits; 0 for none), how many interrupts it has had (23 bits), and whether the last of them
-/// is still to be cleared (1 bit).
+/// The number of the handle (40 bits; 0 for none), the count of its interrupts (23 bits), and whether the last
+/// interrupt has not been cleared yet (1 bit).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State(u64);
 
@@ -65,7 +67,7 @@ impl State {
     }
 }
 
-/// What became of an interrupt.
+/// The result of an interrupt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interrupted {
     Done,
@@ -94,16 +96,16 @@ pub fn interrupt(handle: u64) -> Interrupted {
 }
 
 fn slots() -> impl Iterator<Item = &'static Slot> {
-    // SAFETY: a slot is never freed, and is whole before it is in the list.
+    // SAFETY: a slot is never freed, and is complete before it is in the list.
     let first = unsafe { SLOTS.load(SeqCst).as_ref() };
     std::iter::successors(first, |slot| unsafe { slot.next.as_ref() })
 }
 
 impl Slot {
-    /// A slot of this handle's own.
+    /// Takes a slot for this handle.
     fn take(handle: u64, process: Process) -> &'static Slot {
         for slot in slots() {
-            // 1: nobody's, and about to be somebody's.
+            // 1: the slot has no owner yet, but is being taken.
             if slot.state.compare_exchange(0, 1, SeqCst, SeqCst).is_ok() {
                 slot.process.store(process.number(), SeqCst);
                 slot.state.store(State::of(handle).0, SeqCst);
@@ -123,7 +125,7 @@ impl Slot {
         slot
     }
 
-    /// Changes the state while the slot is this handle's. Whether it was.
+    /// Changes the state if the slot belongs to this handle. Returns whether it does.
     fn change(&self, handle: u64, change: impl Fn(State) -> State) -> bool {
         let change = |state| State(state).is_of(handle).then(|| change(State(state)).0);
         self.state.fetch_update(SeqCst, SeqCst, change).is_ok()
@@ -133,7 +135,7 @@ impl Slot {
     fn wake(&self) {
         self.changes.fetch_add(1, SeqCst);
         if self.sleepers.load(SeqCst) > 0 {
-            // SAFETY: the word lives for ever; errno is the interrupted code's, and is put back.
+            // SAFETY: the word lives forever; errno belongs to the interrupted code and is restored.
             unsafe {
                 let errno = libc::__errno_location();
                 let former = *errno;
@@ -147,28 +149,28 @@ impl Slot {
 
 unsafe impl Sync for Slot {}
 
-/// Where the calls of one handle wait.
+/// The waiting calls of one handle.
 pub struct Waits {
     handle: u64,
     slot: &'static Slot,
 }
 
-/// Why a call waits no longer.
+/// Why a wait ended without a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unready {
     TooLong,
-    /// By a handler that ran on this thread, or by an interrupt.
+    /// A signal handler ran on this thread, or the handle was interrupted.
     Interrupted,
 }
 
-/// What a call does with interrupts.
+/// Which interrupts end a call's wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heeds {
-    /// Those that came before it and have not been cleared, and those that come while it waits.
+    /// Interrupts before the call that have not been cleared, and interrupts during the wait.
     All,
-    /// Those that come while it waits.
+    /// Interrupts during the wait.
     New,
-    /// None; the call looks for itself.
+    /// None; the call checks for interrupts itself.
     None,
 }
 
@@ -177,17 +179,17 @@ impl Waits {
         Waits { handle, slot: Slot::take(handle, process) }
     }
 
-    /// Something has happened: each call looks whether that is what it waits for.
+    /// Wakes each call, which checks whether its event has happened.
     pub fn wake(&self) {
         self.slot.wake();
     }
 
-    /// Async-signal-safe, as the function of this name.
+    /// Async-signal-safe, like the function of this name.
     pub fn interrupt(&self) {
         interrupt(self.handle);
     }
 
-    /// From here on calls wait again.
+    /// Clears the interrupt; later calls wait again.
     pub fn clear_interrupt(&self) {
         self.slot.change(self.handle, State::cleared);
     }
@@ -208,7 +210,7 @@ impl Waits {
         }
     }
 
-    /// Nobody can interrupt the handle any more.
+    /// Gives up the slot; from then on no thread can interrupt the handle.
     pub fn end(&self) {
         let state = self.slot.state.load(SeqCst);
         if State(state).is_of(self.handle) {
@@ -222,7 +224,7 @@ impl Waits {
         Wait { waits: self, heeds, began: self.state() }
     }
 
-    /// Waits until `look` finds what it looks for.
+    /// Waits until `look` returns a result.
     pub fn wait<T>(
         &self,
         heeds: Heeds,
@@ -230,7 +232,7 @@ impl Waits {
         mut look: impl FnMut() -> Option<T>,
     ) -> Result<T, Unready> {
         let wait = self.begin(heeds);
-        // Further away than the clock goes: without end.
+        // If the end is beyond the range of the clock, wait without limit.
         let until = Instant::now().checked_add(timeout);
         let mut woken = Woken::Change;
         loop {
@@ -252,7 +254,7 @@ impl Waits {
         }
     }
 
-    /// Waits for the one answer that comes by this channel; `None` when it never will.
+    /// Waits for the one answer on this channel; `None` if the answer will never arrive.
     pub fn answer<T>(&self, answer: &Receiver<T>, timeout: Duration) -> Result<Option<T>, Unready> {
         self.wait(Heeds::New, timeout, || match answer.try_recv() {
             Ok(answer) => Some(Some(answer)),
@@ -294,14 +296,14 @@ pub struct Wait<'a> {
 }
 
 impl Wait<'_> {
-    /// To be asked before one looks; a sleep ends at once when something has happened since.
+    /// Read this before you check for the event: if something has happened since, a sleep ends at once.
     pub fn changes(&self) -> u32 {
         self.waits.slot.changes.load(SeqCst)
     }
 
     pub fn is_interrupted(&self) -> bool {
         let now = self.waits.state();
-        // A handle that was closed meanwhile has no interrupts.
+        // A handle that has been closed in the meantime has no interrupts.
         let is_open = now.is_of(self.waits.handle);
         let is_new = is_open && (self.began.0 ^ now.0) & State::COUNT != 0;
         match self.heeds {
@@ -319,7 +321,7 @@ impl Wait<'_> {
         };
         let wait = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
         let word = self.waits.slot.changes.as_ptr();
-        // SAFETY: the word lives for ever, the time as long as the call.
+        // SAFETY: the word lives forever, and the timeout lives as long as the call.
         let slept = unsafe { libc::syscall(libc::SYS_futex, word, wait, seen, &raw const timeout) };
         match slept {
             0 => Woken::Change,
@@ -338,9 +340,10 @@ impl Drop for Wait<'_> {
     }
 }
 
-/// The place for the one answer to a question of a call that waits. Dropped without one, the call hears that none comes.
+/// Takes the one answer to a question of a call that waits. If it is dropped without an answer, the call learns that
+/// none will arrive.
 pub struct ReplyTo<T> {
-    // Dropped in this order: what wakes the call is there to be seen.
+    // The fields are dropped in this order, so the woken call sees the answer or the closed channel.
     to: SyncSender<T>,
     _wake: WakeWhenDropped,
 }
@@ -353,7 +356,7 @@ impl<T> ReplyTo<T> {
         (ReplyTo { to, _wake: WakeWhenDropped(waits.clone()) }, answer)
     }
 
-    /// Nobody may listen any more.
+    /// The send fails if the call no longer waits; that is ignored.
     pub fn send(self, answer: T) {
         let _ = self.to.send(answer);
     }
@@ -374,7 +377,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// Numbers that no handle of this test program has.
+    /// Uses numbers that no handle of this test program has.
     fn waits() -> Arc<Waits> {
         static HANDLES: AtomicU64 = AtomicU64::new(1 << 30);
         let process = Process::current().expect("this process");
@@ -443,7 +446,7 @@ mod tests {
         former.end();
         assert_eq!(interrupt(former.handle), Interrupted::NoHandle);
         assert_eq!(interrupt(0), Interrupted::NoHandle);
-        // Others take slots at the same time: in the end they are fewer than handles.
+        // Other tests take slots at the same time. In the end, fewer slots exist than handles were made.
         for _ in 0..1000 {
             let next = waits();
             gone.fetch_add(usize::from(std::ptr::eq(next.slot, former.slot)), SeqCst);

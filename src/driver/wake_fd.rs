@@ -1,4 +1,4 @@
-//! A descriptor that is readable while there is something to be fetched, for poll, epoll and every event loop.
+//! A descriptor that is readable while notifications are pending. It works with poll, epoll and every event loop.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -8,7 +8,7 @@ pub struct WakeFd(OwnedFd);
 
 impl WakeFd {
     pub fn new() -> io::Result<WakeFd> {
-        // SAFETY: makes a descriptor and touches nothing else.
+        // SAFETY: creates a descriptor and touches nothing else.
         match unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) } {
             -1 => Err(io::Error::last_os_error()),
             // SAFETY: the descriptor is new, and ours.
@@ -21,7 +21,7 @@ impl WakeFd {
     }
 
     pub fn signal(&self) {
-        // SAFETY: eight bytes of ours. A counter that is full rings as well.
+        // SAFETY: eight bytes of ours. If the counter is full, the write fails, but the descriptor is readable.
         unsafe { libc::write(self.fd(), (&1u64 as *const u64).cast(), 8) };
     }
 

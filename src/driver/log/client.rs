@@ -1,8 +1,9 @@
-//! What the ZooKeeper client says of itself, by way of `tracing`. It is heard on the I/O thread alone, while a task of
-//! ours runs and the log is on: a subscriber that a Rust program has set is never replaced, and hears all else.
+//! Forwards the ZooKeeper client's own `tracing` events to our log. We receive them only on the I/O thread, while a
+//! task of ours runs and the log is on. We never replace a subscriber that a Rust program has set; that subscriber
+//! receives all other events.
 //!
-//! The client tells of endpoints, paths, kinds of requests and errors. It leaves out the password of the session, and what
-//! is in a request besides its path: so neither credentials nor values come here.
+//! The client logs endpoints, paths, kinds of requests and errors. It does not log the session's password, and of a
+//! request it logs only the path. So neither credentials nor values reach our log.
 
 use std::fmt::{self, Write};
 
@@ -14,7 +15,7 @@ use tracing_core::{Event, Interest, Level, Metadata, Subscriber};
 
 use super::{is_on, repeat, LogLevel};
 
-/// Until the guard is dropped, what the client says on this thread is passed on.
+/// Forwards the client's events on this thread until the guard is dropped.
 pub fn overhear() -> DefaultGuard {
     static DISPATCH: Lazy<Dispatch> = Lazy::new(|| Dispatch::new(Overheard));
     set_default(&DISPATCH)
@@ -54,12 +55,12 @@ impl Subscriber for Overheard {
     fn exit(&self, _: &Id) {}
 }
 
-/// Events only: whom they are about the log knows by itself.
+/// Accepts events only, no spans: the log knows by itself which handle an event concerns.
 fn is_the_client_s(metadata: &Metadata<'_>) -> bool {
     metadata.is_event() && metadata.target().starts_with("zookeeper_client")
 }
 
-/// What is of interest to the client is a detail of ours.
+/// The client's info level is a debug detail for us.
 fn level(metadata: &Metadata<'_>) -> LogLevel {
     match *metadata.level() {
         Level::ERROR => LogLevel::Error,
@@ -76,7 +77,7 @@ struct Said {
 
 impl Visit for Said {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // A String takes everything.
+        // A write to a String cannot fail.
         let _ = match field.name() {
             "message" => write!(self.message, "{value:?}"),
             name => write!(self.fields, " {name}={value:?}"),

@@ -1,4 +1,4 @@
-//! What a handle asks of ZooKeeper on its caller's behalf, beside the elections.
+//! Requests that a handle sends to ZooKeeper for its caller, independent of the elections.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -17,7 +17,8 @@ use crate::driver::waits::ReplyTo;
 use crate::logic::{rc, Recipe};
 
 impl Task {
-    /// Asks ZooKeeper on the caller's behalf, beside all else. A question is not kept for the next connection.
+    /// Sends a request for the caller, independent of all other requests. If the handle is not connected, the request
+    /// fails at once; it is not kept for the next connection.
     pub(super) fn ask<T, A>(
         &mut self,
         answer: ReplyTo<Result<T, i32>>,
@@ -62,8 +63,8 @@ impl Task {
         let asked = self.telemetry.asks(Count::FencedWrites, "write fenced by", &own);
         let outcome = AssertUnwindSafe(client.write_fenced(own, write)).catch_unwind();
         let mut outcome = Box::pin(outcome.map(|outcome| outcome.unwrap_or(Written::Unknown)));
-        // The first poll sends it: now, and not after what the core may ask for next, such as to delete our znode. In
-        // the node recipe another's may stand at its path by then.
+        // The first poll sends the write. It must be sent now, before any later request of the core, for example one
+        // that deletes our znode. In the node recipe, another candidate's znode may exist at that path by then.
         let refused = outcome.as_mut().now_or_never();
         let answered = self.requests.answered();
         runtime::spawn(async move {
@@ -73,7 +74,7 @@ impl Task {
             };
             asked.ended(outcome != Written::Unknown);
             if outcome == Written::Unknown {
-                // Said before the caller hears it, and may resign.
+                // Sent before the caller gets the outcome, because the caller may then resign.
                 let _ = answered.unbounded_send(Answer::InDoubt(path));
             }
             written.send(outcome);

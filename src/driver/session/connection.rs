@@ -1,4 +1,5 @@
-//! The connection comes, breaks, resumes, is refused or given up: what the task and the core make of it.
+//! How the session's task and the core handle each change of the connection: opened, broken, resumed, refused or given
+//! up.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ impl Task {
         self.elections.handle_connected(clock::now(), session, timeout.as_nanos() as u64, asked_at);
         self.has_left = false;
         self.outage_ends();
-        // Who is thrown out all the time comes back for himself alone.
+        // If the servers drop us repeatedly, we do not reconnect for the orphan session.
         if let Some(orphan) = self.orphan.take().filter(|_| !self.server_health.is_lost()) {
             let hosts = self.settings.hosts.clone();
             let access = self.settings.access.clone();
@@ -46,7 +47,7 @@ impl Task {
         let Link::Open(connection) = &mut self.link else { return };
         match state {
             State::Connected => {
-                // The break between two connections may have been too short to be told of.
+                // The break between two connections may have been too short to be reported.
                 let was_up = std::mem::replace(&mut connection.up, true);
                 let (session, timeout) = (connection.client.session_id(), connection.timeout);
                 let asked_at = connection.asked_at;
@@ -86,14 +87,14 @@ impl Task {
         }
     }
 
-    /// There is nothing to explain any more.
+    /// The outage has ended, so its cause is cleared.
     fn outage_ends(&mut self) {
         self.diagnosis.end();
         self.telemetry.outage_ends();
         (self.failed, self.cause) = (None, None);
     }
 
-    /// A round through all servers has failed. Everybody hears of it together with the cause.
+    /// A round through all servers has failed. All subscriptions are notified of it together with the cause.
     pub(super) fn not_connected(&mut self, rc: i32) {
         self.reconnect();
         self.telemetry.round_failed(rc);
@@ -105,7 +106,7 @@ impl Task {
     }
 
     pub(super) fn diagnosed(&mut self, failure: &ConnectFailure) {
-        // A server that can be reached will be: nothing has failed yet.
+        // A server is reachable, so the next attempt connects to it: nothing has failed yet.
         if failure.any_serves() && self.failed.is_none() && self.cause.is_none() {
             return;
         }
@@ -124,7 +125,7 @@ impl Task {
         }
     }
 
-    /// Before anything else is asked in a session that was resumed.
+    /// Checks, before any other request, that a resumed session is ours.
     fn ask_whose_it_is(&mut self) {
         let Link::Open(connection) = &self.link else { return };
         let Some(own) = self.elections.elected_znode() else { return };
@@ -149,7 +150,8 @@ impl Task {
         }
     }
 
-    /// The servers refuse our credentials, and would again: what they keep of ours is all that is left to be done.
+    /// The servers refuse our credentials and would refuse them again. The only work left is to close the session that
+    /// the servers still keep.
     pub(super) fn denied(&mut self) {
         self.broken(clock::now());
         self.link = Link::Denied;
@@ -161,7 +163,7 @@ impl Task {
         self.elections.handle_denied(clock::now(), rc::AUTH_FAILED);
         if let Some(orphan) = self.orphan.take() {
             let (hosts, timeout) = (self.settings.hosts.clone(), self.settings.session_timeout);
-            // Without credentials there are none to be refused.
+            // A connection without credentials cannot have them refused.
             runtime::spawn(async move { close_orphan(&hosts, &Access::default(), orphan, timeout).await });
         }
         if let Some(connected) = self.connected.take() {
@@ -188,7 +190,7 @@ impl Task {
         self.elections.handle_suspended(now, rc);
     }
 
-    /// Leave this session for a new one.
+    /// Leaves this session and starts a new one.
     pub(super) fn end_session(&mut self, now: Time) {
         self.broken(now);
         if let Link::Open(connection) = &self.link {
@@ -199,7 +201,7 @@ impl Task {
         self.requests = Requests::new();
     }
 
-    /// The next round through the servers, in place of the link as it is.
+    /// Replaces the link with the next round through the servers.
     pub(super) fn reconnect(&mut self) {
         self.link = Link::Connecting(Box::pin(round(self.settings.clone(), self.round_wait)));
         self.round_wait = next_wait(self.round_wait);

@@ -1,4 +1,4 @@
-//! A round through all servers, for a new session of one of them.
+//! A round through all servers, which opens a new session on one of them.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,11 +12,12 @@ use crate::driver::clock;
 use crate::driver::server_health::is_credible;
 use crate::logic::{rc, Time};
 
-/// Between two rounds through all servers, while none can be reached: twice as long each time, up to this.
+/// The wait between two rounds through all servers while no server can be reached. It doubles each time, up to the
+/// longest wait.
 const LONGEST_ROUND_WAIT: Duration = Duration::from_millis(500);
 const FIRST_ROUND_WAIT: Duration = Duration::from_millis(50);
 
-/// The shortest session timeout that is asked for: a fifth of it is the time that a server is given to answer.
+/// The shortest session timeout that we request, because a server has a fifth of it to answer.
 const SHORTEST_ASKED: Duration = Duration::from_secs(1);
 
 pub type Round = Pin<Box<dyn Future<Output = Result<Opened, i32>> + Send>>;
@@ -25,11 +26,11 @@ pub type Round = Pin<Box<dyn Future<Output = Result<Opened, i32>> + Send>>;
 pub struct Opened {
     pub client: Client,
     pub states: States,
-    /// It was asked for at this moment or later.
+    /// The session was requested at this moment or later.
     pub asked_at: Time,
 }
 
-/// How long to wait before the round that follows one with this wait.
+/// The wait before the round that follows a round with this wait.
 pub fn next_wait(wait: Duration) -> Duration {
     (wait * 2).clamp(FIRST_ROUND_WAIT, LONGEST_ROUND_WAIT)
 }
@@ -42,8 +43,8 @@ pub async fn round(settings: Settings, wait: Duration) -> Result<Opened, i32> {
     }
     let asked = settings.session_timeout.max(SHORTEST_ASKED);
     let opened = session(&settings, asked).await?;
-    // The time after which a silent server is given up was taken from what we asked for. Where the server has
-    // decided on something very different, ask for that.
+    // The time after which we give up a silent server depends on the timeout that we requested. If the server has
+    // granted a very different timeout, request that one.
     let granted = opened.client.session_timeout();
     if granted > asked * 2 || granted * 2 < asked {
         drop(opened);
@@ -52,7 +53,7 @@ pub async fn round(settings: Settings, wait: Duration) -> Result<Opened, i32> {
     Ok(opened)
 }
 
-/// A new session of the first server that grants one.
+/// Opens a session on the first server that grants one.
 async fn session(settings: &Settings, asked: Duration) -> Result<Opened, i32> {
     let asked_at = clock::now();
     let (client, states) = connect(&settings.hosts, &settings.access, asked).await?;
