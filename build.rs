@@ -1,5 +1,4 @@
-//! Writes `include/election.h` from `src/ffi` with cbindgen, and tells the linker how `libelection.so` is
-//! to be linked.
+//! Writes `include/election.h` from `src/ffi` with cbindgen, and tells the linker how to link `libelection.so`.
 
 use std::env;
 use std::fs;
@@ -68,7 +67,7 @@ const PREFACE: &str = "\
  * Made by cbindgen from src/ffi. Edit the files there, not this one.
  */";
 
-/// The files of `src/ffi` that make the header, in the order of a reader.
+/// The files of `src/ffi` that make the header, in the best order for a reader.
 const CHAPTERS: [&str; 10] =
     ["types", "open", "options", "access", "candidate", "lead", "observe", "dispatch", "fence", "diagnostics"];
 
@@ -79,11 +78,11 @@ fn main() {
 
     if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
         for argument in [
-            // Programs ask for this name at run time; it changes with the ABI, not with the version.
+            // Programs ask for this name at run time. It changes with the ABI, not with the version.
             "-soname,libelection.so.0",
-            // A program's own `watch_master` must never take over the library's.
+            // A program's own `watch_master` must never replace the library's.
             "-Bsymbolic-functions",
-            // The threads of the library run its code; unloading it under them would be a crash.
+            // The threads of the library run its code. If the library were unloaded, they would crash.
             "-z,nodelete",
         ] {
             println!("cargo:rustc-cdylib-link-arg=-Wl,{argument}");
@@ -92,11 +91,11 @@ fn main() {
     }
 }
 
-/// Gives each exported function a version, the soname, so that the dynamic linker tells the functions of this library
-/// from another library's of the same name.
+/// Gives each exported function a version, which is the soname. By the version, the dynamic linker distinguishes the
+/// functions of this library from functions of the same name in another library.
 ///
-/// rustc hands its linker a version script of its own, which has no versions, and no linker takes a second script
-/// beside it. GNU ld can add the version by itself; without it the library has no versions, and works all the same.
+/// rustc passes its linker a version script of its own, which has no versions. No linker takes a second script beside
+/// it. GNU ld can add the version by itself. Without GNU ld the library has no versions, and works all the same.
 fn version_symbols() {
     println!("cargo:rerun-if-env-changed=RUSTC_LINKER");
     let compiler = env::var("RUSTC_LINKER").unwrap_or_else(|_| "cc".to_string());
@@ -126,7 +125,7 @@ fn write_header() {
         )),
         cpp_compat: true,
         export: cbindgen::ExportConfig {
-            // Functions take and return these as an int, so nothing else would bring them in.
+            // Functions take and return these types as int, so cbindgen would not find them by itself.
             include: [
                 "election_rc_t",
                 "election_recipe_t",
@@ -163,11 +162,11 @@ fn write_header() {
     }
 }
 
-/// The functions whose names have no prefix: a program may have functions of its own by these names.
+/// The functions whose names have no prefix. A program may have functions of its own with these names.
 const BARE_NAMES: [&str; 2] = ["go_to_election", "watch_master"];
 
-/// Makes the header pleasant to read: a comment of one sentence stands on one line, where cbindgen spends three
-/// on it, and the typedef stands for its struct or enum.
+/// Makes the header easier to read. A comment of one sentence takes one line; cbindgen writes three. A typedef name
+/// stands where cbindgen writes `struct` or `enum` before the name.
 fn tidy(header: &str) -> String {
     let mut out: Vec<String> = Vec::new();
     for line in header.lines() {

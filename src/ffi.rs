@@ -1,8 +1,8 @@
-//! The C border: every `extern "C"` item and every C type. A body checks pointers, calls the handle and maps the
-//! error; nothing else.
+//! The C border: every `extern "C"` item and every C type. A body checks pointers, calls the handle and maps the error;
+//! nothing else.
 //!
-//! The doc comments of the public items below here are what C programmers read: `build.rs` has cbindgen copy them,
-//! file by file in the order in which a reader of `include/election.h` wants them.
+//! C programmers read the doc comments of the public items below. `build.rs` has cbindgen copy them into
+//! `include/election.h`, file by file, in the best order for a reader.
 
 mod border;
 

@@ -45,22 +45,23 @@ pub(crate) use map::Map;
 pub use options::{Acl, Dispatch, Options, ACL_ENTRY_MAX, ACL_MAX, AUTHS_MAX, AUTH_MAX};
 pub use verifier::Verifier;
 
-/// The longest path, in bytes, together with the chroot of the connect string.
+/// The longest path in bytes. The chroot of the connect string counts, too.
 pub const PATH_MAX: usize = 4096;
 
-/// The session's task is given so long to close: more than it waits for a server.
+/// How long the session's task may take to close: more than it waits for a server.
 const LONGEST_CLOSE: Duration = Duration::from_secs(4);
 
 /// The longest value, in bytes.
 pub const VALUE_MAX: usize = 1_000_000;
 
-/// One session with ZooKeeper and the elections on it. Everything may be called from any thread and from inside
-/// a callback, except [`close`](Handle::close). Dropping it closes it.
+/// One session with ZooKeeper and the elections on it. Any thread may call its methods, also inside a callback. The
+/// exceptions are [`close`](Handle::close) and the other methods that return [`Error::InCallback`]. Dropping a handle
+/// closes it.
 pub struct Handle {
     process: Process,
     session: Session,
     diagnostics: Arc<Diagnostics>,
-    /// What it was opened with; for those who look diagnostics.
+    /// The hosts and the options of [`open`](Handle::open), for diagnostics.
     opened_with: OpenedWith,
     lease_end: Arc<LeaseEnd>,
     denied: Arc<Denied>,
@@ -68,19 +69,21 @@ pub struct Handle {
     callbacks: Arc<Callbacks>,
     callback_thread: Mutex<Option<JoinHandle<()>>>,
     ending: Ending,
-    /// To end the callbacks without the session's task.
+    /// Ends the callbacks when the session's task does not close in time.
     last_word: mpsc::Sender<Notification>,
     next_subscription: AtomicU64,
-    /// Where its calls wait.
+    /// The calls of this handle wait here.
     waits: Arc<Waits>,
-    /// Where we stand. Read without waiting by `is_master`; changed under `changes` only.
+    /// The paths where this handle stands. `is_master` reads this without waiting. It changes only under the lock of
+    /// `changes`.
     statuses: Map<Arc<str>, (SubscriptionId, Arc<CandidateStatus>)>,
     changes: Mutex<Changes>,
-    /// A call that leads has returned, or a close has waited for the last one.
+    /// Signalled when a call that leads has returned. A close waits for the last one.
     lead_ended: Condvar,
 }
 
-/// What verbs change: one at a time, so that the driver hears of them in the order in which they took effect.
+/// The state that the methods change, one at a time. So the driver receives the changes in the order in which they took
+/// effect.
 #[derive(Default)]
 struct Changes {
     watches: BTreeMap<Arc<str>, SubscriptionId>,
@@ -88,9 +91,10 @@ struct Changes {
     connection_watch: Option<SubscriptionId>,
     /// The threads that are in a call that leads.
     leaders: Vec<ThreadId>,
-    /// A close waits for them.
+    /// A close waits until `leaders` is empty.
     closing: bool,
-    /// In the inbox, for those who wait until the listeners have been told so far.
+    /// The number of the last mark in the inbox. When the listeners have received everything before a mark, the call
+    /// that waits for the mark returns.
     last_mark: u64,
     closed: bool,
 }
@@ -102,8 +106,8 @@ struct OpenedWith {
     at: Time,
 }
 
-/// Whether `path` can be the path of an election, for whoever wants to know before there is a handle. A handle whose hosts
-/// have a chroot takes paths that are shorter by that.
+/// Checks that `path` can be the path of an election. No handle is needed. If the hosts of a handle have a chroot, the
+/// longest path of the handle is shorter by the length of the chroot.
 ///
 /// # Errors
 /// [`Error::BadPath`].
@@ -111,7 +115,7 @@ pub fn check_path(path: &str) -> Result<(), Error> {
     check_path_in(path, 0)
 }
 
-/// The same for a handle whose chroot has this length.
+/// Checks a path for a handle whose chroot has this length.
 fn check_path_in(path: &str, chroot_len: usize) -> Result<(), Error> {
     if chroot_len + path.len() > PATH_MAX {
         let len = path.len();
@@ -127,13 +131,14 @@ fn check_path_in(path: &str, chroot_len: usize) -> Result<(), Error> {
 impl Handle {
     /// Opens a session with the servers of a connect string, `host:port,host:port,.../chroot`.
     ///
-    /// Waits for the first connection only if the options say so; without one, the connection is made in the
-    /// background, and tried for ever.
+    /// Waits for the first connection only if the options set a connect timeout. Otherwise the library connects in the
+    /// background, and tries for ever.
     ///
     /// # Errors
-    /// [`Error::BadHosts`]; [`Error::Timeout`] when the connect timeout passed without a connection;
-    /// [`Error::ZooKeeper`] when the servers refused the credentials before it had passed; [`Error::NoResources`] when no
-    /// thread can be started; [`Error::Forked`]; [`Error::Internal`] when the library has failed, also while this waits.
+    /// [`Error::BadHosts`]; [`Error::Timeout`] if there was no connection within the connect timeout;
+    /// [`Error::Interrupted`] if a signal handler ran on this thread before there was one; [`Error::ZooKeeper`] if the
+    /// servers refused the credentials within the connect timeout; [`Error::NoResources`] if the system has no thread
+    /// or descriptor left; [`Error::Forked`]; [`Error::Internal`] if the library has failed, also while this waits.
     pub fn open(hosts: &str, options: &Options) -> Result<Handle, Error> {
         let opened_with = OpenedWith { hosts: hosts.to_string(), options: options.describe(), at: driver::now() };
         let hosts = hosts::parse(hosts).map_err(|fault| Error::BadHosts.because(fault))?;
@@ -213,12 +218,12 @@ impl Handle {
         }
     }
 
-    /// Stands as a candidate for master at `path`, with `value` for the others to read. `on_role` hears each
-    /// change of the role, on the handle's callback thread. Returns at once.
+    /// Stands as a candidate for master at `path`. The others can read `value`. `on_role` receives each change of the
+    /// role, on the handle's callback thread. Returns at once.
     ///
     /// # Errors
-    /// [`Error::BadPath`], [`Error::BadValue`], [`Error::Already`] when this handle stands there,
-    /// [`Error::ZooKeeper`] when the servers have refused the handle's credentials. Nothing has happened then.
+    /// Nothing has happened: [`Error::BadPath`], [`Error::BadValue`]; [`Error::Already`] if this handle stands at
+    /// `path`; [`Error::ZooKeeper`] if the servers have refused the handle's credentials.
     pub fn go_to_election(
         &self,
         path: &str,
@@ -228,7 +233,7 @@ impl Handle {
         self.stand(path, value, || Box::new(on_role))
     }
 
-    /// As `go_to_election`; the listener is made when nothing can fail any more.
+    /// The same as `go_to_election`, but the listener is made only when nothing else can fail.
     pub(crate) fn stand(
         &self,
         path: &str,
@@ -240,7 +245,7 @@ impl Handle {
         self.stand_as(path, value, Arc::new(status), on_role, |_| Ok(())).map(drop)
     }
 
-    /// As `stand`; `change` has the last word, before anything has happened.
+    /// The same as `stand`. `change` runs last before the call takes effect, and can still refuse it.
     fn stand_as(
         &self,
         path: Arc<str>,
@@ -266,9 +271,9 @@ impl Handle {
         Ok(id)
     }
 
-    /// Stands with another value from now on: the znode that stands gets it, and so does each that is made later, after
-    /// an expired session, say. The others hear of it; this candidate does not, unless it becomes master anew. Returns
-    /// at once; until it could be done, the last value that was set is the one that counts.
+    /// Changes the value with which this handle stands at `path`. The present znode gets it, and so does each later
+    /// one, for example after an expired session. The others get an event. This candidate gets none, unless it becomes
+    /// master again. Returns at once. If the value is set again before ZooKeeper has it, the last one counts.
     ///
     /// # Errors
     /// [`Error::BadPath`], [`Error::BadValue`], [`Error::NotThere`].
@@ -284,8 +289,10 @@ impl Handle {
         Ok(())
     }
 
-    /// Stops standing at `path`: from here on `is_master` says no; the candidate hears that it resigned, and its
-    /// znode is deleted. It may stand again at any time.
+    /// Stops standing at `path`. From now on `is_master` returns false. The last event of the candidate says that it
+    /// resigned, and the library deletes its znode. The handle may stand at `path` again at any time. If
+    /// [`lead`](Handle::lead) stands at `path`, its function is asked to stop, and the candidate resigns when the
+    /// function has returned.
     ///
     /// # Errors
     /// [`Error::BadPath`], [`Error::NotThere`].
@@ -293,7 +300,7 @@ impl Handle {
         let path = self.check_path(path)?;
         let _changes = self.changes()?;
         let Some((id, status)) = self.statuses.get(&path) else { return Err(Error::NotThere) };
-        // Whoever runs a function there resigns when it has returned.
+        // If a function leads there, the candidate resigns when the function has returned.
         if !self.denied.has(id) && status.ask_to_stop(rc::RESIGNED) {
             return Ok(());
         }
@@ -305,13 +312,13 @@ impl Handle {
         Ok(())
     }
 
-    /// Whether this handle is master at `path` now: the clock is read and compared with the lease at the time of
-    /// the call. Never waits and takes no lock.
+    /// Returns whether this handle is master at `path` now. It reads the clock at the time of the call and compares it
+    /// with the lease. It never waits and takes no lock.
     pub fn is_master(&self, path: &str) -> bool {
         self.lease(path).is_some()
     }
 
-    /// As [`is_master`](Handle::is_master), with the token and the time that the lease has left.
+    /// Returns the token and the time that the lease has left, if [`is_master`](Handle::is_master) returns true.
     pub fn lease(&self, path: &str) -> Option<Mastership> {
         if !self.process.is_this() {
             return None;
@@ -319,7 +326,8 @@ impl Handle {
         self.statuses.with(path, |(_, status)| status.mastership()).flatten()
     }
 
-    /// Creates a persistent znode if, in the same transaction, our mastership at `election` still stands.
+    /// Creates a persistent znode if this handle is still master at `election`. The check and the write are one
+    /// transaction.
     ///
     /// # Errors
     /// See [`fenced_delete`](Handle::fenced_delete).
@@ -328,7 +336,8 @@ impl Handle {
         self.fenced(election, Write::Create { path, value }, timeout)
     }
 
-    /// Sets a znode's value if, in the same transaction, our mastership at `election` still stands.
+    /// Sets the value of a znode if this handle is still master at `election`. The check and the write are one
+    /// transaction.
     ///
     /// # Errors
     /// See [`fenced_delete`](Handle::fenced_delete).
@@ -344,12 +353,12 @@ impl Handle {
         self.fenced(election, Write::Set { path, value, version }, timeout)
     }
 
-    /// Deletes a znode if, in the same transaction, our mastership at `election` still stands.
+    /// Deletes a znode if this handle is still master at `election`. The check and the write are one transaction.
     ///
     /// # Errors
-    /// [`Error::NotMaster`] when it does not stand, [`Error::ZooKeeper`] when the write itself was refused:
-    /// nothing was written then. [`Error::ConnectionLoss`] and [`Error::Timeout`]: nobody knows.
-    /// [`Error::BadPath`], [`Error::BadValue`].
+    /// Nothing was written: [`Error::NotMaster`] if this handle is not master at `election`; [`Error::ZooKeeper`] if
+    /// ZooKeeper refused the write itself; [`Error::BadPath`], [`Error::BadValue`]. The outcome is unknown:
+    /// [`Error::ConnectionLoss`], [`Error::Timeout`], [`Error::Interrupted`].
     pub fn fenced_delete(
         &self,
         election: &str,
@@ -361,11 +370,13 @@ impl Handle {
         self.fenced(election, Write::Delete { path, version }, timeout)
     }
 
-    /// Waits until the candidate at `path` has this role, as its listener would be told, whether or not it has been.
+    /// Waits until the candidate at `path` has this role. The call may return before the listener has received the
+    /// role.
     ///
     /// # Errors
-    /// [`Error::BadPath`]; [`Error::NotThere`], also when the candidate leaves meanwhile; [`Error::ZooKeeper`] when
-    /// ZooKeeper has refused it for good; [`Error::Timeout`] when the role did not come in time.
+    /// [`Error::BadPath`]; [`Error::NotThere`], also if the candidate leaves in the meantime; [`Error::ZooKeeper`] if
+    /// ZooKeeper has refused the candidate for good; [`Error::Timeout`] if the role did not come in time;
+    /// [`Error::Interrupted`].
     pub fn wait(&self, path: &str, role: Role, timeout: Duration) -> Result<(), Error> {
         let path = self.check_path(path)?;
         drop(self.changes()?);
@@ -379,8 +390,8 @@ impl Handle {
         }
     }
 
-    /// The descriptor that is readable when there are callbacks to be dispatched. It is the handle's: wait at it,
-    /// and do not read or close it.
+    /// Returns a descriptor that is readable while callbacks wait to be dispatched. It belongs to the handle: wait on
+    /// it, but do not read or close it.
     ///
     /// # Errors
     /// [`Error::NotManual`] unless the handle was opened with [`Dispatch::Manual`].
@@ -389,11 +400,12 @@ impl Handle {
         self.callbacks.wake_fd().map(|wake_fd| wake_fd.fd()).ok_or(Error::NotManual)
     }
 
-    /// Runs the callbacks that wait to be run, on this thread; if there are none, waits for one up to `timeout`.
-    /// The number of what was passed on; 0 at once while another thread dispatches.
+    /// Runs the callbacks that wait, on this thread. If none waits, waits for one, up to `timeout`. Returns how many
+    /// events and ends of events were passed on; 0 at once while another thread dispatches.
     ///
     /// # Errors
-    /// [`Error::NotManual`] unless the handle was opened with [`Dispatch::Manual`]; [`Error::InCallback`].
+    /// [`Error::NotManual`] unless the handle was opened with [`Dispatch::Manual`]; [`Error::InCallback`];
+    /// [`Error::Interrupted`] if no callback was waiting.
     pub fn dispatch(&self, timeout: Duration) -> Result<usize, Error> {
         self.fd()?;
         if self.callbacks.is_current_thread() {
@@ -418,40 +430,42 @@ impl Handle {
         }
     }
 
-    /// Resigns everywhere, ends the session, and waits until the last callback has run: up to 2 s for the
-    /// server's word that the session is over, and for a callback that is running. Should the library's own thread have no
-    /// time for it, because a server floods it, everybody is told of a failure after 4 s. If another thread closes the
-    /// handle at this moment, waits for it and returns what it returns.
+    /// Resigns everywhere, ends the session, and waits until the last callback has run. It waits for a callback that is
+    /// running, for a function of [`lead`](Handle::lead), which is asked to stop, and up to 2 s for the server to
+    /// confirm the end of the session. If a server floods the library's own thread so that the thread cannot close the
+    /// session, every listener gets a failure after 4 s. If another thread closes the handle at the same time, this
+    /// call waits for that one and returns its result.
     ///
     /// # Errors
-    /// Nothing has happened: [`Error::InCallback`] inside a callback of the handle, or in the log's listener;
-    /// [`Error::Deadlock`] inside a callback of another handle that this handle's callbacks wait for; [`Error::BadHandle`]
-    /// when the handle is closed; [`Error::Forked`] in a child of the process that opened the handle: the parent's is not
-    /// touched. [`Error::ConnectionLoss`] when no server confirmed the end of the session: the handle is closed all the
-    /// same.
+    /// Nothing has happened: [`Error::InCallback`] inside a callback of this handle, in a function of
+    /// [`lead`](Handle::lead) on it, or in the log's listener; [`Error::Deadlock`] inside a callback of another handle,
+    /// if one of this handle's callbacks waits for that callback; [`Error::BadHandle`] if the handle is closed;
+    /// [`Error::Forked`] in a child of the process that opened the handle: the parent's handle is not touched. The
+    /// handle is closed all the same: [`Error::ConnectionLoss`] if no server confirmed the end of the session.
     pub fn close(&self) -> Result<(), Error> {
-        // Asked first: in a child, the locks may be held for ever, and the thread may be one that was in a callback.
+        // This check comes first. In a child, a lock may be held for ever, and this thread may be one that was in a
+        // callback.
         self.check_process()?;
         let _wait = Wait::to_close(&self.callbacks)?;
         let ending = match self.changes() {
-            // It would wait for itself.
+            // This thread leads, so it would wait for itself.
             Ok(changes) if changes.leaders.contains(&std::thread::current().id()) => return Err(Error::InCallback),
             Ok(mut changes) if !changes.closing => {
                 let ending = self.ending.to_come();
-                // Whoever leads gives its place up when its function has returned.
+                // A candidate that leads resigns when its function has returned.
                 changes.closing = true;
                 self.statuses.for_each(|_, (_, status)| {
                     status.ask_to_stop(rc::CLOSING);
                 });
                 let no_leader = self.lead_ended.wait_while(changes, |changes| !changes.leaders.is_empty());
                 let mut changes = no_leader.unwrap_or_else(PoisonError::into_inner);
-                // Together: to whom the handle is closed, nobody is master by it.
+                // Both happen under one lock: if a call finds the handle closed, the handle is master nowhere.
                 changes.closed = true;
                 self.statuses.clear();
                 ending
             }
             Err(error) if error != Error::BadHandle || self.ending.has_come() => return Err(error),
-            // Another thread is at it. The lock is not held while this waits.
+            // Another thread closes the handle. This thread does not hold the lock while it waits.
             others => {
                 drop(others);
                 return self.ending.wait();
@@ -469,33 +483,34 @@ impl Handle {
         }
         let thread = self.callback_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         match thread {
-            // It ends when the session's task has dropped its events, and does not panic: see `thread::spawn`.
+            // The thread ends when the session's task has dropped its `EventSink`. It does not panic: see
+            // `thread::spawn`.
             Some(thread) => drop(thread.join()),
             None => self.callbacks.finish(),
         }
         ending.answer(confirmed.unwrap_or(false).then_some(()).ok_or(Error::ConnectionLoss))
     }
 
-    /// Asked before anything else: in a child no lock is to be waited for, one of malloc's included.
+    /// This check comes before anything else: in a child, no code may wait for a lock, not even for one of malloc's.
     fn check_process(&self) -> Result<(), Error> {
         self.process.is_here().then_some(()).ok_or(Error::Forked)
     }
 
-    /// Interrupts the handle: each call that waits returns [`Error::Interrupted`]. This lasts until
-    /// [`clear_interrupt`](Handle::clear_interrupt): [`wait`](Handle::wait), [`lead`](Handle::lead) before it is master, and
-    /// [`dispatch`](Handle::dispatch) do not wait meanwhile; and a function that leads hears that it should stop. Questions
-    /// and fenced writes that begin later are carried out, so that a program can save its state. May be called in a
-    /// signal handler.
+    /// Interrupts the handle: each call that waits returns [`Error::Interrupted`]. The interrupt lasts until
+    /// [`clear_interrupt`](Handle::clear_interrupt). Until then, [`wait`](Handle::wait), [`lead`](Handle::lead) before
+    /// it is master, and [`dispatch`](Handle::dispatch) do not wait. A function that leads is asked to stop. Questions
+    /// and fenced writes that begin later are carried out, so that a program can save its state. A signal handler may
+    /// call this.
     pub fn interrupt(&self) {
         self.waits.interrupt();
     }
 
-    /// Whether there was an interrupt that has not been cleared.
+    /// Returns whether the handle was interrupted and the interrupt has not been cleared.
     pub fn is_interrupted(&self) -> bool {
         self.waits.is_interrupted()
     }
 
-    /// From here on calls wait again.
+    /// Clears an interrupt: from now on calls wait again.
     ///
     /// # Errors
     /// [`Error::Forked`], [`Error::BadHandle`].
@@ -511,7 +526,7 @@ impl Handle {
         Ok(path.into())
     }
 
-    /// A time-out, with this sentence. An interruption needs none.
+    /// Returns a timeout with this sentence, or an interruption without a sentence.
     fn late(&self, unready: Unready, sentence: &str) -> Error {
         match unready {
             Unready::TooLong => self.explained(Error::Timeout, sentence),
@@ -519,7 +534,7 @@ impl Handle {
         }
     }
 
-    /// An error that follows from there being no connection: the sentence, and why there is none.
+    /// Adds to an error that a missing connection causes: the sentence, and why there is no connection.
     fn explained(&self, error: Error, sentence: &str) -> Error {
         match self.diagnostics.connection().cause {
             Some(cause) => error.because(format!("{sentence}: {cause}")),
@@ -537,12 +552,12 @@ impl Handle {
         Ok(changes)
     }
 
-    /// As `changes`, for what needs a session.
+    /// The same as `changes`, for a call that needs a session.
     fn admitted(&self) -> Result<std::sync::MutexGuard<'_, Changes>, Error> {
         let changes = self.changes()?;
         match self.denied.session() {
             Some(rc) => Err(Error::ZooKeeper(rc)),
-            // Nobody would hear of anything any more.
+            // The session's task has ended: no listener would get an event.
             None if self.session.is_over() => Err(Error::Internal),
             None => Ok(changes),
         }
@@ -552,7 +567,8 @@ impl Handle {
         SubscriptionId(self.next_subscription.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The session's task takes commands until it is closed. Should it have failed, everybody has been told so.
+    /// Sends a command. The session's task takes commands until it is closed. If the task has failed, every listener
+    /// has been told, so the error is ignored.
     fn command(&self, command: Command) {
         let _ = self.session.command(command);
     }
@@ -567,7 +583,7 @@ fn check_value(value: &[u8]) -> Result<Value, Error> {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // From inside a callback of its own a handle cannot wait for that callback: the session closes by itself.
+        // Inside its own callback, a handle cannot wait for that callback. The session then closes by itself.
         let _ = self.close();
     }
 }

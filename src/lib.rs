@@ -1,7 +1,7 @@
 //! Master election on Apache ZooKeeper, for C, C++, Python and Rust.
 //!
-//! Of the candidates at a path at most one is master; when it leaves, another one takes over. A [`Handle`] is one session
-//! with ZooKeeper; it recovers from everything by itself.
+//! At most one candidate at a path is master; when it leaves, another takes over. A [`Handle`] is one session with
+//! ZooKeeper. It recovers from lost connections and expired sessions by itself.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -13,7 +13,7 @@
 //! let handle = Handle::open("127.0.0.1:2181", &Options::default())?;
 //! handle.go_to_election("/master", b"10.0.0.7", |event| println!("{:?}: {:?}", event.role, event.reason))?;
 //! handle.wait("/master", Role::Master, Duration::from_secs(60))?;
-//! // Asked before each piece of work: the clock decides whether the lease still holds.
+//! // Ask before each piece of work: the clock decides whether the lease still holds.
 //! while let Some(mastership) = handle.lease("/master") {
 //!     do_a_piece_of_work(mastership.token);
 //! }
@@ -21,12 +21,12 @@
 //! # }
 //! ```
 //!
-//! [`Handle::lead`] runs a function while master. [`Handle::watch_master`] and [`Handle::watch_members`] look on without
-//! standing. The layers of the library, from the C API to the election logic without I/O, are described in
-//! `ARCHITECTURE.md`.
+//! [`Handle::lead`] runs a function while the handle is master. [`Handle::watch_master`] and [`Handle::watch_members`]
+//! observe an election without standing. `ARCHITECTURE.md` describes the layers of the library, from the C API to the
+//! election logic without I/O.
 
 #![deny(unsafe_op_in_unsafe_fn)]
-// What only the tests use is no mistake; they are compiled with the feature `testing`, and without this.
+// Only the tests use some items. The tests are compiled with the feature `testing`, and without this attribute.
 #![cfg_attr(not(feature = "testing"), allow(dead_code, unused_imports))]
 
 mod driver;
@@ -42,7 +42,7 @@ pub use crate::logic::{
     Alarm, Dialect, Event, LeaseMode, Master, Member, Members, Reason, Recipe, Role, Stat, Znode,
 };
 
-/// For the project's own tests, with the feature `testing`. No part of the API: it changes in any version.
+/// For the project's own tests, with the feature `testing`. Not part of the API: it may change in any version.
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod testing {

@@ -1,4 +1,4 @@
-//! Who a handle is to the servers, and who may do what with the znodes that it makes.
+//! The credentials of a handle, and the access control list of the znodes that it creates.
 
 use std::ffi::{c_char, c_int, c_void};
 

@@ -1,5 +1,5 @@
-//! What the C items share: handles that are numbers, strings and bytes from C, one guard around every body, and
-//! the events as C sees them.
+//! The code that the C items share: handles that are numbers, strings and bytes from C, one guard around every body,
+//! and the events as C sees them.
 
 pub mod last_error;
 
@@ -18,18 +18,19 @@ use crate::handle::{
 };
 use crate::logic::{Alarm, Dialect, Event, LeaseMode, Master, Member, Members, Reason, Recipe, Role};
 
-/// Runs a body; a panic in it becomes `otherwise`, and so does a call that cannot be made here.
+/// Runs a body. Returns `otherwise` if the body panics, or if the call cannot be made here.
 pub fn guard<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
     run(body).unwrap_or(otherwise)
 }
 
-/// Runs a body; its result becomes a code.
+/// Runs a body and returns its result as a code.
 pub fn answer(body: impl FnOnce() -> Result<(), Error>) -> c_int {
     answer_with(|| body().map(|()| 0))
 }
 
-/// Runs a body; its error becomes a code, and what election_explain says. Not for what a signal handler may call: it
-/// frees and allocates memory.
+/// Runs a body and returns its code. If the body fails, returns the code of the error and stores the text of
+/// election_explain. A function that a signal handler may call must not use this, because it frees and allocates
+/// memory.
 pub fn answer_with(body: impl FnOnce() -> Result<c_int, Error>) -> c_int {
     let answered = run(|| {
         last_error::begin();
@@ -47,7 +48,7 @@ pub fn answer_with(body: impl FnOnce() -> Result<c_int, Error>) -> c_int {
 }
 
 fn run<T>(body: impl FnOnce() -> T) -> Result<T, Error> {
-    // Before anything that takes a lock or memory: here the lock of malloc may be held for ever.
+    // This comes before anything that takes a lock or memory: here the lock of malloc may be held for ever.
     if is_child() && kin() == Kin::Copied {
         return Err(Error::Forked);
     }
@@ -73,11 +74,13 @@ pub fn strerror(rc: c_int) -> &'static CStr {
 /// The open handles by number.
 static HANDLES: Map<usize, Arc<Handle>> = Map::new();
 
-/// What C knows a handle of this process by; NULL for none. Numbers are not used again. They are odd, as no pointer to
-/// anything is, and not small, as the numbers are that a program may have in a pointer by mistake.
+/// The pointer by which C knows a handle of this process; NULL for none. Numbers are not used again. They are odd,
+/// unlike the address of an allocated object. They are not small, so a small number that a program has in a pointer by
+/// mistake is none of them.
 ///
-/// A process may hold two copies of the library, and each refuses the other's handles: the numbers of a copy begin at the
-/// address of its own table, which is far enough from the other's table for as many handles as a process can open.
+/// A process may hold two copies of the library. Each copy refuses the handles of the other. The numbers of a copy
+/// begin at the address of its own table. The two tables are far enough apart for as many handles as a process can
+/// open.
 pub fn handle_of(id: u64) -> *mut election_t {
     match id as usize {
         0 => std::ptr::null_mut(),
@@ -85,7 +88,7 @@ pub fn handle_of(id: u64) -> *mut election_t {
     }
 }
 
-/// The number of the handle that C knows by this; 0 for what never was one. Async-signal-safe.
+/// The number of the handle that C knows by this pointer; 0 if there never was such a handle. Async-signal-safe.
 pub fn id_of(handle: *const election_t) -> u64 {
     match (handle as usize).wrapping_sub(first_number(&raw const HANDLES as usize)) {
         twice if twice % 2 == 0 => (twice / 2) as u64,
@@ -94,7 +97,7 @@ pub fn id_of(handle: *const election_t) -> u64 {
 }
 
 fn first_number(table: usize) -> usize {
-    // With the addresses of a 64-bit system there is room to set the numbers of two copies further apart.
+    // On a 64-bit system, the addresses leave room to set the numbers of two copies further apart.
     const APART: usize = if usize::BITS == 64 { 1 << 16 } else { 1 };
     table.wrapping_mul(APART) | 1
 }
@@ -113,7 +116,7 @@ pub fn find(handle: *const election_t) -> Result<Arc<Handle>, Error> {
     HANDLES.get(&(handle as usize)).ok_or(Error::BadHandle)
 }
 
-/// Looks at an open handle without keeping it. In a child that shares our memory, too.
+/// Looks at an open handle without keeping it. This also works in a child that shares our memory.
 pub fn with<T>(handle: *const election_t, look: impl FnOnce(&Handle) -> T) -> Result<T, Error> {
     if is_child() {
         return Err(Error::Forked);
@@ -121,11 +124,11 @@ pub fn with<T>(handle: *const election_t, look: impl FnOnce(&Handle) -> T) -> Re
     HANDLES.with(&(handle as usize), |election| look(election)).ok_or(Error::BadHandle)
 }
 
-/// The functions that lead, by number. C knows a leadership by a number for the same reasons as a handle, and for one more:
-/// a thread that a function started may still ask when the function has returned.
+/// The leaderships of functions that lead, by number. C knows a leadership by a number for the same reasons as a
+/// handle. There is one more reason: a thread that a function started may still ask after the function has returned.
 static LEADERSHIPS: Map<usize, Arc<Leadership>> = Map::new();
 
-/// A leadership while C may know it.
+/// A leadership while C may use it.
 pub struct Shown(usize);
 
 impl Shown {
@@ -155,18 +158,18 @@ pub fn leadership(leadership: *const election_leadership_t) -> Result<Arc<Leader
     LEADERSHIPS.get(&(leadership as usize)).ok_or(Error::BadLeadership)
 }
 
-/// Closes a handle and forgets it, unless it cannot be closed here.
+/// Closes a handle and removes it from the table, unless it cannot be closed here.
 pub fn unregister(handle: *mut election_t) -> Result<(), Error> {
     let election = find(handle)?;
     let closed = election.close();
     if matches!(closed, Ok(()) | Err(Error::ConnectionLoss | Error::Internal)) {
-        // Of those who close at the same time, the first one forgets it.
+        // If several threads close it at the same time, the first one removes it.
         HANDLES.remove(&(handle as usize));
     }
     closed
 }
 
-/// Fails in a child that lives in its parent's memory.
+/// Fails in a child that shares its parent's memory, and in a child that was not made by `fork()`.
 pub fn check_memory() -> Result<(), Error> {
     match kin() {
         Kin::Itself | Kin::Forked => Ok(()),
@@ -195,13 +198,13 @@ pub unsafe fn bytes<'a>(bytes: *const c_void, len: usize) -> Option<&'a [u8]> {
     match (bytes.is_null(), len) {
         (_, 0) => Some(&[]),
         (true, _) => None,
-        // More than any value may be; a slice of such a length could not exist.
+        // Longer than any value may be. A slice of such a length cannot exist.
         (false, len) if len > isize::MAX as usize => None,
         (false, len) => Some(unsafe { std::slice::from_raw_parts(bytes.cast(), len) }),
     }
 }
 
-/// A number of election_recipe_t.
+/// Converts a number of election_recipe_t.
 pub fn recipe(number: c_int) -> Option<Recipe> {
     let recipes = [
         (election_recipe_t::ELECTION_RECIPE_NODE, Recipe::Node),
@@ -218,7 +221,7 @@ pub fn recipe(number: c_int) -> Option<Recipe> {
     recipes.into_iter().find(|(c, _)| *c as c_int == number).map(|(_, recipe)| recipe)
 }
 
-/// A number of election_lease_mode_t.
+/// Converts a number of election_lease_mode_t.
 pub fn lease_mode(number: c_int) -> Option<LeaseMode> {
     let modes = [
         (election_lease_mode_t::ELECTION_LEASE_COMMITTED, LeaseMode::Committed),
@@ -227,7 +230,7 @@ pub fn lease_mode(number: c_int) -> Option<LeaseMode> {
     modes.into_iter().find(|(c, _)| *c as c_int == number).map(|(_, lease_mode)| lease_mode)
 }
 
-/// A number of election_dispatch_t.
+/// Converts a number of election_dispatch_t.
 pub fn dispatch(number: c_int) -> Option<Dispatch> {
     let ways = [
         (election_dispatch_t::ELECTION_DISPATCH_THREAD, Dispatch::Thread),
@@ -236,7 +239,7 @@ pub fn dispatch(number: c_int) -> Option<Dispatch> {
     ways.into_iter().find(|(c, _)| *c as c_int == number).map(|(_, dispatch)| dispatch)
 }
 
-/// A number of election_acl_t.
+/// Converts a number of election_acl_t.
 pub fn acl(number: c_int) -> Option<Acl> {
     let acls = [
         (election_acl_t::ELECTION_ACL_OPEN, Acl::Open),
@@ -246,7 +249,7 @@ pub fn acl(number: c_int) -> Option<Acl> {
     acls.into_iter().find(|(c, _)| *c as c_int == number).map(|(_, acl)| acl)
 }
 
-/// A number of election_role_t.
+/// Converts a number of election_role_t.
 pub fn role(number: c_int) -> Option<Role> {
     [Role::Unknown, Role::Slave, Role::Master].into_iter().find(|role| c_role(*role) as c_int == number)
 }
@@ -259,17 +262,17 @@ fn c_role(role: Role) -> election_role_t {
     }
 }
 
-/// A data version; -1 is any.
+/// Converts a data version; -1 means any version.
 pub fn version(version: c_int) -> Option<i32> {
     (version != -1).then_some(version)
 }
 
-/// A time that may be nothing.
+/// Converts a time that may be 0.
 pub fn milliseconds(ms: c_int) -> Result<Duration, Error> {
     u64::try_from(ms).map(Duration::from_millis).map_err(|_| bad_time(ms))
 }
 
-/// A time to wait that is not nothing, or for ever.
+/// Converts a time to wait that is not 0; it may be ELECTION_FOREVER.
 pub fn timeout_or_forever(timeout_ms: c_int) -> Result<Duration, Error> {
     match timeout_ms {
         ELECTION_FOREVER => Ok(Duration::MAX),
@@ -277,7 +280,7 @@ pub fn timeout_or_forever(timeout_ms: c_int) -> Result<Duration, Error> {
     }
 }
 
-/// A time to wait that is not nothing.
+/// Converts a time to wait that is not 0.
 pub fn timeout(timeout_ms: c_int) -> Result<Duration, Error> {
     match u64::try_from(timeout_ms) {
         Ok(ms @ 1..=3_600_000) => Ok(Duration::from_millis(ms)),
@@ -289,14 +292,14 @@ fn bad_time(ms: c_int) -> Error {
     Error::BadTimeout.because(format!("a time of {ms} ms is out of range"))
 }
 
-/// A function of the caller's with its ctx; when it is dropped, the ctx is freed.
+/// A function of the caller with its ctx. Dropping this frees the ctx.
 pub struct Callback<F> {
     function: Option<F>,
     ctx: *mut c_void,
     free_ctx: election_free_fn,
 }
 
-// SAFETY: the header says that callbacks run on a thread of the library's; the ctx is only handed through.
+// SAFETY: the header says that callbacks run on a thread of the library. The library only passes the ctx on.
 unsafe impl<F: Send> Send for Callback<F> {}
 
 impl<F: Copy> Callback<F> {
@@ -314,13 +317,13 @@ impl<F: Copy> Callback<F> {
 impl<F> Drop for Callback<F> {
     fn drop(&mut self) {
         if let Some(free_ctx) = self.free_ctx {
-            // SAFETY: the caller gave the two together, and this is the only call.
+            // SAFETY: the caller gave `free_ctx` and `ctx` together, and this is the only call.
             outside(|| unsafe { free_ctx(self.ctx) });
         }
     }
 }
 
-/// The path of an election as C gets it, and the place for its values.
+/// The path of an election as a C string, and the memory for the values.
 struct CStrings {
     path: CString,
     value: Vec<u8>,
@@ -328,11 +331,11 @@ struct CStrings {
 
 impl CStrings {
     fn new(path: &str) -> CStrings {
-        // A path that was accepted holds no 0 byte.
+        // An accepted path contains no 0 byte.
         CStrings { path: CString::new(path).unwrap_or_default(), value: Vec::new() }
     }
 
-    /// The value with a 0 byte after it.
+    /// Copies the value, with a 0 byte after it.
     fn value(&mut self, value: &[u8]) -> *const c_char {
         self.value.clear();
         self.value.extend_from_slice(value);
@@ -341,7 +344,7 @@ impl CStrings {
     }
 }
 
-/// Shows events of one candidate to C.
+/// Converts the events of one candidate for C.
 pub struct CEvent(CStrings);
 
 impl CEvent {
@@ -379,7 +382,7 @@ impl CEvent {
     }
 }
 
-/// Shows who is master to C.
+/// Converts the events of a watcher of the master for C.
 pub struct CMaster(CStrings);
 
 impl CMaster {
@@ -403,7 +406,7 @@ impl CMaster {
     }
 }
 
-/// One who stands as C sees it, and the place for what it points to.
+/// One member as C sees it, and the memory that it points to.
 struct CMember {
     _strings: CStrings,
     c: election_member_t,
@@ -426,13 +429,13 @@ impl CMember {
     }
 }
 
-/// Shows one who stands to C.
+/// Converts one member for C.
 pub fn show_member(member: &Member, show: impl FnOnce(*const election_member_t)) {
     let member = CMember::new(member);
     show(&member.c);
 }
 
-/// Shows who is in to C.
+/// Converts the events of a watcher of members for C.
 pub struct CMembers(CStrings);
 
 impl CMembers {

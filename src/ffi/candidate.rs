@@ -1,4 +1,4 @@
-//! Standing for master, and asking whether one is.
+//! Standing as a candidate for master, and asking whether the handle is master.
 
 use std::ffi::{c_char, c_int, c_void};
 

@@ -1,4 +1,4 @@
-//! Diagnostics: the log, the connection, the counters, and a description of everything.
+//! Diagnostics: the log, the connection, the counters, and the dump of a handle.
 
 use std::ffi::{c_char, c_int, c_void, CStr, CString};
 use std::mem::{offset_of, size_of};
@@ -218,7 +218,7 @@ pub unsafe extern "C" fn election_watch_connection(
         election.observe_connection(|| {
             let callback = Callback::new(on_connection, ctx, free_ctx);
             Box::new(move |connection| {
-                // It holds no 0 byte but what a server has said, and that is escaped.
+                // Only text from a server could contain a 0 byte, and that text is escaped.
                 let cause = connection.cause.as_deref().map(|cause| CString::new(cause).unwrap_or_default());
                 let c = c_connection(connection, cause.as_deref());
                 callback.call(|connection_fn, ctx| unsafe { connection_fn(&c, ctx) });
@@ -263,7 +263,7 @@ pub unsafe extern "C" fn election_connect_failure(
         let failure = election.connect_failure()?;
         let failure = failure.as_deref().unwrap_or_default();
         let end = (0..size.min(failure.len() + 1)).rev().find(|end| failure.is_char_boundary(*end)).unwrap_or(0);
-        // SAFETY: the caller says that there are `size` bytes, and `end` is less than that.
+        // SAFETY: the caller says that `text` has `size` bytes, and `end` is less than that.
         unsafe {
             std::ptr::copy_nonoverlapping(failure.as_ptr(), text.cast(), end);
             text.add(end).write(0);
@@ -295,7 +295,8 @@ pub unsafe extern "C" fn election_counters(handle: *mut election_t, counters: *m
         let mut known = c_counters(&election.counters()?);
         let written = size.min(known.size);
         known.size = written;
-        // SAFETY: the caller says that there are `size` bytes, and `written` are no more than that, nor than we have.
+        // SAFETY: the caller says that `counters` has `size` bytes. `written` is at most that, and at most the size of
+        // `known`.
         unsafe {
             std::ptr::copy_nonoverlapping((&raw const known).cast::<u8>(), counters.cast::<u8>(), written);
             counters.cast::<u8>().add(written).write_bytes(0, size - written);
@@ -370,7 +371,7 @@ fn dump_format(number: c_int) -> Option<Format> {
 }
 
 fn show_record(record: &LogRecord, show: impl FnOnce(*const election_log_t)) {
-    // Control characters are escaped, and a path holds none: there is no 0 byte in any of them.
+    // None of these texts contains a 0 byte: control characters are escaped, and a path contains none.
     let c_string = |text: &str| CString::new(text).unwrap_or_default();
     let (message, origin) = (c_string(&record.message), c_string(record.origin));
     let path = record.path.as_deref().map(c_string);

@@ -1,4 +1,4 @@
-//! Callbacks on a thread of the caller's own.
+//! Callbacks on the caller's own thread.
 
 use std::ffi::c_int;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Writes that an old master cannot do: inside ZooKeeper by a transaction, elsewhere by the token.
+//! Writes that an old master cannot make: in ZooKeeper by a transaction, elsewhere by the token.
 
 use std::ffi::{c_char, c_int, c_void};
 

@@ -1,4 +1,4 @@
-//! To lead: a function that runs while master; and the end of waiting.
+//! Leading: a function runs while the handle is master. Interrupts: they end the calls that wait.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::Arc;
@@ -122,7 +122,7 @@ pub unsafe extern "C" fn election_leadership_token(leadership: *const election_l
 /// Returns ELECTION_OK. Else nothing happened: ELECTION_BAD_HANDLE, ELECTION_FORKED.
 #[no_mangle]
 pub unsafe extern "C" fn election_interrupt(handle: *mut election_t) -> c_int {
-    // Without the guard, whose thread-local storage is not async-signal-safe. Nothing here can panic.
+    // This does not use the guard, because thread-local storage is not async-signal-safe. Nothing here can panic.
     match interrupt(border::id_of(handle)) {
         Interrupted::Done => 0,
         Interrupted::NoHandle => Error::BadHandle.code(),

@@ -1,4 +1,4 @@
-//! Who is master, and who stands, for those who only look.
+//! Who is master and who stands, for programs that do not stand.
 
 use std::ffi::{c_char, c_int, c_void};
 

@@ -1,4 +1,4 @@
-//! The library itself, and the life of a handle.
+//! The version and the sentences of the library, and the life of a handle.
 
 use std::ffi::{c_char, c_int};
 

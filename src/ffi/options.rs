@@ -1,4 +1,4 @@
-//! What election_open is told beyond the hosts.
+//! The options of election_open, beyond the hosts.
 
 use std::ffi::c_int;
 

@@ -1,4 +1,4 @@
-//! What the header begins with: limits, handles, numbers, what callbacks are shown, and their types.
+//! The start of the header: limits, handles, numbers, the structs that callbacks receive, and the types of callbacks.
 
 use std::ffi::{c_char, c_int, c_void};
 

@@ -1,5 +1,5 @@
-//! The callbacks of one handle: who listens, and how they are told, one at a time and in order: by a thread of
-//! the handle's own, or by the program when it calls `dispatch`. No lock is held while a listener runs.
+//! The callbacks of one handle: the listeners, and the code that calls them, one at a time and in order. A thread of
+//! the handle calls them, or the program does, by `dispatch`. No lock is held while a listener runs.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,31 +26,31 @@ pub enum Listener {
 #[derive(Default)]
 struct Listeners {
     by_id: BTreeMap<SubscriptionId, Listener>,
-    /// All of them hear their last event, and nobody can join them.
+    /// Every listener gets its last event, and none can be added.
     are_closed: bool,
 }
 
-/// How far the listeners have been told.
+/// How much of the inbox the listeners have received.
 #[derive(Default)]
 struct Progress {
-    /// The last mark in the inbox that was passed.
+    /// The last mark that was passed in the inbox.
     mark: u64,
-    /// Nobody hears anything any more, and each listener is dropped.
+    /// Every listener has had its last event and is dropped.
     is_done: bool,
 }
 
 pub struct Callbacks {
     listeners: Mutex<Listeners>,
     progress: Mutex<Progress>,
-    /// Taken out by whoever tells the listeners, while it does.
+    /// A thread takes the inbox out while it calls the listeners.
     inbox: Mutex<Option<Receiver<Notification>>>,
     put_back: Condvar,
-    /// The last note was fetched: there is nothing to wait for any more.
+    /// The last notification was taken out: nothing more comes.
     is_over: AtomicBool,
-    /// The thread that tells the listeners at this moment.
+    /// The thread that calls the listeners now.
     reporter: Mutex<Option<ThreadId>>,
-    /// Rung for each note, when the program dispatches. Given back at the end: the handle itself may be kept for longer
-    /// by those who looked for it.
+    /// Signalled for each notification if the program dispatches. Dropped at the end, because a caller that looked the
+    /// handle up may keep the handle itself for longer.
     wake_fd: Mutex<Option<Arc<WakeFd>>>,
     waits: Arc<Waits>,
     diagnostics: Arc<Diagnostics>,
@@ -76,8 +76,8 @@ impl Callbacks {
         }
     }
 
-    /// Makes a listener and lets it listen. Whoever is added hears of the session's end, whenever that comes. Fails, and no
-    /// listener is made, when all have been told of it.
+    /// Makes a listener and adds it. An added listener gets the end of the session, whenever that comes. If all
+    /// listeners have already had their last event, this fails and makes no listener.
     pub fn add(&self, id: SubscriptionId, listener: impl FnOnce() -> Result<Listener, Error>) -> Result<(), Error> {
         let mut listeners = lock(&self.listeners);
         if listeners.are_closed {
@@ -87,7 +87,7 @@ impl Callbacks {
         Ok(())
     }
 
-    /// The thread that tells the listeners at this moment.
+    /// The thread that calls the listeners now.
     pub fn reporter(&self) -> Option<ThreadId> {
         *lock(&self.reporter)
     }
@@ -97,13 +97,13 @@ impl Callbacks {
         self.reporter() == Some(thread::current().id())
     }
 
-    /// The descriptor to wait at, when the program dispatches.
+    /// The descriptor on which a program waits if it dispatches.
     pub fn wake_fd(&self) -> Option<Arc<WakeFd>> {
         lock(&self.wake_fd).clone()
     }
 
-    /// Tells the listeners until the session has nothing more to say; they run with `mask`. With a `WakeFd`, `dispatch` is
-    /// called instead.
+    /// Calls the listeners, with `mask` as their signal mask, until the session has no more notifications. With a
+    /// `WakeFd`, the program calls `dispatch` instead.
     pub fn serve(&self, mask: &SignalMask) {
         let Some(inbox) = lock(&self.inbox).take() else { return };
         *lock(&self.reporter) = Some(thread::current().id());
@@ -116,9 +116,9 @@ impl Callbacks {
         *lock(&self.reporter) = None;
     }
 
-    /// Tells the listeners what there is to tell, having waited for it up to `timeout`. The number of notifications that
-    /// were passed on; 0 at once when another thread is at it, and when the session has ended. `None` when there was
-    /// nothing to tell and the waiting was interrupted, or would have been.
+    /// Calls the listeners with the notifications that wait. If none waits, waits for one, up to `timeout`. Returns how
+    /// many notifications were passed on; 0 at once if another thread dispatches, and if the session has ended. Returns
+    /// `None` if there was no notification and the wait was interrupted, or would have been.
     pub fn dispatch(&self, timeout: Duration) -> Option<usize> {
         let Some(inbox) = self.take_inbox(lock(&self.inbox)) else { return Some(0) };
         failpoint::pass("dispatch");
@@ -137,8 +137,8 @@ impl Callbacks {
         }
     }
 
-    /// Waits until `mark` has been passed, and with it all that was in the inbox before; or until nobody hears anything any
-    /// more. If the program dispatches, tells the listeners meanwhile.
+    /// Waits until `mark` has been passed, and so everything that was in the inbox before it, or until every listener
+    /// has had its last event. If the program dispatches, this calls the listeners meanwhile.
     pub fn wait_for(&self, mark: u64, timeout: Duration) -> Result<(), Unready> {
         let has_come = || {
             let progress = lock(&self.progress);
@@ -154,8 +154,8 @@ impl Callbacks {
         })
     }
 
-    /// Tells the listeners the last there is to tell, after the session has ended: waits for a thread that is
-    /// dispatching.
+    /// Calls the listeners with the last notifications, after the session has ended. Waits for a thread that
+    /// dispatches.
     pub fn finish(&self) {
         let there = self.put_back.wait_while(lock(&self.inbox), |inbox| inbox.is_none());
         let taken = self.take_inbox(there.unwrap_or_else(PoisonError::into_inner));
@@ -170,7 +170,7 @@ impl Callbacks {
     }
 
     fn drain(&self, inbox: &TakenInbox<'_>) -> usize {
-        // Silenced first: a note that comes later rings again.
+        // Cleared first, so that a later notification signals it again.
         if let Some(wake_fd) = self.wake_fd() {
             wake_fd.clear();
         }
@@ -178,7 +178,7 @@ impl Callbacks {
         let mut told = 0;
         while let Some(note) = inbox.next() {
             told += 1;
-            // Read by whoever takes the inbox next, under its lock.
+            // The thread that takes the inbox next reads this, under the lock of the inbox.
             self.is_over.fetch_or(matches!(note, Notification::End), Ordering::Relaxed);
             if !self.pass_on(note) {
                 self.finish_all();
@@ -188,7 +188,7 @@ impl Callbacks {
         told
     }
 
-    /// False after the last note. A panic in it costs that note, and nobody any other.
+    /// Returns false after the last notification. A panic in this loses only this notification.
     fn pass_on(&self, note: Notification) -> bool {
         quietly(|| self.try_to_pass_on(note)).unwrap_or(true)
     }
@@ -228,7 +228,7 @@ impl Callbacks {
         self.waits.wake();
     }
 
-    /// The session knew nothing of whoever still listens: it failed before it heard of them.
+    /// Ends the listeners that are left. The session did not know them: it failed before it received their commands.
     fn finish_all(&self) {
         lock(&self.listeners).are_closed = true;
         while let Some((_, mut listener)) = { lock(&self.listeners).by_id.pop_first() } {
@@ -245,8 +245,8 @@ impl Callbacks {
 
     fn tell(&self, id: SubscriptionId, call: impl FnOnce(&mut Listener)) {
         if let Some(mut listener) = self.take(id) {
-            // A panic in a listener of a Rust program is its own affair; the others are told all the same.
-            // Nor must a clock that fails cost anybody a listener.
+            // If a listener of a Rust program panics, the other listeners still get their events. If the clock panics,
+            // the listener must not be lost either.
             let began = quietly(Instant::now);
             let _ = quietly(|| call(&mut listener));
             self.put(id, listener);
@@ -266,7 +266,7 @@ impl Callbacks {
     }
 }
 
-/// The inbox in the hands of a thread that tells the listeners; put back when that is over, after a panic, too.
+/// The inbox while a thread calls the listeners. It is put back when the thread is done, also after a panic.
 struct TakenInbox<'a> {
     callbacks: &'a Callbacks,
     inbox: Option<Receiver<Notification>>,
@@ -304,7 +304,7 @@ mod tests {
         Callbacks::new(inbox, Some(wake_fd), waits, Arc::new(Diagnostics::new(LogContext::new(1))))
     }
 
-    /// Whoever was about to dispatch when the handle was closed.
+    /// A thread was about to dispatch when the handle was closed.
     #[test]
     fn nobody_waits_after_the_end() {
         let (notifications, inbox) = mpsc::channel();

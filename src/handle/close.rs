@@ -1,10 +1,9 @@
-//! The end of a handle, and who waits for callbacks: those who close at the same time share one answer, and nobody waits in
-//! a circle.
+//! The end of a handle, and the threads that wait for callbacks. Threads that close a handle at the same time share one
+//! result. No threads wait in a circle.
 //!
-//! A thread that waits for a handle's callbacks waits for the thread that runs them, and a close also for those that run a
-//! function that leads. When one of these waits for something that the first thread runs, both would wait for ever. So each
-//! wait is written down before it begins, and one
-//! that would close the circle is refused.
+//! A thread that waits for a handle's callbacks waits for the thread that runs them. A close also waits for the threads
+//! that run a function that leads. If one of these threads waits for something that the first thread runs, both wait
+//! for ever. So each wait is recorded before it begins, and a wait that would close a circle is refused.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
@@ -14,7 +13,7 @@ use super::callbacks::Callbacks;
 use super::{Error, Handle};
 use crate::driver::{log, Command};
 
-/// How a handle was closed, for those who wait for it.
+/// The result of a close, for the threads that wait for it.
 #[derive(Default)]
 pub struct Ending {
     answer: Mutex<Option<Result<(), Error>>>,
@@ -22,7 +21,8 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// Whoever closes holds this; when it is dropped without an answer, because of a panic, the others hear of a failure.
+    /// The thread that closes the handle holds this. If it is dropped without a result, because of a panic, the other
+    /// threads get a failure.
     pub fn to_come(&self) -> ToCome<'_> {
         ToCome(self)
     }
@@ -31,7 +31,7 @@ impl Ending {
         lock(&self.answer).is_some()
     }
 
-    /// Waits for whoever is closing the handle.
+    /// Waits for the thread that closes the handle.
     pub fn wait(&self) -> Result<(), Error> {
         let answer = self.came.wait_while(lock(&self.answer), |answer| answer.is_none());
         answer.unwrap_or_else(PoisonError::into_inner).unwrap_or(Err(Error::Internal))
@@ -66,11 +66,11 @@ impl Drop for ToCome<'_> {
     }
 }
 
-/// Who waits for whom. Locked for moments only.
+/// The waits of all threads. Locked for moments only.
 static CIRCLE: Mutex<Circle> = Mutex::new(Circle { waits: Vec::new(), leads: Vec::new() });
 
 struct Circle {
-    /// Of the waits of one thread, the last one is on.
+    /// If a thread has several waits, it is in the last one.
     waits: Vec<Waiting>,
     /// Threads that run functions that lead.
     leads: Vec<(ThreadId, Arc<Callbacks>)>,
@@ -78,9 +78,9 @@ struct Circle {
 
 struct Waiting {
     thread: ThreadId,
-    /// What runs on behalf of this handle.
+    /// The thread waits for the callbacks of this handle.
     callbacks: Arc<Callbacks>,
-    /// Functions that lead, too.
+    /// The thread also waits for functions that lead.
     has_leads: bool,
 }
 
@@ -91,8 +91,8 @@ impl Circle {
         callbacks.reporter().into_iter().chain(leads.map(|(thread, _)| *thread)).collect()
     }
 
-    /// Whether one of these threads waits, through however many others, for `this`. There is no circle so far, so that this
-    /// ends.
+    /// Whether one of these threads waits for `this`, directly or through any number of other threads. This ends,
+    /// because there is no circle so far.
     fn leads_to(&self, threads: &[ThreadId], this: ThreadId) -> bool {
         threads.iter().any(|thread| match self.waits.iter().rfind(|waiting| waiting.thread == *thread) {
             Some(Waiting { callbacks, has_leads, .. }) => {
@@ -104,18 +104,19 @@ impl Circle {
     }
 }
 
-/// A wait of this thread for what runs on behalf of a handle.
+/// A wait of this thread for the callbacks of a handle. A close also waits for the functions that lead on it.
 pub struct Wait(());
 
 impl Wait {
-    /// For callbacks, and for functions that lead.
+    /// Begins a wait for callbacks and for functions that lead.
     pub fn to_close(callbacks: &Arc<Callbacks>) -> Result<Wait, Error> {
         Wait::begin(callbacks, true)
     }
 
     /// # Errors
-    /// [`Error::InCallback`] in what it would wait for, or in the log's listener, which nobody may hold up for so long;
-    /// [`Error::Deadlock`] when that waits for something that this thread runs.
+    /// [`Error::InCallback`] if this thread would wait for itself, or is in the log's listener, which must not be
+    /// delayed for so long; [`Error::Deadlock`] if the thread that this would wait for waits for something that this
+    /// thread runs.
     fn begin(callbacks: &Arc<Callbacks>, has_leads: bool) -> Result<Wait, Error> {
         let this = thread::current().id();
         let mut circle = lock(&CIRCLE);
@@ -142,7 +143,7 @@ impl Drop for Wait {
     }
 }
 
-/// This thread runs a function that leads.
+/// Exists while this thread runs a function that leads.
 pub struct Lead(());
 
 impl Lead {
@@ -164,14 +165,14 @@ impl Drop for Lead {
 }
 
 impl Handle {
-    /// Waits until nothing of what has been resigned, or is no longer watched, runs any more on this handle: the last
-    /// callback of each has returned, and its listener has been dropped. If the program dispatches the callbacks, those that
-    /// wait to be run are run by this.
+    /// Waits until everything that has ended on this handle has finished. For each candidate that has resigned, and for
+    /// each ended watch, the last callback has then returned and its listener has been dropped. If the program
+    /// dispatches the callbacks, this runs the callbacks that wait.
     ///
     /// # Errors
     /// [`Error::InCallback`] inside a callback of this handle, or in the log's listener; [`Error::Deadlock`] inside a
-    /// callback of another handle that this handle's callbacks wait for; [`Error::Timeout`]; [`Error::Interrupted`]; [`Error::BadHandle`] when the
-    /// handle is closed.
+    /// callback of another handle, if one of this handle's callbacks waits for that callback; [`Error::Timeout`];
+    /// [`Error::Interrupted`]; [`Error::BadHandle`] if the handle is closed.
     pub fn wait_finished(&self, timeout: Duration) -> Result<(), Error> {
         self.check_process()?;
         let _wait = Wait::begin(&self.callbacks, false)?;
@@ -181,7 +182,7 @@ impl Handle {
                 self.command(Command::Mark(changes.last_mark));
                 changes.last_mark
             }
-            // A close that is under way waits for the same, and more.
+            // Another thread closes the handle. That close waits for the same callbacks, and for more.
             Err(Error::BadHandle) if !self.ending.has_come() => return self.ending.wait_for(timeout),
             Err(error) => return Err(error),
         };

@@ -1,5 +1,5 @@
-//! What the last call on this thread that failed has to say beyond its number: which part of a connect string, why there is
-//! no connection.
+//! The detail of the last call that failed on this thread: which part of a connect string is bad, or why there is no
+//! connection.
 
 use std::cell::Cell;
 
@@ -10,14 +10,14 @@ thread_local! {
 }
 
 impl Error {
-    /// This error, with a sentence on this very case.
+    /// Returns this error, and stores a sentence on this case.
     pub(crate) fn because(self, sentence: impl Into<String>) -> Error {
         let _ = DETAIL.try_with(|detail| detail.set(Some((self, sentence.into()))));
         self
     }
 
-    /// A sentence on this very case, where there is more to say than [`Display`](std::fmt::Display) does: which part of an
-    /// argument is bad, or why there is no connection. To be asked for on the thread on which the call failed, before it
+    /// Returns a sentence on this case, if it says more than [`Display`](std::fmt::Display): which part of an argument
+    /// is bad, or why there is no connection. Call this on the thread on which the call failed, before that thread
     /// calls the library again.
     pub fn detail(self) -> Option<String> {
         let detail = take_detail()?;
@@ -27,7 +27,7 @@ impl Error {
     }
 }
 
-/// What is left of former calls is forgotten.
+/// Removes the detail of the last failed call, and returns it.
 pub(crate) fn take_detail() -> Option<(Error, String)> {
     DETAIL.try_with(Cell::take).ok().flatten()
 }

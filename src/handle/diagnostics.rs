@@ -1,4 +1,4 @@
-//! Diagnostics: the log of the process, and of a handle its connection, its counters and a description.
+//! Diagnostics: the log of the process; the connection, the counters and the description of a handle.
 
 use std::sync::{mpsc, Arc};
 use std::time::Duration;
@@ -15,37 +15,38 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How a description is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// For people: indented lines. What is in it, and how it looks, may change with every version.
+    /// For people: indented lines. The content and the layout may change with every version.
     Text,
-    /// For programs: one JSON object. Later versions may add names; those that there are keep their meaning.
+    /// For programs: one JSON object. Later versions may add names. The existing names keep their meaning.
     Json,
 }
 
-/// Sets what the log of this process tells, and to whom; it is off until then. `listener` hears each record of this
-/// level and those before it, of all handles, in order and one at a time, on a thread of the log's own. It may block:
-/// records that find 1,000 others waiting are dropped, and how many is told. A new call takes the place of the former
-/// one, whose listener hears what was said until then and is dropped before this returns (inside the listener: after).
-/// The log ends with the process that set it; a child sets its own.
+/// Sets the log of this process, which is off until the first call. `listener` receives each record of `level` and of
+/// the levels before it, from all handles, in order and one at a time, on the log's own thread. It may block. If 1,000
+/// records wait, a new one is dropped, and the next record says how many were. A new call replaces the former listener.
+/// The former listener receives the records that wait, and is dropped before this returns. (Inside the listener, it is
+/// dropped after this has returned.) The log ends with the process that set it; a child sets its own.
 ///
 /// # Errors
-/// [`Error::NoResources`] when no thread can be started: nothing has changed then.
+/// [`Error::NoResources`] if no thread can be started. Nothing has changed then.
 pub fn set_log(level: LogLevel, listener: impl FnMut(&LogRecord) + Send + 'static) -> Result<(), Error> {
     listen_to_log(level, || Box::new(listener))
 }
 
-/// As `set_log`; the listener is made when nothing can fail any more.
+/// The same as `set_log`, but the listener is made only when nothing else can fail.
 pub(crate) fn listen_to_log(level: LogLevel, listener: impl FnOnce() -> log::Listener) -> Result<(), Error> {
     log::set(level, listener).map_err(|_| Error::NoResources)
 }
 
 impl Handle {
-    /// The number of this handle in this process, as the log has it.
+    /// Returns the number of this handle in this process. The log uses the same number.
     pub fn id(&self) -> u64 {
         self.diagnostics.place.handle()
     }
 
-    /// Why there is no connection to ZooKeeper: for each server its host, its address and the cause, in a sentence. While
-    /// there is a connection: why there was none the last time; `None` if there always was. Never waits.
+    /// Returns a sentence on why there is no connection to ZooKeeper: for each server its host, its address and the
+    /// cause. While there is a connection, the sentence is about the last time without one. Returns `None` if there was
+    /// no such time. Never waits.
     ///
     /// # Errors
     /// [`Error::Forked`], [`Error::BadHandle`].
@@ -54,17 +55,17 @@ impl Handle {
         Ok(self.diagnostics.last_failure())
     }
 
-    /// Watches the connection: `on_connection` hears at once how it stands, and then of each change, in order with the
-    /// other callbacks of this handle, until it is closed. One for each handle.
+    /// Watches the connection. `on_connection` receives its state at once, and then each change, in order with the
+    /// other callbacks of this handle, until the handle is closed. A handle has at most one such watch.
     ///
     /// # Errors
-    /// [`Error::Already`] when this handle is watched; [`Error::Internal`] when the library has failed. Nothing has happened
-    /// then.
+    /// Nothing has happened: [`Error::Already`] if the connection of this handle is watched; [`Error::Internal`] if the
+    /// library has failed.
     pub fn watch_connection(&self, on_connection: impl FnMut(&Connection) + Send + 'static) -> Result<(), Error> {
         self.observe_connection(|| Box::new(on_connection))
     }
 
-    /// As `watch_connection`; the listener is made when nothing can fail any more.
+    /// The same as `watch_connection`, but the listener is made only when nothing else can fail.
     pub(crate) fn observe_connection(
         &self,
         on_connection: impl FnOnce() -> Box<dyn FnMut(&Connection) + Send>,
@@ -80,7 +81,7 @@ impl Handle {
         Ok(())
     }
 
-    /// Watches the connection no longer.
+    /// Stops watching the connection.
     ///
     /// # Errors
     /// [`Error::NotThere`].
@@ -91,7 +92,7 @@ impl Handle {
         Ok(())
     }
 
-    /// What this handle has done so far. Never waits.
+    /// Returns what this handle has done since it was opened. Never waits.
     ///
     /// # Errors
     /// [`Error::Forked`], [`Error::BadHandle`].
@@ -100,8 +101,9 @@ impl Handle {
         Ok(self.diagnostics.tally.read())
     }
 
-    /// What this handle is, believes, and did last. Waits for the handle's task, which knows most of it, for a second at
-    /// most; what that does not tell is left out, and `task` says so. ARCHITECTURE.md has the names.
+    /// Describes this handle: its options, its state, and its last transitions. Only the handle's task knows most of
+    /// this, so the call waits for the task, for one second at most. If the task does not answer, its part is left out
+    /// and `task` says so. ARCHITECTURE.md explains the names.
     ///
     /// # Errors
     /// [`Error::Forked`], [`Error::BadHandle`].
@@ -148,7 +150,7 @@ impl Handle {
     }
 }
 
-/// What `is_master` would say.
+/// Describes the answer of `is_master` for one path.
 fn describe_status(path: &Arc<str>, status: &CandidateStatus) -> (Arc<str>, Report) {
     let mastership = status.mastership();
     let reports = Report::from([

@@ -1,10 +1,10 @@
-//! What a call on a handle can fail with.
+//! The errors of calls on a handle.
 
 use std::fmt;
 
 use crate::driver::Unready;
 
-/// Why a call did nothing. [`code`](Error::code) is its number in `election.h`.
+/// Why a call failed. [`code`](Error::code) returns its number in `election.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -12,7 +12,7 @@ pub enum Error {
     BadHandle,
     /// The connect string is malformed.
     BadHosts,
-    /// There are no options where options are needed.
+    /// The options are missing.
     BadOptions,
     /// A time is out of range.
     BadTimeout,
@@ -20,33 +20,34 @@ pub enum Error {
     BadPath,
     /// The value is too long.
     BadValue,
-    /// There is no function where a function is needed.
+    /// The function is missing.
     BadCallback,
-    /// There is no place for the result.
+    /// The place for the result is missing.
     BadResult,
-    /// This handle stands, or watches, there already.
+    /// This handle already stands at the path, or already watches it.
     Already,
-    /// This handle does not stand, or does not watch, there.
+    /// This handle does not stand at the path, or does not watch it.
     NotThere,
-    /// That cannot be done inside a callback of the same handle.
+    /// The call cannot be made inside a callback of the same handle.
     InCallback,
     /// The callbacks of two handles would wait for each other.
     Deadlock,
-    /// A signal handler has interrupted a call of the library on this thread: nothing can be done in it.
+    /// A signal handler made the call after it had interrupted another call of the library on this thread. Nothing was
+    /// done.
     InHandler,
-    /// What was waited for did not come in time.
+    /// The awaited event did not come in time.
     Timeout,
-    /// No server confirmed it.
+    /// No server confirmed the request.
     ConnectionLoss,
     /// The system has no thread or descriptor left.
     NoResources,
-    /// Our mastership does not stand: nothing was written.
+    /// This handle is not master, or no longer. Nothing was written.
     NotMaster,
-    /// ZooKeeper refused the request, with this number: nothing was written.
+    /// ZooKeeper refused the request with this number. Nothing was written.
     ZooKeeper(i32),
-    /// The recipe is none of those that there are.
+    /// There is no such recipe.
     BadRecipe,
-    /// The lease mode is none of those that there are.
+    /// There is no such lease mode.
     BadLeaseMode,
     /// The token is smaller than one that was seen before.
     StaleToken,
@@ -54,23 +55,23 @@ pub enum Error {
     Forked,
     /// The handle has a thread for its callbacks.
     NotManual,
-    /// The role is none of those that there are.
+    /// There is no such role.
     BadRole,
-    /// Who runs the callbacks is none of those that there are.
+    /// There is no such way to dispatch.
     BadDispatch,
     /// A number of members is negative.
     BadCount,
-    /// There is no verifier where a verifier is needed.
+    /// The verifier is missing.
     BadVerifier,
-    /// The size of a struct is none that it ever had.
+    /// The size of the struct is not set, or the struct cannot have this size.
     BadSize,
-    /// The format is none of those that there are.
+    /// There is no such format.
     BadFormat,
-    /// The level is none of those that there are.
+    /// There is no such level of the log.
     BadLevel,
-    /// The credential is malformed, too long, or one too many.
+    /// The credential is malformed or too long, or there are too many.
     BadAuth,
-    /// The access control list, or an entry of it, is malformed, too long, or one too many.
+    /// The access control list, or an entry of it, is malformed or too long, or there are too many entries.
     BadAcl,
     /// A signal handler ran on this thread, or the handle was interrupted.
     Interrupted,
@@ -78,14 +79,14 @@ pub enum Error {
     Resigned,
     /// The mastership ended before the function returned.
     LeadershipLost,
-    /// There is no leadership where a leadership is needed.
+    /// The leadership is missing, over, or never was one.
     BadLeadership,
     /// The library failed.
     Internal,
 }
 
 impl Error {
-    /// The number of this error in `election.h`.
+    /// Returns the number of this error in `election.h`.
     pub const fn code(self) -> i32 {
         match self {
             Error::ConnectionLoss => -4,
@@ -137,7 +138,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// A sentence for a number of `election.h`, or of ZooKeeper; it ends with a 0 byte.
+/// Returns a sentence for a number of `election.h` or of ZooKeeper. The sentence ends with a 0 byte.
 pub fn explain(rc: i32) -> &'static str {
     match rc {
         0 => "ok\0",

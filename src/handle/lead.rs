@@ -1,4 +1,5 @@
-//! To lead in one call: a function runs while this handle is master, and the place is given up when it has returned.
+//! Leading in one call: a function runs while this handle is master, and the handle resigns when the function has
+//! returned.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -12,31 +13,32 @@ use crate::driver::log;
 use crate::driver::{CandidateStatus, Command, Heeds, Mastership, Waited, Waits, Woken};
 use crate::logic::{rc, Role, SubscriptionId};
 
-/// A function hears that it should stop when the lease has less left than this part of the session timeout. A master
-/// that is not disturbed has more than a third left.
+/// A function should stop when the time left of the lease is shorter than the session timeout divided by this. If
+/// nothing disturbs a master, its lease has more than a third of the session timeout left.
 const NOTICE: u32 = 8;
 
-/// A mastership during which a function runs. The function asks here whether it should stop.
+/// A mastership during which a function runs. The function asks this whether it should stop.
 pub struct Leadership {
     process: Process,
     status: Arc<CandidateStatus>,
     waits: Arc<Waits>,
     token: i64,
-    /// How long before the end of the lease the function hears of it.
+    /// How long before the end of the lease the function should stop.
     notice: Duration,
-    /// Stays so.
+    /// Once true, it stays true.
     is_over: AtomicBool,
     interrupts: u64,
 }
 
 impl Leadership {
-    /// The token of the mastership, to be sent along with each write.
+    /// Returns the token of the mastership, to be sent along with each write.
     pub fn token(&self) -> i64 {
         self.token
     }
 
-    /// Whether the function should stop its work and return: the lease is about to end, or has ended; the handle was
-    /// interrupted, or is being closed; or somebody resigned at the path. Once it should stop that stays so. Never waits.
+    /// Returns whether the function should stop its work and return. Reasons to stop are: the lease is about to end, or
+    /// has ended; the handle was interrupted, or is being closed; another call resigned at the path. Once it should
+    /// stop, that stays so. Never waits.
     pub fn should_stop(&self) -> bool {
         if !self.is_over.load(Ordering::Relaxed) && self.time_left().is_none() {
             self.is_over.store(true, Ordering::Relaxed);
@@ -47,8 +49,8 @@ impl Leadership {
     /// Waits until the function should stop.
     ///
     /// # Errors
-    /// [`Error::Timeout`] when the time is over and there is no reason to stop; [`Error::Interrupted`] when a signal
-    /// handler ran on this thread.
+    /// [`Error::Timeout`] if the time is over and there is no reason to stop; [`Error::Interrupted`] if a signal
+    /// handler ran on this thread and there is no reason to stop.
     pub fn wait_stop(&self, timeout: Duration) -> Result<(), Error> {
         let wait = self.waits.begin(Heeds::None);
         let until = Instant::now().checked_add(timeout);
@@ -72,7 +74,7 @@ impl Leadership {
         }
     }
 
-    /// Whether the mastership has ended.
+    /// Returns whether the mastership has ended.
     pub fn is_lost(&self) -> bool {
         self.mastership().is_none()
     }
@@ -84,7 +86,7 @@ impl Leadership {
         self.status.mastership().filter(|mastership| mastership.token == self.token)
     }
 
-    /// Until the function should stop, if nothing else is heard.
+    /// The time until the function should stop, if nothing else happens. `None` if it should stop now.
     fn time_left(&self) -> Option<Duration> {
         let left = self.mastership()?.left.checked_sub(self.notice)?;
         let is_asked = self.status.stop().is_some() || self.waits.interrupts() != self.interrupts;
@@ -93,15 +95,16 @@ impl Leadership {
 }
 
 impl Handle {
-    /// Stands at `path` with `value`, waits for mastership, calls `function` on this thread while master, and gives the
-    /// place up when the function has returned. The function has to look at [`Leadership::should_stop`] often, or wait by
-    /// [`Leadership::wait_stop`], and to return when it should. A mastership that ends earlier is over: nobody stands anew
-    /// until this is called again. What the function returned.
+    /// Stands at `path` with `value`, waits for mastership, calls `function` on this thread while master, and resigns
+    /// when the function has returned. Returns what the function returned. The function must call
+    /// [`Leadership::should_stop`] often, or wait by [`Leadership::wait_stop`], and return when it should stop. If the
+    /// mastership ends earlier, the handle does not stand at `path` again until this is called again.
     ///
     /// # Errors
-    /// The function was not called: [`Error::Interrupted`]; [`Error::ZooKeeper`] when ZooKeeper has refused the candidate
-    /// for good, or the handle is being closed; [`Error::Resigned`] when somebody resigned at the path;
-    /// [`Error::InCallback`] in a callback of this handle; and as [`go_to_election`](Handle::go_to_election).
+    /// The function was not called: [`Error::Interrupted`]; [`Error::ZooKeeper`] if ZooKeeper has refused the candidate
+    /// for good, or if the handle is being closed; [`Error::Resigned`] if another call resigned at the path;
+    /// [`Error::InCallback`] in a callback of this handle; and the errors of
+    /// [`go_to_election`](Handle::go_to_election).
     pub fn lead<T>(
         &self,
         path: &str,
@@ -111,10 +114,10 @@ impl Handle {
         self.lead_within(path, value, Duration::MAX, function)
     }
 
-    /// As [`lead`](Handle::lead), but waits for mastership no longer than `timeout`.
+    /// The same as [`lead`](Handle::lead), but waits for mastership no longer than `timeout`.
     ///
     /// # Errors
-    /// [`Error::Timeout`], and those of [`lead`](Handle::lead).
+    /// [`Error::Timeout`], and the errors of [`lead`](Handle::lead).
     pub fn lead_within<T>(
         &self,
         path: &str,
@@ -125,7 +128,7 @@ impl Handle {
         self.lead_until_lost(path, value, timeout, function).map(|(returned, _)| returned)
     }
 
-    /// As `lead_within`; with what the function returned, whether the mastership had ended before.
+    /// The same as `lead_within`. Also returns whether the mastership had ended before the function returned.
     pub(crate) fn lead_until_lost<T>(
         &self,
         path: &str,
@@ -145,7 +148,7 @@ impl Handle {
         loop {
             let standing = Standing::begin(self, &path, value)?;
             let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
-            // A mastership may be lost before this thread has seen it: the process was stopped for so long, say.
+            // A mastership may be lost before this thread sees it, for example if the process was stopped for so long.
             if !standing.becomes_master(left)? {
                 continue;
             }
@@ -159,7 +162,7 @@ impl Handle {
     }
 }
 
-/// A candidate that stands for the length of a call.
+/// A candidate that stands while one call runs.
 struct Standing<'a> {
     handle: &'a Handle,
     path: Arc<str>,
@@ -193,7 +196,7 @@ impl<'a> Standing<'a> {
         Ok(Standing { handle, path: path.clone(), id, status, _lead: lead })
     }
 
-    /// False when it was master, and is no longer.
+    /// Returns false if the candidate was master and no longer is.
     fn becomes_master(&self, timeout: Duration) -> Result<bool, Error> {
         match self.status.wait(Role::Master, timeout) {
             Waited::Came => Ok(true),

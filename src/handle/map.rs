@@ -1,8 +1,9 @@
-//! A map that is read without waiting: a reader takes no lock and waits for no writer, nor is it in a writer's way. In a
-//! child of a process with threads it is whole, whatever they were at when it was forked. What was removed is dropped as
-//! soon as the last who looks at it is done.
+//! A map that is read without waiting. A reader takes no lock, waits for no writer and delays no writer. In a child of
+//! a process with threads the map is intact, whatever the threads did at the time of the fork. A removed value is
+//! dropped as soon as its last reader is done.
 //!
-//! A writer copies what it changes. So that this stays cheap with thousands of entries, they are spread over many shards.
+//! A writer copies the shard that it changes. The entries are spread over many shards, so that this stays cheap with
+//! thousands of entries.
 
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
@@ -16,7 +17,7 @@ pub struct Map<K, V> {
     shards: [ArcSwapOption<Shard<K, V>>; SHARDS],
 }
 
-/// Ordered by the hash of the key, which is kept to be compared first.
+/// Ordered by the hash of the key. The hash is stored, so that it can be compared first.
 type Shard<K, V> = Vec<(u64, K, V)>;
 
 impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
@@ -55,7 +56,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
         });
     }
 
-    /// What was there. Of those who remove the same at the same time one gets it.
+    /// Removes a value and returns it. If several threads remove the same value at the same time, one of them gets it.
     pub fn remove<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -83,13 +84,13 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
     }
 
     fn shard(&self, hash: u64) -> &ArcSwapOption<Shard<K, V>> {
-        // The order in a shard goes by the higher bits first.
+        // Inside a shard, the higher bits come first in the order.
         &self.shards[hash as usize % SHARDS]
     }
 }
 
-/// Quick, and good enough for keys that nobody chooses to make them collide: words are mixed in by multiplication, as in
-/// FxHash, and the last of it by MurmurHash3's.
+/// Quick, and good enough for keys that nobody chooses to make them collide. It mixes words in by multiplication, as
+/// FxHash does. It finishes as MurmurHash3 does.
 #[derive(Default)]
 struct QuickHasher(u64);
 
@@ -127,9 +128,9 @@ fn hash<Q: Hash + ?Sized>(key: &Q) -> u64 {
     hasher.finish()
 }
 
-/// Where it is, or where it would be.
+/// The position of the key, or the position at which it would be inserted.
 fn position<K: Borrow<Q>, V, Q: Eq + ?Sized>(shard: &[(u64, K, V)], hash: u64, key: &Q) -> Result<usize, usize> {
-    // Hashes are spread evenly: the search begins where it would then be.
+    // Hashes are spread evenly. So the search begins at the position that the hash suggests.
     let mut first = ((u128::from(hash) * shard.len() as u128) >> 64) as usize;
     while first > 0 && shard[first - 1].0 >= hash {
         first -= 1;
@@ -148,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    /// All keys alike.
+    /// All keys have the same hash.
     #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
     struct Colliding(u32);
 

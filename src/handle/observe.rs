@@ -1,4 +1,4 @@
-//! Looking on without standing: watching who is master and who is in, and asking for either once.
+//! Observing without standing: watching the master and the members, and asking for either once.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use crate::driver::{Command, ReplyTo};
 use crate::logic::{rc, Master, Member, Members};
 
 impl Handle {
-    /// Watches who is master at `path`, without standing. `on_master` hears at once, and then of each change,
-    /// on the handle's callback thread. Returns at once.
+    /// Watches who is master at `path`, without standing. `on_master` receives an event at once, and then one for each
+    /// change, on the handle's callback thread. Returns at once.
     ///
     /// # Errors
-    /// [`Error::BadPath`], [`Error::Already`] when this handle watches there, [`Error::ZooKeeper`] when the servers
-    /// have refused the handle's credentials. Nothing has happened then.
+    /// Nothing has happened: [`Error::BadPath`]; [`Error::Already`] if this handle watches `path`; [`Error::ZooKeeper`]
+    /// if the servers have refused the handle's credentials.
     pub fn watch_master(&self, path: &str, on_master: impl FnMut(&Master) + Send + 'static) -> Result<(), Error> {
         self.observe(path, || Box::new(on_master))
     }
 
-    /// As `watch_master`; the listener is made when nothing can fail any more.
+    /// The same as `watch_master`, but the listener is made only when nothing else can fail.
     pub(crate) fn observe(
         &self,
         path: &str,
@@ -51,13 +51,13 @@ impl Handle {
         Ok(())
     }
 
-    /// Watches who is in at `path`, in order, with values, without standing. `on_members` hears at once, and then of each
-    /// change, on the handle's callback thread; with an alarm when fewer than `enough` are in, and when enough are
-    /// again (0 for none). Returns at once.
+    /// Watches who stands at `path`, in order and with values, without standing. `on_members` receives an event at
+    /// once, and then one for each change, on the handle's callback thread. If fewer than `enough` stand, and when
+    /// enough stand again, the event has an alarm; `enough` 0 means no alarm. Returns at once.
     ///
     /// # Errors
-    /// [`Error::BadPath`], [`Error::Already`] when this handle watches the members there, [`Error::ZooKeeper`] when the
-    /// servers have refused the handle's credentials. Nothing has happened then.
+    /// Nothing has happened: [`Error::BadPath`]; [`Error::Already`] if this handle watches the members at `path`;
+    /// [`Error::ZooKeeper`] if the servers have refused the handle's credentials.
     pub fn watch_members(
         &self,
         path: &str,
@@ -67,7 +67,7 @@ impl Handle {
         self.observe_members(path, enough, || Box::new(on_members))
     }
 
-    /// As `watch_members`; the listener is made when nothing can fail any more.
+    /// The same as `watch_members`, but the listener is made only when nothing else can fail.
     pub(crate) fn observe_members(
         &self,
         path: &str,
@@ -86,7 +86,7 @@ impl Handle {
         Ok(())
     }
 
-    /// Stops watching who is in at `path`.
+    /// Stops watching the members at `path`.
     ///
     /// # Errors
     /// [`Error::BadPath`], [`Error::NotThere`].
@@ -101,27 +101,27 @@ impl Handle {
         Ok(())
     }
 
-    /// Who is master at `path` at this moment: asked of the server once. `rc` says whether there is one, as it does in
-    /// [`watch_master`](Handle::watch_master).
+    /// Asks the server once who is master at `path`. The `rc` of the result says whether there is a master, as it does
+    /// in [`watch_master`](Handle::watch_master).
     ///
     /// # Errors
-    /// As [`members`](Handle::members).
+    /// The same as for [`members`](Handle::members).
     pub fn master(&self, path: &str, timeout: Duration) -> Result<Master, Error> {
         let path = self.check_path(path)?;
         self.ask(timeout, |master| Command::Master { path, master })
     }
 
-    /// Who stands at `path` at this moment, the master first, each with its value: asked of the server once.
+    /// Asks the server once who stands at `path`. The master comes first. Each member has its value.
     ///
     /// # Errors
-    /// [`Error::BadPath`]; [`Error::ConnectionLoss`] when there is no connection or it broke;
-    /// [`Error::Timeout`]; [`Error::ZooKeeper`] when the server refused.
+    /// [`Error::BadPath`]; [`Error::ConnectionLoss`] if there is no connection or it broke; [`Error::Timeout`];
+    /// [`Error::Interrupted`]; [`Error::ZooKeeper`] if the server refused.
     pub fn members(&self, path: &str, timeout: Duration) -> Result<Vec<Member>, Error> {
         let path = self.check_path(path)?;
         self.ask(timeout, |members| Command::Members { path, members })
     }
 
-    /// Asks, and waits for the answer.
+    /// Sends a question to the session's task and waits for the answer.
     fn ask<T>(
         &self,
         timeout: Duration,

@@ -1,4 +1,4 @@
-//! What a handle is opened with beyond the hosts.
+//! The options with which a handle is opened, beyond the hosts.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use super::Error;
 use crate::driver::{Access, Credential, Permit};
 use crate::logic::{Config, LeaseMode, Recipe};
 
-/// No time that an option takes is longer.
+/// The longest time that an option accepts.
 const LONGEST: Duration = Duration::from_secs(3_600);
 const SHORTEST_SESSION: Duration = Duration::from_millis(100);
 
-/// How many credentials a handle may have, and how many entries an access control list.
+/// How many credentials a handle may have, and how many entries an access control list may have.
 pub const AUTHS_MAX: usize = 16;
 pub const ACL_MAX: usize = 16;
 
@@ -35,23 +35,23 @@ pub struct Options {
 /// Who runs the callbacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dispatch {
-    /// A thread of the handle's own.
+    /// The handle's own thread.
     #[default]
     Thread,
     /// The program, when it calls [`dispatch`](super::Handle::dispatch).
     Manual,
 }
 
-/// Who may do what with the znodes that we make: candidates' own, parents that are missing, and what fenced writes
-/// create.
+/// Who may do what with the znodes that the library creates: the znodes of candidates, missing parents, and the znodes
+/// that fenced writes create.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Acl {
-    /// Everybody everything.
+    /// Everybody may do everything.
     #[default]
     Open,
-    /// Whoever has credentials of ours everything, nobody else anything.
+    /// A client with a credential of this handle may do everything; nobody else may do anything.
     Creator,
-    /// Whoever has credentials of ours everything, everybody else read.
+    /// A client with a credential of this handle may do everything; everybody else may read.
     CreatorWorldRead,
 }
 
@@ -70,8 +70,9 @@ impl Default for Options {
 }
 
 impl Options {
-    /// For how long ZooKeeper keeps the znode of a master it does not hear from: 100 ms to an hour. At least one second
-    /// is asked for, and the server moves it into its own limits, which have to be the same on all servers.
+    /// Sets the session timeout: how long ZooKeeper keeps the znode of a master that it does not hear from. The range
+    /// is 100 ms to an hour. The library asks for at least one second. The server moves the timeout into its own
+    /// limits. All servers must have the same limits.
     ///
     /// # Errors
     /// [`Error::BadTimeout`].
@@ -80,7 +81,8 @@ impl Options {
         Ok(())
     }
 
-    /// For how long to wait for the first connection: up to an hour; zero is not to wait.
+    /// Sets how long [`Handle::open`](super::Handle::open) waits for the first connection, up to an hour. With zero, it
+    /// does not wait.
     ///
     /// # Errors
     /// [`Error::BadTimeout`].
@@ -90,21 +92,22 @@ impl Options {
         Ok(())
     }
 
-    /// How the candidates of an election find out who is master. All members of one election use the same.
+    /// Sets how the candidates of an election find out who is master. All members of one election use the same recipe.
     pub fn set_recipe(&mut self, recipe: Recipe) {
         self.elections.recipe = recipe;
     }
 
-    /// Who runs the callbacks.
+    /// Sets who runs the callbacks.
     pub fn set_dispatch(&mut self, dispatch: Dispatch) {
         self.dispatch = dispatch;
     }
 
-    /// Presents a credential to the servers, on every new connection: `scheme` says what `auth` is, such as
-    /// `digest` and `user:password`. Up to [`AUTHS_MAX`] may be added.
+    /// Adds a credential. The handle presents it to the servers on every new connection. `scheme` says what `auth` is,
+    /// for example `digest` and `user:password`. A handle has up to [`AUTHS_MAX`] credentials.
     ///
     /// # Errors
-    /// [`Error::BadAuth`] when the scheme is empty, both together are longer than [`AUTH_MAX`], or there are too many.
+    /// [`Error::BadAuth`] if the scheme is empty, if both together are longer than [`AUTH_MAX`], or if there are too
+    /// many.
     pub fn add_auth(&mut self, scheme: &str, auth: &[u8]) -> Result<(), Error> {
         let credentials = &mut self.access.credentials;
         if scheme.is_empty() || scheme.len() + auth.len() > AUTH_MAX || credentials.len() == AUTHS_MAX {
@@ -114,7 +117,8 @@ impl Options {
         Ok(())
     }
 
-    /// Who may do what with the znodes that we make. What [`add_acl`](Options::add_acl) had added is gone.
+    /// Sets who may do what with the znodes that the library creates. Entries of earlier calls of
+    /// [`add_acl`](Options::add_acl) are removed.
     pub fn set_acl(&mut self, acl: Acl) {
         let permit =
             |permissions, scheme: &str, id: &str| Permit { permissions, scheme: scheme.into(), id: id.into() };
@@ -126,13 +130,13 @@ impl Options {
         };
     }
 
-    /// Adds an entry: those whom `scheme` and `id` name may do what `permissions` says, the sum of ZooKeeper's bits
-    /// (read 1, write 2, create 4, delete 8, admin 16). To [`Acl::Open`] nothing can be added: the entry takes its
-    /// place. Up to [`ACL_MAX`] entries in all.
+    /// Adds an entry: the clients that `scheme` and `id` name may do what `permissions` says, the sum of ZooKeeper's
+    /// bits (read 1, write 2, create 4, delete 8, admin 16). The first entry replaces [`Acl::Open`]. A list has up to
+    /// [`ACL_MAX`] entries.
     ///
     /// # Errors
-    /// [`Error::BadAcl`] when the permissions are none or not ZooKeeper's, the scheme is empty, both together are
-    /// longer than [`ACL_ENTRY_MAX`], or there are too many.
+    /// [`Error::BadAcl`] if the permissions are 0 or have other bits, if the scheme is empty, if `scheme` and `id`
+    /// together are longer than [`ACL_ENTRY_MAX`], or if there are too many entries.
     pub fn add_acl(&mut self, permissions: i32, scheme: &str, id: &str) -> Result<(), Error> {
         let is_known = (1..=ALL_PERMISSIONS).contains(&permissions);
         let fits = scheme.len() + id.len() <= ACL_ENTRY_MAX && self.access.acl.len() < ACL_MAX;
@@ -143,12 +147,13 @@ impl Options {
         Ok(())
     }
 
-    /// What the lease rests on.
+    /// Sets what proves the lease.
     pub fn set_lease_mode(&mut self, lease_mode: LeaseMode) {
         self.elections.lease_mode = lease_mode;
     }
 
-    /// For how long a new master waits before it is told, so that what the old one had begun can end: up to an hour.
+    /// Sets how long an elected candidate waits before it becomes master, up to an hour. During that time, work that
+    /// the old master had begun can end.
     ///
     /// # Errors
     /// [`Error::BadTimeout`].
@@ -157,8 +162,8 @@ impl Options {
         Ok(())
     }
 
-    /// By how much a lease ends sooner than safety asks for: up to an hour. With as much as half a session timeout
-    /// nobody becomes master.
+    /// Sets by how much a lease ends sooner than safety asks for, up to an hour. With half a session timeout or more,
+    /// no candidate becomes master.
     ///
     /// # Errors
     /// [`Error::BadTimeout`].
@@ -167,7 +172,7 @@ impl Options {
         Ok(())
     }
 
-    /// The `tickTime` of the servers, so that leases can be longer: up to an hour; zero for not known.
+    /// Sets the `tickTime` of the servers, so that leases can be longer: up to an hour; zero for unknown.
     ///
     /// # Errors
     /// [`Error::BadTimeout`].
@@ -186,7 +191,7 @@ fn in_range(what: &str, time: Duration, shortest: Duration) -> Result<Duration, 
     Err(Error::BadTimeout.because(format!("a {what} of {ms} ms is not in {from} to {to} ms")))
 }
 
-/// Part of a millisecond counts as a whole one: a longer delay, margin or tick is the safe side.
+/// Rounds up to whole milliseconds: a longer delay, margin or tick is the safe side.
 fn milliseconds(time: Duration) -> u64 {
     time.as_micros().div_ceil(1_000) as u64
 }

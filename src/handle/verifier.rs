@@ -1,27 +1,29 @@
-//! The other side of a token: whoever is written to remembers the highest token that it has seen, and refuses
-//! smaller ones. So a write that an old master sent before it knew better, and that comes late, does nothing.
+//! The side that checks a token. A service that a master writes to remembers the highest token that it has seen, and
+//! refuses smaller ones. If an old master sends a write before it knows that its mastership is over, and the write
+//! arrives late, the service refuses it.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Keeps the highest token seen for one election. Usable from any thread.
+/// Keeps the highest token seen for one election. Any thread may use it.
 #[derive(Debug)]
 pub struct Verifier {
     highest: AtomicI64,
 }
 
 impl Verifier {
-    /// Starts from the highest token that was seen before, or 0. A service that forgets it at a restart lets an
-    /// old master in until the first write of the new one.
+    /// Starts from the highest token that was seen before, or 0. If a service forgets that token at a restart, it
+    /// accepts an old master until the first write of the new one.
     pub const fn new(highest: i64) -> Verifier {
         Verifier { highest: AtomicI64::new(highest) }
     }
 
-    /// Whether a write with this token may be taken: none with a larger one was. Remembers the token if so.
+    /// Returns whether a write with this token may be taken: the token is positive, and no larger one was seen. If so,
+    /// remembers the token.
     pub fn admit(&self, token: i64) -> bool {
         token > 0 && self.highest.fetch_max(token, Ordering::AcqRel) <= token
     }
 
-    /// The highest token seen, to be stored along with what was written.
+    /// Returns the highest token seen, to be stored along with what was written.
     pub fn highest(&self) -> i64 {
         self.highest.load(Ordering::Acquire)
     }
