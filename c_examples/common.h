@@ -1,8 +1,8 @@
 /*
- * common.h - what the C and C++ examples share: opening a handle, printing, and the bell that wakes main.
+ * common.h - the code that the C and C++ examples share: opening a handle, printing, and the bell that wakes main.
  *
- * C99 and C++11, POSIX. To be included first: it asks the system headers for POSIX. Each example is one
- * source file with this header, so everything here is static.
+ * C99 and C++11, POSIX. Include it first: it makes the system headers declare POSIX. Each example is one
+ * source file with this header, so every function here is static.
  */
 #ifndef COMMON_H
 #define COMMON_H
@@ -25,17 +25,17 @@
 
 #include <election.h>
 
-/* How the examples end. */
+/* The exit codes of the examples. */
 enum {
-    EXIT_DONE = 0,   /* as asked */
-    EXIT_NOBODY = 1, /* watch --once: there is no master */
+    EXIT_DONE = 0,   /* success */
+    EXIT_NOBODY = 1, /* watch --once: no master */
     EXIT_USAGE = 2,  /* the command line is wrong */
     EXIT_TROUBLE = 3 /* ZooKeeper, the library or the system failed */
 };
 
 /* ---- Opening ------------------------------------------------------------------------------------------- */
 
-/* Open a handle with the two options that most programs set. Returns what the first failing call returned. */
+/* Open a handle with the two options that most programs set. Returns the result of the first call that fails. */
 static inline int open_handle(const char *hosts, int session_timeout_ms, int connect_timeout_ms,
                               election_t **handle)
 {
@@ -49,14 +49,14 @@ static inline int open_handle(const char *hosts, int session_timeout_ms, int con
     return rc;
 }
 
-/* Tell on stderr that `what` failed. Returns how to exit: the BAD_ errors come from the command line. */
+/* Print on stderr that `what` failed. Returns the exit code: the command line is the cause of the BAD_ errors. */
 static inline int complain(const char *what, int rc)
 {
     fprintf(stderr, "%s: %s\n", what, election_strerror(rc));
     return rc <= ELECTION_BAD_HANDLE && rc >= ELECTION_BAD_RECIPE ? EXIT_USAGE : EXIT_TROUBLE;
 }
 
-/* Read a whole, not negative number of an option. Exits when `text` is none. */
+/* Read a whole number, 0 or more, of an option. Exits if `text` is not such a number. */
 static inline int number(const char *option, const char *text)
 {
     char *end;
@@ -69,28 +69,28 @@ static inline int number(const char *option, const char *text)
     return (int)value;
 }
 
-/* ---- The bell: a pipe that signal handlers and callbacks ring, and that the main thread waits at ------- */
+/* ---- The bell: a pipe. Signal handlers and callbacks write to it ("ring"); the main thread reads it ----- */
 
 static int bell[2] = {-1, -1};
 
-/* What a callback rings besides: the number of a signal, or one of these. */
+/* A signal handler rings with the number of the signal. A callback may also ring with one of these. */
 enum {
     BELL_ROLE = 'R',  /* the role may have changed */
-    BELL_DONE = 'D',  /* what was waited for is known */
-    BELL_FAILED = 'F' /* the library failed: nothing more will come */
+    BELL_DONE = 'D',  /* the answer has come */
+    BELL_FAILED = 'F' /* the library failed: no more events come */
 };
 
-/* Ring: wake the main thread with a signal's number or one of the above. Async-signal-safe, never blocks. */
+/* Ring: wake the main thread with a signal's number or one of the above. Async-signal-safe; never blocks. */
 static inline void bell_ring(int what)
 {
     int saved_errno = errno;
     unsigned char byte = (unsigned char)what;
     ssize_t written = write(bell[1], &byte, 1);
-    (void)written; /* a full pipe wakes just as well */
+    (void)written; /* a full pipe also wakes the main thread */
     errno = saved_errno;
 }
 
-/* Let a signal ring. */
+/* Let a signal ring the bell. */
 static inline void bell_on_signal(int signal_number)
 {
     struct sigaction action;
@@ -101,7 +101,7 @@ static inline void bell_on_signal(int signal_number)
     sigaction(signal_number, &action, NULL);
 }
 
-/* Hang the bell up, and let SIGINT and SIGTERM ring it. Exits when there is no pipe to be had. */
+/* Make the bell, and let SIGINT and SIGTERM ring it. Exits if no pipe can be made. */
 static inline void bell_hang(void)
 {
     if (pipe(bell) != 0) {
@@ -114,11 +114,11 @@ static inline void bell_hang(void)
     }
     bell_on_signal(SIGINT);
     bell_on_signal(SIGTERM);
-    /* A write to a pipe without a reader fails, also in a callback: print_end tells main. */
+    /* A write to a pipe without a reader then fails, also in a callback. print_end tells main. */
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* Wait for a ring, for ever when `timeout_ms` is -1. Returns what was rung, 0 when the time is over. */
+/* Wait for a ring; if `timeout_ms` is -1, for ever. Returns the byte that was rung, or 0 on a timeout. */
 static inline int bell_wait(int timeout_ms)
 {
     struct pollfd waiting = {bell[0], POLLIN, 0};
@@ -130,9 +130,9 @@ static inline int bell_wait(int timeout_ms)
     return ready > 0 && read(bell[0], &byte, 1) == 1 ? byte : 0;
 }
 
-/* ---- Printing: callbacks and main share stdout, so each line is printed under its lock ----------------- */
+/* ---- Printing: callbacks and main share stdout, so each line is printed under the lock of stdout -------- */
 
-/* Print bytes as one word: printable ASCII as it is, all else (blanks, too) and the backslash as \xHH. */
+/* Print bytes as one word: printable ASCII unchanged; all other bytes, blanks and the backslash as \xHH. */
 static inline void print_escaped(const char *bytes, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
@@ -156,7 +156,7 @@ static inline void print_time(int64_t ms)
     printf("%s.%03d%s", date, (int)(ms % 1000), zone);
 }
 
-/* Get the time on a clock in milliseconds; on CLOCK_REALTIME they count from 1970. */
+/* Get the time of a clock in milliseconds. CLOCK_REALTIME counts from 1970. */
 static inline int64_t clock_ms(clockid_t clock)
 {
     struct timespec time;
@@ -165,8 +165,8 @@ static inline int64_t clock_ms(clockid_t clock)
 }
 
 /*
- * End a line. A reader that went away is told to main as SIGPIPE, so that main can close the handle: the signal itself
- * is ignored.
+ * End a line. If the reader of stdout is gone, ring with SIGPIPE, so that main closes the handle. The signal itself is
+ * ignored.
  */
 static inline void print_end(void)
 {
@@ -203,7 +203,7 @@ static inline const char *reason_name(election_reason_t reason)
     case ELECTION_REASON_GRACE: return "GRACE";
     case ELECTION_REASON_FOREIGN_CONTENDER: return "FOREIGN_CONTENDER";
     }
-    return "?"; /* of a later version of the library */
+    return "?"; /* a reason of a later version of the library */
 }
 
 /* Print an event: role=MASTER reason=ELECTED rc=0 token=4294967298 value=10.0.0.1 path=/master */

@@ -1,9 +1,9 @@
 /*
- * election.cpp - stand for master and say what one is. C++11.
+ * election.cpp - stand for master and print the role. C++11.
  *
- * The program of "使用zookeeper实现分布式master选举(c 接口版本)" (seed 000), with its words. Its zoo_acreate,
- * zoo_awget and sleep(1) are one call, go_to_election, that also hears of a broken connection and of an expired
- * session. It takes part in one election with the original: both make the same znode.
+ * The program of "使用zookeeper实现分布式master选举(c 接口版本)" (seed 000), with its words. One call, go_to_election,
+ * replaces its zoo_acreate, zoo_awget and sleep(1), and also reports a broken connection and an expired session. This
+ * program and the original can take part in one election: both make the same znode.
  *
  *     make && build/election 10.0.0.1        in one terminal
  *             build/election 10.0.0.2        in another; then end the first with Enter, Ctrl-C or kill -9
@@ -73,7 +73,7 @@ struct Candidate {
         return go_to_election(handle, path.c_str(), ip.data(), ip.size(), getResult, nullptr, nullptr);
     }
 
-    // Do what a line of standard input asks for. Returns false when that is to quit.
+    // Execute a line of standard input. Returns false if the line means quit.
     bool obey(const std::string &line) const
     {
         int rc;
@@ -89,14 +89,14 @@ struct Candidate {
     }
 };
 
-// Obey standard input until it says quit, or a signal comes. Returns how to exit.
+// Execute the lines of standard input until a line means quit, or a signal comes. Returns the exit code.
 int run(const Candidate &candidate, bool stay)
 {
     std::string input;
     pollfd waiting[] = {{bell[0], POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
     for (;;) {
         if (poll(waiting, 2, -1) < 0)
-            continue; // EINTR: the bell has been rung
+            continue; // EINTR: a signal has rung the bell
         if (waiting[0].revents != 0) {
             int what = bell_wait(0);
             return what == SIGINT || what == SIGTERM ? EXIT_DONE : EXIT_TROUBLE;

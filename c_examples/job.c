@@ -1,10 +1,11 @@
 /*
  * job.c - a scheduled job that runs on one instance only. C99.
  *
- * The program of "golang实现通过zookeeper选举master" (seed 004): start it on every machine; the command runs on
- * one of them, and on another one when that fails. As there, it gives up when ZooKeeper cannot be reached within
- * 3 s at the start. What is better here: it sees every failover and not just the first; the old master learns that
- * it lost and stops its command; and one that was cut off or stopped starts no command after its lease.
+ * The program of "golang实现通过zookeeper选举master" (seed 004). Start it on every machine. The command runs on one
+ * of them; if that one fails, it runs on another. Like the original, the program exits if it cannot reach ZooKeeper
+ * within 3 s at the start. Unlike the original, it sees every failover and not just the first. The old master learns
+ * that it is no longer master, and stops its command. A master that was cut off or stopped starts no command after its
+ * lease.
  *
  *     make && build/job --every 10 -- sh -c 'echo "token $ELECTION_TOKEN on $(hostname)"'
  */
@@ -43,11 +44,11 @@ enum { CONNECT_TIMEOUT_MS = 3000, KILL_AFTER_MS = 5000, EVERY_MAX_S = 1000000 };
 
 extern char **environ;
 
-/* ---- The role, as the callback thread tells it to main -------------------------------------------------- */
+/* ---- The role: the callback thread passes it to main ----------------------------------------------------- */
 
 struct role {
     pthread_mutex_t lock;
-    int64_t token; /* of the present mastership; 0 when there is none */
+    int64_t token; /* of the present mastership; 0 if this program is not master */
 };
 
 static void on_role(const election_event_t *event, void *ctx)
@@ -77,9 +78,9 @@ static int64_t role_token(struct role *role)
 
 struct job {
     char **command;
-    pid_t pid;       /* 0 when it does not run */
-    int64_t token;   /* of the mastership that it runs under */
-    int64_t kill_at; /* on CLOCK_MONOTONIC, once it was sent SIGTERM; else 0 */
+    pid_t pid;       /* 0 if the command does not run */
+    int64_t token;   /* of the mastership that started the command */
+    int64_t kill_at; /* on CLOCK_MONOTONIC, after the command was sent SIGTERM; else 0 */
 };
 
 static void job_print(const char *what, pid_t pid, const char *name, int64_t value)
@@ -94,8 +95,8 @@ static void job_print(const char *what, pid_t pid, const char *name, int64_t val
 }
 
 /*
- * posix_spawn and not fork: the process has threads. The child gets an unblocked signal mask and default
- * handlers, a process group, /dev/null for its input, and $ELECTION_TOKEN.
+ * This uses posix_spawn and not fork, because the process has threads. The child gets an unblocked signal mask and
+ * default handlers, its own process group, /dev/null as its input, and $ELECTION_TOKEN.
  */
 static void job_start(struct job *job, int64_t token)
 {
@@ -150,7 +151,7 @@ static void job_signal(const struct job *job, int number)
     kill(-job->pid, number);
 }
 
-/* Have the job end: SIGTERM at first, SIGKILL when that did not help in time. To be called again and again. */
+/* End the job: send SIGTERM first, and SIGKILL if the job does not end in time. Call it repeatedly. */
 static void job_stop(struct job *job)
 {
     int64_t now = clock_ms(CLOCK_MONOTONIC);
@@ -175,13 +176,13 @@ static void job_reap(struct job *job)
     job->pid = 0;
 }
 
-/* Run the job at its times until a signal comes. Returns how to exit; the job has ended then. */
+/* Run the job at its times until a signal comes. Returns the exit code after the job has ended. */
 static int run(struct job *job, struct role *role, const election_t *handle, const char *path, int64_t every_ms)
 {
-    int code = -1; /* how to exit, once that is to be */
+    int code = -1; /* the exit code, once the program is to exit */
     int64_t last = clock_ms(CLOCK_REALTIME) / every_ms;
     for (;;) {
-        /* The callback rings when the role ends, SIGCHLD when the job does: only the times are waited for. */
+        /* The callback rings when the role ends, SIGCHLD rings when the job ends: the timeout is only for the times. */
         int64_t wait_ms = every_ms - clock_ms(CLOCK_REALTIME) % every_ms;
         if (job->pid != 0 && job->kill_at != 0) {
             int64_t left_ms = job->kill_at - clock_ms(CLOCK_MONOTONIC);
@@ -200,13 +201,13 @@ static int run(struct job *job, struct role *role, const election_t *handle, con
             return code;
 
         int64_t now = clock_ms(CLOCK_REALTIME) / every_ms;
-        if (now == last || now == last - 1) /* a clock that is set back a little repeats nothing */
+        if (now == last || now == last - 1) /* if the clock is set back a little, no time is repeated */
             continue;
         last = now;
         int64_t token = role_token(role);
         if (job->pid != 0)
             job_print("skip", job->pid, NULL, 0);
-        else if (token != 0 && election_is_master(handle, path)) /* asked last: it is true now or never */
+        else if (token != 0 && election_is_master(handle, path)) /* the last check: it must be true right now */
             job_start(job, token);
     }
 }
@@ -252,7 +253,7 @@ int main(int argc, char *argv[])
     int code = rc == ELECTION_OK ? run(&job, &role, handle, path, (int64_t)every_s * 1000)
                                  : complain("go_to_election", rc);
 
-    /* Resigns, so that the next master comes at once: the job has ended. */
+    /* The job has ended. Closing resigns, so that the next master comes at once. */
     rc = election_close(handle);
     if (rc != ELECTION_OK)
         code = complain("election_close", rc);

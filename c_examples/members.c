@@ -1,10 +1,10 @@
 /*
- * members.c - one of a cluster that sees who is in, and warns when they are few. C99.
+ * members.c - a member of a cluster that prints the members, and warns if they are too few. C99.
  *
- * The program of "zookeeper学习系列:三、构建一个分布式master、slave系统" (seed 002): workers below one path, the lowest leads,
- * and a warning when there are fewer of them than there should be. There everybody watches the list of all, looks at
- * element 0 of it and never steps down; here each wakes only the next (ELECTION_RECIPE_QUEUE_W, whose znodes are that
- * program's), and who is in is told by election_watch_members.
+ * The program of "zookeeper学习系列:三、构建一个分布式master、slave系统" (seed 002): workers have znodes below one path, the
+ * lowest leads, and the program warns if fewer workers stand than should. In the original every worker watches the
+ * list of all, reads element 0 of it and never steps down. Here each znode wakes only the next
+ * (ELECTION_RECIPE_QUEUE_W, with the znodes of the original), and election_watch_members reports the members.
  *
  *     make && build/members --enough 2 /cluster one      in one terminal
  *     build/members --enough 2 /cluster two              in another; then end either with Ctrl-C or kill -9
@@ -41,7 +41,7 @@ static const char *alarm_name(election_alarm_t alarm)
     case ELECTION_ALARM_TOO_FEW: return "TOO_FEW";
     case ELECTION_ALARM_ENOUGH: return "ENOUGH";
     }
-    return "?"; /* of a later version of the library */
+    return "?"; /* an alarm of a later version of the library */
 }
 
 /* Print each change. */
@@ -70,13 +70,13 @@ static void print_members(const election_members_t *members, void *ctx)
         bell_ring(BELL_FAILED);
 }
 
-/* Who stands, and as whom. */
+/* A member: its handle and its name. */
 struct member {
     election_t *handle;
     const char *name;
 };
 
-/* Let the others see in the value what this member is: the original prints "leading" and "following". */
+/* Show the role of this member to the others in its value. The original prints "leading" and "following". */
 static void show_role(const election_event_t *event, void *ctx)
 {
     const struct member *member = (const struct member *)ctx;
@@ -88,7 +88,7 @@ static void show_role(const election_event_t *event, void *ctx)
     election_set_value(member->handle, event->path, value, strlen(value));
 }
 
-/* A handle whose elections are queues of the original's znodes. */
+/* Open a handle whose elections are queues with the znodes of the original. */
 static int open_queue(const char *hosts, int session_timeout_ms, election_t **handle)
 {
     election_options_t *options = election_options_new();

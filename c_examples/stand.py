@@ -3,7 +3,7 @@
     python3 stand.py 10.0.0.1        in one terminal
     python3 stand.py 10.0.0.2        in another; then end the first with Enter, Ctrl-C or kill -9
 
-In the source tree, Python is told where the module and the library are:
+In the source tree, tell Python where the module and the library are:
 
     PYTHONPATH=python ELECTION_LIB=target/release/libelection.so python3 c_examples/stand.py 10.0.0.1
 """
@@ -46,7 +46,7 @@ def print_event(event: Event, trouble: str) -> None:
 
 
 def run(commands: dict[bytes, Callable[[], None]], bell: int, stay: bool) -> int:
-    """Obey standard input until it says quit, or the bell rings. Returns how to exit."""
+    """Execute the lines of standard input until a line means quit, or the bell rings. Returns the exit code."""
     text, waiting = b"", [bell, sys.stdin.fileno()]
     while True:
         ready, _, _ = select.select(waiting, [], [])
@@ -81,7 +81,7 @@ def main() -> int:
     parser.add_argument("ip", metavar="IP")
     arguments = parser.parse_args()
 
-    bell, ringer = os.pipe()  # signals and callbacks ring it, the main thread waits at it
+    bell, ringer = os.pipe()  # signals and callbacks write to it, the main thread reads it
     os.set_blocking(ringer, False)
     signal.set_wakeup_fd(ringer)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -95,7 +95,7 @@ def main() -> int:
                 try:
                     print_event(event, election.strerror(event.rc))
                 except BrokenPipeError:
-                    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left in the buffer
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the rest of the buffer
                     os.write(ringer, bytes([signal.SIGPIPE]))
                 if event.reason == Reason.FAILED:
                     os.write(ringer, b"F")

@@ -1,11 +1,11 @@
 /*
- * standby.cpp - an active and a standby process: the worker runs where the master is. C++17.
+ * standby.cpp - an active and a standby process: the worker runs in the process that is master. C++17.
  *
- * The program of "基于zookeeper的主备切换方法" (seed 003). As there, a new master waits for a grace of 2 s before
- * it works, so that the old one can finish what it is at: that is an option of the library here. What is better:
- * a master that is cut off stops working; one that was stopped (SIGSTOP, a suspended laptop) and goes on does not
- * begin another piece of work, as the clock says that its lease is over; and nobody has to restart the process when
- * its session expires.
+ * The program of "基于zookeeper的主备切换方法" (seed 003). As in the original, a new master waits for a grace of 2 s
+ * before it works, so that the old master can finish its piece of work. Here the grace is an option of the library.
+ * Unlike in the original, a master that is cut off stops working. If a master was stopped (SIGSTOP, a suspended laptop)
+ * and continues, it does not begin another piece of work, because the clock says that its lease is over. If the session
+ * expires, the process need not be restarted.
  *
  *     make && build/standby 10.0.0.1        in one terminal
  *             build/standby 10.0.0.2        in another; then end the first
@@ -76,7 +76,7 @@ struct Settings {
     milliseconds piece{500};
 };
 
-// The work of one mastership, on a thread of its own: it does piece after piece, and has stopped when the
+// The work of one mastership, on its own thread. The thread does one piece after another, and has ended when the
 // destructor returns.
 class Shift {
 public:
@@ -100,18 +100,18 @@ private:
     void work()
     {
         print_worker("start");
-        // Asked before each piece: the answer is decided on the clock at that moment. A process that was stopped for
-        // longer than its lease hears no here before any callback has told it so. Should a piece itself take longer
-        // than a lease, ask lease() how much is left, or send the token along with what the piece writes.
+        // is_master() runs before each piece, and compares the clock with the lease at that moment. If a process was
+        // stopped for longer than its lease, is_master() returns false here before any callback reports the loss. If a
+        // piece takes longer than a lease, ask lease() how much is left, or send the token with each write.
         for (int piece = 1; handle_.is_master(settings_.path); piece++) {
             print_worker("piece", piece);
-            if (!pause(settings_.piece)) // in place of real work, which has to look at over_ now and then
+            if (!pause(settings_.piece)) // in place of real work, which must check over_ regularly
                 break;
         }
         print_worker("stop");
     }
 
-    // Wait, but no longer than the shift lasts. Returns whether it lasts.
+    // Wait, but no longer than the shift lasts. Returns whether the shift still lasts.
     bool pause(milliseconds time)
     {
         std::unique_lock<std::mutex> lock(mutex_);
@@ -138,11 +138,10 @@ public:
     void close() { handle_.close(); }
 
 private:
-    // An exception ends the program: a master that cannot start its worker's thread had better leave the place to
-    // another.
+    // An exception ends the program: if a master cannot start its worker's thread, another candidate should be master.
     void on_role(const election::event &event)
     {
-        shift_.reset(); // first of all
+        shift_.reset(); // first: stop the work
         print_event(event);
         if (event.role == election::role::master)
             shift_ = std::make_unique<Shift>(handle_, settings_);
@@ -152,7 +151,7 @@ private:
 
     Settings settings_;
     std::unique_ptr<Shift> shift_; // used by callbacks only
-    election::handle handle_;      // the last member: it is closed first, with a callback that ends the shift
+    election::handle handle_;      // the last member: it is closed first, and its last callback ends the shift
 };
 
 } // namespace

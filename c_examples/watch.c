@@ -1,9 +1,9 @@
 /*
- * watch.c - who is master, and every change of it, without standing. C99.
+ * watch.c - print the master and every change of it, without standing. C99.
  *
- * The program of "【Zookeeper】Leader选举机制示例(异步API)" (seed 001): it watches the data at a path and arms its
- * watch anew each time. Here that is one call, watch_master; a session that is only printed as expired in the
- * original is opened anew.
+ * The program of "【Zookeeper】Leader选举机制示例(异步API)" (seed 001). The original watches the data at a path and sets
+ * its watch again each time; here one call, watch_master, does this. If the session expires, the original only prints
+ * this; the library opens a new session.
  *
  *     make && build/watch /master
  *     master=$(build/watch --once /master) && echo "the master is $master"
@@ -34,11 +34,11 @@ static const char USAGE[] =
     "none; 2 for a wrong command line; 3 when something failed or, with --once, nobody could tell in time.\n";
 
 struct once {
-    int code; /* how to exit: EXIT_TROUBLE until the answer is there */
-    int rc;   /* the last word of the library, to explain EXIT_TROUBLE */
+    int code; /* the exit code: EXIT_TROUBLE until the answer has come */
+    int rc;   /* the last rc of the library, to explain EXIT_TROUBLE */
 };
 
-/* --once: take the first answer that says who is master, or that nobody is. */
+/* --once: take the first answer that names the master, or says that no candidate is master. */
 static void answer_once(const election_master_t *master, void *ctx)
 {
     struct once *once = ctx;
@@ -124,7 +124,7 @@ int main(int argc, char *argv[])
         code = complain("watch_master", rc);
     }
 
-    /* No callback runs after this, so `once` is ours again. */
+    /* No callback runs after this, so this thread alone uses `once`. */
     election_close(handle);
     if (only_once && rc == ELECTION_OK) {
         code = once.code;

@@ -1,5 +1,5 @@
 /* election.hpp - master election on Apache ZooKeeper, for C++17 and later: election.h with values, functions and
- * destructors. Nothing but this header; link -lelection as for C. The shortest program:
+ * destructors. This header is all of it; link -lelection as for C. The shortest program:
  *
  *     election::handle handle("127.0.0.1:2181");
  *     handle.go_to_election("/master", "10.0.0.7", [](const election::event &event) {
@@ -9,27 +9,29 @@
  *     while (handle.is_master("/master"))
  *         do_a_piece_of_work();
  *
- * Each name here is that of election.h without its prefix, and does what is written there: election_resign is
- * handle::resign, ELECTION_REASON_LEASE_EXPIRED is reason::lease_expired. What C++ adds:
+ * A name here is a name of election.h without its prefix, and election.h documents it: election_resign is
+ * handle::resign, ELECTION_REASON_LEASE_EXPIRED is reason::lease_expired. C++ adds:
  *
- * - Errors. Each function that can fail has two forms, as in std::filesystem: one takes a std::error_code & last and
- *   sets or clears it; the other throws election::error, a std::system_error. Both carry a number of election::rc
- *   and compare with it, and where that is natural with std::errc: `error.code() == election::rc::not_master`,
- *   `ec == std::errc::timed_out`. With -fno-exceptions only the first form exists.
+ * - Errors. Each function that can fail has two forms, as in std::filesystem. One takes a std::error_code & as its
+ *   last argument and sets or clears it. The other throws election::error, a std::system_error. Both carry a number
+ *   of election::rc and compare with it, and also with std::errc if that has an equivalent:
+ *   `error.code() == election::rc::not_master`, `ec == std::errc::timed_out`. With -fno-exceptions only the first
+ *   form exists.
  * - Times are any std::chrono durations. The library counts whole milliseconds: a fraction is rounded up. A time that
- *   no int holds is rc::bad_timeout; no arithmetic overflows.
- * - Text is copied from a std::string_view. Text with a 0 byte in it is rc::bad_path, rc::bad_hosts and the like,
- *   never cut short; values are bytes, and may hold any.
- * - A function that is called back is any callable, also one that can only be moved. What it is told owns its strings and
- *   may be kept. The callable and what it captured are destroyed exactly once, after the last call, where it is called.
- * - An exception that leaves such a function ends the program (std::terminate), as one that leaves a thread does: the
- *   session ends with it, and another candidate is master. A function that may fail catches what it throws.
- * - A handle is closed, a candidacy resigned and a watch ended by their destructors. Each destructor waits for the last
- *   call of its function, so what the function refers to must outlive the object, and nothing else.
- * - Any thread may call the member functions of one object at the same time, save its constructors, destructor,
- *   assignments, swap, and what ends a candidacy or a watch.
- * - Files that are compiled with exceptions and files that are compiled without them may be linked into one program. The
- *   classes that have throwing forms are then two types, which the linker tells apart by name.
+ *   does not fit an int is rc::bad_timeout; no arithmetic overflows.
+ * - Text is copied from a std::string_view. Text that contains a 0 byte is an error (rc::bad_path, rc::bad_hosts and
+ *   the like); it is never cut short. Values are bytes and may contain 0 bytes.
+ * - A callback is any callable, also one that can only be moved. The argument of a callback owns its strings, and the
+ *   callback may keep it. The callable and its captures are destroyed exactly once, after the last call, where the
+ *   callbacks run.
+ * - If an exception leaves a callback, the program ends (std::terminate), as it does if an exception leaves a thread.
+ *   The session ends with the program, and another candidate becomes master. A callback catches its own exceptions.
+ * - The destructors close a handle, resign a candidacy and end a watch. Each destructor waits for the last call of its
+ *   callback. Only the objects that the callback refers to must outlive the handle, candidacy or watch.
+ * - Several threads may call the member functions of one object at the same time. The exceptions are its constructors,
+ *   destructor, assignments, swap, and the functions that end a candidacy or a watch.
+ * - Files that are compiled with exceptions and files that are compiled without them may be linked into one program.
+ *   Each class that has throwing forms is then two types. The linker distinguishes them by name.
  */
 
 #ifndef ELECTION_HPP
@@ -68,7 +70,7 @@ enum class role : int {
     master = ELECTION_MASTER,
 };
 
-/** election_reason_t. A later version of the library may have more. */
+/** election_reason_t. A later version of the library may add reasons. */
 enum class reason : int {
     elected = ELECTION_REASON_ELECTED,
     following = ELECTION_REASON_FOLLOWING,
@@ -86,7 +88,7 @@ enum class reason : int {
     denied = ELECTION_REASON_DENIED,
 };
 
-/** election_rc_t; converts to a std::error_code. An event may carry another number of ZooKeeper's. */
+/** election_rc_t; converts to a std::error_code. An event may carry a number of ZooKeeper's that is not listed here. */
 enum class rc : int {
     ok = ELECTION_OK,
     connectionloss = ELECTION_CONNECTIONLOSS,
@@ -208,7 +210,7 @@ enum class acl : int {
     creator_world_read = ELECTION_ACL_CREATOR_WORLD_READ,
 };
 
-/** election_perm_t; `|` joins them. */
+/** election_perm_t; `|` combines permissions. */
 enum class perm : int {
     read = ELECTION_PERM_READ,
     write = ELECTION_PERM_WRITE,
@@ -229,10 +231,10 @@ inline constexpr std::size_t path_max = ELECTION_PATH_MAX;
 /** The longest value in bytes: ELECTION_VALUE_MAX. */
 inline constexpr std::size_t value_max = ELECTION_VALUE_MAX;
 
-/** For the `version` of a fenced write: whatever version the znode has. */
+/** For the `version` of a fenced write: any version of the znode matches. */
 inline constexpr int any_version = -1;
 
-/** The name of a role as election.h and Python have it: "MASTER". "?" for a number that this header does not know. */
+/** The name of a role in election.h and Python: "MASTER". "?" for a number that this header does not know. */
 inline constexpr std::string_view name(role which) noexcept
 {
     switch (which) {
@@ -243,7 +245,7 @@ inline constexpr std::string_view name(role which) noexcept
     return "?";
 }
 
-/** The name of a reason as election.h and Python have it: "ELECTED". "?" for a number that this header does not know. */
+/** The name of a reason in election.h and Python: "ELECTED". "?" for a number that this header does not know. */
 inline constexpr std::string_view name(reason which) noexcept
 {
     switch (which) {
@@ -265,7 +267,7 @@ inline constexpr std::string_view name(reason which) noexcept
     return "?";
 }
 
-/** The name of a state as election.h and Python have it: "CONNECTED". "?" for a number that this header does not know. */
+/** The name of a state in election.h and Python: "CONNECTED". "?" for a number that this header does not know. */
 inline constexpr std::string_view name(connection_state which) noexcept
 {
     switch (which) {
@@ -278,7 +280,7 @@ inline constexpr std::string_view name(connection_state which) noexcept
     return "?";
 }
 
-/** The name of a level as election.h and Python have it: "WARN". "?" for a number that this header does not know. */
+/** The name of a level in election.h and Python: "WARN". "?" for a number that this header does not know. */
 inline constexpr std::string_view name(log_level which) noexcept
 {
     switch (which) {
@@ -291,7 +293,7 @@ inline constexpr std::string_view name(log_level which) noexcept
     return "?";
 }
 
-/** election_version: that of the library at hand. This header belongs to ELECTION_VERSION. */
+/** election_version: the version of the loaded library. The version of this header is ELECTION_VERSION. */
 inline std::string_view version() noexcept
 {
     return election_version();
@@ -358,7 +360,7 @@ inline const std::error_category &category() noexcept
     return only;
 }
 
-/** election_explain: a sentence for what a function has just returned on this thread. */
+/** election_explain: a sentence for the number that a function has just returned on this thread. */
 inline std::string explain(const std::error_code &ec)
 {
     return ec.category() == category() ? election_explain(ec.value()) : ec.message();
@@ -370,7 +372,7 @@ inline std::error_code make_error_code(rc number) noexcept
 }
 
 #ifdef __cpp_exceptions
-/** What is thrown: `code()` has the number, `what()` begins with the function of election.h that returned it. */
+/** The exception: `code()` is the number, `what()` begins with the function of election.h that returned it. */
 class error : public std::system_error {
 public:
     using std::system_error::system_error;
@@ -379,13 +381,13 @@ public:
 
 // ---- Values and times ---------------------------------------------------------------------------------------------
 
-/** A fencing token: the larger one is the newer master's. To send or store it, static_cast it to std::int64_t. */
+/** A fencing token: a newer master has a larger one. To send or store a token, static_cast it to std::int64_t. */
 enum class token : std::int64_t { none = 0 };
 
 /** The number of a ZooKeeper session. */
 enum class session_id : std::int64_t { none = 0 };
 
-/** Whole milliseconds, as election.h takes them, from any duration: a fraction is rounded up. */
+/** Whole milliseconds, the unit of election.h, made from any duration: a fraction is rounded up. */
 class duration {
 public:
     template <typename Rep, typename Period>
@@ -394,7 +396,7 @@ public:
     {
     }
 
-    /** The time that never comes, for wait, lead, wait_stop and dispatch: `election::forever`. */
+    /** A timeout that never ends, for wait, lead, wait_stop and dispatch: `election::forever`. */
     static constexpr duration endless() noexcept
     {
         duration time(0.0L);
@@ -402,10 +404,10 @@ public:
         return time;
     }
 
-    /** What election.h is given: when the time is negative, or no int holds it, a number that is refused. */
+    /** The argument for election.h. For a time that is negative or does not fit an int: a number that is refused. */
     constexpr int ms() const noexcept { return ms_; }
 
-    /** Whether no int holds it. */
+    /** Whether the time does not fit an int. */
     constexpr bool is_too_long() const noexcept { return ms_ == too_long; }
 
 private:
@@ -425,7 +427,7 @@ private:
 /** For the timeout of wait, lead, wait_stop and dispatch: ELECTION_FOREVER. */
 inline constexpr duration forever = duration::endless();
 
-/** The clock of the lease. It goes on while the machine is suspended, as std::chrono::steady_clock does not. */
+/** The clock of the lease. It runs while the machine is suspended; std::chrono::steady_clock does not. */
 struct lease_clock {
     using duration = std::chrono::nanoseconds;
     using rep = duration::rep;
@@ -452,7 +454,7 @@ template <typename T> using element = std::remove_pointer_t<decltype(std::data(s
 
 } // namespace detail
 
-/** A view of a value: of text, or of bytes (std::span, std::vector, std::array of std::byte or unsigned char). */
+/** A view of a value: text, or bytes (std::span, std::vector, std::array of std::byte or unsigned char). */
 class bytes {
 public:
     constexpr bytes() noexcept = default;
@@ -479,9 +481,9 @@ private:
     std::size_t size_ = 0;
 };
 
-// ---- What is told -------------------------------------------------------------------------------------------------
+// ---- Events -------------------------------------------------------------------------------------------------------
 
-/** What a candidate is told: election_event_t. */
+/** The event of a candidate: election_event_t. */
 struct event {
     std::string path;
     election::role role;
@@ -491,7 +493,7 @@ struct event {
     election::token token;
 };
 
-/** What an observer is told: election_master_t. */
+/** The event of an observer: election_master_t. */
 struct master {
     std::string path;
     election::rc rc;
@@ -502,7 +504,7 @@ struct master {
     std::chrono::system_clock::time_point since;
 };
 
-/** One who stands at a path: election_member_t. */
+/** A candidate that stands at a path: election_member_t. */
 struct member {
     std::string name;
     std::string value;
@@ -512,39 +514,42 @@ struct member {
     std::chrono::system_clock::time_point since;
 };
 
-/** What a watcher of the members is told: election_members_t. */
+/** The event of a watcher of the members: election_members_t. */
 struct members {
     std::string path;
     election::rc rc;
-    /** The master first, then the others in the order in which they will be master. */
+    /** The master first, then the other candidates in the order in which they become master. */
     std::vector<member> members;
     election::alarm alarm;
 };
 
-/** What election_lease tells a master. */
+/** The result of election_lease for a master. */
 struct mastership {
     election::token token;
-    /** Until then the lease holds, if nothing else is heard. */
+    /** The lease holds until this time, unless the library learns otherwise before. */
     lease_clock::time_point until;
 
-    /** How long that is from now; 0 when it has passed. */
+    /** The time from now to `until`; 0 if `until` has passed. */
     lease_clock::duration left() const noexcept
     {
         return std::max(until - lease_clock::now(), lease_clock::duration::zero());
     }
 };
 
-/** A mastership during which handle::lead runs a function: election_leadership_t. May be copied, and used by any thread. */
+/**
+ * A mastership during which handle::lead runs a function: election_leadership_t. It may be copied, and any thread may
+ * use it.
+ */
 class leadership {
 public:
     explicit leadership(const election_leadership_t *number) noexcept : number_(number) {}
 
-    /** election_should_stop; true when the leadership is over. */
+    /** election_should_stop; true if the leadership is over. */
     bool should_stop() const noexcept { return election_should_stop(number_) != 0; }
 
     /**
-     * election_wait_stop: false when the time is over, or an hour has passed, and the function may go on. True when it
-     * should stop, and when a signal handler ran on this thread.
+     * election_wait_stop. False if the timeout ends or one hour has passed: the function may continue. True if the
+     * function should stop, or if a signal handler ran on this thread.
      */
     bool wait_stop(duration timeout) const noexcept
     {
@@ -554,20 +559,20 @@ public:
         return election_wait_stop(number_, ms) != ELECTION_OPERATIONTIMEOUT;
     }
 
-    /** election_leadership_token; token::none when the leadership is over. */
+    /** election_leadership_token; token::none if the leadership is over. */
     election::token token() const noexcept { return election::token(election_leadership_token(number_)); }
 
 private:
     const election_leadership_t *number_;
 };
 
-/** How the connection of a handle stands: election_connection_t. */
+/** The state of the connection of a handle: election_connection_t. */
 struct connection {
     connection_state state;
     election::rc rc;
     election::session_id session_id;
     std::chrono::milliseconds session_timeout;
-    /** Why there is no connection; empty while nothing is wrong, or nobody knows yet. */
+    /** Why the handle has no connection; empty while nothing is wrong, or while the cause is unknown. */
     std::string cause;
 };
 
@@ -576,20 +581,20 @@ struct log_record {
     log_level level;
     std::string message;
     std::string origin;
-    /** Empty for none. */
+    /** Empty if the record is about no path. */
     std::string path;
-    /** What handle::get() is; nullptr for none. It may be closed by now. */
+    /** The result of handle::get(); nullptr if the record is about no handle. The handle may be closed by now. */
     election_t *handle;
     election::session_id session_id;
     std::chrono::system_clock::time_point at;
 };
 
-/** What a handle has done since it was opened: election_counters_t as it is. */
+/** Counts of the actions of a handle since it was opened: election_counters_t, unchanged. */
 using counters = election_counters_t;
 
 namespace detail {
 
-// Whether a callable is one that holds nothing: a null pointer, an empty std::function.
+// Whether a callable is empty: a null pointer, an empty std::function.
 template <typename Callable> constexpr bool is_empty(const Callable &callable) noexcept
 {
     if constexpr (std::is_constructible_v<Callable, std::nullptr_t> && std::is_constructible_v<bool, const Callable &>)
@@ -600,7 +605,7 @@ template <typename Callable> constexpr bool is_empty(const Callable &callable) n
 
 } // namespace detail
 
-/** A callable that hears news. Like std::move_only_function of C++23: it holds what can only be moved, too. */
+/** A callback. Like std::move_only_function of C++23, it also holds a callable that can only be moved. */
 template <typename News> class function {
 public:
     function() noexcept = default;
@@ -637,33 +642,33 @@ private:
     std::unique_ptr<base> held_;
 };
 
-/** Hears the log. */
+/** Receives each record of the log. */
 using log_function = function<log_record>;
 
-/** Hears how the connection stands. */
+/** Receives each state of the connection. */
 using connection_function = function<connection>;
 
-/** Hears the role of a candidate. */
+/** Receives each role of a candidate. */
 using role_function = function<event>;
 
 /** Does the work of a master; see handle::lead. */
 using lead_function = function<leadership>;
 
-/** Hears who is master. */
+/** Receives each master. */
 using master_function = function<master>;
 
-/** Hears who is in. */
+/** Receives each list of the members. */
 using members_function = function<members>;
 
 // ---- Options ------------------------------------------------------------------------------------------------------
 
-/** What election_options_add_auth takes: for "digest", "user:password". */
+/** The arguments of election_options_add_auth. For the scheme "digest", `auth` is "user:password". */
 struct credential {
     std::string scheme;
     std::string auth;
 };
 
-/** What election_options_add_acl takes. */
+/** The arguments of election_options_add_acl. */
 struct acl_entry {
     perm permissions;
     std::string scheme;
@@ -671,8 +676,8 @@ struct acl_entry {
 };
 
 /**
- * What a handle is opened with; what is not set is as election_options_new says. Set by name, in C++20 where it is
- * used: `handle(hosts, {.session_timeout = 5s, .grace = 2s})`. Later versions may add fields at the end.
+ * The options of a handle. A field that is not set has the default of election_options_new. C++20 can set fields by
+ * name in the call: `handle(hosts, {.session_timeout = 5s, .grace = 2s})`. Later versions may add fields at the end.
  */
 struct options {
     std::optional<duration> session_timeout = std::nullopt;
@@ -685,7 +690,7 @@ struct options {
     std::optional<duration> tick = std::nullopt;
     std::vector<credential> auth = {};
     std::optional<election::acl> acl = std::nullopt;
-    /** Added to `acl`; alone, when that is not set. */
+    /** Added to `acl`. If `acl` is not set, these entries are the whole ACL. */
     std::vector<acl_entry> more_acl = {};
 };
 
@@ -699,14 +704,14 @@ inline void answer(int number, std::error_code &ec) noexcept
 }
 
 #ifdef __cpp_exceptions
-// What what() begins with: the function, and what election_explain knows beyond the number.
+// The start of what(): the function, and the text of election_explain if it says more than the number.
 inline std::string because(const char *function, const std::error_code &ec)
 {
     const std::string said = explain(ec);
     return said == ec.message() ? function : function + (": " + said);
 }
 
-// Calls the form with an error_code, and throws what that says.
+// Calls the form with an error_code, and throws its error.
 template <typename Call> auto or_throw(const char *function, Call call)
 {
     std::error_code ec;
@@ -723,7 +728,7 @@ template <typename Call> auto or_throw(const char *function, Call call)
 }
 #endif
 
-// A path with a 0 byte after it; NULL, which C refuses in its turn, when it is none.
+// A path with a 0 byte after it. If the text cannot be a path: NULL, which the C function refuses.
 class c_path {
 public:
     explicit c_path(std::string_view path) noexcept
@@ -740,13 +745,13 @@ private:
     char text_[path_max + 1];
 };
 
-// Text as C takes it; NULL, which C refuses in its turn, when there is a 0 byte in it.
+// Text for C. If the text contains a 0 byte: NULL, which the C function refuses.
 inline const char *c_text(const std::string &text) noexcept
 {
     return text.find('\0') == std::string::npos ? text.c_str() : nullptr;
 }
 
-// A time that a server or a file has. One that the clock of this machine cannot hold is the nearest that it can.
+// A time from a server or a file. If this machine's clock cannot hold it, the result is the nearest time that it can.
 inline std::chrono::system_clock::time_point time_since_1970(std::int64_t ms) noexcept
 {
     using std::chrono::milliseconds, std::chrono::system_clock;
@@ -794,7 +799,7 @@ inline log_record from_c(const election_log_t &c)
             session_id(c.session_id), time_since_1970(c.at_ms)};
 }
 
-// A function with the news that it hears. C has it as a ctx, and frees it.
+// A callback and the type of its argument. The C library holds a listener as a ctx and frees it.
 template <typename News> class listener {
 public:
     listener(function<News> hears, std::shared_ptr<const std::atomic<bool>> is_mute)
@@ -816,8 +821,8 @@ private:
     std::shared_ptr<const std::atomic<bool>> is_mute_;
 };
 
-// Calls a function of C that takes a listener, and leaves the listener to it unless it fails. An empty function is NULL
-// there.
+// Calls a function of C that takes a listener. On success the C library owns the listener. C gets NULL for an empty
+// function.
 template <typename News, typename C, typename Call>
 void listen(function<News> hears, const std::shared_ptr<std::atomic<bool>> &is_mute,
             std::error_code &ec, Call call)
@@ -866,7 +871,7 @@ inline int open(const std::string &hosts, const options &from, election_t **hand
 
 inline std::optional<mastership> lease(const election_t *handle, std::string_view path) noexcept
 {
-    // Asked before, so that the deadline is never later than the end of the lease.
+    // The clock is read before the call, so that `until` is never later than the end of the lease.
     const lease_clock::time_point now = lease_clock::now();
     std::int64_t number, left_ns;
     if (election_lease(handle, c_path(path), &number, &left_ns) != 1)
@@ -882,7 +887,7 @@ inline bool wait(election_t *handle, std::string_view path, role which, duration
     return number == ELECTION_OK;
 }
 
-// Waits again and again, for no longer than `next` says before each time; until that says nothing.
+// Waits repeatedly. Before each wait, `next` returns its timeout, or nothing to end.
 template <typename Next>
 bool wait_in_parts(election_t *handle, std::string_view path, role which, std::error_code &ec, Next next)
 {
@@ -896,7 +901,7 @@ template <typename Clock, typename Duration>
 bool wait_until(election_t *handle, std::string_view path, role which, std::chrono::time_point<Clock, Duration> until,
                 std::error_code &ec)
 {
-    using ms = std::chrono::duration<long double, std::milli>; // which does not overflow
+    using ms = std::chrono::duration<long double, std::milli>; // it does not overflow
     const ms shortest(1), longest(3600000);
     bool is_last = false;
     return wait_in_parts(handle, path, which, ec, [&]() -> std::optional<duration> {
@@ -919,12 +924,12 @@ bool wait_unless(election_t *handle, std::string_view path, role which, const St
     });
 }
 
-// A std::stop_token of C++20, or what has the same member.
+// A std::stop_token of C++20, or a type that has the same member.
 template <typename StopToken>
 using if_stop_token = std::enable_if_t<std::is_convertible_v<decltype(std::declval<const StopToken &>().stop_requested()), bool>>;
 
-// Waits until nothing runs any more of what was resigned or is not watched any more, whatever signal comes. Not inside a
-// callback: that would wait for itself.
+// Waits until no callback of a resigned candidacy or an ended watch runs any more. Signals do not end the wait. Inside
+// a callback the function does not wait, because the callback would wait for itself.
 inline void wait_finished(election_t *handle) noexcept
 {
     int number = ELECTION_OPERATIONTIMEOUT;
@@ -936,7 +941,7 @@ inline void wait_finished(election_t *handle) noexcept
 
 // ---- The log of the process ---------------------------------------------------------------------------------------
 
-/** election_set_log; with log_level::off the function may be empty. */
+/** election_set_log. With log_level::off, the function may be empty. */
 inline void set_log(log_level level, log_function on_record, std::error_code &ec)
 {
     detail::listen<log_record, election_log_t>(
@@ -953,7 +958,8 @@ inline void set_log(log_level level, log_function on_record = nullptr)
 }
 #endif
 
-// The classes that have throwing forms with exceptions, and none without, are two types by two names.
+// With exceptions these classes have throwing forms; without exceptions they do not. So each is two types with two
+// names.
 #ifdef __cpp_exceptions
 inline namespace with_exceptions {
 #else
@@ -963,14 +969,14 @@ inline namespace without_exceptions {
 // ---- The handle ---------------------------------------------------------------------------------------------------
 
 /**
- * One session with ZooKeeper, and the elections on it: election_t. It can be moved. One that was made without hosts,
- * moved from, or could not be opened is false and answers as election.h does for NULL.
+ * One session with ZooKeeper, and the elections on it: election_t. It can be moved. A handle that was made without
+ * hosts, was moved from, or could not be opened is false, and its functions return what election.h returns for NULL.
  *
- * The destructor closes it as election_close does, and ignores what that returns; to hear of it, call close() before.
- * Inside a callback of its own a handle cannot be closed. When its destructor runs there all the same (the callback
- * held the last reference to its owner, say), none of its functions is called any more, and a thread that is made for
- * it closes the handle as soon as the callback has returned, and destroys the functions that are left. Without such a
- * thread to be had the program ends (std::terminate).
+ * The destructor calls election_close and ignores its result. To get the result, call close() before.
+ * A handle cannot be closed inside its own callback. The destructor may still run there, for example if the callback
+ * held the last reference to the owner of the handle. Then no callback of the handle is called any more. A new thread
+ * closes the handle as soon as the callback has returned, and destroys the remaining callbacks. If that thread cannot
+ * be made, the program ends (std::terminate).
  */
 class [[nodiscard]] handle {
 public:
@@ -1010,12 +1016,12 @@ public:
 
     explicit operator bool() const noexcept { return handle_ != nullptr; }
 
-    /** For the functions of election.h. It stays this object's to close. */
+    /** The handle for the functions of election.h. This object still owns it and closes it. */
     election_t *get() const noexcept { return handle_; }
 
     /**
-     * election_close, for those who want to hear what it returns, or to close before the destructor does. The object
-     * keeps its handle, which answers rc::bad_handle from here on, so another thread may be using it meanwhile.
+     * election_close, for its result, or to close before the destructor does. The object keeps its handle, and the
+     * functions of that handle return rc::bad_handle from then on. So another thread may use the object meanwhile.
      */
     void close(std::error_code &ec) noexcept { detail::answer(election_close(handle_), ec); }
 
@@ -1041,25 +1047,25 @@ public:
         detail::answer(election_set_value(handle_, detail::c_path(path), value.data(), value.size()), ec);
     }
 
-    /** election_is_master: decided by the clock at the time of the call; allocates nothing. */
+    /** election_is_master: compares the clock with the lease at the time of the call; allocates nothing. */
     [[nodiscard]] bool is_master(std::string_view path) const noexcept
     {
         return election_is_master(handle_, detail::c_path(path)) == 1;
     }
 
-    /** election_lease: nothing when this is not master. */
+    /** election_lease; nullopt if this handle is not master. */
     [[nodiscard]] std::optional<mastership> lease(std::string_view path) const noexcept
     {
         return detail::lease(handle_, path);
     }
 
-    /** election_wait. False when the role did not come in time, which is no error here; also with an error. */
+    /** election_wait. False if the role did not come in time, which is no error here. Also false with an error. */
     bool wait(std::string_view path, role which, duration timeout, std::error_code &ec) noexcept
     {
         return detail::wait(handle_, path, which, timeout, ec);
     }
 
-    /** The same, until a point in time of any clock. When it has passed, the role is asked for all the same. */
+    /** The same, until a point in time of any clock. If it has passed, the function still checks the role once. */
     template <typename Clock, typename Duration>
     bool wait_until(std::string_view path, role which, std::chrono::time_point<Clock, Duration> until,
                     std::error_code &ec) noexcept
@@ -1067,7 +1073,10 @@ public:
         return detail::wait_until(handle_, path, which, until, ec);
     }
 
-    /** The same, for however long, unless `stop`, a std::stop_token, says so: then it returns false within 10 ms. */
+    /**
+     * The same, without a timeout. If a stop is requested through `stop`, a std::stop_token, it returns false within
+     * 10 ms.
+     */
     template <typename StopToken, typename = detail::if_stop_token<StopToken>>
     bool wait(std::string_view path, role which, const StopToken &stop, std::error_code &ec) noexcept
     {
@@ -1075,10 +1084,10 @@ public:
     }
 
     /**
-     * election_lead: calls `function` on this thread while master. True when the mastership lasted until `function` had
-     * returned, and false when it had not, which is no error: to stand again, call this again. False with an error:
-     * `function` was not called. Unlike other functions that are called, this one may throw: the exception leaves lead()
-     * when the place has been given up.
+     * election_lead: calls `function` on this thread while this handle is master. True if the mastership lasted until
+     * `function` had returned. False without an error if the mastership ended before: to stand again, call lead()
+     * again. False with an error: `function` was not called. Unlike callbacks, `function` may throw: the exception
+     * leaves lead() after lead() has resigned.
      */
     bool lead(std::string_view path, bytes value, lead_function function, duration timeout, std::error_code &ec)
     {
@@ -1094,8 +1103,8 @@ public:
     }
 
     /**
-     * election_interrupt: may be called in a signal handler, if nobody moves the object meanwhile. Whether the handle was
-     * interrupted: it is open, and was opened by this process.
+     * election_interrupt. A signal handler may call it if no thread moves the object meanwhile. True if the handle was
+     * interrupted: the handle is open, and this process opened it.
      */
     bool interrupt() const noexcept { return election_interrupt(handle_) == ELECTION_OK; }
 
@@ -1105,7 +1114,7 @@ public:
     /** election_fd; -1 with an error. */
     int fd(std::error_code &ec) const noexcept { return result(election_fd(handle_), -1, ec); }
 
-    /** election_dispatch: how many events and ends of events were passed on; 0 with an error. */
+    /** election_dispatch: the number of events and ends of events that it passed on; 0 with an error. */
     int dispatch(duration timeout, std::error_code &ec) noexcept
     {
         return result(election_dispatch(handle_, timeout.ms()), 0, ec);
@@ -1138,7 +1147,7 @@ public:
                        ec);
     }
 
-    /** election_members: who stands at `path`, the master first. Empty with an error. */
+    /** election_members: the candidates that stand at `path`, the master first. Empty with an error. */
     std::vector<member> members(std::string_view path, duration timeout, std::error_code &ec) const
     {
         std::vector<member> found;
@@ -1149,7 +1158,7 @@ public:
         return found;
     }
 
-    /** election_get_master: who is master, asked once; `rc` says whether there is one, or what the error is. */
+    /** election_get_master: asks once for the master. `rc` says whether there is a master, or is the error. */
     master get_master(std::string_view path, duration timeout, std::error_code &ec) const
     {
         master found = {};
@@ -1241,7 +1250,7 @@ public:
     }
 
 #ifdef __cpp_exceptions
-    // The same, throwing election::error.
+    // The same functions; these throw election::error.
 
     explicit handle(std::string_view hosts, const options &with = {})
     {
@@ -1406,7 +1415,7 @@ private:
         detail::answer(detail::open(std::string(hosts), with, &handle_), ec);
     }
 
-    // What lead() hands through C: the function, and what it has thrown.
+    // The ctx that lead() passes to C: the function, and its exception.
     struct work {
         lead_function function;
 #ifdef __cpp_exceptions
@@ -1429,7 +1438,7 @@ private:
         return 0;
     }
 
-    // A number that is a result unless it is negative.
+    // A number that is a result if it is not negative, and an error if it is.
     static int result(int number, int otherwise, std::error_code &ec) noexcept
     {
         detail::answer(std::min(number, 0), ec);
@@ -1437,7 +1446,7 @@ private:
     }
 
     election_t *handle_ = nullptr;
-    // Set when the handle is destroyed in a callback of its own: nobody is told anything any more.
+    // Set if the handle is destroyed inside its own callback: no callback is called any more.
     std::shared_ptr<std::atomic<bool>> is_mute_;
 };
 
@@ -1446,12 +1455,12 @@ inline void swap(handle &one, handle &other) noexcept
     one.swap(other);
 }
 
-// ---- What ends by itself ------------------------------------------------------------------------------------------
+// ---- Candidacies and watches --------------------------------------------------------------------------------------
 
 /**
- * Stands for master for as long as it lives. The destructor calls election_resign and waits for the last call of
- * `on_role` (reason::resigned), unless it runs inside a callback: there it does not wait. So it must not run while its
- * thread holds a lock that `on_role` takes. The handle may go first, or be moved.
+ * Stands for master as long as it lives. The destructor calls election_resign and waits for the last call of `on_role`
+ * (reason::resigned). Inside a callback the destructor does not wait. Because the destructor waits, it must not run
+ * while its thread holds a lock that `on_role` takes. The handle may be destroyed first, or moved.
  */
 class [[nodiscard]] candidacy {
 public:
@@ -1484,7 +1493,7 @@ public:
         resign(ignored);
     }
 
-    /** Whether it stands, and has not been resigned here. */
+    /** Whether this object stands and has not resigned. */
     explicit operator bool() const noexcept { return handle_ != nullptr; }
 
     const std::string &path() const noexcept { return path_; }
@@ -1521,24 +1530,24 @@ public:
         detail::answer(election_set_value(handle_, path_.c_str(), value.data(), value.size()), ec);
     }
 
-    /** What the destructor does, before it. */
+    /** Resigns and waits, as the destructor does. */
     void resign(std::error_code &ec) noexcept
     {
         election_t *const on = handle_;
         detach(ec);
-        // Also when another thread was faster: it may have resigned, or be closing the handle, at this moment.
+        // Wait even if detach() failed: another thread may have resigned already, or may be closing the handle now.
         if (on != nullptr)
             detail::wait_finished(on);
     }
 
-    /** Resigns, and does not wait: `on_role` is called a moment later, so what it refers to must outlive the handle. */
+    /** Resigns without waiting. `on_role` is called a moment later, so what it refers to must outlive the handle. */
     void detach(std::error_code &ec) noexcept
     {
         detail::answer(election_resign(std::exchange(handle_, nullptr), path_.c_str()), ec);
     }
 
 #ifdef __cpp_exceptions
-    // The same, throwing election::error.
+    // The same functions; these throw election::error.
 
     [[nodiscard]] explicit candidacy(handle &on, std::string_view path, bytes value = {},
                                      role_function on_role = nullptr)
@@ -1582,14 +1591,14 @@ public:
 #endif
 
 private:
-    election_t *handle_ = nullptr; // a number, so a handle that was closed is told from all others
+    election_t *handle_ = nullptr; // a number, so the library distinguishes a closed handle from all others
     std::string path_;
 };
 
 /**
- * Watches for as long as it lives. The destructor ends the watch and waits until its function is called no more, unless
- * it runs inside a callback: there it does not wait. So it must not run while its thread holds a lock that the function
- * takes. The handle may go first, or be moved.
+ * Watches as long as it lives. The destructor ends the watch and waits for the last call of its callback. Inside a
+ * callback the destructor does not wait. Because the destructor waits, it must not run while its thread holds a lock
+ * that the callback takes. The handle may be destroyed first, or moved.
  */
 class [[nodiscard]] watch {
 public:
@@ -1643,12 +1652,12 @@ public:
             detail::wait_finished(on);
     }
 
-    /** Whether it watches. */
+    /** Whether this object watches. */
     explicit operator bool() const noexcept { return handle_ != nullptr; }
 
     const std::string &path() const noexcept { return path_; }
 
-    /** Ends the watch, and does not wait: the function may be called once more, so what it refers to must outlive the
+    /** Ends the watch without waiting. The callback may be called once more, so what it refers to must outlive the
      * handle. */
     void detach() noexcept
     {
@@ -1657,7 +1666,7 @@ public:
     }
 
 #ifdef __cpp_exceptions
-    // The same, throwing election::error.
+    // The same functions; these throw election::error.
 
     [[nodiscard]] static watch master(handle &on, std::string_view path, master_function on_master)
     {
@@ -1686,7 +1695,7 @@ private:
 
     watch(std::string_view path, unwatch_function unwatch) : path_(path), unwatch_(unwatch) {}
 
-    // A watch that failed has no handle: another watch at the path is left alone.
+    // A watch that failed has no handle, so its destructor does not end another watch at the path.
     watch begun(const handle &on, const std::error_code &ec) noexcept
     {
         if (!ec)
@@ -1699,19 +1708,19 @@ private:
     unwatch_function unwatch_ = nullptr;
 };
 
-// ---- The other side -----------------------------------------------------------------------------------------------
+// ---- The verifier -------------------------------------------------------------------------------------------------
 
-/** Refuses the tokens of old masters, on the side that is written to: election_verifier_t. It can be moved. */
+/** Refuses the tokens of old masters, in the program that receives the writes: election_verifier_t. It can be moved. */
 class [[nodiscard]] verifier {
 public:
-    /** election_verifier_new; rc::internal. */
+    /** election_verifier_new. The only error is rc::internal. */
     verifier(token highest, std::error_code &ec) noexcept
         : verifier_(election_verifier_new(static_cast<std::int64_t>(highest)))
     {
         ec = make_error_code(verifier_ ? rc::ok : rc::internal);
     }
 
-    /** election_verifier_admit: whether a write with this token may be taken. Never, when it was moved from. */
+    /** election_verifier_admit: whether to accept a write with this token. False if the verifier was moved from. */
     [[nodiscard]] bool admit(token which) noexcept
     {
         return election_verifier_admit(verifier_.get(), static_cast<std::int64_t>(which)) == ELECTION_OK;
@@ -1721,7 +1730,7 @@ public:
     token highest() const noexcept { return token(election_verifier_highest(verifier_.get())); }
 
 #ifdef __cpp_exceptions
-    // The same, throwing election::error.
+    // The same functions; these throw election::error.
 
     explicit verifier(token highest = token::none)
         : verifier_(election_verifier_new(static_cast<std::int64_t>(highest)))

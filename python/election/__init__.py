@@ -1,4 +1,4 @@
-"""Master election on Apache ZooKeeper: the C library libelection, by ctypes. Python 3.9 or later, nothing else.
+"""Master election on Apache ZooKeeper: the C library libelection, by ctypes. It needs only Python 3.9 or later.
 
     with Election("127.0.0.1:2181") as election:
         with election.go_to_election("/master", b"10.0.0.1", lambda event: print(event.role.name)) as candidacy:
@@ -6,26 +6,28 @@
             while candidacy.is_master():
                 do_a_piece_of_work()
 
-A daemon has a function run while it is master; it resigns when the function has returned:
+In a daemon, lead() runs a function while the daemon is master, and resigns when the function has returned:
 
     election.lead("/master", b"10.0.0.1", work)
 
-In a program on asyncio it is AsyncElection: no thread, the events come in the loop.
+A program on asyncio uses AsyncElection: it needs no thread, and the events come in the loop.
 
     async with AsyncElection("127.0.0.1:2181") as election:
         with election.roles("/master", b"10.0.0.1") as roles:
             async for event in roles:
                 print(event.role.name)
 
-Each function of election.h is a method that does what is written there. What Python adds:
+Each function of election.h is a method, and election.h documents it. Python adds:
 
-- A function that fails raises ElectionError, whose `rc` is a member of Rc. It is a TimeoutError, a ConnectionError, a
-  PermissionError or a ValueError as well where it is that.
+- A function that fails raises ElectionError, whose `rc` is a member of Rc. If the error is a timeout, a lost
+  connection, a refused permission or a wrong argument, the exception is also a TimeoutError, a ConnectionError, a
+  PermissionError or a ValueError.
 - Times are in seconds.
-- Ctrl-C, and whatever else a signal handler raises, ends each call that waits, and leaves everything whole.
-- An exception in a callback goes to sys.unraisablehook, which prints it; in Election.dispatch to the caller; in a loop of
-  asyncio to the loop's exception handler. The next callbacks come all the same.
-- What is called back, and all that it holds, is kept until the library has made the last call, and no longer.
+- Ctrl-C, and any other exception of a signal handler, ends each call that waits. Every object stays usable.
+- An exception in a callback goes to sys.unraisablehook, which prints it. In Election.dispatch it goes to the caller. In
+  a loop of asyncio it goes to the loop's exception handler. The next callbacks still run.
+- The module keeps a callback, and every object that the callback holds, until the library has made the last call, and
+  no longer.
 """
 
 from election._aio import AsyncElection, Feed, Roles

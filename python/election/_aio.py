@@ -15,13 +15,13 @@ from election._session import AclEntry, Options, Session, Value
 
 T = TypeVar("T")
 
-# How long a wait goes on in its thread after it was cancelled, at most.
+# The longest time that a wait continues in its thread after it was cancelled.
 LINGERING = 0.5
 
 
 class Feed(Watch, Generic[T]):
-    """What is heard, for `async for`, from the call that made it until there is no more. A `with` of it ends that call;
-    to be cancelled while waiting for the next loses nothing."""
+    """The events of one call, for `async for`, from the call that made it until the last event. A `with` of the feed
+    ends what that call began. A task that is cancelled while it waits for the next event loses no event."""
 
     def __init__(self, end: Callable[[], None]) -> None:
         super().__init__(end)
@@ -34,7 +34,7 @@ class Feed(Watch, Generic[T]):
     async def __anext__(self) -> T:
         event = await self._heard.get()
         if event is None:
-            self._heard.put_nowait(None)  # for whoever asks again
+            self._heard.put_nowait(None)  # for the next call
             raise StopAsyncIteration
         return event
 
@@ -47,7 +47,7 @@ class Roles(Feed[Event]):
         self.election, self.path = election, path
 
     async def wait(self, role: Role) -> Event:
-        """Hear of roles until this one comes. Rc.NOT_THERE when none comes any more."""
+        """Receive roles until this one comes. Raises an error with Rc.NOT_THERE if no more roles come."""
         async for event in self:
             if event.role == role:
                 return event
@@ -67,10 +67,11 @@ class Roles(Feed[Event]):
 
 
 class AsyncElection(Session):
-    """An Election in the asyncio loop, between `async with` (or open() and close()) and its end: callbacks run there.
+    """An Election in the asyncio loop. It is open inside `async with`, or between open() and close(). Callbacks run in
+    the loop.
 
-    What waits does so on a thread of this module's, however busy the loop's executor is. Whoever is cancelled meanwhile
-    does not hear the answer, so whether a fenced write was done is not known then.
+    A call that waits does so on a thread of this module, also if the loop's executor is busy. A task that is cancelled
+    while it waits does not receive the answer, so it does not know whether a fenced write was done.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class AsyncElection(Session):
         acl: Acl = Acl.OPEN,
         acl_entries: Iterable[AclEntry] = (),
     ) -> None:
-        """Nothing is opened yet. The options are those of Election."""
+        """This opens nothing yet. The options are those of Election."""
         options = Options(
             session_timeout, connect_timeout, recipe, grace, lease_mode, lease_margin, tick, auth, acl, acl_entries
         )
@@ -96,7 +97,8 @@ class AsyncElection(Session):
         self._leaders: list[asyncio.Task[Any]] = []
 
     async def open(self) -> None:
-        """Open the session; with a connect timeout, wait for the connection. To be cancelled closes it again."""
+        """Open the session. With a connect timeout, wait for the connection. If this is cancelled, it closes the
+        session again."""
         if self.handle:
             raise error("election_open", Rc.ALREADY)
         opening, opened = _start(self._opening())
@@ -107,25 +109,25 @@ class AsyncElection(Session):
             raise
 
     def roles(self, path: str, value: Value = b"") -> Roles:
-        """Stand at `path`, at once. The events end when it resigned or was closed."""
+        """Stand at `path`, at once. The events end when the candidate has resigned or the handle is closed."""
         roles = Roles(self, path)
         self._stand(path, value, _in_loop(roles._listener))
         return roles
 
     def masters(self, path: str) -> Feed[Master]:
-        """Watch who is master at `path`, at once. The news end with unwatch_master, or when it was closed."""
+        """Watch the master at `path`, at once. The events end after unwatch_master, or when the handle is closed."""
         masters: Feed[Master] = Feed(lambda: self.unwatch_master(path))
         self._watch_master(path, _in_loop(masters._listener))
         return masters
 
     def memberships(self, path: str, enough: int = 0) -> Feed[Members]:
-        """Watch who is in at `path`, at once. The news end with unwatch_members, or when it was closed."""
+        """Watch the members at `path`, at once. The events end after unwatch_members, or when the handle is closed."""
         memberships: Feed[Members] = Feed(lambda: self.unwatch_members(path))
         self._watch_members(path, enough, _in_loop(memberships._listener))
         return memberships
 
     def connections(self) -> Feed[Connection]:
-        """Watch the connection, at once. The news end with unwatch_connection, or when it was closed."""
+        """Watch the connection, at once. The events end after unwatch_connection, or when the handle is closed."""
         connections: Feed[Connection] = Feed(self.unwatch_connection)
         self._watch_connection(_in_loop(connections._listener))
         return connections
@@ -137,11 +139,11 @@ class AsyncElection(Session):
         self._stand(path, value, _in_loop(Listener(on_role)))
 
     def watch_master(self, path: str, on_master: Callable[[Master], object]) -> None:
-        """Watch who is master at `path`, with a callback."""
+        """Watch the master at `path`, with a callback."""
         self._watch_master(path, _in_loop(Listener(on_master)))
 
     def watch_members(self, path: str, on_members: Callable[[Members], object], enough: int = 0) -> None:
-        """Watch who is in at `path`, with a callback."""
+        """Watch the members at `path`, with a callback."""
         self._watch_members(path, enough, _in_loop(Listener(on_members)))
 
     def watch_connection(self, on_connection: Callable[[Connection], object]) -> None:
@@ -168,14 +170,16 @@ class AsyncElection(Session):
         function: Callable[[Leadership], Coroutine[Any, Any, T]],
         timeout: Optional[float] = None,
     ) -> Optional[T]:
-        """Stand at `path`, wait for mastership, run the coroutine `function` while master, and resign when it has ended.
+        """Stand at `path`, wait for mastership, run the coroutine `function` while master, and resign when it has
+        ended.
 
-        The coroutine is cancelled when it should stop: the lease is about to end, or has ended; interrupt(), resign() or
-        close() was called; or this is cancelled. The place is kept until it has ended.
+        The coroutine is cancelled when it should stop: if the lease is about to end or has ended, if interrupt(),
+        resign() or close() was called, or if this call is cancelled. The candidate resigns only after the coroutine has
+        ended.
 
-        Returns what the coroutine returned; None when it was cancelled and the mastership had lasted until it had ended.
-        NotMasterError with Rc.LEADERSHIP_LOST when the mastership had ended before; ElectionTimeoutError when there is none
-        within `timeout` seconds.
+        Returns the result of the coroutine. Returns None if the coroutine was cancelled and the mastership lasted until
+        the coroutine had ended. Raises NotMasterError with Rc.LEADERSHIP_LOST if the mastership had ended before.
+        Raises ElectionTimeoutError if the mastership does not begin within `timeout` seconds.
         """
         loop = asyncio.get_running_loop()
         begun: asyncio.Future[Leadership] = loop.create_future()
@@ -241,29 +245,30 @@ class AsyncElection(Session):
         await _start(self._fenced_delete(path, target, version, timeout))[1]
 
     async def wait_finished(self, timeout: float) -> None:
-        """Wait until the last callback of everything that has resigned, or is no longer watched, has been handed on."""
+        """Wait until the loop has received the last callback of every resigned candidate and every ended watch."""
         await _start(self._finishing(timeout))[1]
 
     async def members(self, path: str, timeout: float = 10.0) -> list[Member]:
-        """Who stands at `path`, the master first."""
+        """The candidates that stand at `path`, the master first."""
         return await _start(self._members(path, timeout))[1]
 
     async def get_master(self, path: str, timeout: float = 10.0) -> Master:
-        """Who is master at `path`, asked once; `rc` is Rc.NONODE when there is none."""
+        """Ask once for the master at `path`. `rc` is Rc.NONODE if there is no master."""
         return await _start(self._get_master(path, timeout))[1]
 
     async def dump(self) -> dict[str, Any]:
-        """What this handle is, believes and did last."""
+        """The state, the beliefs and the last actions of this handle."""
         return await _start(self._dump)[1]
 
     async def dump_text(self) -> str:
-        """The same for people."""
+        """The same as text for people."""
         return await _start(self._dump_text)[1]
 
     async def close(self) -> bool:
-        """Close; a second time does nothing. Returns whether a server confirmed the end of the session.
+        """Close; a second call does nothing. Returns whether a server confirmed the end of the session.
 
-        The last callbacks have run in the loop when this returns, after 2 s at most. To be cancelled ends it no sooner.
+        The last callbacks have run in the loop when this returns, after 2 s at most. If this is cancelled, it still
+        closes the handle first.
         """
         if asyncio.current_task() in self._leaders:
             raise error("election_close", Rc.IN_CALLBACK)
@@ -283,7 +288,7 @@ class AsyncElection(Session):
 
 
 def _start(function: Callable[[], T]) -> tuple[_workers.Call[T], asyncio.Future[T]]:
-    """Call a function that waits on a thread, and have a future hear in the loop what came of it."""
+    """Call a function that waits, on a thread. A future in the loop receives its result or exception."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -300,7 +305,8 @@ def _start(function: Callable[[], T]) -> tuple[_workers.Call[T], asyncio.Future[
 
 
 async def _outlast(future: asyncio.Future[Any]) -> bool:
-    """Wait for a future, come what may: whether this was cancelled meanwhile. What came of the future is heard."""
+    """Wait for a future, also if this is cancelled. Returns whether this was cancelled. Retrieves the exception of the
+    future, if it has one."""
     is_cancelled = False
     while not future.done():
         try:
@@ -313,7 +319,7 @@ async def _outlast(future: asyncio.Future[Any]) -> bool:
 
 
 def _in_loop(listener: Listener) -> Listener:
-    """A listener that hears in the loop."""
+    """A listener whose callbacks run in the loop."""
     loop = asyncio.get_running_loop()
     return Listener(lambda news: _call_in(loop, listener.hear, news), lambda: _call_in(loop, listener.end))
 
@@ -322,4 +328,4 @@ def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *
     try:
         loop.call_soon_threadsafe(function, *news)
     except RuntimeError:
-        pass  # the loop is closed: nobody is there to hear it
+        pass  # the loop is closed: nothing can run the function

@@ -1,8 +1,8 @@
-"""What callbacks hear, and how the library finds the Python function to call.
+"""The events of callbacks, and how the library finds the Python function to call.
 
-There is one C function of each kind for all; its ctx is the number of a Listener. The library calls them on threads of
-its own, never on the main thread: Python's signal handlers run on the main thread alone, and one that raises inside a C
-callback would be lost, and the event with it.
+One C function of each kind serves all callbacks; its ctx is the number of a Listener. The library calls these functions
+on its own threads, never on the main thread. Python runs signal handlers on the main thread alone. If a signal handler
+raised inside a C callback, its exception would be lost, and the event with it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from election._numbers import Alarm, ConnectionState, LogLevel, Rc, Reason, Role
 
 
 class Event(NamedTuple):
-    """What a candidate hears: election_event_t."""
+    """The event of a candidate: election_event_t."""
 
     path: str
     role: Role
@@ -37,7 +37,7 @@ class Event(NamedTuple):
 
 
 class Master(NamedTuple):
-    """What an observer hears: election_master_t. `since` is a time as time.time() has it."""
+    """The event of an observer: election_master_t. `since` is a time like that of time.time()."""
 
     path: str
     rc: Rc
@@ -48,7 +48,7 @@ class Master(NamedTuple):
 
 
 class Member(NamedTuple):
-    """One member: election_member_t. `since` is a time as time.time() has it."""
+    """One member: election_member_t. `since` is a time like that of time.time()."""
 
     name: str
     value: bytes
@@ -58,7 +58,7 @@ class Member(NamedTuple):
 
 
 class Members(NamedTuple):
-    """What a watcher of the members hears: election_members_t."""
+    """The event of a watcher of the members: election_members_t."""
 
     path: str
     rc: Rc
@@ -73,11 +73,11 @@ class Connection(NamedTuple):
     rc: Rc
     session_id: int
     session_timeout: float
-    cause: Optional[str] = None  # why there is no connection, as soon as that is known
+    cause: Optional[str] = None  # why the handle has no connection, as soon as the cause is known
 
 
 class LogRecord(NamedTuple):
-    """One record of the log: election_log_t. `handle` is Election.handle, `at` a time as time.time() has it."""
+    """One record of the log: election_log_t. `handle` is Election.handle, `at` is a time like that of time.time()."""
 
     level: LogLevel
     message: str
@@ -89,14 +89,14 @@ class LogRecord(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """A mastership: its token, to be sent along with each write, and for how many seconds from now it lasts."""
+    """A mastership: its token, to send with each write, and the seconds from now until its lease ends."""
 
     token: int
     left: float
 
 
 class Listener:
-    """What one call made listen. It lives as long as its owner does, even if the library has not freed it yet."""
+    """The callback of one call. It lives as long as its owner does, even if the library has not freed it yet."""
 
     def __init__(self, hear: Callable[[Any], object], end: Callable[[], object] = lambda: None) -> None:
         self.hear, self.end = hear, end
@@ -106,16 +106,17 @@ class Listener:
 Owner = dict[int, Listener]
 """The listeners of one owner, by their numbers."""
 
-# Weak: a handle that nobody has any more is closed, and its callbacks may be all that knows it.
+# Weak references: a handle without other references is closed, and its callbacks may hold the only references to it.
 _listeners: dict[int, weakref.ref[Listener]] = {}
 _count = itertools.count(1)  # not 0, which would be NULL
 _counting = threading.RLock()  # for interpreters in which threads run at the same time
 
 
 def listen(owner: Owner, listener: Listener, function: Any, *arguments: Any) -> int:
-    """Call a function that takes a ctx and a free_ctx, which are added to the arguments. Returns what it returns.
+    """Call a function that takes a ctx and a free_ctx, which are added to the arguments. Returns its result.
 
-    Whatever is raised at whatever instant: what the library calls is there, and what it does not call is not kept.
+    An exception may be raised at any instant. Even then a listener exists as long as the library calls it, and no
+    listener is kept that the library does not call.
     """
     with _counting:
         number = next(_count)
@@ -124,7 +125,7 @@ def listen(owner: Owner, listener: Listener, function: Any, *arguments: Any) -> 
     owner[number] = listener
     returned: list[int] = []
     try:
-        # One instruction of the interpreter: no signal handler runs between the call and the keeping of what it returned.
+        # One instruction of the interpreter: no signal handler runs between the call and the storing of its result.
         returned.extend(map(function, *((argument,) for argument in (*arguments, number, free_fn))))
         return returned[0]
     finally:
@@ -144,7 +145,7 @@ _this_thread = threading.local()
 
 
 def is_inside(owner: Owner) -> bool:
-    """Whether this thread is inside a callback of that owner's."""
+    """Whether this thread is inside a callback of that owner."""
     return getattr(_this_thread, "owner", None) is owner
 
 
@@ -204,7 +205,7 @@ def _free_ctx(ctx: int) -> None:
         listener.end()
 
 
-# For as long as the library may call them: for ever.
+# The library may call them at any time, so they are kept for ever.
 role_fn, master_fn = election_role_fn(_on_role), election_master_fn(_on_master)
 members_fn, connection_fn = election_members_fn(_on_members), election_connection_fn(_on_connection)
 log_fn, free_fn = election_log_fn(_on_record), election_free_fn(_free_ctx)
@@ -212,7 +213,7 @@ no_log_fn = election_log_fn(0)
 
 
 def answers(kind: Any, copy: Callable[[Any], Any]) -> tuple[list[Any], Any]:
-    """A list, and a C function that puts a copy of what it is shown there."""
+    """A list, and a C function that adds a copy of each object that it receives to the list."""
     shown: list[Any] = []
     return shown, kind(lambda pointer, _: shown.append(copy(pointer.contents)))
 

@@ -1,4 +1,4 @@
-"""What is raised: ElectionError, and more exact classes that are Python's own errors as well."""
+"""The exceptions: ElectionError, and more exact classes that are also Python's own errors."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class ElectionError(Exception):
 
 
 class ElectionTimeoutError(ElectionError, TimeoutError):
-    """What was waited for did not come in the time given."""
+    """The awaited event did not come before the timeout."""
 
 
 class ElectionConnectionError(ElectionError, ConnectionError):
-    """There is no connection to ZooKeeper, or it broke; the session is over, or is being closed."""
+    """The handle has no connection to ZooKeeper, or the connection broke; the session is over, or is being closed."""
 
 
 class ElectionPermissionError(ElectionError, PermissionError):
-    """ZooKeeper's access control lists do not allow it, or the credentials were refused."""
+    """ZooKeeper's access control lists do not allow the request, or the server refused the credentials."""
 
 
 class ElectionValueError(ElectionError, ValueError):
@@ -42,7 +42,7 @@ class ElectionInterruptedError(ElectionError, InterruptedError):
 
 
 class NotMasterError(ElectionError):
-    """This handle is not master at the path, or no longer; or the token is that of an old master."""
+    """This handle is not master at the path, or is no longer master, or the token is that of an old master."""
 
 
 _CLASSES: dict[Rc, type[ElectionError]] = {
@@ -64,12 +64,12 @@ _CLASSES.update({rc: ElectionValueError for rc in Rc if rc.name.startswith("BAD_
 
 
 def strerror(rc: int) -> str:
-    """A sentence for a number of Rc, or for any other number of ZooKeeper's."""
+    """A sentence for a number of Rc, or for any other number of ZooKeeper."""
     return str(library().election_strerror(rc).decode())
 
 
 def explain(rc: int) -> str:
-    """A sentence for what a function has just returned on this thread: it names the part that is bad, or the server."""
+    """A sentence for the number that a function has just returned on this thread; names the bad part, or the server."""
     return str(library().election_explain(rc).decode())
 
 
@@ -79,7 +79,7 @@ def error(function: str, rc: int, sentence: Optional[str] = None) -> ElectionErr
 
 
 def check(function: str, rc: int) -> int:
-    """Functions return a negative number when they fail."""
+    """Raise the error if a function returned a negative number; else return the number."""
     if rc < 0:
         raise error(function, rc, explain(rc))
     return rc

@@ -26,12 +26,12 @@ T = TypeVar("T")
 class Election(Session):
     """One session with ZooKeeper, and the elections on it. election.h has the rules for each method.
 
-    Callbacks run on a thread of the library's, or with Dispatch.MANUAL in dispatch(). Each call that waits can be ended by
-    a signal handler that raises, such as Ctrl-C.
+    Callbacks run on a thread of the library, or with Dispatch.MANUAL in dispatch(). A signal handler that raises, such
+    as that of Ctrl-C, ends each call that waits.
 
-    Close it, or use it in a `with`. One that is forgotten is closed when Python finds that out, with a ResourceWarning;
-    one that is still there when the interpreter exits is closed then. In a child of os.fork() it is inert: is_master() is
-    False, the others raise Rc.FORKED, and close() does nothing.
+    Close it, or use it in a `with`. If the program drops an open Election, Python's garbage collector closes it, with a
+    ResourceWarning. If an Election is still open when the interpreter exits, it is closed then. In a child of os.fork()
+    an Election does nothing: is_master() is False, the other methods raise Rc.FORKED, and close() does nothing.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Election(Session):
         acl: Acl = Acl.OPEN,
         acl_entries: Iterable[AclEntry] = (),
     ) -> None:
-        """Open a session, in the background unless there is a `connect_timeout`. Times are in seconds."""
+        """Open a session, in the background unless `connect_timeout` is given. Times are in seconds."""
         options = Options(
             session_timeout, connect_timeout, recipe, grace, lease_mode, lease_margin, tick, auth, acl, acl_entries
         )
@@ -71,12 +71,12 @@ class Election(Session):
     def go_to_election(
         self, path: str, value: Value = b"", on_role: Callable[[Event], object] = lambda _: None
     ) -> Candidacy:
-        """Stand at `path`. A `with` of what is returned resigns at its end; without one this stands until resign()."""
+        """Stand at `path`. A `with` of the result resigns at its end. Without a `with` this stands until resign()."""
         self._stand(path, value, self._listener(on_role))
         return Candidacy(self, path)
 
     def wait(self, path: str, role: Role, timeout: Optional[float] = None) -> None:
-        """Wait for a role; ElectionTimeoutError when it does not come in `timeout` seconds. None: for as long as it takes."""
+        """Wait for a role. Raises ElectionTimeoutError if it does not come in `timeout` seconds. None: no timeout."""
         wait_a_while = self._waiting(path, role, timeout, _workers.NAP)
         while not wait_a_while():
             pass
@@ -86,9 +86,10 @@ class Election(Session):
     ) -> T:
         """Stand at `path`, wait for mastership, call `function` while master, and resign when it has returned.
 
-        `function` asks Leadership.should_stop often, or waits by wait_stop, and returns when it should stop. Whatever it
-        raises ends it as well. Returns what `function` returned. NotMasterError with Rc.LEADERSHIP_LOST when the mastership
-        had ended before; ElectionTimeoutError when there is none within `timeout` seconds.
+        `function` calls Leadership.should_stop often, or waits by wait_stop, and returns when it should stop. An
+        exception ends `function` as well. Returns the result of `function`. Raises NotMasterError with
+        Rc.LEADERSHIP_LOST if the mastership ended before `function` did. Raises ElectionTimeoutError if the mastership
+        does not begin within `timeout` seconds.
         """
         begun = queue.SimpleQueue[Optional[Leadership]]()
         leading = Leading(self, path, value, timeout, begun.put)
@@ -108,14 +109,14 @@ class Election(Session):
             end()
             with contextlib.suppress(ValueError):
                 self._leaders.remove(threading.get_ident())
-            # The place is given up, and the next one may lead, when what was raised arrives.
+            # When the caller receives the exception, this candidate has resigned, and the next candidate may lead.
             call.settle()
         call.wait()
         return returned
 
     def interrupt(self) -> None:
-        """End every call that waits, in whatever thread, by ElectionInterruptedError; what lead() runs hears that it should
-        stop. It lasts until clear_interrupt(). May be called in a signal handler."""
+        """End every call that waits, in any thread, by ElectionInterruptedError. Tell the function that lead() runs to
+        stop. This lasts until clear_interrupt(). A signal handler may call it."""
         super().interrupt()
         if self._queue:
             self._queue.ring()
@@ -130,20 +131,20 @@ class Election(Session):
         _workers.run(self._fenced_delete(path, target, version, timeout))
 
     def members(self, path: str, timeout: float = 10.0) -> list[Member]:
-        """Who stands at `path`, the master first."""
+        """The candidates that stand at `path`, the master first."""
         return _workers.run(self._members(path, timeout))
 
     def get_master(self, path: str, timeout: float = 10.0) -> Master:
-        """Who is master at `path`, asked once; `rc` is Rc.NONODE when there is none."""
+        """Ask once for the master at `path`. `rc` is Rc.NONODE if there is no master."""
         return _workers.run(self._get_master(path, timeout))
 
     def watch_master(self, path: str, on_master: Callable[[Master], object]) -> Watch:
-        """Watch who is master. A `with` of what is returned ends it; without one it lasts until unwatch_master()."""
+        """Watch the master. A `with` of the result ends the watch. Without a `with` it lasts until unwatch_master()."""
         self._watch_master(path, self._listener(on_master))
         return Watch(lambda: self.unwatch_master(path))
 
     def watch_members(self, path: str, on_members: Callable[[Members], object], enough: int = 0) -> Watch:
-        """Watch who is in, with an alarm when fewer than `enough` are. As watch_master, until unwatch_members()."""
+        """Watch the members, with an alarm if fewer than `enough` stand. As watch_master, until unwatch_members()."""
         self._watch_members(path, enough, self._listener(on_members))
         return Watch(lambda: self.unwatch_members(path))
 
@@ -153,11 +154,11 @@ class Election(Session):
         return Watch(self.unwatch_connection)
 
     def dump(self) -> dict[str, Any]:
-        """What this handle is, believes and did last."""
+        """The state, the beliefs and the last actions of this handle."""
         return _workers.run(self._dump)
 
     def dump_text(self) -> str:
-        """The same for people."""
+        """The same as text for people."""
         return _workers.run(self._dump_text)
 
     def fileno(self) -> int:
@@ -165,33 +166,33 @@ class Election(Session):
         return self._of_program("election_fd").fileno()
 
     def dispatch(self, timeout: float = 0.0) -> int:
-        """Run the callbacks that wait, here; when there are none, wait for one. Returns how many there were.
+        """Run the callbacks that wait, on this thread. If none waits, wait for one. Returns how many ran.
 
-        What a callback raises is raised here. The callbacks after it run in the next dispatch.
+        An exception of a callback is raised here. The callbacks after it run in the next dispatch.
         """
         return self._of_program("election_dispatch").dispatch(timeout, lambda: self._is_interrupted)
 
     def wait_finished(self, timeout: float) -> None:
-        """Wait until the last callback of everything that has resigned, or is no longer watched, has returned.
+        """Wait until the last callback of every resigned candidate and every ended watch has returned.
 
-        With Dispatch.MANUAL, the callbacks that wait to be dispatched are run by this.
+        With Dispatch.MANUAL, this runs the callbacks that wait to be dispatched.
         """
         if self._queue and self._queue.is_dispatching_here():
             raise error("election_wait_finished", Rc.IN_CALLBACK)
         finishing = self._finishing(timeout)
-        # Elsewhere there is no Ctrl-C, but there are the callbacks of this handle, which cannot wait for themselves.
+        # Ctrl-C comes only to the main thread. On another thread this may be a callback, which cannot wait for itself.
         is_main = threading.current_thread() is threading.main_thread()
         _workers.run(finishing) if is_main else finishing()
         if self._queue:
             self._queue.dispatch(0.0, lambda: False)
 
     def close(self) -> bool:
-        """Close; a second time does nothing. Returns whether a server confirmed the end of the session."""
+        """Close; a second call does nothing. Returns whether a server confirmed the end of the session."""
         is_dispatching = self._queue and self._queue.is_dispatching_here()
         if is_dispatching or threading.get_ident() in self._leaders:
             raise error("election_close", Rc.IN_CALLBACK)
         closing = self._closing()
-        # Elsewhere there is no Ctrl-C, but there are the callbacks of this handle, in which it cannot be closed.
+        # Ctrl-C comes only to the main thread. On another thread this may be a callback, which cannot close its handle.
         is_main = threading.current_thread() is threading.main_thread()
         is_confirmed = _workers.run(closing) if is_main else closing()
         if self._queue:
@@ -224,10 +225,10 @@ def _get(begun: queue.SimpleQueue[Optional[Leadership]]) -> Optional[Leadership]
 
 
 class Queue:
-    """What waits for dispatch(), and a descriptor that is readable while something does.
+    """The callbacks that wait for dispatch(), and a descriptor that is readable while one waits.
 
-    The library has such a queue as well. Its callbacks would run inside a C function on the caller's thread, where what a
-    signal handler raises is lost, and the event with it.
+    The library has such a queue as well. Its callbacks would run inside a C function on the caller's thread. If a
+    signal handler raised there, its exception would be lost, and the event with it.
     """
 
     _readable = -1
@@ -280,7 +281,7 @@ class Queue:
         count = 0
         with self._one_at_a_time:
             try:
-                # Before the news are looked at: what comes later rings again.
+                # Before the queue is read: an event that comes later makes the descriptor readable again.
                 os.read(self._readable, 4096)
             except BlockingIOError:
                 pass
@@ -297,7 +298,7 @@ class Queue:
         return count
 
     def close(self) -> None:
-        """Run the last callbacks. Nothing is put any more."""
+        """Run the last callbacks. No callback is added after this."""
         if self._readable >= 0:
             self._run()
             self.__del__()
@@ -310,7 +311,8 @@ class Queue:
 
 
 class Watch:
-    """What a `with` ends: watching, or standing. Nothing happens when it has ended already, or the handle is closed."""
+    """A watch or a candidacy that a `with` ends. If it has ended already, or the handle is closed, the `with` does
+    nothing."""
 
     def __init__(self, end: Callable[[], None]) -> None:
         self._end = end
@@ -327,7 +329,7 @@ class Watch:
 
 
 class Candidacy(Watch):
-    """One who stands at a path: the methods of Election, for that path."""
+    """A candidate that stands at a path: the methods of Election, for that path."""
 
     def __init__(self, election: Election, path: str) -> None:
         super().__init__(lambda: election.resign(path))

@@ -1,4 +1,4 @@
-"""To lead: a function runs while this handle is master, and the place is given up when it has returned."""
+"""Leading: a function runs while this handle is master, and the candidate resigns when the function has returned."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from election._session import Session, Value, milliseconds, octets, text
 
 FOREVER = 2**31 - 1  # ELECTION_FOREVER
 
-# For how long the call that leads is given to find out that it may not stand, before it is taken to stand.
+# election_lead has this time, in seconds, to refuse. After it the code assumes that the candidate stands.
 BEGINNING = 0.02
 
 
 class Leadership:
-    """A mastership during which lead() runs a function, which asks here whether it should stop."""
+    """A mastership during which lead() runs a function. The function asks this object whether it should stop."""
 
     def __init__(self, number: int) -> None:
         self._number = c_void_p(number)
@@ -30,12 +30,12 @@ class Leadership:
         """The token of the mastership, to be sent along with each write."""
 
     def should_stop(self) -> bool:
-        """Whether the function should return: the lease is about to end, or has ended; interrupt(), resign() or close() was
-        called. Never waits."""
+        """Whether the function should return: the lease is about to end or has ended, or interrupt(), resign() or
+        close() was called. This never waits."""
         return bool(library().election_should_stop(self._number))
 
     def wait_stop(self, timeout: Optional[float] = None) -> bool:
-        """Wait until the function should stop, for `timeout` seconds at most: whether it should."""
+        """Wait until the function should stop, for `timeout` seconds at most. Returns whether it should stop."""
         if timeout is not None and not timeout >= 0:
             raise error("election_wait_stop", Rc.BAD_TIMEOUT)
         until = math.inf if timeout is None else time.monotonic() + timeout
@@ -50,10 +50,10 @@ class Leadership:
 
 
 class Leading:
-    """A call of election_lead, on a thread of its own: what leads runs elsewhere.
+    """A call of election_lead, on its own thread. The function that leads runs on another thread.
 
-    `begins` and `stops` are called on that thread: when this handle is master, and, if it is given, when the function
-    should stop.
+    The thread of election_lead calls `begins` when this handle is master. If `stops` is given, it calls `stops` when
+    the function should stop.
     """
 
     def __init__(
@@ -97,11 +97,11 @@ class Leading:
         check("election_lead", lead(handle, self._path, value, len(value), lead_fn, None, self._timeout, None))
 
     def resign(self) -> None:
-        """So that nobody waits for a reason to stop any more."""
+        """Resign, so that no thread waits for a reason to stop any more."""
         library().election_resign(self._session._handle, self._path)
 
     def abandon(self, is_done: Callable[[], bool]) -> None:
-        """Stop standing, before or after it has become master. On a thread of its own, for it takes a moment."""
+        """Stop standing, before or after this has become master. This runs on its own thread, because it takes time."""
         self.end()
 
         def stop_standing() -> None:

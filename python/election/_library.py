@@ -1,4 +1,4 @@
-"""The C library: its structs and functions, as election.h has them, and where it is loaded from."""
+"""The C library: its structs and functions, as in election.h, and the place that it is loaded from."""
 
 from __future__ import annotations
 
@@ -140,8 +140,8 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
-# These answer from memory and take no lock. A call by CDLL lets go of the interpreter, and among busy threads it takes
-# tens of milliseconds to get it back.
+# These functions answer from memory and take no lock. A call by CDLL releases the lock of the interpreter. If other
+# threads are busy, the call then takes tens of milliseconds to get the lock back.
 _QUICK = {"election_is_master", "election_lease", "election_should_stop", "election_strerror", "election_version"}
 
 _loaded: Optional[Library] = None
@@ -152,7 +152,7 @@ class Library:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        # CDLL lets go of the interpreter during each call, PyDLL does not.
+        # CDLL releases the lock of the interpreter during each call, PyDLL does not.
         libraries = {False: ctypes.CDLL(path), True: ctypes.PyDLL(path)}
         for name, (restype, argtypes) in _FUNCTIONS.items():
             try:
@@ -167,10 +167,10 @@ class Library:
 
 
 def load(path: Union[str, os.PathLike[str], None] = None) -> None:
-    """Load the library now, and from where: `path`, else $ELECTION_LIB, else the one in this package, else the system's.
+    """Load the library now: from `path`, else $ELECTION_LIB, else the one in this package, else the system's.
 
-    A program that does not call this loads it when it first needs it. Nothing is searched for anywhere else. OSError when
-    it cannot be loaded; RuntimeError when another one is already.
+    A program that does not call this loads the library when it first needs it. No other place is searched. Raises
+    OSError if the library cannot be loaded, and RuntimeError if another one is loaded already.
     """
     global _loaded
     wanted = os.fspath(path) if path else os.environ.get("ELECTION_LIB") or _default()
@@ -186,7 +186,7 @@ def _default() -> str:
 
 
 def library() -> Library:
-    """The library, loaded if need be."""
+    """The library. The first call loads it if it is not loaded."""
     if _loaded is None:
         load()
     assert _loaded is not None

@@ -24,16 +24,16 @@ _listeners: Owner = {}
 
 
 def set_log(level: LogLevel, on_record: Optional[Callable[[LogRecord], None]] = None) -> None:
-    """Have `on_record` hear the log of this process, on a thread of the library's, until another takes its place."""
+    """Let `on_record` receive the log of this process, on a thread of the library, until the next set_log."""
     atexit.unregister(_log_off)
     if level != LogLevel.OFF:
-        atexit.register(_log_off)  # nobody can be called when the interpreter is gone
+        atexit.register(_log_off)  # no Python function can be called after the interpreter has exited
     listener, function = Listener(on_record or (lambda _: None)), log_fn if on_record else no_log_fn
 
     def set_it() -> int:
         return listen(_listeners, listener, library().election_set_log, cint(level), function)
 
-    # It waits until the former one has heard everything. On a thread of the library's it does not.
+    # The call waits until the former function has received its last record. On a thread of the library it does not.
     is_main = threading.current_thread() is threading.main_thread()
     check("election_set_log", _workers.run(set_it) if is_main else set_it())
 
@@ -43,9 +43,9 @@ def _log_off() -> None:
 
 
 def log_to(logger: Optional[logging.Logger] = None) -> None:
-    """Have the log go where the program's own does: to `logger`, by default the one named "election".
+    """Send the log to the program's own log: to `logger`, by default the logger named "election".
 
-    The level is the logger's at this moment. A record has `election`, the LogRecord, as an attribute.
+    The level is the logger's level at the time of the call. A record has the attribute `election`, the LogRecord.
     """
     target = logger or logging.getLogger("election")
     wanted = [level for level, number in _LEVELS.items() if target.isEnabledFor(number)]

@@ -1,4 +1,4 @@
-"""The numbers of election.h, as enumerations. What each means is written there."""
+"""The numbers of election.h, as enumerations. election.h says what each number means."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Open(enum.IntEnum):
-    """Numbers of which a later version of the library may have more: those are members named by the number."""
+    """Numbers to which a later version of the library may add. An added number is a member named by the number."""
 
     @classmethod
     def _missing_(cls, value: object) -> Any:

@@ -1,4 +1,4 @@
-"""What Election and AsyncElection share: a handle of the library, and the calls on it."""
+"""The common part of Election and AsyncElection: a handle of the library, and the calls on it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Value = Union[bytes, bytearray, memoryview]
 
 
 class AclEntry(NamedTuple):
-    """Who may do what: an entry of election_options_add_acl."""
+    """An entry of an access control list: the arguments of election_options_add_acl."""
 
     permissions: Perm
     scheme: str
@@ -44,7 +44,7 @@ class AclEntry(NamedTuple):
 
 
 class Counters(NamedTuple):
-    """What a handle has done: election_counters_t. Times are in seconds."""
+    """Counts of the actions of a handle: election_counters_t. Times are in seconds."""
 
     connections: int
     connect_failures: int
@@ -74,7 +74,7 @@ class Counters(NamedTuple):
 
 
 class Options(NamedTuple):
-    """What a handle is opened with."""
+    """The options of a handle."""
 
     session_timeout: float
     connect_timeout: Optional[float]
@@ -88,7 +88,7 @@ class Options(NamedTuple):
     acl_entries: Iterable[AclEntry]
 
     def make(self) -> Any:
-        """Options of the library, which are to be freed."""
+        """Make options of the library. The caller frees them."""
         functions, options = library(), library().election_options_new()
         try:
             for name, number in {
@@ -117,7 +117,7 @@ class Options(NamedTuple):
             raise
 
 
-# The handles that are open, for the end of the interpreter; nobody can be called when that is gone.
+# The open handles. They are closed when the interpreter exits: after that no Python function can be called.
 _open: set[int] = set()
 _is_registered = False
 
@@ -133,7 +133,7 @@ def _close_forgotten(address: int) -> None:
 
 
 class Session:
-    """One handle. Calls that wait for a server or for callbacks are functions that a worker calls."""
+    """One handle. For each call that waits for a server or for callbacks, a worker calls a function."""
 
     _address: Optional[int] = None
     _is_interrupted = False
@@ -151,14 +151,14 @@ class Session:
             _is_registered = True
             atexit.register(_close_all)
         hosts, options, handle = text(self._hosts), self._options.make(), self._handle
-        # Callbacks run under the mask of the thread that opens the handle, and so do the programs that they start.
+        # Callbacks, and the programs that they start, have the signal mask of the thread that opens the handle.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
         def open_it() -> None:
             former = signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             try:
                 rc = Rc.INTERRUPTED
-                while rc == Rc.INTERRUPTED:  # by a signal that came to this thread
+                while rc == Rc.INTERRUPTED:  # a signal came to this thread
                     rc = self._library.election_open(hosts, options, ctypes.byref(handle))
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, former)
@@ -183,7 +183,7 @@ class Session:
         return close_it
 
     def _abandon(self, opening: _workers.Call[None]) -> None:
-        """Close what is about to be opened, when nobody waits for it any more."""
+        """Close the handle that is being opened, because no caller waits for it any more."""
 
         def close_it() -> None:
             try:
@@ -199,11 +199,11 @@ class Session:
             return
         address, self._address = self._address, None
         try:
-            # Not here: to close takes time, and cannot be done in a callback of the same handle.
+            # Not on this thread: closing takes time, and a callback cannot close its own handle.
             _workers.start(lambda: _close_forgotten(address))
         except RuntimeError:
             _close_forgotten(address)
-        # Last: where warnings are errors this raises.
+        # Last, because this raises if warnings are errors.
         warnings.warn(f"unclosed {type(self).__name__} for {self._hosts}", ResourceWarning, source=self)
 
     def resign(self, path: str) -> None:
@@ -211,26 +211,27 @@ class Session:
         check("election_resign", self._library.election_resign(self._handle, text(path)))
 
     def set_value(self, path: str, value: Value) -> None:
-        """Stand with another value from now on."""
+        """Change the value of the candidate from now on."""
         value = octets(value)
         check("election_set_value", self._library.election_set_value(self._handle, text(path), value, len(value)))
 
     def interrupt(self) -> None:
-        """End every call that waits by ElectionInterruptedError; what lead() runs should stop. Until clear_interrupt()."""
+        """End every call that waits by ElectionInterruptedError. The function that lead() runs should stop. This lasts
+        until clear_interrupt()."""
         self._is_interrupted = True
         check("election_interrupt", self._library.election_interrupt(self._handle))
 
     def clear_interrupt(self) -> None:
-        """From here on calls wait again."""
+        """Let calls wait again from now on."""
         check("election_clear_interrupt", self._library.election_clear_interrupt(self._handle))
         self._is_interrupted = False
 
     def is_master(self, path: str) -> bool:
-        """Whether this is master now, by the clock at the time of the call."""
+        """Whether this handle is master now, by the clock at the time of the call."""
         return bool(self._library.election_is_master(self._handle, text(path)))
 
     def lease(self, path: str) -> Optional[Lease]:
-        """The mastership at `path`; None when this is not master."""
+        """The mastership at `path`; None if this handle is not master."""
         token, left_ns = c_int64(), c_int64()
         is_master = self._library.election_lease(self._handle, text(path), token, left_ns)
         return Lease(token.value, left_ns.value / 1e9) if is_master else None
@@ -246,21 +247,22 @@ class Session:
 
     @property
     def handle(self) -> Optional[int]:
-        """The number of this handle, as records of the log have it."""
+        """The number of this handle in records of the log."""
         return ctypes.cast(self._handle, c_void_p).value
 
     def _finishing(self, timeout: float) -> Callable[[], int]:
         return self._call("election_wait_finished", ms(timeout))
 
     def counters(self) -> Counters:
-        """What this handle has done so far."""
+        """Counts of the actions of this handle so far."""
         counters = election_counters_t(size=ctypes.sizeof(election_counters_t))
         check("election_counters", self._library.election_counters(self._handle, ctypes.byref(counters)))
         numbers = [(name, getattr(counters, name)) for name in _COUNTERS]
         return Counters(*(number / 1e6 if name.endswith("_us") else number for name, number in numbers))
 
     def connect_failure(self) -> str:
-        """Why there is no connection; while there is one, why there was none the last time; empty if there always was."""
+        """Why the handle has no connection; while it has one: why it had none the last time; empty if it always had
+        one."""
         sentence = ctypes.create_string_buffer(4096)
         failure = self._library.election_connect_failure(self._handle, sentence, len(sentence))
         check("election_connect_failure", failure)
@@ -270,7 +272,7 @@ class Session:
         """A sentence for a number of Rc."""
         return strerror(rc)
 
-    # ---- What listens ----
+    # ---- Calls that take a callback ----
 
     def _stand(self, path: str, value: Value, listener: Listener) -> None:
         value = octets(value)
@@ -289,10 +291,11 @@ class Session:
         call = getattr(self._library, function)
         check(function, listen(self._listeners, listener, call, self._handle, *arguments))
 
-    # ---- What waits ----
+    # ---- Calls that wait ----
 
     def _waiting(self, path: str, role: int, timeout: Optional[float], nap: float) -> Callable[[], bool]:
-        """A function that waits for a role, a while at a time: whether it came. ElectionTimeoutError at the end."""
+        """A function that waits for a role for at most `nap` seconds per call. It returns whether the role came. It
+        raises ElectionTimeoutError after `timeout` seconds."""
         if timeout is not None and not timeout >= 0:
             raise error("election_wait", Rc.BAD_TIMEOUT)
         until = math.inf if timeout is None else time.monotonic() + timeout
@@ -302,12 +305,12 @@ class Session:
             nonlocal has_waited
             left = milliseconds(min(nap, until - time.monotonic()))
             rc = self._library.election_wait(self._handle, where, cint(role), max(1, left))
-            # Interrupted, if not by interrupt(), then by a signal handler, which has run by now.
+            # If interrupt() did not interrupt the call, a signal handler did. The handler has run by now.
             is_by_signal = rc == Rc.INTERRUPTED and not self._is_interrupted
             if is_by_signal or (rc == Rc.OPERATIONTIMEOUT and time.monotonic() < until):
                 has_waited = True
                 return False
-            # What the library answers to one who waits when the handle is closed.
+            # The library returns NOT_THERE to a call that waits when the handle is closed.
             check("election_wait", Rc.NOT_THERE if rc == Rc.BAD_HANDLE and has_waited else rc)
             return True
 
@@ -369,12 +372,13 @@ class Session:
 
 
 def cint(number: int, refused: int = -1) -> int:
-    """A number that fits C's int; another one, which the library refuses, for one that does not: ctypes would cut it."""
+    """The number if it fits C's int, else `refused`, which the library refuses. ctypes would cut a larger number."""
     return number if c_int(number).value == number else refused
 
 
 def milliseconds(seconds: float) -> int:
-    """Rounded up, and not by what floats cannot say. A number that the library refuses for what is no time."""
+    """The time in whole milliseconds, rounded up; the inexactness of floats adds nothing. If `seconds` is not a time: a
+    number that the library refuses."""
     if not math.isfinite(seconds):
         return -1
     return cint(math.ceil(round(seconds * 1000, 6)))

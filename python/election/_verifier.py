@@ -1,4 +1,4 @@
-"""Verifier: for the side that is written to."""
+"""Verifier: for the program that receives the writes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from election._numbers import Rc
 
 
 class Verifier:
-    """Refuses the tokens of old masters, on the side that is written to."""
+    """Refuses the tokens of old masters, in the program that receives the writes."""
 
     _verifier: Any = None
 
@@ -23,13 +23,13 @@ class Verifier:
             raise MemoryError
 
     def admit(self, token: int) -> bool:
-        """Whether a write with this token may be taken."""
-        is_token = c_int64(token).value == token  # ctypes would cut it
+        """Whether to accept a write with this token."""
+        is_token = c_int64(token).value == token  # ctypes would cut a larger number
         return is_token and bool(self._library.election_verifier_admit(self._verifier, token) == Rc.OK)
 
     @property
     def highest(self) -> int:
-        """The highest token seen, to be stored with what was written."""
+        """The highest token seen, to store with the written data."""
         return int(self._library.election_verifier_highest(self._verifier))
 
     def __del__(self) -> None:

@@ -1,8 +1,8 @@
 """Threads for calls that wait.
 
-Python runs signal handlers on the main thread alone, and never while that is inside a C function. So a call that waits is
-made on a thread of this file, and whoever wants its answer waits for that in Python, where Ctrl-C ends it at once. In an
-asyncio program the loop goes on meanwhile, however busy the loop's own executor is.
+Python runs signal handlers on the main thread alone, and never while that thread is inside a C function. So a thread of
+this file makes each call that waits. The caller waits for the answer in Python, and Ctrl-C ends that wait at once. In
+an asyncio program the loop continues meanwhile, also if the loop's own executor is busy.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Callable, Generic, Optional, TypeVar
 T = TypeVar("T")
 
 MOST_IDLE = 4
-# A signal that comes just before the main thread begins to wait does not end that wait: so it is a short one.
+# A signal that comes just before the main thread begins to wait does not end that wait. So each wait is short.
 NAP = 0.25
 
 
 class _Thread:
-    """A thread that is started for a task, and does others afterwards."""
+    """A thread that is started for a task, and runs other tasks afterwards."""
 
     def __init__(self, task: Callable[[], None]) -> None:
         self.task: Optional[Callable[[], None]] = task
@@ -35,7 +35,7 @@ class _Thread:
         self._wake.release()
 
     def _run(self) -> None:
-        # Signals are for the threads of the program.
+        # The threads of the program handle the signals.
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while True:
             if self.task:
@@ -52,7 +52,7 @@ os.register_at_fork(after_in_child=_idle.clear)  # a child has none of these thr
 
 
 def start(task: Callable[[], None]) -> None:
-    """Have a thread do it. RuntimeError when there can be no thread: the interpreter is about to exit, say."""
+    """Let a thread run a task. Raises RuntimeError if no thread can be made, for example if the interpreter exits."""
     try:
         thread = _idle.pop()
     except IndexError:
@@ -62,7 +62,7 @@ def start(task: Callable[[], None]) -> None:
 
 
 class Call(Generic[T]):
-    """A function that is called on another thread. It may not raise but Exceptions."""
+    """A function that is called on another thread. It may raise only Exceptions."""
 
     def __init__(self, function: Callable[[], T], done: Callable[[], None] = lambda: None) -> None:
         self._function, self._done = function, done
@@ -76,15 +76,15 @@ class Call(Generic[T]):
         return self
 
     def wait(self) -> T:
-        """Wait for it, and return what it returned, or raise what it raised."""
+        """Wait for the function. Return its result, or raise its exception."""
         nap = NAP if threading.current_thread() is threading.main_thread() else -1
         while not self._running.acquire(timeout=nap):
             pass
-        self._running.release()  # for others that wait
+        self._running.release()  # for other callers of wait()
         return self.result()
 
     def settle(self) -> None:
-        """Wait for it, whatever comes of it."""
+        """Wait for the function, and ignore its result and its exception."""
         try:
             self.wait()
         except Exception:
@@ -109,7 +109,7 @@ class Call(Generic[T]):
 
 
 def run(function: Callable[[], T]) -> T:
-    """Call a function that waits, so that a signal handler of Python's can end this. The function goes on then."""
+    """Call a function that waits. A Python signal handler can end this call; the function then continues."""
     try:
         call = Call(function).start()
     except RuntimeError:
