@@ -1,6 +1,7 @@
-//! The same handover without the library: contenders with a thread and a blocking socket each, that do nothing
-//! but the three requests it takes. What a handover takes beyond two writes here already is not the library's
-//! doing: it is the news on its way, and the price of all watching one znode and making it at the same moment.
+//! The same handover without the library. Each contender has one thread and one blocking socket, and sends only the
+//! three requests that a handover needs. If a handover here already takes longer than two writes, the library does not
+//! cause that time. ZooKeeper causes it: the watch events need time to arrive, and all contenders watch one znode and
+//! create it at the same moment.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -15,7 +16,7 @@ use crate::{Result, PATIENCE};
 
 const PATH: &str = "/by-hand";
 
-/// Contenders of which one has the znode; the others learn of it in each round.
+/// Contenders of which one has the znode. The others learn of it in each round.
 pub struct Contenders {
     contenders: Vec<Contender>,
     owner: usize,
@@ -31,7 +32,7 @@ impl Contenders {
         }
     }
 
-    /// The owner deletes its znode; how long until another one has the answer that it made its own.
+    /// The owner deletes its znode. Returns the time until another contender has the answer that it made its own.
     pub fn hand_over(&mut self) -> Result<Duration> {
         let all_watch = Barrier::new(self.contenders.len());
         let (began, outcomes) = thread::scope(|scope| {
@@ -72,7 +73,7 @@ impl Contenders {
     }
 }
 
-/// A connection with a session. It has one request under way at a time, and one watch.
+/// A connection with a session. It sends one request at a time, and has one watch.
 struct Contender {
     stream: TcpStream,
     xid: i32,
@@ -93,7 +94,8 @@ impl Contender {
         Ok(contender)
     }
 
-    /// Watches, tells that it does, and creates when the znode goes. When that succeeded, if it did.
+    /// Sets a watch, reports that it is set, and creates the znode when the old one is deleted. Returns the moment of
+    /// success if the create succeeded.
     fn contend(&mut self, all_watch: &Barrier) -> Result<Option<Instant>> {
         let watches = self.watch();
         all_watch.wait();
@@ -103,7 +105,7 @@ impl Contender {
         Ok(is_ours.then(Instant::now))
     }
 
-    /// Whether the znode is ours now, and not somebody else's.
+    /// Whether the znode is now ours.
     fn create(&mut self) -> Result<bool> {
         const NODE_EXISTS: i32 = -110;
         self.send(opcode::CREATE, &raw::create_body(PATH, EPHEMERAL))?;
@@ -115,7 +117,7 @@ impl Contender {
         expect("delete", self.answer()?, &[0]).map(drop)
     }
 
-    /// Its server may hear of the znode later than the one it was made on: asks until it has.
+    /// The contender's server may learn of the znode later than the server on which it was made: asks until it has.
     fn watch(&mut self) -> Result<()> {
         const NO_NODE: i32 = -101;
         let mut body = raw::buffer(PATH.as_bytes());
@@ -144,7 +146,7 @@ impl Contender {
         self.write_frame(&[&self.xid.to_be_bytes(), &opcode.to_be_bytes(), body].concat())
     }
 
-    /// The number of the request that is answered, and ZooKeeper's error.
+    /// The number of the answered request, and ZooKeeper's error.
     fn answer(&mut self) -> Result<(i32, i32)> {
         let frame = self.read_frame()?;
         let number = |at: usize| -> Result<i32> {

@@ -1,8 +1,9 @@
-//! The command `election run`: from the SIGTERM of the one whose COMMAND runs until the next one's COMMAND has started, beside the
-//! library's own handover among as many; and what one costs that waits.
+//! The command `election run`: the time from the SIGTERM to the candidate that runs its COMMAND until the COMMAND of
+//! the next candidate has started. The library's own handover among as many candidates stands beside it. The cost of
+//! one waiting candidate is also measured.
 //!
-//! COMMAND is a shell that says when it has started and then becomes a sleep, which SIGTERM ends at once: what it takes to
-//! stop is part of the figure, and next to nothing.
+//! COMMAND is a shell that prints a line when it has started and then becomes a sleep. SIGTERM ends the sleep at once,
+//! so the time that it takes to stop is a negligible part of the figure.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ const CANDIDATES: usize = 3;
 const WARM_UP: usize = 3;
 const SAMPLES: usize = 40;
 const SETTLE: Duration = Duration::from_secs(2);
-/// How much more than a handover of the library it may take, in nanoseconds.
+/// How much longer it may take than a handover of the library, in nanoseconds.
 const MORE: f64 = 20e6;
 
 pub fn measure(hosts: &[String], report: &mut Report) -> Result<()> {
@@ -67,7 +68,7 @@ pub fn measure(hosts: &[String], report: &mut Report) -> Result<()> {
 struct Commands {
     election: PathBuf,
     hosts: String,
-    /// The first is the one whose COMMAND runs.
+    /// The first is the program whose COMMAND runs.
     programs: Vec<Program>,
 }
 
@@ -95,7 +96,8 @@ impl Commands {
         expect(last, "election: waiting for mastership")
     }
 
-    /// Ends the one whose COMMAND runs; how long until that of another has started. Then there is a new one that waits.
+    /// Ends the program whose COMMAND runs. Returns the time until the COMMAND of another has started. Then starts a
+    /// new program that waits.
     fn hand_over(&mut self) -> Result<Duration> {
         let former = self.programs.remove(0);
         let began = Instant::now();
@@ -137,7 +139,7 @@ fn guard_of(pid: u32) -> Result<u32> {
     Ok(children.split_whitespace().next().ok_or("election run has a guard")?.parse()?)
 }
 
-/// Builds the command; cargo has built the benchmark without it.
+/// Builds the command, because cargo has built the benchmark without it.
 fn build() -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");

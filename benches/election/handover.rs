@@ -1,5 +1,6 @@
-//! From one master to the next when it resigns: a delete by one session, which is a write; the watches' news to
-//! all others; a create by each of them, which is another write; and only the first is master.
+//! The time from one master to the next when the master resigns. One session sends a delete, which is a write. The
+//! servers send watch events to all other sessions. Each of these sends a create, which is another write. Only the
+//! first create makes its session master.
 
 use std::time::{Duration, Instant};
 
@@ -45,11 +46,11 @@ pub fn measure(hosts: &[String], candidates: usize, report: &mut Report) -> Resu
     Ok(())
 }
 
-/// Candidates of which one is master, and all others know it.
+/// Candidates of which one is master. All others know it.
 pub struct Group {
     inbox: Inbox,
     members: Vec<Handle>,
-    /// The token of the master that each follows; 0 for none.
+    /// The token of the master that each candidate follows; 0 for none.
     follows: Vec<i64>,
     master: usize,
     token: i64,
@@ -68,8 +69,8 @@ impl Group {
         Ok(group)
     }
 
-    /// The master resigns; how long until the next one heard that it is. Then everything is as before: the
-    /// former master stands again, and whoever is not master knows who is.
+    /// The master resigns. Returns the time until the next master heard that it is master. Then everything is as
+    /// before: the former master stands again, and each slave knows the master.
     pub fn hand_over(&mut self) -> Result<Duration> {
         let former = self.master;
         let began = Instant::now();
@@ -108,7 +109,7 @@ impl Group {
     }
 
     pub fn close(self) -> Result<()> {
-        // The master last, so that nobody becomes master on the way out.
+        // The master closes last, so that no slave becomes master while the group closes.
         let (master, slaves): (Vec<_>, Vec<_>) =
             self.members.into_iter().enumerate().partition(|(who, _)| *who == self.master);
         slaves.into_iter().chain(master).try_for_each(|(_, member)| Ok(member.close()?))

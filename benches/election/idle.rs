@@ -1,5 +1,5 @@
-//! What a candidate costs while nothing happens, and while no server is there: a minimal C program on
-//! libelection.so, as it is when somebody's service uses it.
+//! The cost of a candidate while nothing happens, and while no server runs. The candidate is a minimal C program on
+//! libelection.so, as a user's service would be.
 
 use std::env;
 use std::fs;
@@ -31,7 +31,7 @@ pub fn measure(ensemble: &Ensemble, report: &mut Report) -> Result<()> {
     program.write_line("open")?;
     expect(&program, "role 1")?;
 
-    // Memory and threads are to be those of a candidate at rest; nothing tells when it has come to it.
+    // Memory and threads are to be those of a candidate at rest. Nothing reports when it is at rest.
     sleep(SETTLE);
     let after = machine::memory(program.pid())?;
     let threads = machine::threads(program.pid())?;
@@ -75,7 +75,7 @@ pub fn measure(ensemble: &Ensemble, report: &mut Report) -> Result<()> {
     }
 }
 
-/// Which share of a core the program takes over some time.
+/// The share of a core that the program uses over some time.
 fn cpu_share(program: &Program) -> Result<f64> {
     let (began, before) = (Instant::now(), machine::cpu_time(program.pid())?);
     sleep(WATCHED);
@@ -83,7 +83,7 @@ fn cpu_share(program: &Program) -> Result<f64> {
     Ok(used.as_secs_f64() / began.elapsed().as_secs_f64())
 }
 
-/// Has the program time its own calls of election_is_master.
+/// Makes the program time its own calls of election_is_master.
 fn ask(program: &Program) -> Result<Samples> {
     program.write_line("ask")?;
     expect(program, "asked")?;
@@ -106,9 +106,9 @@ fn expect(program: &Program, text: &str) -> Result<()> {
     }
 }
 
-/// Builds the library, if need be, and the program; it finds the library in `folder`.
+/// Builds the library, if needed, and the program. The program finds the library in `folder`.
 fn build(folder: &Path) -> Result<std::path::PathBuf> {
-    // Cargo has built the library for the benchmark itself, but does not put the .so of that in its place.
+    // Cargo has built the library for the benchmark itself, but does not put the .so of that build in its place.
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let manifest = root.join("Cargo.toml");

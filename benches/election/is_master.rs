@@ -1,4 +1,4 @@
-//! One call of `election_is_master`: what a program pays for asking before each piece of work.
+//! One call of `election_is_master`: the price that a program pays if it asks before each piece of work.
 
 use std::ffi::{c_void, CStr, CString};
 use std::hint::black_box;
@@ -17,13 +17,13 @@ use crate::report::Report;
 use crate::samples::Samples;
 use crate::{Result, PATIENCE};
 
-/// As long as such paths are.
+/// As long as a typical path.
 const PATH: &CStr = c"/services/billing/master";
 const MANY_PATHS: usize = 10_000;
 const BUSY_PATHS: usize = 100;
 
-/// A sample is the mean over this many calls: far longer than it takes to read the clock, far shorter than a
-/// time slice.
+/// A sample is the mean over this many calls. They take far longer than a reading of the clock, and far less time than
+/// a time slice.
 const CALLS: u32 = 1_000;
 const WARM_UP: usize = 200;
 const SAMPLES: usize = 2_000;
@@ -70,7 +70,7 @@ pub fn row(how: &str, samples: &Samples, report: &mut Report) {
     report.aim(&what, samples.median(), 100.0, |ns| format!("{ns:.0} ns"));
 }
 
-/// Times a question that is answered with yes.
+/// Times a question whose answer is yes.
 fn samples(mut is_so: impl FnMut() -> bool) -> Result<Samples> {
     let mut samples = Samples::default();
     for i in 0..WARM_UP + SAMPLES {
@@ -89,7 +89,7 @@ fn samples(mut is_so: impl FnMut() -> bool) -> Result<Samples> {
 
 fn clock_is_read() -> bool {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a timespec of our own.
+    // SAFETY: the pointer is to a timespec of this function.
     black_box(unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut now) }) == 0
 }
 
@@ -105,7 +105,7 @@ impl CHandle {
     fn open(hosts: &[String]) -> Result<CHandle> {
         let hosts = CString::new(hosts.join(","))?;
         let mut handle = null_mut();
-        // SAFETY: the string ends with a 0 byte, and the handle is written to a place of ours.
+        // SAFETY: the string ends with a 0 byte, and the handle is written to a variable of this function.
         expect_ok(unsafe { election_open(hosts.as_ptr(), null(), &mut handle) })?;
         Ok(CHandle(handle))
     }
@@ -126,7 +126,7 @@ impl CHandle {
     }
 
     fn close(self) -> Result<()> {
-        // SAFETY: a handle is a number, and nothing of ours is asked of it.
+        // SAFETY: a handle is a number, and the call takes no memory of the caller.
         expect_ok(unsafe { election_close(self.0) })
     }
 }
@@ -138,7 +138,7 @@ fn expect_ok(rc: i32) -> Result<()> {
     }
 }
 
-/// Other candidates on the same handle that resign as soon as they are master, and stand again.
+/// Other candidates on the same handle. Each resigns as soon as it is master, and stands again.
 struct Busy(&'static Churn);
 
 struct Churn {
@@ -149,7 +149,7 @@ struct Churn {
 
 impl Busy {
     fn start(handle: &CHandle) -> Result<Busy> {
-        // Callbacks may come until the handle is closed; nobody counts on a bench to free this.
+        // Callbacks may come until the handle is closed, so the benchmark never frees this.
         let churn = Box::leak(Box::new(Churn { handle: *handle, is_over: false.into(), told: 0.into() }));
         let ctx: *mut c_void = std::ptr::from_mut(churn).cast();
         for i in 0..BUSY_PATHS {
@@ -166,7 +166,7 @@ impl Busy {
         self.0.told.load(Ordering::Relaxed)
     }
 
-    /// Lets all of them come to rest as masters. How many roles were told since the start.
+    /// Lets all of them come to rest as masters. Returns how many roles were reported since the start.
     fn stop(self, handle: &CHandle) -> Result<usize> {
         let told = self.told();
         self.0.is_over.store(true, Ordering::Relaxed);
@@ -176,7 +176,7 @@ impl Busy {
 }
 
 unsafe extern "C" fn turn(event: *const election_event_t, ctx: *mut c_void) {
-    // SAFETY: the library's promise for the event, ours for the context.
+    // SAFETY: the library promises a valid event, and this program a valid context.
     let (event, churn) = unsafe { (&*event, &*ctx.cast::<Churn>()) };
     churn.told.fetch_add(1, Ordering::Relaxed);
     // SAFETY: the path of the event ends with a 0 byte.

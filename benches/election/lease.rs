@@ -1,5 +1,6 @@
-//! How much of its lease a master has left: the time for which it may lose its servers and stay master. And what comes when
-//! a master dies: how long it could have believed, how long nobody does, and what its successor has in hand.
+//! How much of its lease a master has left: for this time it may lose its servers and stay master. And the times after
+//! a master dies: how long it could have believed that it is master, how long no process believes it, and how much
+//! lease its successor has.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -46,7 +47,7 @@ struct Death {
     successor: Duration,
 }
 
-/// A master of which no server hears any more, as if it had died, and the one who waits.
+/// A master that no server hears any more, as if it had died, and the candidate that waits.
 fn death(ensemble: &Ensemble, tick: Option<Duration>) -> Result<Death> {
     let mut options = Options::default();
     options.set_session_timeout(TIMEOUT)?;
@@ -61,7 +62,7 @@ fn death(ensemble: &Ensemble, tick: Option<Duration>) -> Result<Death> {
     let next = Handle::open(&ensemble.host(1), &options)?;
     second.stand(&next, PATH, 1)?;
 
-    // Until the lease is renewed by what a master does alone.
+    // Until the master renews the lease by its own requests alone.
     sleep(TIMEOUT + TIMEOUT / 2);
     let mut undisturbed = Vec::new();
     let began = Instant::now();
@@ -76,7 +77,7 @@ fn death(ensemble: &Ensemble, tick: Option<Duration>) -> Result<Death> {
     let successor = left(&next)?;
     let gap = (told.at - died).saturating_sub(believed);
     next.close()?;
-    // No server hears that it closes.
+    // The close reaches no server.
     let _ = master.close();
     Ok(Death { undisturbed, believed, gap, successor })
 }

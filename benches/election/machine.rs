@@ -1,4 +1,4 @@
-//! What the figures were taken on, and what Linux knows of a process.
+//! The machine on which the figures were taken, and the facts that Linux knows about a process.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -60,11 +60,11 @@ pub fn servers(count: usize) -> String {
     format!("{count} server{}", if count == 1 { "" } else { "s" })
 }
 
-/// What a process has used of the CPU so far, threads that have ended included.
+/// The CPU time that a process has used so far, including threads that have ended.
 pub fn cpu_time(pid: u32) -> Result<Duration> {
     let mut clock = 0;
     let mut used = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: both pointers are to variables of ours.
+    // SAFETY: both pointers are to variables of this function.
     let failed = unsafe {
         libc::clock_getcpuclockid(pid as libc::pid_t, &mut clock) != 0 || libc::clock_gettime(clock, &mut used) != 0
     };
@@ -74,7 +74,7 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
     }
 }
 
-/// Does something; and which share of a core a thread of this process took meanwhile.
+/// Runs `act`. Returns its result, and the share of a core that a thread of this process took meanwhile.
 pub fn cpu_share_of_thread<T>(name: &str, act: impl FnOnce() -> T) -> Result<(T, f64)> {
     let used_ns = || {
         for task in fs::read_dir("/proc/self/task")?.flatten() {
@@ -91,12 +91,12 @@ pub fn cpu_share_of_thread<T>(name: &str, act: impl FnOnce() -> T) -> Result<(T,
     Ok((done, share))
 }
 
-/// What a process occupies.
+/// The memory of a process.
 pub struct Memory {
     pub resident_kib: f64,
-    /// Resident, with what several processes share divided among them.
+    /// Resident; memory that several processes share is divided among them.
     pub proportional_kib: f64,
-    /// Resident, and of no file.
+    /// Resident, and not backed by a file.
     pub anonymous_kib: f64,
 }
 
@@ -138,7 +138,7 @@ fn read(path: impl AsRef<Path>) -> Result<String> {
     fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
-/// How busy everything else on this machine keeps it: a figure that was taken beside others' work tells less.
+/// How busy other programs keep this machine: a figure that was taken beside other work tells less.
 fn busy() -> Result<String> {
     let (idle_before, all_before) = cpu_ticks()?;
     sleep(Duration::from_secs(1));
@@ -151,7 +151,7 @@ fn busy() -> Result<String> {
     ))
 }
 
-/// What all cores together have spent idle, and altogether.
+/// The time that all cores together have spent idle, and the total.
 fn cpu_ticks() -> Result<(f64, f64)> {
     let stat = read("/proc/stat")?;
     let line = stat.lines().next().unwrap_or_default();
@@ -168,14 +168,14 @@ fn field(text: &str, name: &str) -> Option<String> {
     })
 }
 
-/// What a program says of its version, on whichever stream.
+/// The first line of a program's version output, on either stream.
 fn first_line(program: &str, argument: &str) -> String {
     let Ok(output) = Command::new(program).arg(argument).output() else { return format!("no {program}") };
     let said = if output.stdout.is_empty() { output.stderr } else { output.stdout };
     String::from_utf8_lossy(&said).lines().next().unwrap_or_default().to_string()
 }
 
-/// Type and device of the file system that a folder is on.
+/// Type and device of the file system of a folder.
 fn file_system(folder: &Path) -> Result<String> {
     let folder = folder.canonicalize()?;
     let mounts = read("/proc/mounts")?;
@@ -184,6 +184,6 @@ fn file_system(folder: &Path) -> Result<String> {
         let (device, at, kind) = (words.next()?, words.next()?, words.next()?);
         folder.starts_with(at).then(|| (at.len(), format!("{kind} on {device}")))
     });
-    // Of two mounts at one place the later one is seen.
+    // Of two mounts at one place, the later one is visible.
     Ok(mount.max_by_key(|(depth, _)| *depth).map_or_else(|| "unknown".into(), |(_, mount)| mount))
 }

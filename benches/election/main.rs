@@ -1,8 +1,8 @@
-//! `make bench`: what an election costs, beside what ZooKeeper itself costs on the same servers in the same run.
+//! `make bench`: the cost of an election, beside the cost of ZooKeeper itself on the same servers in the same run.
 //!
-//! Everything here is the latency of a distributed thing, so each figure of the library is taken in turns with
-//! the raw requests it is compared with, and shown by its median and its tail. Figures are reported, not judged:
-//! a slow machine is no failure. But a step that does not happen is: the exit code is not 0 then.
+//! All figures are latencies of a distributed system. So each figure of the library is taken in turns with the raw
+//! requests that it is compared with, and is shown by its median and its tail. Figures are reported, not judged: a slow
+//! machine is not a failure. But a step that does not happen is a failure: then the exit code is not 0.
 
 mod by_hand;
 mod command;
@@ -24,17 +24,17 @@ use std::time::{Duration, Instant};
 use report::Report;
 use testkit::Ensemble;
 
-/// Whatever went wrong, as a sentence.
+/// Every error, as a sentence.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// How long to wait for what takes milliseconds, before saying that it did not happen.
+/// How long to wait for a step that takes milliseconds, before the benchmark reports that it did not happen.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The tick of ZooKeeper's sample configuration.
 const TICK_MS: u32 = 2_000;
 
 fn main() -> ExitCode {
-    // `cargo test --all-targets` runs this, too, in a debug build, whose figures would say nothing.
+    // `cargo test --all-targets` runs this, too, in a debug build. The figures of a debug build prove nothing.
     if !std::env::args().any(|argument| argument == "--bench") {
         println!("to measure: make bench");
         return ExitCode::SUCCESS;

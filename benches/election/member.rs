@@ -1,4 +1,4 @@
-//! Candidates whose callbacks say when they ran.
+//! Candidates whose callbacks record when they ran.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Instant;
@@ -8,7 +8,7 @@ use election::{Event, Handle, Options, Role};
 use crate::raw;
 use crate::{Result, PATIENCE};
 
-/// What one candidate was told, and when its callback ran.
+/// One report to a candidate, and when its callback ran.
 pub struct Told {
     pub who: usize,
     pub at: Instant,
@@ -36,13 +36,13 @@ impl Inbox {
         let sender = self.sender.clone();
         election.go_to_election(path, raw::VALUE, move |event| {
             let at = Instant::now();
-            // The benchmark may be over and listen no more.
+            // The benchmark may be over and no longer listen.
             let _ = sender.send(Told { who, at, event: event.clone() });
         })?;
         Ok(())
     }
 
-    /// Waits until somebody is told `is_it`; what else was told meanwhile is passed over.
+    /// Waits until a candidate gets a report for which `is_it` is true. Other reports meanwhile are skipped.
     pub fn wait_for(&self, what: &str, mut is_it: impl FnMut(&Told) -> bool) -> Result<Told> {
         let deadline = Instant::now() + PATIENCE;
         loop {

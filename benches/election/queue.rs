@@ -1,5 +1,5 @@
-//! From one master of a queue to the next when it resigns. Each waits for the one before it alone, so it is to take as long
-//! among hundreds as among three.
+//! The time from one master of a queue to the next when the master resigns. Each candidate waits only for the one
+//! before it, so a handover has to take the same time among hundreds as among three.
 
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,8 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Stands at the end of the queue, and waits until it is known there: as the master when nobody else is in.
+    /// Stands at the end of the queue, and waits for the report of the role: the candidate is master if the queue was
+    /// empty.
     fn join(&self, who: usize) -> Result<()> {
         self.inbox.stand(&self.members[who], PATH, who)?;
         let has_joined = |role: Role| matches!(role, Role::Slave | Role::Master);
@@ -66,7 +67,8 @@ impl Queue {
         self.inbox.wait_for(what, |told| told.who == who && has_joined(told.event.role)).map(drop)
     }
 
-    /// The master resigns; how long until the next one heard that it is. Then the former master joins again.
+    /// The master resigns. Returns the time until the next master heard that it is master. Then the former master joins
+    /// again.
     fn hand_over(&mut self) -> Result<Duration> {
         let former = self.master;
         let began = Instant::now();
@@ -80,7 +82,7 @@ impl Queue {
         Ok(next.at - began)
     }
 
-    /// From the end of the queue to its head, so that nobody becomes master on the way out.
+    /// Closes from the end of the queue to its head, so that no slave becomes master meanwhile.
     fn close(mut self) -> Result<()> {
         self.members.rotate_left(self.master);
         self.members.into_iter().rev().try_for_each(|member| Ok(member.close()?))

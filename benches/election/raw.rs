@@ -1,5 +1,5 @@
-//! What ZooKeeper itself costs: requests of a client of a few lines that does nothing else, on a socket that
-//! blocks. What the library does is held against these.
+//! The cost of ZooKeeper itself: the requests of a client of a few lines that does nothing else, on a blocking socket.
+//! The benchmark compares the library with these figures.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::report::Report;
 use crate::samples::Samples;
 use crate::Result;
 
-/// As long as servers allow by default: nobody sends pings for these sessions.
+/// The longest timeout that servers allow by default, because the clients send no pings for these sessions.
 pub const SESSION_TIMEOUT_MS: i32 = 40_000;
 
 /// The value of every znode here: an address, as in the examples.
@@ -22,7 +22,7 @@ pub const EPHEMERAL: i32 = 1;
 const WARM_UP: usize = 300;
 const SAMPLES: usize = 300;
 
-/// Clients with a session on each server, asked in turns: a candidate of the library is on any of them, too.
+/// Clients with a session on each server, used in turns: a candidate of the library may be on any server, too.
 pub struct RawClients {
     clients: Vec<RawClient>,
     turn: usize,
@@ -41,7 +41,7 @@ impl RawClients {
         &mut self.clients[turn]
     }
 
-    /// One read: `exists` of a znode that does.
+    /// One read: `exists` of a znode that exists.
     pub fn read(&mut self) -> Result<Duration> {
         let began = Instant::now();
         let exists = self.next().exists("/zookeeper")?;
@@ -49,7 +49,7 @@ impl RawClients {
         exists.then_some(took).ok_or_else(|| "ZooKeeper has no /zookeeper".into())
     }
 
-    /// One write: `create` of an ephemeral znode, as a candidate makes it. Its removal is not in the time.
+    /// One write: `create` of an ephemeral znode, as a candidate makes it. The time does not include its removal.
     pub fn write(&mut self) -> Result<Duration> {
         let client = self.next();
         let took = create(client, "/raw-write")?;
@@ -62,7 +62,7 @@ impl RawClients {
     }
 }
 
-/// What a start to master cannot do without: connect, make a session, one write.
+/// The steps that every start to master needs: connect, make a session, one write.
 pub fn connect_and_write(host: &str) -> Result<Duration> {
     let began = Instant::now();
     let mut client = RawClient::connect(host, SESSION_TIMEOUT_MS)?;
@@ -125,7 +125,7 @@ pub fn delete_body(path: &str) -> Vec<u8> {
     [buffer(path.as_bytes()), (-1i32).to_be_bytes().to_vec()].concat()
 }
 
-/// Bytes as they go over the wire: with their length before them.
+/// Bytes in wire format: with their length before them.
 pub fn buffer(bytes: &[u8]) -> Vec<u8> {
     [&(bytes.len() as u32).to_be_bytes(), bytes].concat()
 }

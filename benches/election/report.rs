@@ -1,15 +1,15 @@
-//! What is printed: a table for each section, and at the end the aims with where the library stands.
+//! The printed report: a table for each section, and at the end the aims with the library's figures.
 
 use crate::samples::{time, Samples};
 
-/// How many sections the whole run has, so that each says how far it is.
+/// How many sections the whole run has, so that each section can show the progress.
 const SECTIONS: usize = 18;
 
-/// Collects what is measured against an aim while it prints everything.
+/// Collects the figures that have an aim, while it prints everything.
 #[derive(Default)]
 pub struct Report {
     aims: Vec<Aim>,
-    /// Whether the columns of this section have their heads.
+    /// Whether this section has printed its column heads.
     has_heads: bool,
     /// How many sections have begun.
     sections: usize,
@@ -19,10 +19,10 @@ struct Aim {
     what: String,
     /// A time, or another quantity with its unit.
     measured: String,
-    /// The measured quantity in terms of its yardstick.
+    /// The measured quantity relative to its yardstick.
     compared: String,
     aim: String,
-    /// Measured by what the aim allows: 1 is just met.
+    /// The measured quantity divided by the aim's limit: at 1 the aim is just met.
     used: f64,
 }
 
@@ -48,7 +48,7 @@ impl Report {
         println!("  {text}");
     }
 
-    /// The median of one thing is to be at most `limit` times that of another, its yardstick. `remark` stands
+    /// The median of one quantity has to be at most `limit` times that of another, its yardstick. `remark` is printed
     /// beside it.
     pub fn aim_ratio(
         &mut self,
@@ -71,7 +71,7 @@ impl Report {
         });
     }
 
-    /// A quantity is to be at most `limit`, in the same unit.
+    /// A quantity has to be at most `limit`, in the same unit.
     pub fn aim(&mut self, what: &str, measured: f64, limit: f64, show: impl Fn(f64) -> String) {
         self.aims.push(Aim {
             what: what.to_string(),

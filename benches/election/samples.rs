@@ -1,6 +1,6 @@
-//! Samples of one quantity, and the few numbers that tell their story.
+//! Samples of one quantity, and the few numbers that summarise them.
 
-/// In the order in which they were taken; in nanoseconds.
+/// In the order in which they were taken, in nanoseconds.
 #[derive(Clone, Debug, Default)]
 pub struct Samples(Vec<f64>);
 
@@ -21,8 +21,8 @@ impl Samples {
         self.quantile(0.5)
     }
 
-    /// The value that this share of the samples does not exceed, if at least ten samples lie beyond it: fewer say nothing of
-    /// a tail.
+    /// The value that this share of the samples does not exceed, if at least ten samples lie beyond it: fewer samples
+    /// prove nothing about a tail.
     pub fn percentile(&self, percent: u32) -> Option<f64> {
         let beyond = self.len() * (100 - percent as usize) / 100;
         (beyond >= 10).then(|| self.quantile(f64::from(percent) / 100.0))
@@ -32,7 +32,7 @@ impl Samples {
         self.quantile(1.0)
     }
 
-    /// The smallest sample that is not below `share` of all samples; never something between two samples.
+    /// The smallest sample that is not below `share` of all samples. It is never a value between two samples.
     fn quantile(&self, share: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);

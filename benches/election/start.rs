@@ -1,4 +1,4 @@
-//! From nothing to master: what a program waits for when it starts alone.
+//! From nothing to master: the time that a program waits if it starts alone.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,6 @@
-//! Where a campaign takes place: three real servers in network namespaces, each with a small disk of its own; a link from
-//! each process to each server; the register; and the processes, which are started, told what to do, and looked at.
+//! The environment of a campaign: three real servers in network namespaces, each with a small disk of its own; a link
+//! from each process to each server; the register; and the processes. The arena starts the processes, gives them orders
+//! and samples them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -21,9 +22,10 @@ pub const SERVERS: usize = 3;
 pub const SESSION_TIMEOUT_MS: u64 = 3_000;
 pub const TICK_MS: u32 = 500;
 const DISK_MB: u32 = 64;
-/// Of a flush that takes longer a server complains; no fault of ours is faster, no disk in memory slower.
+/// A server complains of a flush that takes longer. Every slow-disk fault is slower than this, and every disk in memory
+/// is faster.
 const SLOW_FLUSH_MS: u32 = 18;
-/// What a server says about its disk, and the name of it in the history.
+/// A text in a server's log about its disk, and its name in the history.
 const COMPLAINTS: [(&str, &str); 2] =
     [("No space left on device", "no-space"), ("fsync-ing the write ahead log", "slow-flush")];
 const SOON: Duration = Duration::from_secs(30);
@@ -40,10 +42,10 @@ pub struct Arena {
     register: Register,
     program: PathBuf,
     library: PathBuf,
-    /// `election`, and what it runs.
+    /// The `election` program, and the command that it runs.
     election: PathBuf,
     command: PathBuf,
-    /// Where the history is written.
+    /// The folder in which the history is written.
     folder: PathBuf,
     _scratch: ScratchFolder,
 }
@@ -54,7 +56,7 @@ struct Seat {
     program: Option<Program>,
     name: String,
     count: usize,
-    /// It was killed or told to close by us.
+    /// The campaign has killed the process or told it to close.
     killed: bool,
 }
 
@@ -65,7 +67,7 @@ impl Seat {
 }
 
 impl Arena {
-    /// Starts the servers, and nobody yet, for these elections. The history goes to `folder`, which is made anew.
+    /// Starts the servers for these elections, and no processes yet. The history goes to `folder`, which is made anew.
     pub fn new(seed: u64, parts: Vec<Part>, of: &[(i32, String)], folder: &Path) -> Arena {
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder).unwrap_or_else(|error| panic!("no folder {}: {error}", folder.display()));
@@ -118,7 +120,7 @@ impl Arena {
         arena
     }
 
-    /// A line of the section `run`.
+    /// Writes a line of the section `run`.
     pub fn note(&self, line: &str) {
         let mut run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
         writeln!(run, "{line}").expect("the history can be written");
@@ -128,7 +130,7 @@ impl Arena {
         self.seats[part].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the next process of a part, unless there is one.
+    /// Starts the next process of a part, unless one runs.
     pub fn start(&self, part: usize) {
         let mut seat = self.seat(part);
         if seat.program.is_some() {
@@ -173,7 +175,7 @@ impl Arena {
         seat.program = Some(Program::spawn(command));
     }
 
-    /// `election run` of the command, which writes its beliefs where the other candidates write theirs.
+    /// `election run` of the command. It writes its beliefs to the same file as the other candidates.
     fn election_run(&self, name: &str, hosts: &str) -> Command {
         let stands = format!("stand {} {COMMAND}\n", clock::now());
         fs::write(self.folder.join(format!("{name}.events")), stands).expect("the history can be written");
@@ -204,7 +206,7 @@ impl Arena {
         self.command_of(part).is_some()
     }
 
-    /// Sends a signal to the command of a part; whether there was one.
+    /// Sends a signal to the command of a part. Returns whether the part had a command.
     pub fn strike_command(&self, part: usize, signal: i32) -> bool {
         self.command_of(part).is_some_and(|[_, command]| send(command, signal))
     }
@@ -217,7 +219,7 @@ impl Arena {
     pub fn kill(&self, part: usize) {
         let mut seat = self.seat(part);
         if let Some(program) = &seat.program {
-            // If it ended by itself, that is what the history says.
+            // If the process ended by itself, the history says so.
             let killed = program.is_running();
             program.kill9();
             seat.killed = killed;
@@ -230,13 +232,13 @@ impl Arena {
         if let Some(program) = &self.seat(part).program {
             match self.parts[part].language {
                 Language::Command => program.terminate(),
-                // One that has just ended does not listen.
+                // A process that has just ended does not read the order.
                 _ => drop(program.write_line(order)),
             }
         }
     }
 
-    /// Stops the process of a part (SIGSTOP), or lets it go on.
+    /// Stops the process of a part (SIGSTOP), or lets it continue.
     pub fn freeze(&self, part: usize, is_to_stop: bool) {
         if let Some(program) = &self.seat(part).program {
             match is_to_stop {
@@ -246,7 +248,7 @@ impl Arena {
         }
     }
 
-    /// Whether the process of a part has ended; its end is written down.
+    /// Whether the process of a part has ended. Its end is then recorded.
     pub fn has_ended(&self, part: usize) -> bool {
         let mut seat = self.seat(part);
         let runs = seat.program.as_ref().is_some_and(|program| program.is_running());
@@ -261,7 +263,7 @@ impl Arena {
         let Some(status) = program.wait(SOON) else { panic!("{} does not end", seat.name) };
         let how = if seat.killed { "killed".to_owned() } else { how_of(status) };
         self.note(&format!("exit {} {} {how}", clock::now(), seat.name));
-        // The command tells of broken connections, as it should; that it panics it should not.
+        // The command reports broken connections, as it should. It must not report a panic.
         let is_command = self.parts.iter().any(|it| it.language == Language::Command && seat.is_of(&it.lane));
         let is_wrong = |text: &str| !is_command || text.contains("panicked");
         let is_said = |line: &&Line| line.stream == Stream::Err && is_wrong(&line.text);
@@ -270,14 +272,14 @@ impl Arena {
         }
     }
 
-    /// Writes down when the machine stood still, and says how long that was since the last time, in nanoseconds.
+    /// Records when the machine stood still. Returns how long it stood still since the last call, in nanoseconds.
     pub fn note_stalls(&self) -> i64 {
         let stalls = self.machine.take_stalls();
         stalls.iter().for_each(|(from, to)| self.note(&format!("stall {from} {to}")));
         stalls.iter().map(|(from, to)| to - from).sum()
     }
 
-    /// Looks at each process in /proc, and at the machine.
+    /// Samples each process in /proc, and the machine.
     pub fn sample(&self) -> i64 {
         let stood_still = self.note_stalls();
         for part in 0..self.parts.len() {
@@ -290,7 +292,7 @@ impl Arena {
         stood_still
     }
 
-    /// A connection of our own to some server that answers; its session is that of an operator.
+    /// A connection of the campaign itself to a server that answers. Its session is that of an operator.
     pub fn operator(&self) -> Option<RawClient> {
         let clients = self.ensemble.network().clients();
         let connect = |i: usize| clients.run(|| RawClient::connect(&self.ensemble.host(i), 10_000)).ok();
@@ -310,7 +312,7 @@ impl Arena {
         operator.close_session().expect("an answer");
     }
 
-    /// Writes down which znodes of elections there are, or whose.
+    /// Records which znodes of elections still exist.
     pub fn note_what_is_left(&self) {
         let mut operator = self.operator().expect("servers that serve");
         let queues = elections().into_iter().filter(|(recipe, _)| *recipe == QUEUE);
@@ -318,7 +320,7 @@ impl Arena {
         for name in operator.children(ROOT).expect("an answer") {
             let path = format!("{ROOT}/{name}");
             if queues.contains(&path) {
-                // The path of a queue is a parent: it stays, or goes by itself.
+                // The path of a queue is a parent: it stays, or ZooKeeper deletes it.
                 for child in operator.children(&path).expect("an answer") {
                     self.note(&format!("left {path}/{child}"));
                 }
@@ -329,12 +331,12 @@ impl Arena {
         operator.close_session().expect("an answer");
     }
 
-    /// How many bytes a server has said so far.
+    /// How many bytes a server's log has so far.
     pub fn said(&self, server: usize) -> u64 {
         fs::metadata(self.log_of(server)).map_or(0, |metadata| metadata.len())
     }
 
-    /// Whether a server has complained in this manner since it had said so much.
+    /// Whether a server has made this complaint since its log had `said` bytes.
     pub fn complains(&self, server: usize, complaint: &str, said: u64) -> bool {
         let Some((text, _)) = COMPLAINTS.iter().find(|(_, name)| *name == complaint) else { return false };
         let mut since = Vec::new();
@@ -349,7 +351,7 @@ impl Arena {
         self.ensemble.server_folder(server).join("server.log")
     }
 
-    /// Writes down what the servers said about their disks.
+    /// Records the complaints of the servers about their disks.
     pub fn note_complaints(&self) {
         for i in 0..SERVERS {
             let log = fs::read(self.log_of(i)).unwrap_or_default();
@@ -360,8 +362,8 @@ impl Arena {
         }
     }
 
-    /// Waits until every server serves. One that does not come is started anew; one that does not come then either is
-    /// written down, as long as there are enough without it.
+    /// Waits until every server serves. A server that does not serve in time is started anew. If it does not serve then
+    /// either, it is recorded as absent, as long as enough servers are left.
     pub fn wait_servers(&self) {
         self.ensemble.start_all();
         for i in 0..SERVERS {
@@ -376,7 +378,7 @@ impl Arena {
         assert!(2 * absent.len() < SERVERS, "{} of {SERVERS} servers do not come back", absent.len());
     }
 
-    /// The part that is, or was last, master at a path.
+    /// The part that is master at a path, or that was master last.
     pub fn master(&self, path: &str) -> Option<usize> {
         if path == COMMAND {
             return self.running_command().map(|(part, _)| part);
@@ -406,7 +408,7 @@ fn child(pid: i32) -> Option<i32> {
 }
 
 fn send(pid: i32, signal: i32) -> bool {
-    // SAFETY: kill takes two numbers and touches no memory of ours.
+    // SAFETY: kill takes two numbers and touches no memory of this process.
     unsafe { libc::kill(pid, signal) == 0 }
 }
 
@@ -430,7 +432,7 @@ fn sample(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
     let ticks = fields.get(11)?.parse::<i64>().ok()? + fields.get(12)?.parse::<i64>().ok()?;
-    // SAFETY: sysconf takes a number and touches no memory of ours.
+    // SAFETY: sysconf takes a number and touches no memory of this process.
     let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
     Some(format!("{} {descriptors} {} {}", field("VmRSS:")?, field("Threads:")?, ticks * 1000 / per_second))
 }

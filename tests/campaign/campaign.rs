@@ -1,15 +1,15 @@
-//! The fault campaign: the real library in real processes, in C, in Python and as `election run`, on three real servers, under real faults; and a
-//! checker that judges by what the processes wrote down.
+//! The fault campaign: the real library in real processes, in C, in Python and as `election run`, on three real
+//! servers, under real faults. A checker judges the campaign by the records that the processes wrote.
 //!
 //!     campaign run [--seconds N] [--seed N] [--pace N] [--folder FOLDER]
 //!     campaign plants
 //!     campaign check HISTORY
 //!     campaign draw HISTORY PICTURE [PATH FROM TO]
 //!
-//! `run` leaves `history.txt` ([`history`] says what is in it) and `timeline.svg` in the folder, by default in the target
-//! folder, and fails with 1 when the checker finds anything, and with 3 when the machine or a server did not keep up and the
-//! run proves nothing; `check` and `draw` do the same again from a history. `plants` tries the checker on faults that are
-//! planted in the processes themselves.
+//! `run` leaves `history.txt` ([`history`] describes it) and `timeline.svg` in the folder, by default in the target
+//! folder. It fails with 1 if the checker finds anything. It fails with 3 if the machine or a server did not keep up,
+//! and then the run proves nothing. `check` and `draw` do the same again from a history. `plants` tries the checker on
+//! faults that are planted in the processes themselves.
 
 mod arena;
 mod cast;
@@ -47,11 +47,11 @@ const USAGE: &str =
 campaign plants
 campaign check HISTORY
 campaign draw HISTORY PICTURE [PATH FROM TO]     the election at PATH from second FROM to TO";
-/// As the end of this program: what was found may be the machine's fault.
+/// The exit code of this program if the machine may have caused the findings.
 const INVALID: u8 = 3;
-/// After the last fault all is quiet for this long; the bound for the next master lies within.
+/// After the last fault the campaign is quiet for this long. The bound for the next master lies within it.
 const CALM: Duration = Duration::from_millis(6 * SESSION_TIMEOUT_MS);
-/// A machine that stands still for so long within a session timeout is a fault like another: the calm begins anew.
+/// If the machine stands still for this long within a session timeout, that counts as a fault: the calm begins anew.
 const STILL: i64 = SESSION_TIMEOUT_MS as i64 * 1_000_000 / 10;
 const CALMS: usize = 5;
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
@@ -141,9 +141,10 @@ fn folder_of(name: &str) -> PathBuf {
     target.join("campaign").join(name)
 }
 
-/// What is mounted from now on goes with this process and its children.
+/// Mounts that are made from now on end with this process and its children.
 fn own_mounts() {
-    // SAFETY: unshare takes a number, and mount strings that end with a 0 byte; this process has one thread yet.
+    // SAFETY: unshare takes a number, and mount takes strings that end with a 0 byte. This process has only one thread
+    // yet.
     let done = unsafe {
         libc::unshare(libc::CLONE_NEWNS) == 0
             && libc::mount(
@@ -171,11 +172,11 @@ fn play(seed: u64, length: Duration, pace: u32, folder: &Path) -> PathBuf {
     finish(&arena)
 }
 
-/// Waits for a time of calm in which the machine keeps up, for as long as that may be hoped for.
+/// Waits for a time of calm in which the machine keeps up, up to a limit.
 fn wait_for_calm(arena: &Arena) {
     for calm in 1..=CALMS {
         arena.note(&format!("calm {}", clock::now()));
-        // What was before is not of this time.
+        // Stalls before this time do not count.
         arena.note_stalls();
         let until = Instant::now() + CALM;
         let mut stood_still = VecDeque::from([0; LOOKS]);
@@ -190,17 +191,17 @@ fn wait_for_calm(arena: &Arena) {
     }
 }
 
-/// From the last fault to the end: all is quiet, all close, and the history is put together.
+/// From the last fault to the end: a time of calm, the closing of all processes, and the gathering of the history.
 fn finish(arena: &Arena) -> PathBuf {
     wait_for_calm(arena);
     arena.note(&format!("closing {}", clock::now()));
     (0..arena.parts.len()).for_each(|part| arena.tell(part, "close"));
     testkit::wait_until(CLOSING, || (0..arena.parts.len()).all(|part| arena.has_ended(part)));
     arena.note_stalls();
-    // Those that were killed before have left a session each, which ends by itself.
+    // Each process that was killed before has left a session, which ends by itself.
     std::thread::sleep(Duration::from_millis(SESSION_TIMEOUT_MS + 4 * u64::from(TICK_MS)));
     arena.note_what_is_left();
-    // One that did not end is what the history shows.
+    // The history shows a process that did not end.
     (0..arena.parts.len()).for_each(|part| arena.kill(part));
     arena.ensemble.stop_all();
     arena.note_complaints();

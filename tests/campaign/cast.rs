@@ -1,16 +1,17 @@
-//! Who takes part: processes in both recipes and two languages, some of them with many elections on one handle, some that
-//! dispatch by hand, and observers; and `election run` of a command that writes down when it runs. Drawn from the seed.
+//! The participants: processes in both recipes and two languages, and `election run` of a command that records when it
+//! runs. Some processes have many elections on one handle, some dispatch by hand, and some are observers. All are drawn
+//! from the seed.
 
 use crate::rng::Rng;
 
 pub const NODE: i32 = 0;
 pub const QUEUE: i32 = 1;
 pub const ROOT: &str = "/campaign";
-/// Where the processes of `election run` stand, and nobody else.
+/// The path at which the processes of `election run` stand, and no other process.
 pub const COMMAND: &str = "/campaign/command";
-/// What masters write to in ZooKeeper: a znode for each election.
+/// The znodes that masters write to in ZooKeeper: one for each election.
 pub const REGISTER: &str = "/register";
-/// What is written to for the sake of writing.
+/// A znode that is written only to cause writes.
 pub const BALLAST: &str = "/ballast";
 const MANY: usize = 6;
 
@@ -18,11 +19,11 @@ const MANY: usize = 6;
 pub enum Language {
     C,
     Python,
-    /// `election run`; what it runs is in C.
+    /// `election run`. The command that it runs is in C.
     Command,
 }
 
-/// One place in the cast; it has one process after another.
+/// One part of the cast. It has one process after another.
 #[derive(Clone, Debug)]
 pub struct Part {
     pub lane: String,
@@ -30,16 +31,16 @@ pub struct Part {
     pub dispatches: bool,
     pub stands: Vec<(i32, String)>,
     pub watches: Vec<(i32, String)>,
-    /// A fault of the program itself, for which the checker is to be tried.
+    /// A planted fault of the program itself, on which the checker is tried.
     pub plant: Option<&'static str>,
 }
 
-/// The same, and that of the commands.
+/// The same, and the elections of the commands.
 pub fn all_elections() -> Vec<(i32, String)> {
     elections().into_iter().chain([(NODE, COMMAND.to_owned())]).collect()
 }
 
-/// A part that is `election run`.
+/// A part for `election run`.
 pub fn command(lane: &str) -> Part {
     Part {
         lane: lane.to_owned(),
@@ -65,7 +66,7 @@ pub fn draw(rng: &mut Rng) -> Vec<Part> {
     let mut parts: Vec<Part> = (0..count)
         .map(|i| Part {
             lane: names[i].to_owned(),
-            // Of each recipe some, of each language some.
+            // Some of each recipe, some of each language.
             language: if i % 4 == 1 || i == 4 { Language::Python } else { Language::C },
             dispatches: rng.chance(400),
             stands: match i % 3 {

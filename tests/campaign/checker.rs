@@ -1,5 +1,6 @@
-//! The checker: what a campaign has to hold, judged by its history alone. Each file judges one promise and adds what it found
-//! out, and how much it looked at, so that a campaign in which nothing happened does not pass for a good one.
+//! The checker judges, by the history alone, whether a campaign kept each promise. Each file judges one promise. It
+//! adds the violations that it found and how much it checked, so that a campaign in which nothing happened does not
+//! pass for a good one.
 
 mod acts;
 mod beliefs;
@@ -21,13 +22,13 @@ use std::fmt;
 use crate::history::History;
 use truth::Truth;
 
-/// What was found.
+/// The findings of the checker.
 #[derive(Debug, Default)]
 pub struct Verdict {
     pub violations: Vec<String>,
-    /// What came too late while the machine stood still, or a server that did not come back: nobody can tell whose fault it was.
+    /// Delays while the machine stood still, or a server that did not come back: the cause cannot be known.
     pub doubts: Vec<String>,
-    /// What was looked at, line by line.
+    /// The counts of the checks, line by line.
     pub figures: Vec<String>,
 }
 
@@ -78,13 +79,13 @@ pub fn check(history: &History) -> Verdict {
     verdict
 }
 
-/// Who believed at a path, and from when to when for certain, in order of the beginning.
+/// The processes that believed at a path, and from when to when for certain, in order of the beginning.
 pub fn spans<'a>(history: &'a History, path: &str) -> Vec<(&'a str, i64, i64)> {
     let spans = beliefs::spans(history, path).into_iter();
     spans.map(|span| (span.belief.who.as_str(), span.from, span.to)).collect()
 }
 
-/// For people: seconds since the beginning of the campaign.
+/// The seconds since the beginning of the campaign, as text.
 fn second(history: &History, at: i64) -> String {
     format!("{:.3} s", (at - history.began) as f64 / 1e9)
 }

@@ -1,4 +1,4 @@
-//! One fault, drawn with all that belongs to it: what it strikes, how it is done and how it is undone.
+//! One fault, drawn with all its details: its target, how it begins and how it ends.
 
 use std::fs::{self, DirEntry, OpenOptions};
 use std::io::{self, Write as _};
@@ -20,18 +20,18 @@ const T: u64 = SESSION_TIMEOUT_MS;
 const OFTEN: u64 = 600;
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// What a fault keeps busy: no second one strikes it meanwhile.
+/// A resource that a fault uses: no second fault strikes it meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Thing {
     Process(usize),
     Links(usize),
     Server(usize),
-    /// The way of everybody to a server.
+    /// The way of all processes to a server.
     Way(usize),
     Peers,
 }
 
-/// What is struck. Parts and servers are counted from 0.
+/// The target of a fault. Parts and servers are counted from 0.
 #[derive(Clone, Debug)]
 enum Target {
     Part(usize),
@@ -62,10 +62,10 @@ enum Target {
     Disk {
         server: usize,
         ms: u64,
-        /// How much the server had said before.
+        /// How many bytes the server's log had before.
         said: u64,
     },
-    /// The znode at a path; in a queue, so many behind the first.
+    /// The znode at a path; in a queue, the znode that is `nth` behind the first.
     Znode {
         recipe: i32,
         path: String,
@@ -79,12 +79,12 @@ pub struct Deed {
     target: Target,
     /// How long it lasts.
     pub lasts: Duration,
-    /// Of a rolling restart, the server whose turn it is.
+    /// In a rolling restart, the server whose turn it is.
     turn: usize,
 }
 
 impl Deed {
-    /// `None` when what was drawn does not fit.
+    /// Returns `None` if the drawn target does not fit.
     pub fn draw(fault: Fault, rng: &mut Rng, arena: &Arena) -> Option<Deed> {
         let part = draw_part(rng, arena);
         let server = rng.below(SERVERS as u64) as usize;
@@ -94,7 +94,7 @@ impl Deed {
         let well = Trouble::default();
         let target = match fault {
             Fault::Kill | Fault::ShortStop | Fault::LongStop | Fault::Exit | Fault::Expire => Target::Part(part),
-            // What they strike is there when the command runs.
+            // The target of these faults exists while the command runs.
             Fault::CommandKill | Fault::CommandStop | Fault::BothKill | Fault::GuardKill => {
                 Target::Part(arena.running_command()?.0)
             }
@@ -131,7 +131,7 @@ impl Deed {
             Fault::OperatorDeletes | Fault::OperatorChanges => {
                 let elections = cast::elections();
                 let (recipe, path) = elections[rng.below(4) as usize].clone();
-                // Mostly the master's.
+                // Usually the master's.
                 Target::Znode { recipe, path, nth: rng.pick(&[0, 0, 1]) }
             }
         };
@@ -152,21 +152,22 @@ impl Deed {
 
     pub fn things(&self) -> Vec<Thing> {
         match &self.target {
-            // Who is expired need not be left alone.
+            // An expired process may also be struck by other faults.
             Target::Part(_) if self.fault == Fault::Expire => vec![],
             Target::Part(part) | Target::Election { part, .. } => vec![Thing::Process(*part)],
             Target::Servers(servers) => servers.iter().map(|&i| Thing::Server(i)).collect(),
             Target::Links { part, .. } => vec![Thing::Links(*part)],
             Target::Unreachable { server, .. } => vec![Thing::Way(*server)],
             Target::Peers { .. } | Target::Narrow { .. } => vec![Thing::Peers],
-            // A server that is killed while its disk is slow loses what was committed (ZOOKEEPER-4646 and 4643, in 3.8.0: a
-            // follower says that it has caught up before it has written it down). On that no election can be built.
+            // A server that is killed while its disk is slow loses committed transactions (ZOOKEEPER-4646 and 4643, in
+            // 3.8.0: a follower says that it has caught up before it has written the transactions down). No election
+            // can work on such servers.
             Target::Disk { server, .. } => vec![Thing::Server(*server)],
             Target::Znode { .. } => vec![],
         }
     }
 
-    /// As the history says it: a lane, or servers counted from 1, come first.
+    /// In the form of the history: a lane, or servers counted from 1, comes first.
     pub fn target(&self, arena: &Arena) -> String {
         let lane = |part: usize| arena.parts[part].lane.as_str();
         match &self.target {
@@ -186,17 +187,18 @@ impl Deed {
         }
     }
 
-    /// Whether it waits for the servers and is over when it is done: then it is done on a thread of its own.
+    /// Whether the fault waits for the servers and is over when it is done. Such a fault runs on a thread of its own.
     pub fn is_errand(&self) -> bool {
         matches!(self.fault, Fault::OperatorDeletes | Fault::OperatorChanges | Fault::Expire)
     }
 
-    /// Whether it is done only when the server has complained.
+    /// Whether the fault counts as done only when the server has complained.
     pub fn has_to_be_noticed(&self) -> bool {
         self.fault.complaint().is_some()
     }
 
-    /// Does again what may have been undone meanwhile: a server that follows another leader gives up logs of its own.
+    /// Repeats an effect that may have been undone meanwhile: a server that follows another leader gives up logs of its
+    /// own.
     pub fn renew(&self, arena: &Arena) {
         if let (Target::Disk { server, .. }, Fault::DiskFull) = (&self.target, self.fault) {
             fill(arena, *server);
@@ -210,7 +212,7 @@ impl Deed {
         }
     }
 
-    /// Whether it was done: what needs an answer of the servers may come to nothing.
+    /// Begins the fault. Returns whether it was done: a fault that needs an answer of the servers may come to nothing.
     pub fn begin(&self, arena: &Arena) -> bool {
         match &self.target {
             Target::Part(part) => match self.fault {
@@ -261,7 +263,7 @@ impl Deed {
         true
     }
 
-    /// Undoes it. When there is more to do, says when.
+    /// Undoes the fault. If more is to do, returns when.
     pub fn end(&mut self, arena: &Arena) -> Option<Duration> {
         match &self.target {
             Target::Part(part) => match self.fault {
@@ -303,7 +305,8 @@ impl Deed {
             Target::Disk { server, .. } => match self.fault {
                 Fault::DiskFull => {
                     let _ = fs::remove_file(filler(arena, *server));
-                    // One that could not write has ended, or goes on; either way it is started on what it has.
+                    // A server that could not write has ended, or runs on. In both cases it is started on the data that
+                    // it has.
                     arena.ensemble.kill9(*server);
                     remove_empty_logs(&arena.ensemble.data_folder(*server));
                     arena.ensemble.start_server(*server);
@@ -316,14 +319,14 @@ impl Deed {
     }
 }
 
-/// Anybody, or, as it has more to lose, a master.
+/// Draws any part, or a master, because a master has more to lose.
 fn draw_part(rng: &mut Rng, arena: &Arena) -> usize {
     let anybody = rng.below(arena.parts.len() as u64) as usize;
     if rng.chance(200) {
         return arena.running_command().map_or(anybody, |(part, _)| part);
     }
     let elections = cast::elections();
-    // The elections of both recipes in which most stand come first.
+    // The elections of both recipes with the most candidates come first.
     let among = if rng.chance(500) { 2 } else { elections.len() };
     let (_, path) = &elections[rng.below(among as u64) as usize];
     match rng.chance(OFTEN) {
@@ -337,7 +340,7 @@ fn restart(arena: &Arena, server: usize) {
     arena.ensemble.start_server(server);
 }
 
-/// Counted from 1, as ZooKeeper does.
+/// Counted from 1, as ZooKeeper counts.
 fn list(servers: &[usize]) -> String {
     let numbers: Vec<String> = servers.iter().map(|i| (i + 1).to_string()).collect();
     numbers.join("+")
@@ -358,8 +361,8 @@ fn fill(arena: &Arena, server: usize) {
     while filler.write_all(&piece).is_ok() {}
 }
 
-/// A server does not start on a log that it has created and not begun, as there was no space (ZOOKEEPER-2332). Nothing is in it,
-/// and an operator removes it.
+/// A server does not start on a log that it has created and not begun because the disk was full (ZOOKEEPER-2332). Such
+/// a log is empty, and an operator removes it.
 fn remove_empty_logs(data: &Path) {
     let entries = fs::read_dir(data.join("version-2")).into_iter().flatten().flatten();
     let is_log = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with("log.");
@@ -367,7 +370,7 @@ fn remove_empty_logs(data: &Path) {
     entries.filter(|entry| is_log(entry) && is_empty(entry)).for_each(|entry| drop(fs::remove_file(entry.path())));
 }
 
-/// More than fits into what a log has left of its last page.
+/// Writes more than fits into the rest of a log's last page.
 pub fn write_much(arena: &Arena) -> io::Result<()> {
     let Some(mut operator) = arena.operator() else { return Ok(()) };
     operator.set(BALLAST, &[b'.'; 20_000])?;
@@ -391,12 +394,12 @@ fn meddle(arena: &Arena, fault: Fault, recipe: i32, path: &str, nth: usize) -> i
         Fault::OperatorDeletes => operator.delete(&znode)?,
         _ => operator.set(&znode, b"changed")?,
     };
-    // It is done, whatever becomes of the operator.
+    // The write is done, whatever happens to the operator.
     let _ = operator.close_session();
     Ok(reply.err == 0)
 }
 
-/// Ends the session that the part was given last; when that is over already, the one before.
+/// Ends the session that the part got last. If that session is already over, ends the one before.
 fn expire(arena: &Arena, part: usize) -> bool {
     let mut sessions: Vec<_> = arena.links[part].iter().filter_map(Link::session).collect();
     sessions.sort_by_key(|(at, _)| std::cmp::Reverse(*at));

@@ -1,6 +1,6 @@
-//! The timeline of a campaign, or of a piece of it, as an SVG: one election; a lane for each process that stands there, for each
-//! observer, for the operator and for each server. It is made for a README: text stays text, the colours are those of a light
-//! or a dark page, and what is too small to be labelled says more when it is pointed at.
+//! The timeline of a campaign, or of a piece of it, as an SVG. It shows one election, with a lane for each candidate,
+//! for each observer, for the operator and for each server. It is made for a README: text stays text, and the colours
+//! are those of a light or a dark page. An item that is too small for a label shows its text when the pointer is on it.
 
 mod masters;
 
@@ -16,7 +16,7 @@ const TOP: f64 = 58.0;
 const LANE: f64 = 34.0;
 const BAR: f64 = 18.0;
 const STRIP: f64 = 5.0;
-/// Of a character of the small print.
+/// The width of a character of the small print.
 const CHARACTER: f64 = 5.4;
 const AT_MOST: i64 = 70;
 
@@ -36,7 +36,7 @@ const STYLE: &str = "
     .mark { stroke: #f85149 } .seen { fill: #238636; fill-opacity: .4 } .h1 { stroke: #d29922 } .h2 { stroke: #f85149 }
   }";
 
-/// What is drawn: this election, from second to second.
+/// The frame of the drawing: this election, from second to second.
 #[derive(Clone, Debug)]
 pub struct Frame {
     pub path: String,
@@ -45,7 +45,8 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The whole campaign, or, if it was long, the piece of it with the most masters; of one election of either recipe.
+    /// The whole campaign, or, if it was long, the piece of it with the most masters. It shows one election of either
+    /// recipe.
     pub fn best(history: &History) -> Frame {
         let end = if history.closing > 0 { history.closing } else { i64::MAX };
         let whole = end.saturating_sub(history.began) / 1_000_000_000;
@@ -167,7 +168,7 @@ impl Canvas<'_> {
         }
     }
 
-    /// The answer at a glance: how many masters there are at this instant. Each long gap has a number, explained below.
+    /// The main lane: how many masters exist at this instant. Each long gap has a letter, explained below.
     fn masters(&mut self) {
         self.row("masters", "0 or 1, never 2");
         let begin = self.history.began + self.frame.from * 1_000_000_000;
@@ -410,7 +411,7 @@ impl Canvas<'_> {
     }
 }
 
-/// How a gap is called, from a on.
+/// The letter of a gap, from a on.
 fn gap_name(number: usize) -> char {
     char::from(b'a' + ((number - 1) % 26) as u8)
 }
@@ -450,7 +451,7 @@ mod tests {
 
     use super::*;
 
-    /// The README shows a real run: what it shows is what its history, which is beside it, tells.
+    /// The README shows a real run: the picture matches the history beside it.
     #[test]
     fn the_picture_of_the_readme_is_that_of_its_history() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/campaign");

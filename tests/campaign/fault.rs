@@ -38,7 +38,7 @@ pub enum Fault {
     Expire,
 }
 
-/// Each with its name in the history, and its weight.
+/// Each kind, with its name in the history, and its weight.
 pub const ALL: [(Fault, &str, u64); 32] = [
     (Fault::Kill, "kill", 10),
     (Fault::ShortStop, "stop-short", 8),
@@ -74,8 +74,8 @@ pub const ALL: [(Fault, &str, u64); 32] = [
     (Fault::Expire, "expire", 5),
 ];
 
-/// At times only the servers and what is between them are struck, at times only the others: so there are times in which the
-/// next master has to come soon.
+/// In some periods only the servers and the links between them are struck, in others only the rest. So the next master
+/// has to come soon in some periods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     All,
@@ -111,7 +111,7 @@ impl Fault {
         ALL.iter().find(|(fault, ..)| *fault == self).map_or("unknown", |(_, name, _)| name)
     }
 
-    /// What a server says to whom this is done, if it has to say something: see [`crate::arena`].
+    /// The complaint in the server's log if this fault strikes it, if one must appear: see [`crate::arena`].
     pub fn complaint(self) -> Option<&'static str> {
         match self {
             Fault::DiskFull => Some("no-space"),

@@ -1,8 +1,9 @@
-//! The history of a campaign: what every process wrote down, and nothing else. It is text, one file; the checker and the
-//! drawing know nothing but this.
+//! The history of a campaign: the records of every process, and nothing else. It is one text file. The checker and the
+//! drawing use only this file.
 //!
-//! `== NAME` begins what one process wrote; then each line is a record, its first word says what kind, and the others are its
-//! fields. Stamps are nanoseconds on CLOCK_BOOTTIME; a pair of stamps is *before* and *after* what was asked or done.
+//! `== NAME` begins the section of one process. Then each line is a record: its first word is the kind, and the others
+//! are its fields. Stamps are nanoseconds on CLOCK_BOOTTIME. A pair of stamps is *before* and *after* the question or
+//! the act.
 //!
 //! A process (`candidate.c`, `candidate.py`), in the order of its own clock:
 //!
@@ -12,11 +13,11 @@
 //! | `role` | stamp, path, role, reason, rc, token: a callback of a candidate, the numbers are those of election.h |
 //! | `master` | stamp, path, rc, token, session, value: a callback of an observer |
 //! | `freed` | stamp, path, whose: free_ctx ran |
-//! | `belief` | path, token, *first* pair, *last* pair, until, least left, answers, silence, *no* pair: election_lease said yes from the first pair to the last, this many times, at most `silence` apart. `until` is the latest end of the lease that it told of, `least left` the least that it told was left; at the *no* pair it said no, 0 0 if it was not asked again |
+//! | `belief` | path, token, *first* pair, *last* pair, until, least left, answers, silence, *no* pair: election_lease said yes from the first pair to the last, this many times, at most `silence` apart. `until` is the latest end of the lease that an answer stated, `least left` the least time left that an answer stated; at the *no* pair it said no, 0 0 if the process did not ask again |
 //! | `act` | pair, path, kind, token, rc: a write of a master, see [`Kind`] |
 //! | `resign` | stamp, path, rc |
 //! | `close` | pair, recipe, rc |
-//! | `asked` | stamp, how often it has asked so far |
+//! | `asked` | stamp, how often the process has asked so far |
 //!
 //! The section `run`, by the campaign:
 //!
@@ -25,26 +26,27 @@
 //! | `seed` `timeout_ms` `tick_ms` `servers` | number |
 //! | `clock` | stamp, the same moment as nanoseconds since 1970 |
 //! | `election` | recipe, path |
-//! | `process` | stamp, name, language, lane: it was started |
-//! | `exit` | stamp, name, how: `killed` by us, `code` N, or `signal` N |
-//! | `said` | name, what it wrote to standard error |
+//! | `process` | stamp, name, language, lane: the process was started |
+//! | `exit` | stamp, name, how: `killed` by the campaign, `code` N, or `signal` N |
+//! | `said` | name, a line that the process wrote to standard error |
 //! | `sample` | stamp, name, resident KiB, descriptors, threads, CPU ms: of /proc, once a second |
 //! | `begin` | stamp, number, kind, target: a fault |
 //! | `noticed` | stamp, number: the server has complained of this fault of its disk |
-//! | `end` | stamp, number: its end; and `vain`, when it came to nothing |
-//! | `stall` | pair: a thread of the campaign that wanted to run did not |
-//! | `operator` | session: of our own hand in ZooKeeper |
+//! | `end` | stamp, number: the fault's end; and `vain` if the fault came to nothing |
+//! | `stall` | pair: a thread of the campaign was ready to run and did not run |
+//! | `operator` | session: a session of the campaign itself in ZooKeeper |
 //! | `expire` | pair, session: taken over and closed from outside |
-//! | `calm` | stamp: the last fault has ended, all run; again when the machine stood still after that |
-//! | `closing` | stamp: all are told to close |
+//! | `calm` | stamp: the last fault has ended, all run; again if the machine stood still after that |
+//! | `closing` | stamp: all processes get the order to close |
 //! | `absent` | server: it did not serve again after the last fault |
-//! | `complaint` | server, `no-space` or `slow-flush`, number: what its log said of its disk |
-//! | `left` | path: a znode that was there when all had gone |
+//! | `complaint` | server, `no-space` or `slow-flush`, number: how often its log complained of its disk |
+//! | `left` | path: a znode that still existed when all had closed |
 //!
-//! The section `register`, in the order in which it decided: `write` stamp, path, kind, token, name, taken.
+//! The section `register`, in the order in which the register decided: `write` stamp, path, kind, token, name, taken.
 //!
-//! The section `zookeeper`, from the transaction logs of the servers: `create` zxid, ms since 1970, session, how many servers
-//! have it, path, value; `delete` the same without a value; `set` as `create`; `over`, the end of a session, without a path.
+//! The section `zookeeper`, from the transaction logs of the servers: `create` zxid, ms since 1970, session, how many
+//! servers have it, path, value; `delete` the same without a value; `set` as `create`; `over`, the end of a session,
+//! without a path.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -98,7 +100,7 @@ pub struct Seen {
     pub value: String,
 }
 
-/// How a master writes: to the register with the verifier and without, and to ZooKeeper by election_fenced_set.
+/// How a master writes: to the register with the verifier and without it, and to ZooKeeper by election_fenced_set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     Fenced,
@@ -153,9 +155,9 @@ pub struct Fault {
     pub target: String,
     pub begin: i64,
     pub noticed: Option<i64>,
-    /// `i64::MAX` when it was not ended.
+    /// `i64::MAX` if it was not ended.
     pub end: i64,
-    /// It came to nothing.
+    /// The fault came to nothing.
     pub is_vain: bool,
 }
 
@@ -166,7 +168,7 @@ pub struct Transaction {
     /// On the clock of the stamps, to a millisecond.
     pub at: i64,
     pub session: i64,
-    /// A majority of the servers has it.
+    /// A majority of the servers has the transaction.
     pub is_sure: bool,
     pub change: Change,
 }
@@ -184,7 +186,7 @@ pub enum Change {
         path: String,
         value: String,
     },
-    /// The session is over, and all that it made ephemeral is gone.
+    /// The session is over, and all its ephemeral znodes are gone.
     Over,
 }
 
@@ -230,9 +232,9 @@ pub struct History {
     pub calm: i64,
     pub closing: i64,
     pub left: Vec<String>,
-    /// Servers, from 1, that did not serve again after the last fault.
+    /// Servers, counted from 1, that did not serve again after the last fault.
     pub absent: Vec<i64>,
-    /// What the servers said of their disks, and how often.
+    /// The complaints of the servers about their disks, and how often.
     pub complaints: Vec<(String, i64)>,
 }
 
@@ -429,12 +431,12 @@ impl History {
     }
 }
 
-/// Where things stand while they are read.
+/// The state of the reading.
 #[derive(Default)]
 struct Places {
     lives: BTreeMap<String, usize>,
     faults: BTreeMap<i64, usize>,
-    /// The time of day less the clock of the stamps.
+    /// The time of day minus the clock of the stamps.
     clock: i64,
 }
 
@@ -460,7 +462,8 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Puts the files of a campaign together: `run`, `register` and `zookeeper` in `folder`, and there what each process wrote.
+/// Puts the files of a campaign together: `run`, `register` and `zookeeper` in `folder`, and the records of each
+/// process there.
 pub fn gather(folder: &Path, lives: &[String]) -> String {
     let mut text =
         String::from("# The history of a campaign of libelection; tests/campaign/history.rs says what is in it.\n");
@@ -471,7 +474,7 @@ pub fn gather(folder: &Path, lives: &[String]) -> String {
     for life in lives {
         let _ = writeln!(text, "== {life}");
         for line in read(&format!("{life}.beliefs")).lines().chain(read(&format!("{life}.events")).lines()) {
-            // Written in place by a process that was killed before the first byte of a line: there is none.
+            // A process writes in place. If it was killed before the first byte of a line, the line does not exist.
             let line = line.trim_end_matches([' ', '\0']);
             if !line.is_empty() {
                 let _ = writeln!(text, "{line}");

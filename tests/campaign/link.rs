@@ -1,6 +1,6 @@
-//! The link between one process and one server: a relay of bytes that can be cut, closed with a reset, stopped in one
-//! direction, slowed down and made to lose. What TCP loses it sends again, so a lossy link is one on which, now and then,
-//! nothing arrives for a while.
+//! The link between one process and one server: a relay of bytes. A fault can cut it, close it with a reset, stop it in
+//! one direction, slow it down or make it lose data. TCP sends lost data again, so a lossy link is one on which, now
+//! and then, nothing arrives for a while.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -15,7 +15,7 @@ use testkit::{Namespace, Session};
 use crate::rng::Rng;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long TCP waits before it sends again, first and later.
+/// How long TCP waits before it sends again, at first and later.
 const SENT_AGAIN_MS: (u64, u64) = (200, 900);
 const CONNECT_RESPONSE_MAX: usize = 128;
 
@@ -25,7 +25,7 @@ enum Direction {
     ToClient,
 }
 
-/// What is wrong with a link; all false and 0 is well.
+/// The faults of a link. If all are false and 0, the link works.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trouble {
     /// Nothing passes to the server; nothing passes to the client.
@@ -57,7 +57,7 @@ struct Shared {
 
 struct State {
     trouble: Trouble,
-    /// Of the server as a whole, besides.
+    /// The trouble of the server as a whole, in addition.
     outage: Trouble,
     is_closing: bool,
     connections: Vec<Weak<Connection>>,
@@ -76,7 +76,7 @@ struct Connection {
     is_over: AtomicBool,
 }
 
-/// Dropping it closes its connections; its threads end soon after.
+/// Dropping it closes its connections. Its threads end soon after.
 pub struct Link {
     addr: SocketAddr,
     listener: Arc<TcpListener>,
@@ -84,7 +84,8 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link to one server, whom programs in the namespace `clients` reach. It listens outside of that.
+    /// A link to one server, which programs in the namespace `clients` reach. The link listens outside of that
+    /// namespace.
     pub fn start(server: SocketAddr, clients: &Namespace, seed: u64) -> Link {
         let listener = Arc::new(TcpListener::bind(("127.0.0.1", 0)).expect("a free port on loopback"));
         let addr = listener.local_addr().expect("a bound listener has an address");
@@ -107,13 +108,13 @@ impl Link {
         self.shared.changed.notify_all();
     }
 
-    /// Trouble of the server as a whole, besides that of the link.
+    /// Sets the trouble of the server as a whole, in addition to that of the link.
     pub fn set_outage(&self, outage: Trouble) {
         self.state().outage = outage;
         self.shared.changed.notify_all();
     }
 
-    /// Closes the connections of now with a reset on both sides.
+    /// Closes all present connections with a reset on both sides.
     pub fn reset(&self) {
         for connection in self.state().connections.drain(..).filter_map(|weak| weak.upgrade()) {
             connection.is_over.store(true, Ordering::SeqCst);
@@ -150,7 +151,8 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 fn reset(stream: &TcpStream) {
     let nowhere = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
     let len = std::mem::size_of::<libc::sockaddr>() as libc::socklen_t;
-    // SAFETY: the pointer and the length are those of a sockaddr of our own, and `stream` keeps its descriptor open.
+    // SAFETY: the pointer and the length are those of a sockaddr of this function, and `stream` keeps its descriptor
+    // open.
     unsafe { libc::connect(stream.as_raw_fd(), &nowhere, len) };
     let _ = stream.shutdown(Shutdown::Both);
 }
@@ -211,7 +213,7 @@ fn pump(connection: &Arc<Connection>, direction: Direction, shared: &Shared, mut
             return Ok(false);
         }
         shared.slow_down(&mut rng);
-        // Stopped while it was slowed down: it is not let through.
+        // The direction was stopped while the piece was slowed down: the piece is not forwarded.
         if len == 0 || !shared.pass(Some(connection), direction) {
             return Ok(false);
         }
@@ -232,14 +234,14 @@ fn pump(connection: &Arc<Connection>, direction: Direction, shared: &Shared, mut
     shared.wake();
 }
 
-/// The session that a connection's first frame from the server grants, when all of that has come.
+/// The session that the server's first frame on a connection grants, when the whole frame has arrived.
 fn granted(bytes: &[u8]) -> Option<Session> {
     let (head, rest) = bytes.split_first_chunk::<4>()?;
     rest.get(..u32::from_be_bytes(*head) as usize).and_then(Session::of_connect_response)
 }
 
 impl Shared {
-    /// Waits while nothing passes in this direction; says whether the connection is still there.
+    /// Waits while nothing passes in this direction. Returns whether the connection still exists.
     fn pass(&self, connection: Option<&Connection>, direction: Direction) -> bool {
         let is_over = || connection.is_some_and(|connection| connection.is_over.load(Ordering::SeqCst));
         let state = self

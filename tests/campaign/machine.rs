@@ -1,7 +1,7 @@
-//! Whether the machine kept up. As many threads as there are cores do what a candidate does: they sleep for a millisecond, look
-//! at the clock and write a line in place. When one of them, which has nothing to do with the library, was late, what came late
-//! elsewhere proves nothing. They are bound to no core, as the candidates are not: on a core that is busy with somebody else's
-//! work a bound one waits longer than they.
+//! Whether the machine kept up. As many threads as there are cores do the work of a candidate: they sleep for a
+//! millisecond, look at the clock and write a line in place. These threads do not use the library. If one of them was
+//! late, delays elsewhere prove nothing. They are bound to no core, as the candidates are not: a bound thread waits
+//! longer than the candidates if another program keeps its core busy.
 
 use std::fs::{self, File};
 use std::num::NonZero;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::clock;
 
 const NAP: Duration = Duration::from_millis(1);
-/// What is noted: a fiftieth of a session timeout or so; how much of it is too much is for the checker to say.
+/// The shortest stall that is noted, about a fiftieth of a session timeout. The checker decides how much is too much.
 const STALL: i64 = 50_000_000;
 
 pub struct Machine {
@@ -26,7 +26,7 @@ pub struct Machine {
 #[derive(Default)]
 struct Shared {
     is_over: AtomicBool,
-    /// From when to when a thread that wanted to run did not.
+    /// The times at which a thread that wanted to run did not run.
     stalls: Mutex<Vec<(i64, i64)>>,
 }
 
@@ -43,7 +43,7 @@ impl Machine {
         let watch = |number| {
             let path = folder.join(format!("nap-{number}"));
             let file = File::create(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            // It is written to as long as it is open, and nobody reads it.
+            // The thread writes to it while it is open, and no process reads it.
             fs::remove_file(path).expect("it was just made");
             let shared = Arc::clone(&shared);
             std::thread::spawn(move || nap(&file, &shared))
@@ -53,7 +53,7 @@ impl Machine {
         Machine { shared, threads }
     }
 
-    /// The stalls since this was asked last.
+    /// The stalls since the last call.
     pub fn take_stalls(&self) -> Vec<(i64, i64)> {
         std::mem::take(&mut self.shared.stalls())
     }
@@ -75,7 +75,7 @@ fn nap(file: &File, shared: &Shared) {
             shared.stalls().push((last, now));
         }
         last = now;
-        // What it says is nothing to anybody; that it takes its time is the point.
+        // The text does not matter. The time that the write takes matters.
         let _ = file.write_all_at(format!("{now}\n").as_bytes(), 0);
     }
 }

@@ -1,5 +1,5 @@
-//! The nemesis: carries the plan out, several faults at a time, never two on the same thing, and ends each when its time has
-//! come. What it does it writes down as `begin` and `end`.
+//! The nemesis carries the plan out. It runs several faults at a time, never two on the same target, and ends each
+//! fault when its time is over. It records each fault as `begin` and `end`.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -16,11 +16,11 @@ use crate::rng::Rng;
 
 const BETWEEN_SAMPLES: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// How long a strike waits for what it needs, which another fault has; then it is left out.
+/// How long a strike waits for a resource that another fault uses. After that it is left out.
 const WAITS: Duration = Duration::from_millis(SESSION_TIMEOUT_MS);
 const BETWEEN_WRITES: Duration = Duration::from_millis(500);
-/// How long a fault goes on that nobody has noticed. That is more than the servers need to agree once all is well, so one that
-/// ends unnoticed was none.
+/// How long a fault goes on that no server has noticed. This is longer than the servers need to agree once all is well,
+/// so a fault that ends unnoticed did not happen.
 const UNNOTICED: Duration = Duration::from_secs(60);
 
 struct Active {
@@ -28,7 +28,7 @@ struct Active {
     began: Instant,
     due: Instant,
     deed: Deed,
-    /// It has shown; most need not.
+    /// The fault has shown its effect. Most faults need not.
     is_noticed: bool,
     next_write: Instant,
 }
@@ -39,7 +39,7 @@ pub struct Nemesis<'a> {
     active: Vec<Active>,
     busy: BTreeSet<Thing>,
     count: i64,
-    /// How many errands are under way.
+    /// How many errands are running.
     errands: &'a AtomicI64,
 }
 
@@ -48,8 +48,8 @@ impl<'a> Nemesis<'a> {
         Nemesis { arena, waiting: Vec::new(), active: Vec::new(), busy: BTreeSet::new(), count: 0, errands }
     }
 
-    /// Does harm for this long, and then ends all faults: when it returns, all processes and servers run and nothing is in
-    /// the way.
+    /// Causes faults for this long, and then ends all of them. When it returns, all processes and servers run, and no
+    /// fault is active.
     pub fn rage<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, plan: Vec<Strike>, length: Duration)
     where
         'a: 'scope,
@@ -87,7 +87,7 @@ impl<'a> Nemesis<'a> {
         self.arena.wait_servers();
     }
 
-    /// Who came first is struck first: a strike that has to wait for a thing keeps it from those that came later.
+    /// Strikes come in order: if a strike has to wait for a resource, later strikes cannot use it first.
     fn strike_where_it_fits<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, began: Instant)
     where
         'a: 'scope,
@@ -127,7 +127,7 @@ impl<'a> Nemesis<'a> {
         self.active.push(Active { number, began, due: began + deed.lasts, deed, is_noticed, next_write: began });
     }
 
-    /// What may have to wait for the servers is done on a thread of its own.
+    /// Runs on a thread of its own, because the errand may have to wait for the servers.
     fn send<'scope>(&self, scope: &'scope Scope<'scope, '_>, errand: impl FnOnce() + Send + 'scope)
     where
         'a: 'scope,
@@ -140,8 +140,8 @@ impl<'a> Nemesis<'a> {
         });
     }
 
-    /// A server whose disk is full or slow finds out when it writes, and it writes when it has a majority with it: until it has
-    /// complained, there is something to write again and again.
+    /// A server with a full or slow disk finds out when it writes, and it writes when it has a majority with it. So the
+    /// campaign writes again and again until the server has complained.
     fn see_to_it_that_all_are_noticed<'scope>(&mut self, scope: &'scope Scope<'scope, '_>)
     where
         'a: 'scope,

@@ -1,5 +1,6 @@
-//! The plan of a campaign: which fault comes when, drawn from the seed before anything begins, so that the same seed is the same
-//! plan. Whom a fault meets is drawn from a number of its own when it comes, as it may be aimed at whoever is master then.
+//! The plan of a campaign: which fault comes when. The seed draws it before the campaign begins, so that the same seed
+//! gives the same plan. The target of a fault is drawn from a seed of its own when the fault comes, because the fault
+//! may be aimed at the master of that moment.
 
 use std::time::Duration;
 
@@ -12,11 +13,11 @@ const PHASE: Duration = Duration::from_secs(15);
 pub struct Strike {
     pub at: Duration,
     pub fault: Fault,
-    /// For what is drawn when it comes.
+    /// The seed for the values that are drawn when the fault comes.
     pub seed: u64,
 }
 
-/// `pace` stretches the pauses between two strikes: 1 for as many strikes as there may be.
+/// `pace` stretches the pauses between two strikes: 1 gives the most strikes.
 pub fn draw(seed: u64, length: Duration, pace: u32) -> Vec<Strike> {
     // Other numbers than those of the cast.
     let mut rng = Rng::new(!seed);

@@ -1,5 +1,5 @@
-//! The checker is tried on a real run: faults are planted in some of the processes themselves, and each has to be found, by
-//! name, and nothing else.
+//! Tries the checker on a real run. Faults are planted in some of the processes themselves. The checker has to find
+//! each of them, by name, and nothing else.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::link::Trouble;
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Lane, what is wrong with it, and what is to be found: all of these words in one violation.
+/// The lane, its planted fault, and the violation to find: one violation must have all of these words.
 const PLANTS: [(&str, &str, &[&str]); 7] = [
     ("ann", "believes", &["two masters at /campaign/node", "ann-1", "bob-1"]),
     ("pia", "forgets", &["pia-1 was told last of"]),
@@ -26,7 +26,7 @@ const PLANTS: [(&str, &str, &[&str]); 7] = [
     ("joe", "is stopped together with its guard", &["two masters at /campaign/command", "joe-1", "kim-1"]),
 ];
 const HEALTHY: [&str; 2] = ["bob", "oz"];
-/// `election run`: when it is stopped together with its guard, its command goes on, as its manual says.
+/// `election run`: if it is stopped together with its guard, its command goes on, as its manual says.
 const COMMANDS: [&str; 2] = ["joe", "kim"];
 
 fn parts() -> Vec<Part> {
@@ -49,7 +49,7 @@ fn parts() -> Vec<Part> {
     planted.chain(HEALTHY.iter().map(|lane| part(lane, None))).chain(COMMANDS.map(command)).collect()
 }
 
-/// Ann is master and is cut off until bob is; pia has heard of ann, and no more.
+/// Ann is master and is cut off until bob is master. Pia has heard only of ann.
 pub fn play(folder: &Path) -> PathBuf {
     let of = [&elections()[..2], &[(NODE, COMMAND.to_owned())]].concat();
     let arena = Arena::new(0, parts(), &of, folder);
@@ -66,7 +66,7 @@ pub fn play(folder: &Path) -> PathBuf {
     arena.note(&format!("begin {} 1 stop-long joe", clock::now()));
     arena.strike_guard(joe, libc::SIGSTOP);
     arena.freeze(joe, true);
-    // Both run: joe's is the first that is found.
+    // Both commands run: joe's is the first that is found.
     eventually(SOON, "kim's command runs", || arena.runs_command(kim));
     watch_for(&arena, SESSION_TIMEOUT_MS / 3);
     arena.strike_guard(joe, libc::SIGCONT);
@@ -91,7 +91,7 @@ fn watch_for(arena: &Arena, ms: u64) {
     }
 }
 
-/// What was not found though it was planted, and what was found though it was not.
+/// The planted faults that were not found, and the findings that were not planted.
 pub fn mistakes(verdict: &Verdict) -> Vec<String> {
     let says = |violation: &str, what: &[&str]| what.iter().all(|words| violation.contains(words));
     let found = |what: &[&str]| verdict.violations.iter().any(|violation| says(violation, what));

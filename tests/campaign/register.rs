@@ -1,6 +1,6 @@
-//! What a master writes to, outside of ZooKeeper: a register that takes writes with a token. For a *fenced* one it asks the
-//! library's verifier; an *unfenced* one it takes as it comes, as a storage that knows nothing of tokens would, so that the
-//! history shows what the token is there for. It writes down each write in the order in which it decided on it.
+//! The storage outside of ZooKeeper that a master writes to: a register that takes writes with a token. For a *fenced*
+//! write it asks the library's verifier. It accepts each *unfenced* write, as a storage without tokens would, so that
+//! the history shows the use of the token. It records each write in the order in which it decided on it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,7 +15,7 @@ use crate::clock;
 
 struct Book {
     verifiers: BTreeMap<String, Verifier>,
-    /// Who wrote last, by path.
+    /// The last writer, by path.
     writers: BTreeMap<String, String>,
     history: File,
 }
@@ -37,14 +37,14 @@ impl Register {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let book = Arc::clone(&served);
-                // Its end is that of the writer, which may be killed at any moment.
+                // The connection ends when the writer ends, which may be killed at any moment.
                 std::thread::spawn(move || serve(&stream, &book));
             }
         });
         Register { path, book }
     }
 
-    /// Who was the last to write as a master at this path.
+    /// The process that last wrote as a master at this path.
     pub fn writer(&self, path: &str) -> Option<String> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner).writers.get(path).cloned()
     }

@@ -1,9 +1,10 @@
-//! What really happened in ZooKeeper: the transaction logs of the servers, read after the end, with how many of them have each
-//! transaction. What a majority has was committed. What fewer have was perhaps not: a leader without followers writes into
-//! its log, too; but a follower that was brought up to date with a snapshot has never logged what is in that.
+//! The transactions that really happened in ZooKeeper: the transaction logs of the servers, read after the end, with
+//! the number of servers that have each transaction. A transaction that a majority has was committed. A transaction
+//! that fewer have was perhaps not committed: a leader without followers also writes into its log. But a follower that
+//! was brought up to date with a snapshot has never logged the transactions in that snapshot.
 //!
-//! The format is that of ZooKeeper's `FileTxnLog`: after a header of 16 bytes, for each transaction a checksum, a length, that
-//! many bytes, and a byte 'B'; numbers are big-endian. Zeros follow the last one.
+//! The format is that of ZooKeeper's `FileTxnLog`. After a header of 16 bytes, each transaction has a checksum, a
+//! length, that many bytes, and a byte 'B'. Numbers are big-endian. Zeros follow the last one.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,8 +16,8 @@ use testkit::opcode;
 const MAGIC: &[u8] = b"ZKLG";
 pub const HEADER: usize = 16;
 
-/// The transactions in the logs of these data folders, as lines of a history; of znodes below `roots` only, but all ends of
-/// sessions.
+/// The transactions in the logs of these data folders, as lines of a history: only those of znodes below `roots`, but
+/// all ends of sessions.
 pub fn logged(folders: &[PathBuf], roots: &[&str]) -> String {
     let mut found: BTreeMap<i64, (usize, Vec<Line>)> = BTreeMap::new();
     for folder in folders {
@@ -39,7 +40,7 @@ pub fn logged(folders: &[PathBuf], roots: &[&str]) -> String {
     text
 }
 
-/// What stands before the number of servers that have it, and after.
+/// The text before the number of servers that have the transaction, and the text after it.
 struct Line {
     head: String,
     rest: String,
@@ -64,7 +65,7 @@ fn read_log(bytes: &[u8], roots: &[&str], found: &mut BTreeMap<i64, Vec<Line>>) 
     };
     while let Some(entry) = next() {
         if let Some((zxid, lines)) = read_transaction(entry, roots) {
-            // In a log that was cut back and gone on with, the later one counts.
+            // If a log was cut back and continued, the later transaction counts.
             found.insert(zxid, lines);
         }
     }

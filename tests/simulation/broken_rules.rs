@@ -1,5 +1,6 @@
-//! Shows that the simulation bites: with any rule of the core broken, it finds a violation. Which seed finds it,
-//! and what it finds, stands in broken_rules.txt; `BLESS=1` writes that anew, and with `RULE=Distance` the line of this rule.
+//! Shows that the simulation finds errors: if any rule of the core is broken, the simulation finds a violation.
+//! broken_rules.txt lists the seed that finds it and the violation. `BLESS=1` writes the file anew, and with
+//! `RULE=Distance` only the line of this rule.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use crate::campaign::quietly;
 use crate::number;
 use crate::run::run;
 
-/// As many as `make test` plays.
+/// As many seeds as `make test` plays.
 const SEEDS: u64 = 20_000;
 
 fn table() -> PathBuf {

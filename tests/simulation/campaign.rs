@@ -1,4 +1,4 @@
-//! Many seeds, and what happened in them.
+//! Runs many seeds, and counts the events in them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,7 +65,7 @@ impl Sums {
     }
 }
 
-/// Says what is wrong with a run, with the trace and the command that shows it again.
+/// Reports the violation of a run, with the trace and the command that repeats it.
 pub fn judge(seed: u64, outcome: Outcome) {
     let Some(violation) = outcome.violation else { return };
     run(seed, None, true).trace.iter().for_each(|line| println!("{line}"));
@@ -74,7 +74,7 @@ pub fn judge(seed: u64, outcome: Outcome) {
     panic!("seed {seed}: {}: {}", violation.property, violation.detail);
 }
 
-/// Without the words of panics that are expected: a core with a broken rule may well run into its own assertions.
+/// Hides the messages of expected panics: a core with a broken rule may run into its own assertions.
 pub fn quietly(work: impl FnOnce()) {
     QUIET.with(|quiet| quiet.set(true));
     static HOOK: std::sync::Once = std::sync::Once::new();
@@ -102,7 +102,7 @@ fn no_seed_finds_a_fault() {
     let sums = Mutex::new(Sums::default());
     let progress = Progress::new("simulation", last - first, "seeds");
     let next = AtomicU64::new(first);
-    // The lowest bad seed, whichever thread finds it.
+    // The lowest bad seed, from any thread.
     let bad = AtomicU64::new(u64::MAX);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {

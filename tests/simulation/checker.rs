@@ -1,5 +1,6 @@
-//! What must be true: at every moment at most one master believes at a path, no lease lasts longer than the leader lets the
-//! session live, tokens only rise, a mastership that has lapsed does not come back, and callbacks pair up.
+//! The properties that must hold. At every moment at most one master believes at a path. No lease lasts longer than the
+//! leader lets the session live. Tokens only rise. A mastership whose lease has expired does not come back. Callbacks
+//! pair up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,11 +20,11 @@ pub struct Violation {
 #[derive(Clone, Copy, Default)]
 struct Belief {
     token: Option<i64>,
-    /// The token that the clock has ended: never to be believed again.
+    /// The token whose belief the clock has ended. The process must never believe in it again.
     lapsed: Option<i64>,
 }
 
-/// What a party of some process has heard.
+/// The reports that one subscription of a process has heard.
 struct Heard {
     path: usize,
     process: usize,
@@ -32,7 +33,7 @@ struct Heard {
     last_end: Option<Reason>,
     dismissed: bool,
     seen: Option<Master>,
-    /// The czxid of the last master that an observer was shown in this session.
+    /// The czxid of the last master that an observer was told of in this session.
     shown: i64,
 }
 
@@ -41,16 +42,17 @@ pub struct Checker {
     beliefs: Vec<Vec<Belief>>,
     /// The end of each process's lease.
     leases: Vec<Option<Time>>,
-    /// The sessions that somebody has ended whose they are not.
+    /// The sessions that another process or an operator has ended.
     pub ended: BTreeSet<i64>,
     parties: BTreeMap<SubscriptionId, Heard>,
     highest: Vec<i64>,
     committed: i64,
-    /// The tokens of znodes that an operator has deleted: until their masters hear of it, there may be others.
+    /// The tokens of znodes that an operator has deleted: until their masters hear of it, another process may be
+    /// master.
     pub deleted: BTreeSet<i64>,
     pub masterships: u64,
     pub lapses: u64,
-    /// Since when nobody believes at a path, and the longest such time.
+    /// The time since which no process believes at a path, and the longest such time.
     vacant_since: Vec<Option<Ns>>,
     pub longest_vacancy: Ns,
 }
@@ -107,7 +109,7 @@ impl Checker {
         self.stands(id, process, path);
     }
 
-    /// Another session may begin on a server that is behind the former one's.
+    /// Another session may begin on a server that is behind the former session's server.
     pub fn begins_session(&mut self, process: usize) {
         for heard in self.parties.values_mut().filter(|heard| heard.process == process) {
             heard.shown = 0;
@@ -118,7 +120,7 @@ impl Checker {
         self.parties.get(&id)?.seen.as_ref()
     }
 
-    /// At which path a candidate has heard this.
+    /// The path at which a candidate has heard this event.
     pub fn told_role(&mut self, id: SubscriptionId, event: &Event) -> Option<usize> {
         let heard = self.parties.get_mut(&id)?;
         let path = heard.path;
@@ -181,13 +183,13 @@ impl World {
         it.tokens[path].filter(|_| it.alive && it.lease_end.is_some_and(|end| now < end))
     }
 
-    /// Who believes to be master at a path.
+    /// The processes that believe at a path that they are master, with their tokens.
     pub fn believers(&self, path: usize) -> Vec<(usize, i64)> {
         let believer = |process| Some((process, self.token_of(process, path)?));
         (0..self.processes.len()).filter_map(believer).collect()
     }
 
-    /// Before a process hears anything: has the clock ended what it believed?
+    /// Called before a process hears anything: has the clock ended its belief?
     pub fn check_before(&mut self, process: usize) {
         for path in 0..self.plan.paths.len() {
             let believed = self.checker.beliefs[process][path].token;
@@ -200,7 +202,8 @@ impl World {
         }
     }
 
-    /// While it does what comes of what it has heard: whoever asks at that moment hears of no mastership that was over.
+    /// Called while the process acts on an event: a question at that moment must not be answered with a mastership that
+    /// was over.
     pub fn check_between(&mut self, process: usize) {
         for path in 0..self.plan.paths.len() {
             let lapsed = self.checker.beliefs[process][path].lapsed;
@@ -211,7 +214,8 @@ impl World {
         }
     }
 
-    /// After it has heard something: a lease ends before the leader ends the session, should nothing more be heard of it.
+    /// Called after a process has heard something: its lease must end before the leader ends the session if the leader
+    /// hears nothing more of it.
     fn check_lease(&mut self, process: usize) {
         let it = &self.processes[process];
         let end = it.core.lease_end();
@@ -232,8 +236,8 @@ impl World {
         }
     }
 
-    /// After it has heard something: whoever begins to believe is alone. (Nobody begins to believe but by an
-    /// event of its own, so that looking then is looking always.)
+    /// Called after a process has heard something: a process that begins to believe must be the only one. (A process
+    /// begins to believe only by an event of its own, so this check is enough for all moments.)
     pub fn check_after(&mut self, process: usize) {
         self.check_lease(process);
         for path in 0..self.plan.paths.len() {
@@ -281,8 +285,9 @@ impl World {
         }
     }
 
-    /// A delete has met a znode of another session. ZooKeeper cannot check whose a znode is; as long as nobody
-    /// else deletes what is ours, it is ours. Where an operator does, this is a part of what the operator did.
+    /// A delete has hit a znode of another session. ZooKeeper cannot check the owner of a znode. As long as no other
+    /// client deletes our znode, it is ours. If an operator deletes znodes, this delete is a part of the operator's
+    /// act.
     pub fn foreign_delete(&mut self, token: i64) {
         if self.faults_on && !self.plan.faults.contains(&crate::plan::Fault::Delete) {
             self.checker.violated("only our own is deleted", format!("{token:x} is another's"));
@@ -291,7 +296,7 @@ impl World {
         self.stats.foreign_deletes += 1;
     }
 
-    /// A fenced write is being committed: its token is that of the master in the tree at this moment.
+    /// A fenced write is being committed. Its token must be that of the master in the tree at this moment.
     pub fn fenced(&mut self, server: usize, path: usize, token: i64) {
         self.stats.fenced += 1;
         let tree = &self.servers[server].tree;
@@ -303,7 +308,8 @@ impl World {
                 stats.filter(|stat| stat.is_ephemeral()).map(|stat| stat.czxid).min()
             }
         };
-        // Where a znode of somebody else may have the same name, having no GUID in it, the check cannot tell.
+        // If a znode of another candidate may have the same name, because the name has no GUID, the check cannot tell
+        // them apart.
         let one_name = match self.plan.config.recipe {
             Recipe::Node => true,
             Recipe::Queue(dialect) => !dialect.has_guid(),

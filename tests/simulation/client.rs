@@ -1,6 +1,6 @@
-//! A client of ZooKeeper, as the driver sees `zookeeper-client`: one session, which finds its way from server to
-//! server by itself; requests answered in their order, or by "nobody knows" when the connection breaks; one-shot
-//! watches that are set again on the next server.
+//! A client of ZooKeeper, as the driver sees `zookeeper-client`. It has one session, which moves from server to server
+//! by itself. It answers requests in their order. If the connection breaks, it answers that their outcome is unknown.
+//! Its watches are one-shot, and the client sets them again on the next server.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::server::watch_of;
 use crate::tree::parent;
 use crate::world::World;
 
-/// The number of requests that are none of the core's: its own begin with 1.
+/// The number of requests that are not the core's. The core's own numbers begin with 1.
 pub const OF_THE_PROGRAM: RequestId = RequestId(0);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     /// The client is closed, or the process is dead.
     Off,
-    /// Between two rounds through the servers.
+    /// The client waits between two rounds through the servers.
     Waiting,
     Connecting(ConnId),
     Up(ConnId),
@@ -31,12 +31,12 @@ pub enum Link {
 
 pub struct Client {
     pub link: Link,
-    /// 0: none yet.
+    /// 0 if the client has no session yet.
     pub session: i64,
     timeout: Ns,
     last_zxid: i64,
-    /// All on the process's clock: when the round began that opened the session, when something was last heard
-    /// and sent, and when to do something.
+    /// All on the process's clock: when the round began that opened the session, when the client last heard and sent
+    /// something, and when it has to act.
     asked_at: u64,
     heard_at: u64,
     sent_at: u64,
@@ -44,18 +44,18 @@ pub struct Client {
     order: Vec<usize>,
     rounds: u32,
     requests: VecDeque<(RequestId, Op)>,
-    /// Answers that are there and that nobody has looked at yet.
+    /// Answers that have arrived and that the process has not read yet.
     untold: VecDeque<(RequestId, Reply, bool)>,
-    /// Parents that are being made, one transaction for each.
+    /// Parents that the client is making, one transaction for each.
     making: BTreeMap<RequestId, Arc<str>>,
     /// Writes of the program that wait for a connection.
     writes: VecDeque<Fenced>,
-    /// Nobody knows what came of a create in this session.
+    /// The outcome of a create in this session is unknown.
     in_doubt: bool,
-    /// A session that was given up and may live on.
+    /// A session that the client gave up and that may live on.
     leftover: i64,
     watches: BTreeMap<(WatchKind, Arc<str>), Vec<RequestId>>,
-    /// The timer that is planned, and for when.
+    /// The planned timer, and its time.
     timer: (u32, Ns),
 }
 
@@ -83,17 +83,17 @@ impl Client {
         }
     }
 
-    /// That of the last leader whose word it has seen.
+    /// The epoch of the last leader whose transaction the client has seen.
     pub fn epoch(&self) -> i64 {
         self.last_zxid >> 32
     }
 
-    /// The core does not hear that this was not sent.
+    /// The core does not learn that this was not sent.
     pub fn not_sent(&mut self, op: &Op) {
         self.in_doubt |= is_create(op);
     }
 
-    /// A create in this session has had no answer, or may have none.
+    /// Whether a create in this session has had no answer, or may get none.
     pub fn may_be_in_doubt(&self) -> bool {
         self.in_doubt || self.requests.iter().any(|(_, op)| is_create(op))
     }
@@ -119,7 +119,7 @@ impl World {
         &mut self.processes[process].client
     }
 
-    /// A session from the beginning: nothing is left of the former.
+    /// Starts a session from the beginning. Nothing of the former session is left.
     pub fn client_restarts(&mut self, process: usize) {
         self.close_conn(process);
         let client = self.client(process);
@@ -256,8 +256,8 @@ impl World {
         }
     }
 
-    /// The program writes, in one transaction with the check that its znode stands. Without a connection the client keeps
-    /// that for later.
+    /// The program writes, in one transaction with the check that its znode stands. Without a connection the client
+    /// keeps the write for later.
     pub fn client_writes(&mut self, process: usize, write: Fenced) {
         let now = self.local(process);
         let election = self.plan.paths[write.path].clone();
@@ -272,7 +272,8 @@ impl World {
         }
     }
 
-    /// The parent of a znode is made, or cannot be: what is to be made next, from the lowest that is missing down.
+    /// The parent of a znode is made, or cannot be made. Returns the next znode to make: the one above if that is
+    /// missing, else the next one down.
     fn next_parent(&mut self, process: usize, request: RequestId, op: &Op, reply: &Reply) -> Option<Arc<str>> {
         let Op::MakeParents { path: step } = op else { return None };
         let whole = self.client(process).making.get(&request)?.clone();
@@ -290,7 +291,7 @@ impl World {
         next
     }
 
-    /// So many of the answers that are there, in their order.
+    /// Reports this many of the arrived answers, in their order.
     pub fn tell_replies(&mut self, process: usize, count: usize) {
         for _ in 0..count {
             let Some((request, reply, proves)) = self.client(process).untold.pop_front() else { return };
@@ -301,7 +302,8 @@ impl World {
         }
     }
 
-    /// Closes a session that was given up, on a connection for that alone: nobody is to wait until it expires.
+    /// Closes a session that was given up, on a connection for that alone, so that no candidate has to wait until it
+    /// expires.
     fn bury(&mut self, process: usize) {
         let session = std::mem::take(&mut self.client(process).leftover);
         if session != 0 {
@@ -389,8 +391,8 @@ impl World {
                 }
             }
             ServerMsg::Pong { zxid } => client.last_zxid = client.last_zxid.max(zxid),
-            // WatchEvent may be heard before the answers to earlier requests, but not before that of the request which left
-            // the watch.
+            // The client may hear a WatchEvent before the answers to earlier requests, but not before the answer to the
+            // request that left the watch.
             ServerMsg::WatchEvent { kind, path, news } => {
                 let watch = (kind, path);
                 let client = self.client(process);
@@ -408,7 +410,7 @@ impl World {
         }
     }
 
-    /// The client closes its connection, or hears that its server did.
+    /// The client closes its connection, or hears that its server closed it.
     fn close_conn(&mut self, process: usize) {
         let link = std::mem::replace(&mut self.client(process).link, Link::Waiting);
         if let Link::Connecting(conn) | Link::Up(conn) = link {
@@ -418,7 +420,7 @@ impl World {
         }
     }
 
-    /// Answers come first: who asked hears that nobody knows, and then of the break.
+    /// Answers come first: each request gets the answer that its outcome is unknown. Then the core hears of the break.
     pub fn connection_lost(&mut self, process: usize) {
         self.close_conn(process);
         self.tell_replies(process, usize::MAX);
@@ -436,7 +438,8 @@ impl World {
         self.drive(process, Input::Suspended(rc::CONNECTION_LOSS));
         let client = &self.processes[process].client;
         if client.in_doubt && self.repeated.contains(&client.session) {
-            // Whether a znode of somebody with the same number is its own, nothing would tell.
+            // Nothing would show whether a znode is the client's own or that of another client with the same session
+            // number.
             self.session_over(process);
         } else if client.session != 0 {
             self.begin_round(process);
@@ -449,14 +452,14 @@ impl World {
         self.drive(process, Input::Expired);
     }
 
-    /// The process is no more: its machine closes the connection.
+    /// The process has ended. Its machine closes the connection.
     pub fn client_dies(&mut self, process: usize) {
         self.close_conn(process);
         let fresh = Client::new(&self.plan);
         *self.client(process) = fresh;
     }
 
-    /// The handle is closed, and the session with it.
+    /// The handle is closed, and its session too.
     pub fn client_closes(&mut self, process: usize) {
         if let Link::Up(conn) = self.client(process).link {
             self.send_up(conn, ClientMsg::CloseSession);

@@ -1,16 +1,16 @@
-//! True time is that of the world. Each process and each server reads a clock of its own, which runs at a rate
-//! of its own and never stands still. Where something slews it, it runs fast and slow in turns.
+//! True time is the time of the world. Each process and each server reads a clock of its own, which runs at a rate of
+//! its own and never stands still. A slewed clock runs fast and slow in turns.
 
-/// True time, and durations: nanoseconds.
+/// True time, and durations, in nanoseconds.
 pub type Ns = u64;
 
 pub const MS: Ns = 1_000_000;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    /// What it gains in a million at first.
+    /// What the clock gains at first, in parts per million.
     pub ppm: i64,
-    /// After so long it loses as much, and so on, in turns; 0: never.
+    /// After this time the clock loses as much, and so on, in turns. 0: never.
     pub slewed_every: Ns,
     pub offset: u64,
 }
@@ -27,7 +27,7 @@ impl Clock {
         (self.offset as i64 + now as i64 + gained) as u64
     }
 
-    /// The first moment of true time at which it shows `reading` or more.
+    /// The first moment of true time at which the clock shows `reading` or more.
     pub fn when(&self, reading: u64) -> Ns {
         let mut at = reading.saturating_sub(self.offset);
         loop {

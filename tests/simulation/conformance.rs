@@ -1,6 +1,6 @@
-//! Conformance: scripts of the core's own requests, played on real servers and on the simulated ensemble, must be
-//! answered alike: results, watches, their order, and how transactions rise. The scripts stand in `conformance.txt`,
-//! each with its history; what the real server says is right.
+//! Conformance: real servers and the simulated ensemble play the same scripts of the core's own requests, and must
+//! answer alike: results, watches, their order, and how transaction ids rise. `conformance.txt` has the scripts, each
+//! with its history. The real server's answer is right.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -21,30 +21,31 @@ use crate::world::World;
 const SCRIPTS: &str = include_str!("conformance.txt");
 const FILE: &str = "tests/simulation/conformance.txt";
 
-/// For what must come, however slow the machine is.
+/// The bound for an event that must come on any machine, however slow.
 const SOON: Duration = Duration::from_secs(20);
 
-/// How often a server is asked for a session. A follower of 3.8.0 may overlook the only request that it has until another
-/// comes: `CommitProcessor` looks whether there are any before it takes the lock to wait for one (ZOOKEEPER-4537). In a session
-/// such a request is answered after the next ping; the first ping of a new one is given up, with the session.
+/// How often a server is asked for a session. A follower of 3.8.0 may overlook its only request until another one
+/// comes: `CommitProcessor` checks whether it has requests before it takes the lock to wait for one (ZOOKEEPER-4537).
+/// Within a session such a request is answered after the next ping. If the first ping of a new session is overlooked,
+/// the client gives it up together with the session.
 const ATTEMPTS: usize = 3;
 
-/// How many simulated ensembles of each size play the scripts: they differ in delays, in lag, and in who is
-/// connected to whom.
+/// How many simulated ensembles of each size play the scripts. They differ in delays, in lag, and in the server of each
+/// client.
 const WORLDS: usize = 30;
 
-/// A place where scripts can be played. Sessions are numbered from 0, and a stage has room for three at a time.
+/// An ensemble on which scripts can be played. Sessions are numbered from 0, and a stage has room for three at a time.
 trait Stage {
     fn open(&mut self, session: usize) -> SessionId;
     fn submit(&mut self, session: usize, request: RequestId, op: Op);
-    /// What a session hears next; `None` when it waits for nothing.
+    /// The next answer or event of a session; `None` if the session waits for nothing.
     fn next(&mut self, session: usize) -> Option<Answer>;
     fn close(&mut self, session: usize);
     fn create(&mut self, path: &str, value: &[u8]);
     fn set(&mut self, path: &str, value: &[u8]);
 }
 
-/// Real servers; a script's sessions are spread over them, beginning with `first`.
+/// Real servers. A script's sessions are spread over them, beginning with `first`.
 struct Real<'a> {
     ensemble: &'a Ensemble,
     first: usize,
@@ -98,7 +99,7 @@ fn written(answer: io::Result<testkit::Reply>) {
     assert_eq!(answer.expect("a server that serves").err, 0, "the operator may do everything");
 }
 
-/// The simulated ensemble, with no fault and with nobody who stands for election.
+/// The simulated ensemble, without faults and without candidates.
 struct Simulated(World);
 
 impl Simulated {
@@ -130,7 +131,7 @@ impl Simulated {
         self.0.processes[session].heard.as_mut().expect("set for all")
     }
 
-    /// Runs until `done` says yes; whether it did.
+    /// Runs until `done` says yes. Returns whether it did.
     fn run_until(&mut self, mut done: impl FnMut(&mut Simulated) -> bool) -> bool {
         let end = self.0.now + 120_000 * MS;
         while self.0.now < end {
@@ -181,15 +182,15 @@ impl Stage for Simulated {
     }
 }
 
-/// A script being played on a stage: below a path of its own, and with its sessions.
+/// A script in play on a stage: below a path of its own, and with its sessions.
 struct Play<'a> {
     stage: &'a mut dyn Stage,
-    /// What stands before the script's paths.
+    /// The prefix of the script's paths.
     root: String,
     open: [bool; 3],
     owners: BTreeMap<i64, char>,
     requests: [u64; 3],
-    /// The history: lines, and what was heard, which can be told only when all transactions are known.
+    /// The history: lines and answers. The answers can be written as text only when all transactions are known.
     history: Vec<Line>,
 }
 
@@ -200,7 +201,7 @@ enum Line {
 }
 
 impl Play<'_> {
-    /// A line of a script. Sessions are opened when they are first named.
+    /// Plays one line of a script. A session is opened when a line first names it.
     fn step(&mut self, line: &str) {
         self.history.push(Line::Step(line.to_owned()));
         if let Some(command) = line.strip_prefix("operator: ") {
@@ -236,7 +237,7 @@ impl Play<'_> {
         }
     }
 
-    /// Sends the requests and hears everything until the last of them is answered.
+    /// Sends the requests and receives everything until the last of them is answered.
     fn ask<'a>(&mut self, session: usize, requests: impl Iterator<Item = &'a str>) {
         let mut unanswered = 0;
         for request in requests {
@@ -254,7 +255,7 @@ impl Play<'_> {
         }
     }
 
-    /// Which of several watches that see the same is told first is nobody's promise.
+    /// No server promises which of several watches for the same event it reports first.
     fn hear(&mut self, session: usize) -> Option<Answer> {
         let answer = self.stage.next(session);
         let mut at = self.history.len();
@@ -293,7 +294,7 @@ impl Play<'_> {
         }
     }
 
-    /// Whoever is still there has one more look, which all earlier news come before; then all go.
+    /// Every open session reads once more, which all earlier events precede. Then all sessions end.
     fn end(&mut self) {
         let open: Vec<_> = (0..3).filter(|session| self.open[*session]).collect();
         for session in &open {
@@ -302,7 +303,7 @@ impl Play<'_> {
         open.into_iter().for_each(|session| self.stage.close(session));
     }
 
-    /// The history as text, without what differs from one run to the next.
+    /// The history as text, without the values that differ from one run to the next.
     fn told(&self) -> String {
         let stats = || {
             self.history.iter().filter_map(|line| match line {
@@ -374,14 +375,14 @@ impl Play<'_> {
     }
 }
 
-/// The scripts: what stands before the first, and each with its title, and with what it was answered.
+/// The scripts: the text before the first, and each script with its title and its answers.
 fn scripts() -> (&'static str, Vec<(&'static str, &'static str)>) {
     let mut parts = SCRIPTS.split("\n## ");
     let preface = parts.next().expect("there is always one");
     (preface, parts.map(|part| part.split_once('\n').expect("a title, and then steps")).collect())
 }
 
-/// Plays a script and tells its history.
+/// Plays a script and returns its history.
 fn history(stage: &mut dyn Stage, root: String, script: &str) -> String {
     stage.create(&root, &[]);
     let owners = BTreeMap::new();
@@ -392,7 +393,7 @@ fn history(stage: &mut dyn Stage, root: String, script: &str) -> String {
     play.told()
 }
 
-/// What differs from the history that stands in the file, if something does.
+/// The difference from the history in the file, if any.
 fn difference(place: &str, title: &str, script: &str, history: &str) -> Option<String> {
     let (expected, found) = (script.trim_end(), history.trim_end());
     if expected == found {
@@ -427,7 +428,7 @@ struct Played {
     history: String,
 }
 
-/// Plays all scripts on real servers, with the sessions on other servers each time.
+/// Plays all scripts on real servers, each time with the sessions on other servers.
 fn play_for_real(ensemble: &Ensemble) -> Vec<Played> {
     let mut played = Vec::new();
     for first in 0..ensemble.len() {
@@ -441,7 +442,7 @@ fn play_for_real(ensemble: &Ensemble) -> Vec<Played> {
 }
 
 fn start(servers: usize) -> Ensemble {
-    // Empty containers are to stay until the end of the test.
+    // Empty containers have to stay until the end of the test.
     Ensemble::builder(servers).java_arg("-Dznode.container.checkIntervalMs=86400000").start()
 }
 
@@ -474,7 +475,7 @@ fn simulated_servers_answer_as_written() {
                 let place = format!("{servers} simulated, seed {seed}");
                 difference(&place, title, script, &history(&mut world, "/root".into(), script))
             };
-            // One difference is enough of a script.
+            // One difference per script is enough.
             differences.extend(Simulated::of(servers).find_map(of_world));
         }
     }

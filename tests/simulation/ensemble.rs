@@ -1,7 +1,7 @@
-//! The servers among themselves: one log of transactions, written by the leader, committed when a quorum has
-//! acknowledged it, applied by followers later. Leaders fall when they hear of no quorum for syncLimit ticks,
-//! followers leave when they hear of no leader for as long; a new leader takes the newest log of a quorum, and
-//! gives every session its full time anew.
+//! The servers among themselves. The leader writes one log of transactions. A transaction is committed when a quorum
+//! has acknowledged it, and followers apply it later. A leader steps down if it hears of no quorum for syncLimit ticks.
+//! A follower leaves if it hears of no leader for as long. A new leader takes the newest log of a quorum, and gives
+//! every session its full timeout anew.
 
 use std::rc::Rc;
 
@@ -16,19 +16,19 @@ use crate::sessions::{Check, Tracker};
 use crate::tree::{Change, Tree};
 use crate::world::World;
 
-/// What a leader has beyond what every server has.
+/// The state that a leader has and other servers do not have.
 pub struct Reign {
     pub number: u32,
     pub epoch: i64,
     pub proposed: i64,
-    /// The tree as it will be when everything that is proposed is committed.
+    /// The tree as it will be when all proposed transactions are committed.
     pub ahead: Tree,
     pub tracker: Tracker,
     pub followers: Vec<Option<Follower>>,
-    /// Syncs that wait for so many transactions to be committed.
+    /// Syncs that wait until this many transactions are committed.
     pub syncs: Vec<(usize, usize, ConnId)>,
     pub beats: u64,
-    /// Until when it is busy with what it was asked before.
+    /// Until when the leader is busy with earlier requests.
     pub busy_until: Ns,
 }
 
@@ -48,8 +48,8 @@ impl World {
         (self.servers[server].clock.read(self.now) / 1_000_000) as i64
     }
 
-    /// What is asked waits for its turn (`PrepRequestProcessor`), but for the word whose a session is: that is said at
-    /// once, before what was asked earlier on the same connection.
+    /// A request waits for its turn (`PrepRequestProcessor`). The exception is `Revalidate`, a server's question
+    /// whether a session is its own: the leader answers it at once, before earlier requests on the same connection.
     pub fn leader_asked(&mut self, leader: usize, from: usize, ask: Ask) {
         if matches!(ask, Ask::Revalidate { .. }) {
             return self.leader_does(leader, from, ask);
@@ -81,8 +81,8 @@ impl World {
         let reign = self.reign(leader);
         match ask {
             Ask::Open { conn, session, timeout } => {
-                // A server that was started anew hands out the number of a session that lives, and is not due. With a create
-                // in doubt, nothing would tell whose a znode is.
+                // A restarted server hands out the number of a session that lives and is not due. With a create in
+                // doubt, nothing would tell whose a znode is.
                 let mut alive = reign.tracker.alive();
                 alive.retain(|session| reign.tracker.expires(*session).is_some());
                 alive.retain(|session| {
@@ -379,7 +379,7 @@ impl World {
             match self.rng.below(self.plan.sweep) {
                 0 => self.closes(leader, number, session),
                 later => {
-                    // Then is the time for its server to be heard of again.
+                    // At this moment it matters most that the leader hears of the session's server again.
                     if self.rng.chance(500) {
                         for from in (0..self.plan.servers).filter(|from| *from != leader) {
                             self.mend_servers(from, leader);
@@ -420,8 +420,8 @@ impl World {
         }
     }
 
-    /// A session is about to be closed by whoever has its number. If somebody else has it, too, no lease of theirs can
-    /// foresee that.
+    /// A session is about to be closed by one of the clients that have its number. If another client has the same
+    /// number, its lease cannot foresee that.
     fn disowns(&mut self, leader: usize, session: i64) {
         if self.repeated.contains(&session) {
             let own =

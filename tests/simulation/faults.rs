@@ -1,5 +1,5 @@
-//! What goes wrong, one fault after the other and several at a time, and how it is mended. Faults like to meet
-//! masters and their servers.
+//! The faults of a run, one after the other and several at a time, and how each ends. Faults prefer masters and their
+//! servers as targets.
 
 use std::sync::Arc;
 
@@ -24,16 +24,16 @@ impl World {
         self.strike(process);
     }
 
-    /// A fault that has waited for this process to be master.
+    /// A fault that has waited until this process is master.
     pub fn ambush(&mut self, process: usize) {
-        // Not one ambush after the other, or there would be nothing else.
+        // The next ambush has to wait, or there would be no other faults.
         if self.faults_on && !self.plan.faults.is_empty() && self.now >= self.ambush_after {
             self.ambush_after = self.now + self.plan.timeout / 4;
             self.strike(process);
         }
     }
 
-    /// A process has just asked for something that counts, and may be stopped before the answer.
+    /// A process has just sent a request that matters, and may be stopped before the answer.
     pub fn asks(&mut self, process: usize, of_thousand: u64) {
         let may_pause = self.plan.ambush && self.faults_on && self.plan.faults.contains(&Fault::ProcessPause);
         if may_pause && self.rng.chance(of_thousand) {
@@ -48,7 +48,8 @@ impl World {
         if !self.plan.ambush || !self.faults_on {
             return;
         }
-        // When answers, or requests, have just come late and all at once, then is the time to count from the wrong moment.
+        // When answers or requests have just come late and all at once, a broken rule would count the lease from the
+        // wrong moment.
         let it = &self.processes[process];
         let since_mended = self.now.saturating_sub(it.mended_at);
         let answers_late = since_mended > self.plan.tick / 2 && since_mended < self.plan.timeout / 4;
@@ -79,7 +80,7 @@ impl World {
         (0..self.plan.servers).filter(leading).max_by_key(|s| self.servers[*s].current_epoch)
     }
 
-    /// The server of a process, the leader, or any.
+    /// The server of a process, the leader, or any server.
     fn likely_server(&mut self, process: usize) -> usize {
         let of_process = match self.processes[process].client.link {
             crate::client::Link::Up(conn) => Some(self.conns[conn].server),
@@ -135,7 +136,7 @@ impl World {
             }
             Fault::ClientCut => {
                 let directions = self.rng.pick(&[[true, true], [true, false], [false, true], [false, true]]);
-                // Short enough that the answers come after all.
+                // Short enough that the answers still arrive.
                 let short = directions == [false, true] && self.rng.chance(600);
                 let mends_at = if short { self.now + timeout / 8 + self.rng.below(timeout / 4) } else { mends_at };
                 self.cut_client(process, server, directions);
@@ -146,7 +147,7 @@ impl World {
             Fault::HeldRequests => match self.processes[process].client.link {
                 crate::client::Link::Up(conn) => {
                     let server = self.conns[conn].server;
-                    // Longer, and the client would give the connection up.
+                    // If it were longer, the client would give the connection up.
                     let held_for = timeout / 8 + self.rng.below(timeout / 5 * 2 - timeout / 8);
                     self.cut_client(process, server, [true, false]);
                     let mend = Mend::ClientLink(process, server, [true, false]);
@@ -231,7 +232,7 @@ impl World {
         true
     }
 
-    /// A process and a server, and perhaps other processes, on one side; all the others on the other side.
+    /// A process and a server, and perhaps other processes, are on one side. All others are on the other side.
     fn isolate(&mut self, process: usize, server: usize, mends_at: Ns) -> bool {
         let inside: Vec<_> = (0..self.plan.processes).map(|it| it == process || self.rng.chance(200)).collect();
         for other in (0..self.plan.servers).filter(|other| *other != server) {
@@ -276,8 +277,8 @@ impl World {
         self.plan_at(mends_at, Happening::Mend(Mend::Thaw(server, outage)));
     }
 
-    /// The leader is stopped, and who stands meanwhile where nobody does is the first whom it hears: before it hears that
-    /// the session was alive all the time.
+    /// The leader is stopped, and a process begins to stand meanwhile at a path with no other candidate. That process
+    /// is the first that the leader hears, before it hears that the session was alive all the time.
     fn freeze_leader(&mut self, process: usize, path: usize) -> bool {
         let (Some(leader), crate::client::Link::Up(conn)) = (self.leader(), self.processes[process].client.link)
         else {
@@ -312,7 +313,7 @@ impl World {
         true
     }
 
-    /// Lets an operator write something at the leader, whoever is connected to whom.
+    /// Lets an operator write something at the leader, independently of all connections.
     pub fn operate(&mut self, changes: Vec<Change>) -> bool {
         match self.leader().filter(|leader| !self.servers[*leader].frozen) {
             Some(leader) => {
@@ -323,7 +324,7 @@ impl World {
         }
     }
 
-    /// Somebody closes a session that is not theirs, which no lease can foresee.
+    /// Somebody closes a session that is not theirs. No lease can foresee that.
     pub fn end_session(&mut self, leader: usize, session: i64) {
         let Some(reign) = self.servers[leader].reign() else { return };
         let own = reign.ahead.ephemerals().filter(|(_, node)| node.stat.ephemeral_owner == session);
@@ -333,7 +334,7 @@ impl World {
         self.close_session(leader, session);
     }
 
-    /// The znode at the path, or one of the queue.
+    /// The znode at the path, or one of the queue's znodes.
     fn contender(&mut self, path: usize) -> Option<(Arc<str>, i64)> {
         let path = self.plan.paths[path].clone();
         let leader = self.leader()?;
@@ -360,7 +361,7 @@ impl World {
         self.operate(vec![Change::Set { path, value: [7].into() }])
     }
 
-    /// An operator deletes the znode under which a queue is about to stand, or the one above it, if it is empty.
+    /// An operator deletes the parent znode of a queue, or the znode above it, if it is empty.
     fn delete_parent(&mut self, path: usize) -> bool {
         let place = self.plan.paths[path].clone();
         let Some(reign) = self.leader().and_then(|leader| self.servers[leader].reign()) else { return false };
@@ -378,7 +379,7 @@ impl World {
         self.operate(vec![Change::Delete { path }])
     }
 
-    /// A child that no dialect of ours counts, with a number or without, for a while.
+    /// Creates for a while a child that no dialect of ours counts, with a number or without.
     fn visit(&mut self, path: usize, mends_at: Ns) -> bool {
         let Some(leader) = self.leader().filter(|leader| !self.servers[*leader].frozen) else { return false };
         let place = self.plan.paths[path].clone();
@@ -395,7 +396,7 @@ impl World {
         self.operate(vec![Change::Create { path: name, value: [].into(), owner: 0, container }])
     }
 
-    /// A persistent znode in the way: made when the former master's session has just ended.
+    /// Creates a persistent znode at the path when the former master's session has just ended.
     fn block(&mut self, path: usize, mends_at: Ns) -> bool {
         let Some(leader) = self.leader().filter(|leader| !self.servers[*leader].frozen) else { return false };
         let name = self.plan.paths[path].clone();

@@ -1,10 +1,10 @@
-//! The simulation: the core's elections among processes on a simulated ZooKeeper ensemble, with every fault that
-//! can be thought of. One seed draws everything, so that whatever goes wrong can be seen again:
+//! The simulation: the core's elections among processes on a simulated ZooKeeper ensemble, with every known kind of
+//! fault. One seed draws everything, so that each failure can be repeated:
 //!
 //!     SEED=123 cargo test --release --test simulation one_seed -- --nocapture
 //!
-//! `SEEDS=1000000` makes the campaign longer, `FIRST=20000` begins it elsewhere; `BLESS=1` writes the table of
-//! broken rules anew.
+//! `SEEDS=1000000` makes the campaign longer, `FIRST=20000` begins it elsewhere; `BLESS=1` writes the table of broken
+//! rules anew.
 
 mod broken_rules;
 mod campaign;
@@ -30,15 +30,16 @@ mod world;
 use election::testing::logic::Rule;
 use run::run;
 
-/// Seeds that have found something before, here or in the core. Whenever a plan draws something new they become other runs;
-/// what they found is kept for good as transcripts (`queue-equal-numbers-and-a-place-lost`, `queue-own-name-used-again`).
+/// Seeds that have found an error before, here or in the core. When a plan draws a new value, these seeds become other
+/// runs. The errors that they found are kept as transcripts (`queue-equal-numbers-and-a-place-lost`,
+/// `queue-own-name-used-again`).
 const KEPT: [u64; 5] = [529, 29_398, 98_484, 178_198, 184_493];
 
 pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// A seed in full: `SEED=123`, and `RULE=Distance` to break a rule.
+/// Shows a seed in full: `SEED=123`, and `RULE=Distance` to break a rule.
 #[test]
 fn one_seed() {
     let Some(seed) = number("SEED") else { return };

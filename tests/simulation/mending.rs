@@ -1,4 +1,4 @@
-//! The end of each fault, and of all of them.
+//! The end of each fault, and of all faults.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::tree::{Change, Tree};
 use crate::world::World;
 
 impl World {
-    /// Deletes it, and looks again until it is gone for good.
+    /// Deletes the znode that blocks the path, and checks again until it is gone for good.
     fn unblock(&mut self, path: usize) {
         let name = self.plan.paths[path].clone();
         let Some(leader) = self.leader() else { return };
@@ -25,12 +25,12 @@ impl World {
         }
     }
 
-    /// From then on there is one leader, who knows all that will ever be known of before.
+    /// From this time on one leader leads, which knows everything that will ever be known of earlier times.
     fn settles_at(&self) -> Ns {
         self.plan.length + 2 * self.plan.timeout + 2 * self.plan.sync_limit * self.plan.tick
     }
 
-    /// Deletes it, and looks again: another leader may not know of that, or of the visitor not yet.
+    /// Deletes the visitor, and checks again: another leader may not know of that delete, or not yet of the visitor.
     fn leaves(&mut self, visitor: Arc<str>) {
         let stands = |tree: &Tree| tree.nodes.contains_key(&visitor);
         let Some(leader) = self.leader() else { return self.leaves_later(visitor) };
@@ -87,7 +87,7 @@ impl World {
         }
     }
 
-    /// Ends the sessions that have the same number, and looks again until they are gone for good.
+    /// Ends the sessions that have the same number, and checks again until they are gone for good.
     fn end_repeated(&mut self) {
         let repeated: Vec<_> = self.repeated.iter().copied().collect();
         if let Some(leader) = self.leader() {
@@ -102,7 +102,7 @@ impl World {
         }
     }
 
-    /// Everything is well again, and stays so.
+    /// Ends all faults, for good.
     pub fn heal(&mut self) {
         say!(self, "all faults are mended");
         self.faults_on = false;

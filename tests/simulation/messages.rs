@@ -1,4 +1,4 @@
-//! What clients, servers and servers among themselves say, and everything that can happen at a moment.
+//! The messages of clients and servers, the messages between servers, and every event that can happen at a moment.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ pub type ConnId = usize;
 /// The three lists in which a server keeps watches, as SetWatches names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WatchKind {
-    /// Left by a read of a znode that is there.
+    /// Left by a read of a znode that exists.
     Data,
-    /// Left by `exists` where no znode is.
+    /// Left by `exists` of a znode that does not exist.
     Exist,
     Child,
 }
 
-/// A write of a program's that is to be carried out only while its znode stands.
+/// A write of a program that has to be carried out only while its znode stands.
 #[derive(Clone, Debug)]
 pub struct Fenced {
     pub own: Arc<str>,
-    /// For which election, and with which token.
+    /// The path of the election, and the token.
     pub path: usize,
     pub token: i64,
 }
@@ -43,7 +43,7 @@ pub enum ClientMsg {
     Request(RequestId, Op),
     Fenced(Fenced),
     Sync(RequestId),
-    /// A transaction that changes nothing, and whose answer is wanted only for what is asked after it.
+    /// A transaction that changes nothing. The client wants its answer only for the requests after it.
     CatchUp,
     Ping,
     CloseSession,
@@ -53,7 +53,7 @@ pub enum ClientMsg {
 
 #[derive(Clone, Debug)]
 pub enum ServerMsg {
-    /// The session is open; `None`: it has expired.
+    /// The session is open. `None`: it has expired.
     Welcome {
         session: Option<SessionId>,
         timeout: Ns,
@@ -80,7 +80,7 @@ pub enum ServerMsg {
 pub struct Txn {
     pub zxid: i64,
     pub ctime_ms: i64,
-    /// The connection that is to get the answer.
+    /// The connection that gets the answer.
     pub origin: Option<ConnId>,
     pub verdict: Verdict,
     pub changes: Vec<Change>,
@@ -93,11 +93,12 @@ pub enum Verdict {
         session: i64,
     },
     Closed,
-    /// The session has moved or expired: not carried out, and the connection ends without an answer.
+    /// The session has moved or expired: the server does not carry the request out, and the connection ends without an
+    /// answer.
     Hangup,
 }
 
-/// What a server asks its leader.
+/// The requests of a server to its leader.
 #[derive(Clone, Debug)]
 pub enum Ask {
     Open { conn: ConnId, session: i64, timeout: Ns },
@@ -114,7 +115,7 @@ pub enum PeerMsg {
     Ack(usize),
     Apply(Apply),
     Ping,
-    /// With the sessions that were touched since the last one.
+    /// With the sessions that were touched since the last reply.
     PingReply(Vec<(i64, Ns)>),
     Ask(Ask),
     Revalidated {
@@ -124,10 +125,10 @@ pub enum PeerMsg {
     Goodbye,
 }
 
-/// What a follower does in the order in which its leader says so.
+/// The steps that a follower does in the order of its leader's messages.
 #[derive(Clone, Copy, Debug)]
 pub enum Apply {
-    /// So many transactions of the log are committed.
+    /// This many transactions of the log are committed.
     Commit(usize),
     Synced(ConnId),
 }
@@ -136,29 +137,29 @@ pub enum Apply {
 pub enum Happening {
     ToServer(ConnId, ClientMsg),
     ToClient(ConnId, ServerMsg),
-    /// From, to, and the number of the connection between them.
+    /// The sender, the receiver, and the number of the connection between them.
     ToPeer(usize, usize, u32, PeerMsg),
-    /// A follower has come to this in its work; with the number of its connection to the leader.
+    /// A follower does this step of its work; with the number of its connection to the leader.
     Applies(usize, u32, Apply),
-    /// A leader comes to this in its work; with the number of its reign and who asks.
+    /// A leader does this step of its work; with the number of its reign and the server that asks.
     Prepares(usize, u32, usize, Ask),
-    /// A server hands on what a client asked for.
+    /// A server forwards a client's request.
     Forwards(usize, u32, Ask),
     /// A leader pings its followers; with the number of its reign.
     LeaderBeat(usize, u32),
     /// The end of a bucket of sessions.
     ExpiryBeat(usize, u32),
-    /// A leader comes to this session of a bucket that was due.
+    /// A leader reaches this session of a bucket that was due.
     Closes(usize, u32, i64),
-    /// A follower looks whether it has heard of its leader.
+    /// A follower checks whether it has heard of its leader.
     FollowerBeat(usize, u32),
     Election,
-    /// A process's client has something to do; with its life and the number of the timer.
+    /// A process's client has to act; with its life and the number of the timer.
     ClientTimer(usize, u32),
     CoreTimer(usize, u32),
-    /// A process looks at the answers that are there.
+    /// A process reads the answers that have arrived.
     Tell(usize),
-    /// The program writes something where it believes to be master; with its life.
+    /// The program writes something where it believes that it is master; with its life.
     Write(usize, u32),
     Wake(usize, u32),
     Restart(usize, u32),
@@ -166,7 +167,7 @@ pub enum Happening {
     StandAgain(usize, u32, usize),
     Fault,
     Ambush(usize),
-    /// A server stops until then.
+    /// A server stops until this time.
     Freeze(usize, Ns),
     /// The end of a fault.
     Mend(Mend),

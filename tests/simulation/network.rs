@@ -1,5 +1,5 @@
-//! Links: first in, first out, slow at times. A link that is cut holds what is sent on it until it is mended, as
-//! TCP does; whoever waits for an answer has to give up by itself.
+//! Links: first in, first out, at times slow. A cut link holds the messages that are sent on it until it is mended, as
+//! TCP does. A peer that waits for an answer has to give up by itself.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ pub struct Conn {
     pub process: usize,
     pub server: usize,
     pub client_open: bool,
-    /// It closes a session that was given up, and that is all.
+    /// The connection closes a session that was given up, and does nothing else.
     pub buries: bool,
     pub server_open: bool,
-    /// The last moment at which something arrives, to keep the order: up and down.
+    /// The last moment at which a message arrives in each direction, up and down, to keep the order.
     last: [Ns; 2],
-    /// At the server: the session, once it is established, and what waits for an answer.
+    /// At the server: the session, once it is established, and the requests that wait for an answer.
     pub session: i64,
     pub established: bool,
     pub timeout: Ns,
-    /// When its session was resumed on it, on the leader's clock; with the number of its reign.
+    /// When the connection's session was resumed on it, on the leader's clock; with the number of the leader's reign.
     pub resumed: (u32, u64),
     pub pending: VecDeque<Item>,
     pub watches: Vec<(WatchKind, Arc<str>)>,
@@ -42,7 +42,7 @@ struct Link {
 pub struct Network {
     servers: usize,
     latency: Ns,
-    /// What is added to each delay at most.
+    /// The most that is added to each delay.
     pub slowness: Ns,
     clients: Vec<[Link; 2]>,
     peers: Vec<Link>,
@@ -147,7 +147,7 @@ impl World {
         }
     }
 
-    /// What `from` sends does not reach `to`.
+    /// No message of `from` reaches `to`.
     pub fn cut_servers(&mut self, from: usize, to: usize) {
         self.net.peers[from * self.plan.servers + to].cuts += 1;
     }

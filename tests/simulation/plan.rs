@@ -1,4 +1,4 @@
-//! What the seed draws before a run begins.
+//! The values that the seed draws before a run begins.
 
 use std::sync::Arc;
 
@@ -7,30 +7,30 @@ use election::testing::logic::{Config, Dialect, LeaseMode, Recipe, Rule};
 use crate::clock::{Clock, Ns, MS};
 use crate::rng::Rng;
 
-/// What can go wrong.
+/// The kinds of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     LostReply,
     BrokenConnection,
     SlowNetwork,
     ClientCut,
-    /// What a process asks is held back for a while, and then comes to its server all at once.
+    /// The requests of a process are held back for a while, and then arrive at its server all at once.
     HeldRequests,
     ServerCut,
     /// A master and its server are cut off from all others.
     Isolation,
     ServerCrash,
     ServerFreeze,
-    /// The leader is stopped for about a session timeout, and somebody begins to stand meanwhile.
+    /// The leader is stopped for about a session timeout, and a process begins to stand meanwhile.
     LeaderFreeze,
     SlowFollower,
     ProcessPause,
     ProcessKill,
     SessionExpiry,
     Resign,
-    /// Somebody begins or ceases to watch a master.
+    /// A process begins or ceases to watch a master.
     Watch,
-    /// Somebody stands in the queue whom its dialect does not count.
+    /// A contender joins the queue that its dialect does not count.
     Stranger,
     Block,
     Change,
@@ -70,50 +70,51 @@ pub struct Plan {
     pub config: Config,
     pub tick: Ns,
     pub sync_limit: u64,
-    /// T.
+    /// T, the session timeout.
     pub timeout: Ns,
     pub latency: Ns,
-    /// How far followers are behind their leader's word, at most.
+    /// How far followers are behind their leader's messages, at most.
     pub lag: Ns,
     /// How late a timer may fire in a process.
     pub jitter: Ns,
     /// The first number of each queue.
     pub first_number: i32,
-    /// A counter that is used up stays so; else it wraps.
+    /// A counter that is used up stays at its last number. Otherwise it wraps.
     pub counters_end: bool,
     pub containers_go: bool,
     pub length: Ns,
     pub faults: Vec<Fault>,
     /// The mean time from one fault to the next.
     pub fault_gap: Ns,
-    /// Out of a thousand answers to writes, how many are lost with their connection.
+    /// How many of a thousand answers to writes are lost together with their connection.
     pub lost_replies: u64,
-    /// Out of a thousand touches, how many a follower loses.
+    /// How many of a thousand touches a follower loses.
     pub lost_touches: u64,
-    /// Out of a thousand requests to a leader, how many it is slow to come to.
+    /// How many of a thousand requests make a leader busy for a while.
     pub busy_leaders: u64,
-    /// Out of a thousand times, how often what comes at the same time is heard in another order.
+    /// How often, out of a thousand times, messages that arrive at the same time are heard in another order.
     pub reorders: u64,
-    /// The programs write, fenced.
+    /// The programs write, with fencing.
     pub writes: bool,
     /// Faults wait for a new master.
     pub ambush: bool,
     pub clocks_at_limits: bool,
-    /// What a clock gains or loses in a million, at most. More than half a percent, and the margin has to cover it.
+    /// How much a clock gains or loses, at most, in parts per million. If it is more than half a percent, the margin
+    /// has to cover it.
     pub ppm: u64,
     /// How late a leader sends its PINGs, at most.
     pub late_pings: Ns,
-    /// How long a leader takes to close the sessions of a bucket that is due, at most.
+    /// How long a leader takes, at most, to close the sessions of a bucket that is due.
     pub sweep: Ns,
-    /// Out of a thousand new sessions, how many get the number of one that lives.
+    /// How many of a thousand new sessions get the number of a session that lives.
     pub repeated_ids: u64,
-    /// One server has a lower `maxSessionTimeout` than the others: this one.
+    /// The server whose `maxSessionTimeout` is lower than that of the others.
     pub shortest_timeout: Option<(usize, Ns)>,
 }
 
 impl Plan {
     pub fn draw(rng: &mut Rng, broken: Option<Rule>) -> Plan {
-        // Some runs are where the margins of the lease are thinnest: a short tick within a long time-out.
+        // Some runs are where the margins of the lease are smallest: a short tick within a long timeout.
         let tight = rng.chance(150);
         let servers = if tight { 3 } else { rng.pick(&[1, 3, 3, 3, 3, 5]) };
         let processes = rng.pick(&[1, 2, 2, 3, 3, 3, 4, 5, 6, 8]);
@@ -146,7 +147,7 @@ impl Plan {
         let shortest = shortened.unwrap_or(timeout);
         let distance = tick_ms.map_or(shortest / 8 * 3, |tick_ms| tick_ms * MS / 4 * 3);
         let latency = rng.magnitude(MS / 10, 4 * MS);
-        // What a margin for fast clocks leaves is too thin for a slow network, and for a grace delay.
+        // The time that remains beside a margin for fast clocks is too short for a slow network, and for a grace delay.
         let (latency, grace_ms) = match ppm {
             5_000 => (latency, grace_ms),
             _ => (latency.min(timeout / 100), 0),
@@ -154,13 +155,14 @@ impl Plan {
         let mut faults: Vec<Fault> = Fault::ALL.to_vec();
         let kept = rng.pick(&[150, 300, 500, 800]);
         faults.retain(|_| rng.chance(kept));
-        // Somebody else's hand in our znodes and sessions is beyond what a lease can foresee; not too much of it.
+        // A lease cannot foresee that another client changes our znodes and sessions, so this must not happen too
+        // often.
         if rng.chance(700) {
             faults.retain(|fault| !matches!(fault, Fault::Delete | Fault::SessionExpiry | Fault::Block));
         }
         match recipe {
             Recipe::Node => faults.retain(|fault| *fault != Fault::Stranger),
-            // For whom everybody with a number counts, nobody is a stranger.
+            // This dialect counts every contender with a number, so it has no strangers.
             Recipe::Queue(Dialect::WriteLock) => {
                 faults.retain(|fault| !matches!(fault, Fault::Block | Fault::Stranger))
             }
@@ -168,12 +170,12 @@ impl Plan {
         }
         let ambush = tight || rng.chance(500);
         if tight || ambush && rng.chance(600) {
-            // What the rules of the lease are there for.
+            // The faults for which the lease has its rules.
             let there_for = [Fault::Isolation, Fault::ProcessPause, Fault::HeldRequests];
             faults.retain(|fault| !there_for.contains(fault));
             faults.extend(there_for);
         }
-        // The weaker lease_mode says nothing where servers do not hear each other.
+        // The weaker lease_mode promises nothing if servers do not hear each other.
         let lease_mode = if rng.chance(60) { LeaseMode::Answered } else { LeaseMode::Committed };
         if lease_mode == LeaseMode::Answered {
             let between = [Fault::ServerCut, Fault::Isolation, Fault::ServerFreeze, Fault::LeaderFreeze];
@@ -206,25 +208,25 @@ impl Plan {
             ambush,
             clocks_at_limits: tight || rng.chance(500),
             ppm,
-            // With what its clock may differ, and a step, less than what D has beyond half a tick.
+            // Together with a clock's error and a step, less than the part of D beyond half a tick.
             late_pings: rng.pick(&[0, 0, if ppm > 5_000 { tick / 16 } else { tick / 6 }]),
-            // A little less than a proof waits for.
+            // A little less than the time for which a proof waits.
             sweep: rng.pick(&[0, 1, 7, 7]) * distance.max(shortest / 8) / 8,
-            // Somebody else with the same session shortens it without a word.
+            // Another client of the same session shortens it without a report.
             repeated_ids: if shortened.is_none() { rng.pick(&[0, 0, 0, 50]) } else { 0 },
             shortest_timeout: shortened.map(|shortened| (rng.below(servers as u64) as usize, shortened)),
             faults,
         }
     }
 
-    /// When the counter is used up, and there is no GUID in the names, all znodes would have the same name: one of them
-    /// stands, and the others cannot be made as long as it does.
+    /// When the counter is used up, and the names have no GUID, all znodes would have the same name: one znode stands,
+    /// and the others cannot be made as long as it does.
     pub fn names_run_out(&self) -> bool {
         let has_no_guid = matches!(self.config.recipe, Recipe::Queue(dialect) if !dialect.has_guid());
         has_no_guid && self.counters_end && self.first_number != 0
     }
 
-    /// A clock at most so far off true time, as a rule half a percent.
+    /// A clock that gains or loses at most `ppm`, as a rule half a percent.
     pub fn draw_clock(&self, rng: &mut Rng) -> Clock {
         let most = self.ppm as i64;
         let ppm = match self.clocks_at_limits {

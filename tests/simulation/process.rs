@@ -1,4 +1,4 @@
-//! A process: the core, driven as the real driver does it, and what the program that uses it does.
+//! A process: the core, driven as the real driver drives it, and the acts of the program that uses it.
 
 use std::sync::Arc;
 
@@ -21,27 +21,27 @@ pub struct Process {
     pub life: u32,
     pub paused: bool,
     pub pause: u32,
-    /// When a link of its own was mended last, or it went on after a pause.
+    /// When a link of the process was last mended, or when the process continued after a pause.
     pub mended_at: Ns,
-    /// When requests of its own that were held back went on to their server last.
+    /// When its held-back requests last went on to their server.
     pub released_at: Ns,
     pub parked: Vec<Happening>,
-    /// Who stands, and who observes, at each path.
+    /// The candidates and the observers at each path.
     pub candidates: Vec<Option<SubscriptionId>>,
     pub observers: Vec<Option<SubscriptionId>>,
-    /// What would be told to the core, where somebody listens in its place.
+    /// The inputs of the core, if a test listens in the core's place.
     pub heard: Option<Vec<Input>>,
-    /// What `election_is_master` reads: the end of the lease, and the token at each path.
+    /// The values that `election_is_master` reads: the end of the lease, and the token at each path.
     pub lease_end: Option<Time>,
     pub tokens: Vec<Option<i64>>,
-    /// The session that the core was told of last.
+    /// The session that the core was last told of.
     session: Option<SessionId>,
     timer: (u32, Ns),
-    /// Requests since the beginning of this second.
+    /// The requests since the beginning of this second.
     requests: (u64, u64),
 }
 
-/// What the core is told.
+/// The inputs of the core.
 pub enum Input {
     Connected {
         session: SessionId,
@@ -52,7 +52,7 @@ pub enum Input {
     Expired,
     Reply(RequestId, Reply),
     WatchEvent(RequestId, WatchEvent),
-    /// A write of the program's has had no answer.
+    /// A write of the program has had no answer.
     InDoubt(Arc<str>),
     Timeout,
     Stand(usize),
@@ -108,7 +108,7 @@ impl World {
         }
         let paths = self.plan.paths.len();
         let first = self.rng.below(paths as u64) as usize;
-        // Some only watch; not the first process, so that somebody stands.
+        // Some processes only watch. The first process always stands.
         let stands = process == 0 || self.rng.chance(900);
         for path in 0..paths {
             if stands && (path == first || self.rng.chance(700)) {
@@ -141,7 +141,7 @@ impl World {
         }
     }
 
-    /// The program writes wherever it believes to be master.
+    /// The program writes wherever it believes that it is master.
     pub fn write(&mut self, process: usize, life: u32) {
         let it = &self.processes[process];
         if !it.alive || it.life != life || !self.faults_on {
@@ -164,7 +164,7 @@ impl World {
             it.paused = false;
             it.mended_at = self.now;
             say!(self, "process {process} goes on");
-            // The first thing that the program does is to ask.
+            // The program asks first.
             self.check_before(process);
             let parked = std::mem::take(&mut self.processes[process].parked);
             self.unpark(parked);
@@ -196,7 +196,7 @@ impl World {
         }
     }
 
-    /// Tells the core, and does what it says.
+    /// Passes an input to the core, and carries out the core's commands.
     pub fn drive(&mut self, process: usize, input: Input) {
         if let Some(heard) = &mut self.processes[process].heard {
             return heard.push(input);
@@ -304,15 +304,15 @@ impl World {
         }
     }
 
-    /// No loop may spin: so many requests in a second are enough for anybody.
+    /// No loop may spin: this many requests in a second are enough for every process.
     fn count_request(&mut self, process: usize) {
         let per_timeout = 1_000_000_000 / self.plan.timeout + 1;
         let limit = (100 + 20 * per_timeout) * (1 + self.plan.paths.len() as u64);
         let second = self.now / 1_000_000_000;
         let requests = &mut self.processes[process].requests;
         *requests = if requests.0 == second { (second, requests.1 + 1) } else { (second, 1) };
-        // Two who have one session throw each other out all the time. The driver gives such a session up
-        // (`server_health.rs`), the world ends it in the end.
+        // Two clients with one session disconnect each other again and again. The driver gives such a session up
+        // (`server_health.rs`), and the world ends it in the end.
         if requests.1 > limit && self.repeated.is_empty() {
             self.checker.violated("spin", format!("process {process} sent {limit} requests in a second"));
         }

@@ -1,6 +1,6 @@
-//! How leaders come and go: a server that hears of no leader looks for one; a quorum of those who look makes the
-//! one with the newest log their leader; a new leader commits all that it has, and gives every session its full
-//! time anew. Who finds out what others think is left out: what is true is known, only not at once.
+//! How leaders come and go. A server that hears of no leader looks for one. A quorum of servers that look for a leader
+//! elects the one with the newest log. A new leader commits its whole log, and gives every session its full timeout
+//! anew. The exchange of votes is left out: each server knows the truth, only not at once.
 
 use crate::clock::Ns;
 use crate::ensemble::{Follower, Reign};
@@ -39,7 +39,7 @@ impl World {
         }
     }
 
-    /// Those who look for a leader find one, or make one of themselves.
+    /// The servers that look for a leader find one, or elect one of themselves.
     pub fn election(&mut self) {
         self.election_planned = false;
         let all = 0..self.plan.servers;
@@ -65,7 +65,7 @@ impl World {
             let connected = |s: &usize| *s == leader || self.net.peers_connected(*s, leader);
             looking.iter().copied().filter(connected).collect::<Vec<_>>()
         };
-        // Nobody follows a leader who knows less.
+        // No server follows a leader that knows less.
         let knows = |s: usize| {
             let it = &self.servers[s];
             (it.current_epoch, it.log.last().map(|txn| txn.zxid))

@@ -1,4 +1,4 @@
-//! One run: faults, then none, and then the end. A seed decides everything.
+//! One run: first with faults, then without faults, and then the end. A seed decides everything.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub struct Outcome {
     pub trace: Vec<String>,
 }
 
-/// Runs a seed. A panic of the core is a violation like any other.
+/// Runs a seed. A panic of the core counts as a violation.
 pub fn run(seed: u64, broken: Option<Rule>, traced: bool) -> Outcome {
     let mut world = World::new(seed, broken, traced);
     let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.play()));
@@ -58,16 +58,16 @@ impl World {
         }
     }
 
-    /// How long a healed ensemble may take to have a master again: servers and clients find each other, old
-    /// sessions expire, and whoever has failed often waits for the longest backoff of the core.
+    /// How long a healed ensemble may take to have a master again: servers and clients find each other, old sessions
+    /// expire, and a candidate that has failed often waits for the longest backoff of the core.
     fn bound(&self) -> Ns {
         let plan = &self.plan;
         4 * plan.timeout + (2 * plan.sync_limit + 20) * plan.tick + 6_000 * MS + plan.config.grace_ms * MS
     }
 
-    /// Runs until `done`; if that takes longer than `bound`, `property` is violated.
+    /// Runs until `done`. If that takes longer than `bound`, `property` is violated.
     fn await_or(&mut self, property: &'static str, bound: Ns, done: impl Fn(&World) -> bool) {
-        // The clock that says when may be slow.
+        // The clock that decides the time may be slow.
         let until = self.now + bound + bound / 8;
         let step = (bound / 500).max(MS);
         while !self.checker.failed() && !done(self) {
@@ -94,9 +94,9 @@ impl World {
         })
     }
 
-    /// Where nothing goes wrong, and a write takes little of the session timeout, nobody loses a mastership.
+    /// If nothing goes wrong, and a write takes a small part of the session timeout, no process loses a mastership.
     fn stays_calm(&mut self) {
-        // A follower whose leader is another by now may take syncLimit ticks to notice.
+        // A follower whose leader has been replaced may take syncLimit ticks to notice.
         let settled = 2 * self.plan.timeout + (2 * self.plan.sync_limit + 4) * self.plan.tick;
         self.run_until(self.now + settled);
         let bound = self.bound();
@@ -104,7 +104,7 @@ impl World {
         let before: Vec<_> = (0..self.plan.paths.len()).map(|path| self.believers(path)).collect();
         self.run_until(self.now + 2 * self.plan.timeout);
         let after: Vec<_> = (0..self.plan.paths.len()).map(|path| self.believers(path)).collect();
-        // From the client over a follower to the leader, to the quorum, and all the way back.
+        // From the client through a follower to the leader, to the quorum, and all the way back.
         let write = 6 * (self.plan.latency + self.plan.jitter) + self.plan.lag;
         let margin = self.plan.config.margin_ms * 1_000_000;
         let timeout = self.plan.shortest_timeout.map_or(self.plan.timeout, |(_, shortest)| shortest);
@@ -114,8 +114,8 @@ impl World {
         }
     }
 
-    /// Somebody joins behind the masters whom they do not count: nobody believes any more, a few messages later, and nobody
-    /// stands before that one, who may be waiting. Once it has gone, there is a master again.
+    /// A contender that the masters do not count joins behind them. A few messages later no process believes any more.
+    /// No process stands before that contender, which may be waiting. After it has gone, one process is master again.
     fn meet_a_foreign_contender(&mut self) {
         let Recipe::Queue(dialect) = self.plan.config.recipe else { return };
         if dialect == Dialect::WriteLock || self.plan.names_run_out() || self.checker.failed() {
@@ -129,7 +129,7 @@ impl World {
                 let place = &self.plan.paths[path];
                 let own = tree.children(place).find(|child| tree.nodes[*child].stat.czxid == token)?;
                 let Name::Contender(number) = dialect.read(own.rsplit('/').next()?) else { return None };
-                // Where the counter has been used up, numbers do not tell who is behind.
+                // If the counter has been used up, the numbers do not tell the order.
                 let name = format!("{place}/foreign-{:010}", number.checked_add(1000)?).into();
                 (number >= 0).then_some((path, name))
             })
@@ -140,7 +140,7 @@ impl World {
                 return;
             }
         }
-        // The commit, the event, a list, and a rest before it.
+        // The commit, the event, a list, and a pause before it.
         let soon = 25 * self.plan.latency + 2 * self.plan.jitter + 12 * MS;
         self.await_or("a foreign contender is seen", soon, |world| {
             joins.iter().all(|(path, _)| world.believers(*path).is_empty())
@@ -161,7 +161,7 @@ impl World {
         self.await_or("one master", bound, |world| world.all_have_masters());
     }
 
-    /// The masters go, one way or another, and others follow.
+    /// The masters go, in one of several ways, and others follow.
     fn hand_over(&mut self) {
         for path in 0..self.plan.paths.len() {
             let Some((master, token)) = self.believers(path).first().copied() else { continue };
@@ -176,7 +176,8 @@ impl World {
                 1 => self.kill_process(master),
                 2 if self.delete_znode(token) => {
                     say!(self, "the znode of {} is deleted", self.plan.paths[path]);
-                    // Its watch says so, a few messages later; no proof and no time-out is waited for.
+                    // Its watch reports the deletion a few messages later. The process waits for no proof and no
+                    // timeout.
                     let soon = 25 * self.plan.latency + 2 * self.plan.jitter;
                     self.await_or("the deleted step down", soon, |world| {
                         world.token_of(master, path) != Some(token)
@@ -191,7 +192,7 @@ impl World {
         self.await_or("one master", bound, |world| world.all_have_masters());
     }
 
-    /// Who resigns or closes leaves nothing behind.
+    /// A candidate that resigns or closes leaves nothing behind.
     fn leave_nothing(&mut self) {
         for process in 0..self.plan.processes {
             for path in 0..self.plan.paths.len() {
@@ -225,7 +226,7 @@ impl World {
         (0..self.plan.paths.len()).map(|path| self.candidates(path)).sum()
     }
 
-    /// The znodes of ours in the tree: in a node election one for each path somebody stands at.
+    /// How many of our znodes the tree has. A node election has one for each path at which a process stands.
     fn leftovers(&self) -> usize {
         let Some(leader) = self.leader() else { return usize::MAX };
         let ephemerals = self.servers[leader].tree.ephemerals().map(|(path, _)| path);

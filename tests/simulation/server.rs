@@ -1,5 +1,5 @@
-//! A server as its clients see it: connections, requests answered in their order, reads from its own copy of the
-//! tree, one-shot watches that are heard before any answer given after them.
+//! A server as its clients see it: connections, requests answered in their order, and reads from the server's own copy
+//! of the tree. A client hears a one-shot watch before any answer that the server gives after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -32,17 +32,17 @@ pub struct Server {
     pub clock: Clock,
     pub role: Role,
     pub frozen: bool,
-    /// Which freeze or crash it is that is to end.
+    /// The number of the freeze or crash that has to end.
     pub outage: u32,
     pub parked: Vec<Happening>,
     pub log: Vec<Rc<Txn>>,
-    /// So many of the log are committed here and make the tree.
+    /// This many transactions of the log are committed here and make the tree.
     pub applied: usize,
     pub tree: Tree,
     pub accepted_epoch: i64,
     pub current_epoch: i64,
     pub conns: Vec<ConnId>,
-    /// The sessions that are alive, and with which timeout, for the next answer to the leader's PING.
+    /// The sessions that are alive, with their timeouts, for the next answer to the leader's PING.
     pub touches: BTreeMap<i64, Ns>,
     /// The sessions whose last touch was lost.
     lost: BTreeSet<i64>,
@@ -55,7 +55,7 @@ pub struct Server {
 /// A request that waits for its turn to be answered.
 pub enum Item {
     Read(RequestId, Op),
-    /// Who asked, if somebody wants the answer.
+    /// The request, if the client wants the answer.
     Write(Option<RequestId>, Option<Reply>),
     /// Whether the leader has answered.
     Sync(RequestId, bool),
@@ -111,7 +111,7 @@ impl Server {
         }
     }
 
-    /// The number of its reign, or of its connection to the leader.
+    /// The number of the leader's reign, or of the follower's connection to its leader.
     pub fn term(&self) -> u32 {
         match &self.role {
             Role::Leading(reign) => reign.number,
@@ -216,8 +216,8 @@ impl World {
         }
     }
 
-    /// A client has been heard of. A follower notes it for its leader; one such note may be lost when the table
-    /// is sent at that moment, but never two in a row.
+    /// The server has heard of a client. A follower records it for its leader. One such record may be lost if the
+    /// follower sends the table at that moment, but never two in a row.
     fn touch(&mut self, server: usize, session: i64, timeout: Ns) {
         let lost = self.rng.chance(self.plan.lost_touches);
         let it = &mut self.servers[server];
@@ -288,7 +288,7 @@ impl World {
         self.answer(id);
     }
 
-    /// Answers what can be answered, in the order of the requests.
+    /// Answers the requests that can be answered, in their order.
     fn answer(&mut self, id: ConnId) {
         while self.conns[id].server_open {
             let server = self.conns[id].server;
@@ -325,7 +325,8 @@ impl World {
         }
     }
 
-    /// The client's watches on its former connection: what they missed is said at once, the others are armed.
+    /// The client's watches of its former connection: the server reports missed events at once, and sets the other
+    /// watches.
     fn set_watches(&mut self, id: ConnId, last_zxid: i64, watches: Vec<(WatchKind, Arc<str>)>) {
         for (kind, path) in watches {
             let tree = &self.servers[self.conns[id].server].tree;
@@ -343,7 +344,7 @@ impl World {
         }
     }
 
-    /// Tells the clients of a server who watch for this.
+    /// Reports a change to those clients of a server that watch for it.
     pub fn fire(&mut self, server: usize, change: &Change) {
         use WatchKind::*;
         let seen: &[(WatchKind, &str, WatchEvent)] = match change {
@@ -383,7 +384,7 @@ impl World {
         }
     }
 
-    /// A connection is over for its server.
+    /// A connection has ended for its server.
     pub fn drop_conn(&mut self, id: ConnId) {
         let conn = &mut self.conns[id];
         conn.server_open = false;

@@ -1,6 +1,6 @@
-//! The leader's session tracker: sessions in buckets of one tick each, rounded up (`ExpiryQueue`), so that none
-//! expires sooner than its timeout after it was renewed, and some just then. A bucket that is due is taken as a whole, and
-//! its sessions are closed one after the other (`SessionTrackerImpl.run`).
+//! The leader's session tracker. It keeps sessions in buckets of one tick each, rounded up (`ExpiryQueue`), so that no
+//! session expires sooner than its timeout after it was renewed, and some expire just then. The tracker takes a due
+//! bucket as a whole, and closes its sessions one after the other (`SessionTrackerImpl.run`).
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,13 @@ use crate::clock::Ns;
 
 #[derive(Clone, Debug)]
 struct Session {
-    /// On the leader's clock.
+    /// When the session expires, on the leader's clock.
     expires_at: u64,
     closing: bool,
-    /// It was due, and is among those that are closed one after the other. Until that is done, all is as before.
+    /// The session was due, and is among those that the leader closes one after the other. Until its turn, all is as
+    /// before.
     taken: bool,
-    /// The server from which its requests come; those that come from another are not carried out.
+    /// The server from which its requests come. The leader does not carry out requests from another server.
     owner: Option<usize>,
 }
 
@@ -32,7 +33,7 @@ pub enum Check {
 }
 
 impl Tracker {
-    /// A new leader gives all sessions their full time.
+    /// A new leader gives all sessions their full timeout.
     pub fn new(tick: Ns, clock: u64, sessions: &BTreeMap<i64, Ns>) -> Tracker {
         let mut tracker = Tracker { tick, sessions: BTreeMap::new() };
         for (session, timeout) in sessions {
@@ -59,7 +60,7 @@ impl Tracker {
         }
     }
 
-    /// Of the touch at that moment no more is left than with this timeout.
+    /// Limits the effect of the touch at that moment to this timeout.
     pub fn shorten(&mut self, touched_at: u64, session: i64, timeout: Ns) {
         let tick = self.tick;
         if let Some(session) = self.sessions.get_mut(&session) {
@@ -101,14 +102,14 @@ impl Tracker {
         self.sessions.remove(&session);
     }
 
-    /// When a session expires if nothing more is heard of it; `None` if it is closing, gone, or to be closed whatever is
-    /// heard.
+    /// When a session expires if nothing more is heard of it. `None` if it is closing, gone, or to be closed in any
+    /// case.
     pub fn expires(&self, session: i64) -> Option<u64> {
         let stays = |session: &&Session| !session.closing && !session.taken;
         self.sessions.get(&session).filter(stays).map(|session| session.expires_at)
     }
 
-    /// Takes the sessions whose time is over (`ExpiryQueue.poll`): each is to be closed, even if it is renewed before
+    /// Takes the sessions whose time is over (`ExpiryQueue.poll`). Each will be closed, even if it is renewed before
     /// its turn comes.
     pub fn poll(&mut self, clock: u64) -> Vec<i64> {
         let is_due = |session: &Session| !session.closing && !session.taken && session.expires_at <= clock;

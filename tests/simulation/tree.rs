@@ -1,4 +1,4 @@
-//! The znodes and sessions that the log of transactions makes: what each server has a copy of.
+//! The znodes and sessions that result from the log of transactions. Each server has a copy of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ pub struct Node {
     pub stat: Stat,
     /// The transaction that last added or removed a child.
     pub pzxid: i64,
-    /// Numbers the next sequential child: how many children were ever made, as a signed 32-bit number.
+    /// Numbers the next sequential child: how many children have ever been made, as a signed 32-bit number.
     pub counter: i32,
     pub children: u32,
     pub container: bool,
@@ -35,7 +35,7 @@ pub enum Change {
         path: Arc<str>,
         value: Value,
     },
-    /// A fenced write of a program's, somewhere else.
+    /// A fenced write of a program, at another place.
     Fenced {
         path: usize,
         token: i64,
@@ -59,7 +59,7 @@ pub struct Tree {
     pub sessions: BTreeMap<i64, Ns>,
     /// The last transaction.
     pub zxid: i64,
-    /// Counters stay at their largest number, as those of servers since 3.6 do; else they wrap.
+    /// Counters stay at their largest number, as those of servers since 3.6 do. Otherwise they wrap.
     pub counters_end: bool,
 }
 
@@ -129,7 +129,7 @@ impl Tree {
         }
     }
 
-    /// What a write of this session comes to, as the transaction `zxid`.
+    /// The reply and the changes of a write of this session, as the transaction `zxid`.
     pub fn prepare(&self, zxid: i64, ctime_ms: i64, session: i64, op: &Op) -> (Reply, Vec<Change>) {
         let create = |path: Arc<str>, value: &Value| -> Result<(Stat, Vec<Change>), i32> {
             if self.nodes.contains_key(&path) {
@@ -152,7 +152,7 @@ impl Tree {
                 let path: Arc<str> = format!("{prefix}{counter:010}").into();
                 create(path.clone(), value).map(|(stat, changes)| (Reply::CreatedAs(path, stat), changes))
             }
-            // One transaction of several: the parent of the path.
+            // One of several transactions: the parent of the path.
             Op::MakeParents { path } => match self.nodes.get(parent(path)) {
                 Some(_) => Ok((Reply::Done, Vec::new())),
                 None => create(parent(path).into(), &Value::from([])).map(|_| {
@@ -201,7 +201,7 @@ impl Tree {
         }
     }
 
-    /// The paths of a znode's children; the root's are never asked for.
+    /// The paths of a znode's children. No caller asks for the root's.
     pub fn children<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a Arc<str>> {
         let from: Arc<str> = format!("{path}/").into();
         let below = from.clone();
@@ -210,8 +210,8 @@ impl Tree {
         under.filter(move |child| !child[path.len() + 1..].contains('/'))
     }
 
-    /// A transaction was committed: as long as nothing else is proposed for the parent of a znode that it made or
-    /// deleted, that parent's counter is what the committed tree says.
+    /// A transaction was committed. As long as nothing else is proposed for the parent of a znode that it made or
+    /// deleted, that parent's counter is that of the committed tree.
     pub fn recount(&mut self, committed: &Tree, change: &Change) {
         let (Change::Create { path, .. } | Change::Delete { path }) = change else { return };
         let (above, counted) = (self.nodes.get_mut(parent(path)), committed.nodes.get(parent(path)));
@@ -222,14 +222,14 @@ impl Tree {
         }
     }
 
-    /// What the end of a session comes to.
+    /// The changes that the end of a session makes.
     pub fn close_session(&self, session: i64) -> Vec<Change> {
         let own = self.nodes.iter().filter(|(_, node)| node.stat.ephemeral_owner == session);
         let deletes = own.map(|(path, _)| Change::Delete { path: path.clone() });
         deletes.chain([Change::CloseSession { session }]).collect()
     }
 
-    /// Containers that had children and have none any more.
+    /// Containers that have had children and now have none.
     pub fn spent_containers(&self) -> Vec<Arc<str>> {
         let spent = self.nodes.iter().filter(|(_, node)| node.container && node.children == 0 && node.counter != 0);
         spent.map(|(path, _)| path.clone()).collect()

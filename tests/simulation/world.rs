@@ -1,5 +1,5 @@
-//! The world: true time, what is to happen in it, and everybody in it. Events are handled one by one, in the
-//! order of time, and those of one moment in the order in which they were planned.
+//! The world: true time, the planned events, and all servers and processes. Events are handled one by one in the order
+//! of time. Events of one moment are handled in the order in which they were planned.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -36,7 +36,7 @@ impl PartialOrd for Entry {
 }
 
 impl Ord for Entry {
-    /// The earliest is the greatest.
+    /// The earliest event is the greatest.
     fn cmp(&self, other: &Self) -> Ordering {
         (other.at, other.number).cmp(&(self.at, self.number))
     }
@@ -66,19 +66,19 @@ pub struct World {
     pub processes: Vec<Process>,
     pub checker: Checker,
     pub stats: Stats,
-    /// Numbers reigns of leaders, connections between servers, timers: never the same twice.
+    /// Numbers reigns of leaders, connections between servers, and timers. No number is used twice.
     pub serial: u32,
     pub election_planned: bool,
     pub faults_on: bool,
     pub ambush_after: Ns,
     pub blocked: Vec<bool>,
-    /// The numbers of sessions that were handed out twice.
+    /// The session numbers that were handed out twice.
     pub repeated: BTreeSet<i64>,
-    /// What has happened, for the reader of a failure.
+    /// The events so far, for the reader of a failure.
     pub trace: Option<Vec<String>>,
 }
 
-/// Notes down what happens, if somebody wants to read it.
+/// Records an event if a trace is wanted.
 #[macro_export]
 macro_rules! say {
     ($world:expr, $($words:tt)*) => {
@@ -148,7 +148,7 @@ impl World {
         self.plan_at(self.now + delay, what);
     }
 
-    /// Lets everything happen that is to happen until then.
+    /// Handles all events until this time.
     pub fn run_until(&mut self, until: Ns) {
         while !self.checker.failed() {
             match self.queue.peek() {
@@ -163,7 +163,7 @@ impl World {
         self.now = self.now.max(until);
     }
 
-    /// Who is frozen or paused handles what happens to it when that is over.
+    /// A frozen server or a paused process handles its events after the freeze or the pause.
     fn happen(&mut self, what: Happening) {
         let server = match &what {
             Happening::ToServer(conn, _) => Some(self.conns[*conn].server),
@@ -219,8 +219,8 @@ impl World {
         }
     }
 
-    /// What was held back while somebody was frozen happens now: a leader's PINGs and the closing of sessions that were
-    /// due, which are late; messages in their order, and the other timers before or after them.
+    /// Events that were held back during a freeze happen now. A leader's PINGs and the closing of sessions that were
+    /// due are late. Messages keep their order, and the other timers come before or after them.
     pub fn unpark(&mut self, parked: Vec<Happening>) {
         let is_ping = |what: &Happening| matches!(what, Happening::LeaderBeat(..) | Happening::Closes(..));
         let (pings, parked): (Vec<_>, Vec<_>) = parked.into_iter().partition(is_ping);
@@ -229,7 +229,7 @@ impl World {
             matches!(what, ExpiryBeat(..) | FollowerBeat(..) | ClientTimer(..) | CoreTimer(..))
         };
         let (timers, messages): (Vec<_>, Vec<_>) = parked.into_iter().partition(is_timer);
-        // What it has begun to work on was heard before what it hears now.
+        // The messages that it has begun to work on arrived before the message that it hears now.
         let is_begun = |what: &Happening| {
             matches!(what, Happening::Applies(..) | Happening::Forwards(..) | Happening::Prepares(..))
         };

@@ -1,5 +1,6 @@
-//! No write of an old master is taken after one of a newer master: where the register asks the verifier, and in ZooKeeper,
-//! where election_fenced_set does. The unfenced writes show what would have happened without.
+//! No write of an old master is accepted after a write of a newer master. This is checked where the register asks the
+//! verifier, and in ZooKeeper where election_fenced_set checks it. The unfenced writes show the damage that fencing
+//! prevents.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +50,7 @@ pub fn check(history: &History, truth: &Truth, verdict: &mut Verdict) {
     ));
 }
 
-/// What was written to ZooKeeper, in the order of the transaction logs: `token name`.
+/// Judges the writes to ZooKeeper, in the order of the transaction logs: `token name`.
 fn znodes(history: &History, truth: &Truth, verdict: &mut Verdict) -> (usize, usize) {
     let (mut count, mut exempt) = (0, 0);
     let mut highest: BTreeMap<&str, i64> = BTreeMap::new();
@@ -67,7 +68,7 @@ fn znodes(history: &History, truth: &Truth, verdict: &mut Verdict) -> (usize, us
             continue;
         }
         let highest = highest.entry(path).or_default();
-        // In the node recipe it is the path that is checked, and another's znode may stand there by now.
+        // In the node recipe the path is checked, and another candidate's znode may stand there by now.
         if token < *highest && truth.taken_away.contains(&token) {
             exempt += 1;
         } else if token < *highest {

@@ -1,13 +1,13 @@
-//! Never two masters, and tokens rise: no instant at which two processes were told by election_lease that they are master.
+//! Never two masters, and tokens rise: at no instant do two processes hold a lease by the answers of election_lease.
 //!
-//! A belief lasts *for certain* from after its first yes to before its last one; and on to the end of the lease that it was
-//! told of, when nothing was asked until then and nothing was heard, as when the process was stopped or killed: that is what
-//! the lease promises. So what is reported has happened.
+//! A belief lasts *for certain* from after its first yes to before its last one. It lasts on to the end of the lease
+//! that the last answer stated if the process asked nothing and heard nothing until then, for example because it was
+//! stopped or killed: the lease promises that time. So each reported overlap has really happened.
 //!
-//! What is not promised (election.h, README): when somebody deletes the znode of a master, or takes its session over and ends
-//! it, another may be elected before the old master hears of it. Such an overlap is counted and not reported, when the znode
-//! was taken away in that manner and the old belief ends within a session timeout of the new one's beginning: the next proof
-//! of life fails, so a lease cannot last longer.
+//! The promise does not cover two cases (election.h, README): another client deletes the znode of a master, or takes
+//! its session over and ends it. Then another candidate may be elected before the old master hears of it. Such an
+//! overlap is counted and not reported if the znode was taken away in that manner and the old belief ends within a
+//! session timeout of the new one's beginning: the next proof of life fails, so a lease cannot last longer.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use super::truth::Truth;
 use super::{ms, second, Verdict};
 use crate::history::{Belief, History, Life, MASTER};
 
-/// What a belief was for certain.
+/// The certain part of a belief.
 #[derive(Clone, Debug)]
 pub struct Span<'a> {
     pub belief: &'a Belief,
@@ -41,7 +41,7 @@ fn end(life: &Life, belief: &Belief) -> i64 {
         Some(no) => no.before,
         None => i64::MAX,
     };
-    // A callback or a resignation that came after the last question ended it as well.
+    // A callback or a resignation after the last question also ended the belief.
     let heard = life.told.iter().filter(|event| event.path == belief.path && event.role != MASTER).map(|it| it.at);
     let resigned = life.resigned.iter().filter(|(_, path)| *path == belief.path).map(|(at, _)| *at);
     let closed = life.closed.iter().map(|(closing, _)| closing.before);

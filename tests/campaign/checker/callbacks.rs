@@ -1,5 +1,5 @@
-//! Callbacks pair up: after MASTER comes its end before another MASTER at that path; a candidate that was closed or resigned
-//! heard of it last, and each ctx was freed once.
+//! Callbacks pair up. After MASTER, a callback reports its end before another MASTER at that path. The last callback of
+//! a candidate that was closed or resigned reports that. Each ctx was freed once.
 
 use super::{second, Verdict};
 use crate::history::{History, Life, MASTER};
@@ -15,7 +15,7 @@ pub fn check(history: &History, verdict: &mut Verdict) {
             count += of_path(history, life, path, verdict);
         }
         let has_closed = !life.closed.is_empty() && life.closed.iter().all(|(_, rc)| *rc == 0 || *rc == -4);
-        // The binding of Python keeps its contexts itself.
+        // The Python binding keeps its contexts itself.
         let registered = life.stands.len() + life.watches.len();
         if has_closed && life.language == "C" && life.freed.len() != registered {
             verdict.violation(format!(
@@ -51,7 +51,7 @@ fn of_path(history: &History, life: &Life, path: &str, verdict: &mut Verdict) ->
         }
     }
     for belief in life.beliefs.iter().filter(|belief| belief.path == path) {
-        // The answer may be there a moment before the callback; one that was killed may have been told nothing.
+        // The answer may precede the callback by a moment. A process that was killed may have had no callback.
         let is_told = told.iter().any(|event| event.role == MASTER && event.token == belief.token);
         if !is_told && !life.closed.is_empty() {
             verdict.violation(format!(

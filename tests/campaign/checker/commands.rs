@@ -1,5 +1,5 @@
-//! The commands of `election run` ran, and never two of one path at once. What a command writes down is a belief, so
-//! [`super::beliefs`] finds two of them as it finds two masters; here is counted what was looked at.
+//! The commands of `election run` ran, and never two of one path at once. A command writes its run down as a belief, so
+//! [`super::beliefs`] finds two commands as it finds two masters. This file counts the runs that were checked.
 
 use super::beliefs::spans;
 use super::{ms, Verdict};

@@ -1,11 +1,11 @@
-//! After the last fault: one master at each path within a bound, and no other until the end; and nothing left in ZooKeeper when
-//! all have closed.
+//! After the last fault, each path has one master within a bound, and no other master until the end. When all have
+//! closed, nothing is left in ZooKeeper.
 
 use super::beliefs::spans;
 use super::{machine, second, Verdict};
 use crate::history::History;
 
-/// The bound, in session timeouts, from the moment at which all servers served again and nothing was in the way.
+/// The bound, in session timeouts, from the moment at which all servers served again and no fault was active.
 pub const BOUND: i64 = 3;
 
 pub fn check(history: &History, verdict: &mut Verdict) {

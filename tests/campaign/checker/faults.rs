@@ -1,5 +1,5 @@
-//! What was done to them; and that it was done: a disk that is said to be full or slow is one of which its server complained, and
-//! what came to nothing, as no server answered or nothing was there, is not counted.
+//! Counts the faults, and checks that they really happened. A full or slow disk counts only if its server complained of
+//! it. A fault that came to nothing is not counted: no server answered, or its target did not exist.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::{second, Verdict};
 use crate::history::History;
 
 const OF_DISKS: [&str; 2] = ["disk-full", "disk-slow"];
-/// So many of a kind, and not one of them done, is not chance.
+/// If this many faults of a kind were tried, and none of them was done, that is not chance.
 const TRIES: usize = 5;
 
 pub fn check(history: &History, verdict: &mut Verdict) {

@@ -1,16 +1,16 @@
-//! How long nobody was master. Where the servers were well, and somebody stood there to whom nothing had been done, the next
-//! master has to come within a bound: the old one's session ends, which takes a session timeout and two ticks at most, and the
-//! next one is elected at once. Should that be one who cannot take it up, as it was just stopped or cut off, the same time passes
-//! once more.
+//! How long a path had no master. If the servers were well, and a candidate without a fault of its own stood at the
+//! path, the next master has to come within a bound: the old session ends after a session timeout and two ticks at
+//! most, and the next candidate is elected at once. If that candidate cannot take the mastership up because it was just
+//! stopped or cut off, the same time passes once more.
 
 use super::beliefs::spans;
 use super::truth::Truth;
 use super::{machine, ms, second, Verdict};
 use crate::history::{Fault, History, Life};
 
-/// In session timeouts.
+/// The bound, in session timeouts.
 const BOUND: i64 = 2;
-/// What concerns all.
+/// The kinds of faults that affect all processes.
 const OF_SERVERS: [&str; 6] = ["server-", "two-", "all-", "rolling-", "peers-", "disk-"];
 
 pub fn check(history: &History, truth: &Truth, verdict: &mut Verdict) {
@@ -58,7 +58,7 @@ pub fn check(history: &History, truth: &Truth, verdict: &mut Verdict) {
 }
 
 fn is_well(history: &History, path: &str, from: i64, to: i64) -> bool {
-    // A server that was started again needs a while, and so do those who were connected to it.
+    // A server that was started again needs a while, and so do the clients that were connected to it.
     let meets = |fault: &&Fault| fault.begin <= to && fault.end.saturating_add(history.timeout) >= from;
     let of_servers = |fault: &&Fault| OF_SERVERS.iter().any(|of| fault.kind.starts_with(of));
     if history.faults.iter().filter(of_servers).any(|fault| meets(&fault)) {

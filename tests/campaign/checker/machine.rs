@@ -1,11 +1,12 @@
-//! Whether the machine kept up. Where it stood still (see [`crate::machine`]) nobody can be in time: a bound on time that was
-//! missed then is not a violation, but it is no good campaign either; it proves nothing and has to be run again. What must never
-//! be, as two masters, is judged all the same.
+//! Whether the machine kept up. While the machine stands still (see [`crate::machine`]), no process can be in time. A
+//! time bound that is missed then is not a violation, but the campaign is not good either: it proves nothing and has to
+//! be run again. Violations that must never happen, such as two masters, are judged all the same.
 
 use super::{ms, Verdict};
 use crate::history::{History, Pair};
 
-/// While the machine stands still for less than this part of a session timeout in any one session timeout, all has to be in time.
+/// If the machine stands still for less than this part of a session timeout in any one session timeout, all events have
+/// to be in time.
 const PART: i64 = 10;
 
 pub fn check(history: &History, verdict: &mut Verdict) {
@@ -18,7 +19,7 @@ pub fn check(history: &History, verdict: &mut Verdict) {
     ));
 }
 
-/// What should have happened by `to`, counted from `from`, and did not.
+/// Judges an event that should have happened by `to`, counted from `from`, and did not.
 pub fn late(history: &History, verdict: &mut Verdict, from: i64, to: i64, text: String) {
     let from = from - history.timeout;
     let begins = history.stalls.iter().map(|stall| stall.before.max(from)).filter(|begin| *begin < to);
@@ -32,7 +33,7 @@ pub fn late(history: &History, verdict: &mut Verdict, from: i64, to: i64, text: 
     }
 }
 
-/// How long some thread of the campaign stood still in that time; several at once count once.
+/// How long a thread of the campaign stood still in that time. Several threads at once count once.
 fn stood_still(history: &History, from: i64, to: i64) -> i64 {
     let mut stalls: Vec<&Pair> = history.stalls.iter().collect();
     stalls.sort_by_key(|stall| stall.before);

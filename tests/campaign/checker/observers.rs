@@ -1,6 +1,6 @@
-//! No event is lost: what an observer was told is the true sequence of masters, but for those that came and went while it was
-//! cut off, or within one round trip: a watch says that something has changed, and what stands there then is what is told.
-//! And at the end, when all has been well for a while, everybody knows who is master.
+//! No event is lost: an observer was told the true sequence of masters. Exempt are masters that came and went while the
+//! observer was cut off, or within one round trip: a watch only says that something has changed, and the observer is
+//! told the state that it reads then. At the end, when all has been well for a while, every process knows the master.
 
 use super::truth::{Reign, Truth};
 use super::{machine, ms, second, Verdict};
@@ -8,7 +8,7 @@ use crate::history::{Fault, History, Life, Seen, MASTER, SLAVE};
 
 const OK: i32 = 0;
 const NO_NODE: i32 = -101;
-/// What an operator of the campaign writes into a znode.
+/// The value that an operator of the campaign writes into a znode.
 const CHANGED: &str = "changed";
 
 pub fn check(history: &History, truth: &Truth, verdict: &mut Verdict) {
@@ -23,7 +23,7 @@ pub fn check(history: &History, truth: &Truth, verdict: &mut Verdict) {
     for (recipe, path) in &history.elections {
         let reigns = truth.reigns.get(path).map(Vec::as_slice).unwrap_or_default();
         if let Some(reign) = at_the_end(history, reigns) {
-            // `election run` writes down nothing of what it is told.
+            // `election run` records none of the events that it receives.
             let lives = history.lives.iter().filter(|life| life.language != "Command");
             lives.for_each(|life| knows(history, life, *recipe, path, reign, verdict));
         }
@@ -75,7 +75,8 @@ struct Observed<'a> {
 impl Observed<'_> {
     fn check(&self, figures: &mut Figures, verdict: &mut Verdict) {
         let (history, path, who) = (self.history, self.path, &self.life.name);
-        // The reign that it was told of last, and whether it has been told since that nobody can tell.
+        // The reign that the observer was told of last, and whether the observer has been told since that the master is
+        // unknown.
         let mut last: Option<usize> = None;
         let mut was_cut_off = false;
         for seen in self.life.seen.iter().filter(|seen| seen.path == path) {
@@ -122,7 +123,7 @@ impl Observed<'_> {
         verdict: &mut Verdict,
     ) {
         let (history, path, who) = (self.history, self.path, &self.life.name);
-        // Who was master before it began to watch is none of its business.
+        // A master from before the observer began to watch does not matter.
         let Some(last) = last else { return };
         if at < last && was_cut_off {
             figures.back += 1;
@@ -158,9 +159,9 @@ impl Observed<'_> {
         }
     }
 
-    /// How long a master may have been there without being seen by an observer that has a connection: a fifth of a session
-    /// timeout, in which an answer comes or the connection is given up; and when the observer, its links or a server were in
-    /// trouble, a session timeout, in which the connection may have broken and been made again.
+    /// How long a master may exist without being seen by a connected observer. Normally a fifth of a session timeout:
+    /// within that time an answer comes, or the client gives the connection up. If the observer, its links or a server
+    /// had a fault, a session timeout: within that time the connection may have broken and been made again.
     fn moment(&self, missed: &Reign) -> i64 {
         let lanes: Vec<&str> = self.history.lives.iter().map(|life| life.lane.as_str()).collect();
         let concerns = |fault: &Fault| {
@@ -179,7 +180,7 @@ fn at_the_end<'a>(history: &History, reigns: &'a [Reign]) -> Option<&'a Reign> {
     reigns.iter().find(|reign| reign.from <= history.closing && history.closing < reign.to)
 }
 
-/// Whether this process, if it was there, knew at the end who was master.
+/// Whether this process, if it was there, knew the master at the end.
 fn knows(history: &History, life: &Life, recipe: i32, path: &str, reign: &Reign, verdict: &mut Verdict) {
     let is_there = life.started < history.calm && life.ended.as_ref().is_none_or(|(at, _)| *at > history.closing);
     if !is_there {
@@ -202,7 +203,7 @@ fn knows(history: &History, life: &Life, recipe: i32, path: &str, reign: &Reign,
         let last = life.told.iter().rfind(|told| told.path == path && told.at < history.closing);
         let is_right = last.is_some_and(|told| match told.role {
             MASTER => told.token == reign.token && reign.value == life.name,
-            // A slave in a queue does not know who is first.
+            // A slave in a queue does not know the first candidate.
             SLAVE => reign.value != life.name && (recipe != 0 || told.token == reign.token),
             _ => false,
         });
@@ -218,7 +219,8 @@ fn knows(history: &History, life: &Life, recipe: i32, path: &str, reign: &Reign,
     }
 }
 
-/// It did not know who was master. Who has just been told that nobody can tell may have the machine to blame for it.
+/// Judges a process that did not know the master. If it was just told that the master is unknown, the machine may be
+/// the cause.
 fn ignorant(history: &History, cut_off: Option<i64>, text: String, verdict: &mut Verdict) {
     match cut_off.filter(|at| *at + history.timeout >= history.closing) {
         Some(at) => machine::late(history, verdict, at, history.closing, text),

@@ -1,9 +1,10 @@
-//! Each violation, planted in a history, is found; and what is not promised is not reported.
+//! The checker finds each violation that is planted in a history, and does not report cases that are not promised.
 
 use super::{check, Verdict};
 use crate::history::History;
 
-/// A good campaign of nine seconds: ann is master, resigns, and bob is; oz observes. `@S` is a stamp, in seconds.
+/// A good campaign of nine seconds: ann is master and resigns, then bob is master. oz observes. `@S` is a stamp, in
+/// seconds.
 const GOOD: &str = "
 == run
 seed 1
@@ -84,7 +85,7 @@ fn verdict(text: &str) -> Verdict {
     check(&History::parse(&stamped).expect("a history"))
 }
 
-/// The good campaign with some lines replaced by others, which may be none or several.
+/// The good campaign with some lines replaced by others: by none, one or several.
 fn with(replaced: &[(&str, &str)]) -> Verdict {
     let mut text = GOOD.to_owned();
     for (line, other) in replaced {
@@ -116,14 +117,14 @@ fn two_masters_are_found() {
     found(&[(OF_ANN, both)], "two masters at /e for 189 ms");
     let one_answer = "belief /e 10 @3.2 @3.201 @3.2 @3.201 @3.2 0 1 0 @3.3 @3.301";
     found(&[(OF_ANN, one_answer)], "two masters");
-    // Stopped or killed inside a lease that it had been told of: that was promised as well.
+    // Stopped or killed inside a lease that an answer had stated: the lease promises that time as well.
     let silent = "belief /e 10 @0.3 @0.301 @2.98 @2.981 @3.4 500 2000 2000000 0 0";
     found(&[(OF_ANN, silent), (RESIGNS, ""), ("freed @3 /e role\n", "")], "two masters at /e for 389 ms");
     let woke = "belief /e 10 @0.3 @0.301 @2.98 @2.981 @3.4 500 2000 2000000 @3.9 @3.901";
     found(&[(OF_ANN, woke), (RESIGNS, "")], "two masters at /e for 389 ms");
 }
 
-/// Two runs of a command are two masters, for the command says nothing when it does not run.
+/// Two runs of a command are two masters, because a command that does not run writes nothing.
 #[test]
 fn two_commands_at_once_are_found() {
     let processes = "process @0.1 joe-1 Command joe\nprocess @0.1 kim-1 Command kim\noperator 99";
@@ -191,7 +192,7 @@ fn a_token_that_does_not_rise_is_found() {
 
 #[test]
 fn what_zookeeper_has_lost_is_told_and_blames_nobody() {
-    // The end of ann's znode was lost; a session that ends twice; and what is not lost is judged.
+    // The end of ann's znode was lost, and a session ends twice. Facts that are not lost are judged.
     let deletes = "delete 15 1003000 77 3 /e\n";
     let losses = |replaced: &[(&str, &str)]| {
         let verdict = with(replaced);
@@ -231,7 +232,7 @@ fn late_writes_that_were_taken_are_found() {
         "set 22 1003500 88 3 /register/e 20 bob-1\nset 23 1003600 77 3 /register/e 10 ann-1",
     );
     found(&[late], "a fenced write to /register/e of ann-1");
-    // In the node recipe another's znode counts as ours until we have heard that ours was deleted.
+    // In the node recipe another candidate's znode counts as ours until the process has heard that ours was deleted.
     assert_eq!(with(&[late, DELETES]).violations, Vec::<String>::new());
     found(
         &[("set 12 1000500 77 3 /register/e 10 ann-1\n", "")],
@@ -296,7 +297,7 @@ fn a_long_time_without_a_master_is_found() {
     found(&[early, elsewhere], "nobody was master for 2109 ms: /e at 0.901 s");
     let disturbed = ("begin @2 0 stop-short ann", "begin @2 0 server-kill 1");
     assert_eq!(with(&[early, disturbed]).violations, Vec::<String>::new());
-    // Somebody was elected and could not take it up.
+    // A candidate was elected and could not take the mastership up.
     let in_vain = (
         "delete 15 1003000 77 3 /e",
         "delete 15 1000900 77 3 /e\ncreate 16 1000901 66 3 /e cid-1\ndelete 17 1003000 66 3 /e",
@@ -331,7 +332,7 @@ fn a_campaign_in_which_nothing_happened_is_not_good() {
     assert_eq!(with(&[full, noticed]).violations, Vec::<String>::new());
     let slow = ("begin @2 0 stop-short ann", "begin @2 0 disk-slow 2 40 ms");
     found(&[slow], "disk-slow of server 2 40 ms at 2.000 s, and the server did not notice");
-    // That others complained of another one does not count.
+    // A server's complaint about another fault does not count.
     let one_of_two = "begin @1 1 disk-full 1\nnoticed @1.1 1\nend @1.2 1\nbegin @2 0 disk-full 1";
     found(&[("begin @2 0 stop-short ann", one_of_two)], "disk-full of server 1 at 2.000 s");
     let expired = |ends: [&str; 5]| -> String {
@@ -352,7 +353,7 @@ fn a_campaign_in_which_nothing_happened_is_not_good() {
     found(&no_write, "no fenced write was ever taken");
 }
 
-/// With a machine that stands still at these times.
+/// The good campaign with some lines replaced, on a machine that stands still at these times.
 #[track_caller]
 fn stands_still(replaced: &[(&str, &str)], stalls: &str) -> Verdict {
     let stalls = format!("{stalls}operator 99");
@@ -376,7 +377,7 @@ fn what_came_late_while_the_machine_stood_still_is_neither_good_nor_a_violation(
     let late = (OF_BOB, "belief /e 20 @8.5 @8.501 @9.3 @9.301 @9.9 500 6000 2000000 @9.4 @9.401");
     in_doubt(&[late], "stall @6 @6.11\n", "not one master at /e");
     in_doubt(&[late], "stall @6 @6.06\nstall @6.5 @6.56\n", "not one master at /e");
-    // Two threads at the same time are not twice the time, and what is short, long past or spread out is no excuse.
+    // Two threads at the same time are not twice the time. A stall that is short, long past or spread out is no excuse.
     is_found(&[late], "stall @6 @6.06\nstall @6 @6.06\n", "not one master at /e");
     is_found(&[late], "stall @6 @6.06\nstall @7.5 @7.56\n", "not one master at /e");
     is_found(&[late], "stall @3 @3.9\nstall @9.1 @9.9\n", "not one master at /e");
@@ -396,7 +397,7 @@ fn what_came_late_while_the_machine_stood_still_is_neither_good_nor_a_violation(
     let cut_off = ("role @3.6 /e 0 1 -110 20\n", "role @3.6 /e 0 1 -110 20\nrole @8.9 /e -1 2 -4 0\n");
     in_doubt(&[cut_off], "stall @8.8 @8.95\n", "ann-1 was told last of");
     is_found(&[cut_off], "", "ann-1 was told last of");
-    // Who is wrong, or has not known for long, is wrong whatever the machine did.
+    // A process that is wrong, or that has not known for long, is wrong whatever the machine did.
     is_found(&[("master @3.01 /e 0 20 88 bob-1\n", "")], "stall @8.8 @8.95\n", "oz-1 was told last of");
     is_found(
         &[("role @3.6 /e 0 1 -110 20\n", "role @4 /e -1 2 -4 0\n")],

@@ -1,16 +1,17 @@
-//! No process crashed, said anything, leaked or spun.
+//! No process crashed, wrote to standard error, leaked or spun.
 
 use super::{machine, second, Verdict};
 use crate::history::{History, Life, Sample};
 
-/// A process is looked at from its third second on, and not before it has heard anything: then it has started everything.
+/// A process is sampled from its third second on, and not before it has heard its first event: by then it has started
+/// everything.
 const SETTLING: i64 = 3_000_000_000;
 const AFTER_THE_FIRST_WORD: i64 = 1_000_000_000;
-/// A second attempt to connect, the connection of a session that was given up, for each handle; the register.
+/// A second attempt to connect, and the connection of a session that was given up, for each handle; and the register.
 const MORE_DESCRIPTORS: i64 = 6;
 const MORE_RSS_KIB: i64 = 4_096;
 const WINDOW: i64 = 5_000_000_000;
-/// In percent of one core. The questions, one for each election in a millisecond, take a tenth.
+/// The limit, in percent of one core. The questions, one for each election in a millisecond, take a tenth.
 const SPINNING: i64 = 80;
 
 pub fn check(history: &History, verdict: &mut Verdict) {
@@ -63,7 +64,7 @@ pub fn check(history: &History, verdict: &mut Verdict) {
     ));
 }
 
-/// How `election run` may end: by the signal that it was sent while it waited, and by its own hand when its guard was killed.
+/// How `election run` may end: by the signal that it got while it waited, and by itself when its guard was killed.
 fn is_end_of_command(history: &History, life: &Life, at: i64, how: &str) -> bool {
     let is_of = |target: &str| target.split(' ').next() == Some(&life.lane);
     let was = |kind: &str| {
@@ -88,7 +89,7 @@ fn settled(life: &Life) -> Vec<&Sample> {
 
 fn flat(life: &Life, first: &Sample, last: &Sample, all: &[&Sample], verdict: &mut Verdict) {
     let most = |field: fn(&Sample) -> i64| all.iter().map(|sample| field(sample)).max().unwrap_or(0);
-    // The one that closes has begun to end its threads.
+    // A process that closes has begun to end its threads.
     if most(|sample| sample.threads) > first.threads {
         verdict.violation(format!(
             "{} had {} threads and came to {}",

@@ -1,14 +1,15 @@
-//! Who really was elected, by the transaction logs: for each path, the znodes that stood first, one after the other; and which
-//! of them somebody took away from outside, which is what nobody can promise anything about.
+//! The candidates that really were elected, by the transaction logs: for each path, the znodes that stood first, one
+//! after the other. Also the znodes that a client from outside took away: for these the library cannot promise
+//! anything.
 //!
-//! Of what only a minority of the servers has in its log, a znode counts when somebody was told of it, the end of a session when
-//! nothing of that session comes later, and a deletion unless somebody was told of the znode long afterwards: see
-//! [`crate::transactions`].
+//! If only a minority of the servers has a transaction in its log, these rules apply. A created znode counts if some
+//! process was told of it. The end of a session counts if nothing of that session comes later. A deletion counts unless
+//! some process was told of the znode long afterwards: see [`crate::transactions`].
 //!
-//! ZooKeeper 3.8.0 itself may lose committed transactions when followers are killed while they are brought up to date (like
-//! ZOOKEEPER-4646). Its logs betray it: a znode is created where one stands, or a session that has ended ends again. What was
-//! true in between nobody can tell from the logs; it is counted, and no observer is blamed for it. That there are never
-//! two masters, and that tokens rise, is judged by the beliefs alone, and is judged then, too.
+//! ZooKeeper 3.8.0 itself may lose committed transactions if followers are killed while they are brought up to date
+//! (like ZOOKEEPER-4646). Its logs show it: a znode is created where one stands, or a session that has ended ends
+//! again. The logs cannot show the true state in between. Such a loss is counted, and no observer is blamed for it. The
+//! beliefs alone decide that there are never two masters and that tokens rise, and they decide it during a loss, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +22,7 @@ pub struct Reign {
     pub session: i64,
     pub value: String,
     pub from: i64,
-    /// `i64::MAX` when it did not end.
+    /// `i64::MAX` if it did not end.
     pub to: i64,
 }
 
@@ -29,9 +30,10 @@ pub struct Reign {
 pub struct Truth {
     /// By path, in order.
     pub reigns: BTreeMap<String, Vec<Reign>>,
-    /// Znodes, by token, that an operator deleted or whose session was ended from outside.
+    /// Tokens of znodes that an operator deleted or whose session was ended from outside.
     pub taken_away: BTreeSet<i64>,
-    /// When ZooKeeper had lost committed transactions: from what was lost to when that was seen, and what betrayed it.
+    /// The times when ZooKeeper lost committed transactions: from the lost transaction to the moment when that was
+    /// seen, and the transaction that showed it.
     pub losses: Vec<(i64, i64, String)>,
 }
 
@@ -100,11 +102,12 @@ impl Truth {
                 }
                 Change::Over => {
                     let from_outside = history.expired.iter().any(|(asked, expired)| {
-                        // The leader's clock may be a little off, and an answer may have been given up before it was done.
+                        // The leader's clock may be a little off, and the client may have given up an answer before the
+                        // request was done.
                         let could_be = asked.before - 2 * history.tick..=asked.after + history.timeout;
                         *expired == session && could_be.contains(&transaction.at)
                     });
-                    // Twice at once is a session that was ended from two sides.
+                    // Two ends at the same time mean that the session was ended from two sides.
                     let former = ended.insert(session, transaction.at).filter(|_| transaction.is_sure);
                     if let Some(former) = former.filter(|former| transaction.at - former > history.timeout) {
                         let what = format!("session {session} ended twice");
@@ -148,7 +151,7 @@ impl Truth {
         }
     }
 
-    /// Whether ZooKeeper had lost something then.
+    /// Whether ZooKeeper had lost a transaction at that time.
     pub fn is_lost(&self, at: i64) -> bool {
         self.losses.iter().any(|(from, to, _)| (*from..=*to).contains(&at))
     }
@@ -158,7 +161,7 @@ impl Truth {
     }
 }
 
-/// The tokens that somebody was told of, and when last.
+/// The tokens that a process was told of, and when last.
 fn told(history: &History) -> BTreeMap<i64, i64> {
     let mut last = BTreeMap::new();
     for life in &history.lives {
@@ -172,7 +175,7 @@ fn told(history: &History) -> BTreeMap<i64, i64> {
     last
 }
 
-/// The lowest number leads; the znode of the node recipe is alone.
+/// The lowest number leads. The node recipe has only one znode.
 fn first(znodes: &[Znode]) -> Option<&Znode> {
     let number = |it: &&Znode| it.path[it.path.len().saturating_sub(10)..].parse::<i64>().unwrap_or(0);
     znodes.iter().min_by_key(number)

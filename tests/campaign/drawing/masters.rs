@@ -1,13 +1,13 @@
-//! How many processes believe that they are master, at each instant of a piece of a history; and why there was none, where that
-//! lasted long.
+//! How many processes believe that they are master, at each instant of a piece of a history; and the reason for each
+//! long time without a master.
 
 use crate::checker;
 use crate::history::{Fault, History, Life};
 
-/// A gap this long is explained, in nanoseconds.
+/// A gap this long gets an explanation, in nanoseconds.
 const LONG: i64 = 1_000_000_000;
 
-/// From one instant to another, this many masters.
+/// This many masters, from one instant to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stretch {
     pub from: i64,
@@ -34,7 +34,7 @@ pub fn stretches(history: &History, path: &str, from: i64, to: i64) -> Vec<Stret
     stretches
 }
 
-/// Why nobody was master, for each stretch without a master that lasted long.
+/// The reason for each long stretch without a master.
 pub fn long_gaps<'a>(history: &'a History, path: &str, stretches: &'a [Stretch]) -> Vec<(&'a Stretch, String)> {
     let is_long = |stretch: &&Stretch| stretch.masters == 0 && stretch.to - stretch.from >= LONG;
     stretches.iter().filter(is_long).map(|gap| (gap, why(history, path, gap))).collect()
@@ -62,7 +62,7 @@ fn why(history: &History, path: &str, gap: &Stretch) -> String {
     causes.join("; ")
 }
 
-/// What became of the last master before this moment.
+/// How the last master before this moment ended.
 fn end_of_the_former(history: &History, path: &str, at: i64) -> String {
     let spans = checker::spans(history, path);
     let Some((who, _, end)) = spans.into_iter().filter(|(_, _, end)| *end <= at).max_by_key(|(_, _, end)| *end)
@@ -99,7 +99,7 @@ fn of_process<'a>(history: &'a History, life: &'a Life) -> impl Iterator<Item = 
         .filter(|fault| !fault.is_vain && fault.target.split(' ').next() == Some(life.lane.as_str()))
 }
 
-/// The servers that a fault takes away as long as it lasts.
+/// The servers that a fault takes away while it lasts.
 fn servers_down(fault: &Fault) -> Vec<&str> {
     let takes_away = ["server-kill", "server-stop", "two-servers-", "all-servers-", "disk-full"];
     match takes_away.iter().any(|kind| fault.kind.starts_with(kind)) {

@@ -1,9 +1,9 @@
-//! A ZooKeeper ensemble of one's own: real servers on a loopback address that nobody else uses, with their data in a scratch
-//! folder; killed, frozen, stopped and started again one by one.
+//! A ZooKeeper ensemble for one test: real servers on a loopback address that no other test uses, with their data in a
+//! scratch folder. The test can kill, freeze, stop and start the servers one by one.
 //!
-//! The servers are those of Debian's `zookeeper` package, or of the release that `ZOOKEEPER_HOME` names, or of another one that
-//! `tests/versions/fetch.py` has fetched. Each is one JVM
-//! started without any script in between, so that its process id is the server's.
+//! The servers are those of Debian's `zookeeper` package, or of the release that `ZOOKEEPER_HOME` names, or of another
+//! one that `tests/versions/fetch.py` has fetched. Each is one JVM started without any script in between, so that its
+//! process id is the server's.
 
 mod builder;
 mod release;
@@ -24,13 +24,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// Long, for a machine with few cores that runs other things as well; a healthy start takes one to three seconds.
+/// Long enough for a machine with few cores that runs other programs as well. A healthy start takes one to three
+/// seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(20);
 const FOUR_LETTER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Running servers. Dropping it kills them and removes their data; when that happens in a panic, it first prints the end of
-/// each server's log.
+/// Running servers. Dropping it kills them and removes their data. If that happens in a panic, it first prints the end
+/// of each server's log.
 #[derive(Debug)]
 pub struct Ensemble {
     // Dropped in this order: no server may write into a folder that is being removed.
@@ -101,12 +102,12 @@ impl Ensemble {
         self.folder.path()
     }
 
-    /// The network that the servers run in; panics unless they were started in one.
+    /// The network that the servers run in. Panics unless the servers were started in one.
     pub fn network(&self) -> &Network {
         self.network.as_ref().expect("an ensemble that was started with `network(true)`")
     }
 
-    /// The folder with one server's data; `version-2` in it has the snapshots and the log of transactions.
+    /// The folder with one server's data. Its `version-2` has the snapshots and the log of transactions.
     pub fn data_folder(&self, i: usize) -> PathBuf {
         self.servers[i].data_folder()
     }
@@ -144,7 +145,7 @@ impl Ensemble {
 
     /// Ends one server with SIGKILL.
     pub fn kill9(&self, i: usize) {
-        // Dropping the guard kills and reaps.
+        // Dropping the guard kills and reaps the process.
         lock(&self.servers[i].process).take();
     }
 
@@ -158,7 +159,7 @@ impl Ensemble {
         assert!(process.wait(START_TIMEOUT).is_some(), "server {i} does not end on SIGTERM\n{}", self.log(i));
     }
 
-    /// Starts one server on the data that it has, if it does not run; does not wait for it.
+    /// Starts one server on its existing data if it does not run. Does not wait for it.
     pub fn start_server(&self, i: usize) {
         let server = &self.servers[i];
         let mut process = lock(&server.process);
@@ -178,14 +179,14 @@ impl Ensemble {
         }
     }
 
-    /// Stops one server, starts it again and waits until it serves, for which a majority must run.
+    /// Stops one server, starts it again and waits until it serves. A majority must run.
     pub fn restart(&self, i: usize) {
         self.stop(i);
         self.start_server(i);
         self.wait_serving(i);
     }
 
-    /// Stops one server and starts one of another release on its data; waits until it serves.
+    /// Stops one server and starts a server of another release on its data. Waits until it serves.
     pub fn restart_as(&self, i: usize, release: Release) {
         self.stop(i);
         *lock(&self.servers[i].release) = release;
@@ -193,17 +194,17 @@ impl Ensemble {
         self.wait_serving(i);
     }
 
-    /// The release that the servers were started of first.
+    /// The release with which the servers were first started.
     pub fn release(&self) -> &Release {
         &self.builder.release
     }
 
-    /// Stops every thread of one server (SIGSTOP): its connections stay open and nothing answers.
+    /// Stops every thread of one server (SIGSTOP). Its connections stay open, and the server answers nothing.
     pub fn freeze(&self, i: usize) {
         self.with_process(i, Process::freeze);
     }
 
-    /// Lets a frozen server go on.
+    /// Lets a frozen server continue.
     pub fn thaw(&self, i: usize) {
         self.with_process(i, Process::thaw);
     }
@@ -228,7 +229,7 @@ impl Ensemble {
         }
     }
 
-    /// Starts all servers that do not run; does not wait for them.
+    /// Starts all servers that do not run. Does not wait for them.
     pub fn start_all(&self) {
         for i in 0..self.len() {
             self.start_server(i);
@@ -240,7 +241,8 @@ impl Ensemble {
         self.mode(i).is_some()
     }
 
-    /// Waits until one server serves; panics with the end of its log when it does not, or has ended.
+    /// Waits until one server serves. Panics with the end of its log if the server does not serve in time, or has
+    /// ended.
     #[track_caller]
     pub fn wait_serving(&self, i: usize) {
         if let Err(why) = self.try_wait_serving(i) {
@@ -248,8 +250,9 @@ impl Ensemble {
         }
     }
 
-    /// Waits until all servers serve as one ensemble: one of them leads, and every other one is in step with it. A leader that
-    /// was frozen or cut off goes on for a moment as if it still led, and until it has found the others they are one fewer.
+    /// Waits until all servers serve as one ensemble: one of them leads, and all others are in step with it. A leader
+    /// that was frozen or cut off acts for a moment as if it still led; until it has found the others, the ensemble has
+    /// one server fewer.
     #[track_caller]
     pub fn wait_all_serving(&self) {
         if let Err(why) = self.try_wait_all_serving() {
@@ -300,7 +303,7 @@ impl Ensemble {
         })
     }
 
-    /// The server that leads, or serves alone. Of two that say so, as after a thaw, the one of the later epoch.
+    /// The server that leads, or serves alone. If two servers say so, as after a thaw, the one of the later epoch.
     pub fn leader(&self) -> Option<usize> {
         (0..self.len())
             .filter_map(|i| {
@@ -311,7 +314,7 @@ impl Ensemble {
             .map(|(_, i)| i)
     }
 
-    /// Waits until some server leads and says which; panics when none does.
+    /// Waits until some server leads, and returns it. Panics if none does.
     #[track_caller]
     pub fn wait_leader(&self) -> usize {
         let mut leader = None;
@@ -322,7 +325,7 @@ impl Ensemble {
         leader.unwrap_or_else(|| panic!("no server leads within {START_TIMEOUT:?}"))
     }
 
-    /// The mode that a server says it serves in, and the last zxid that it has seen.
+    /// The mode in which a server says that it serves, and the last zxid that it has seen.
     fn mode(&self, i: usize) -> Option<(String, u64)> {
         let answer = self.four_letter(i, "srvr");
         let value = |key: &str| answer.lines().find_map(|line| Some(line.strip_prefix(key)?.trim().to_owned()));
@@ -330,7 +333,7 @@ impl Ensemble {
         Some((value("Mode: ")?, zxid.unwrap_or(0)))
     }
 
-    /// What one server answers to a four-letter command; empty when it is down, frozen or silent for two seconds.
+    /// One server's answer to a four-letter command. Empty if the server is down, frozen or silent for two seconds.
     pub fn four_letter(&self, i: usize, command: &str) -> String {
         let server = &self.servers[i];
         if !server.may_answer() {
@@ -388,7 +391,7 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    /// What the bounded attempts of `start` rest on.
+    /// The bounded attempts of `start` rely on this.
     #[test]
     fn a_port_that_is_taken_after_it_was_found_free_is_told_from_other_failures() {
         for port in [CLIENT_PORT, ELECTION_PORT] {

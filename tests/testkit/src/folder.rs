@@ -1,7 +1,8 @@
 //! A scratch folder under the machine's temporary folder that does not outlive its owner.
 //!
-//! `Drop` removes it. A process that is killed drops nothing, so each folder holds a locked file: the kernel lets go of the
-//! lock when the process ends, however it ends, and whoever makes the next folder sweeps the ones that nobody holds.
+//! `Drop` removes it. A killed process drops nothing, so each folder holds a locked file. The kernel releases the lock
+//! when the process ends, however it ends. The process that makes the next folder removes all folders whose lock no
+//! process holds.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 const PREFIX: &str = "election-scratch-";
-/// A folder bears this prefix until its lock is held, so that no sweep takes it for one that was left behind.
+/// A folder has this prefix until its lock is held, so that no sweep removes it as an abandoned folder.
 const UNBORN_PREFIX: &str = "election-unborn-";
 const LOCK: &str = "in-use";
 
@@ -21,7 +22,7 @@ pub struct ScratchFolder {
 }
 
 impl ScratchFolder {
-    /// Makes an empty folder whose name says what it is for.
+    /// Makes an empty folder whose name contains its purpose.
     pub fn new(what_for: &str) -> ScratchFolder {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let root = std::env::temp_dir();
@@ -70,7 +71,8 @@ fn try_lock(file: &File) -> bool {
     unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) == 0 }
 }
 
-/// Removes the folders of processes that are gone. What cannot be removed is left for whoever can.
+/// Removes the folders of processes that have ended. A folder that this process cannot remove is left for another
+/// process.
 fn sweep(root: &Path) {
     let Ok(entries) = fs::read_dir(root) else {
         return;

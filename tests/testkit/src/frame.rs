@@ -1,5 +1,6 @@
-//! ZooKeeper's framing, for those who speak it by hand: a frame is its length, four bytes big-endian, and that many bytes;
-//! inside, numbers are big-endian, and a string or a buffer is its length and its bytes, where -1 stands for none.
+//! ZooKeeper's framing, for code that speaks the protocol by hand. A frame is its length, four bytes big-endian, and
+//! that many bytes. Inside, numbers are big-endian. A string or a buffer is its length and its bytes; the length -1
+//! means none.
 
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -27,7 +28,7 @@ pub fn read_head(stream: &mut impl Read) -> io::Result<Option<[u8; 4]>> {
     }
 }
 
-/// The length of the frame that begins with `head`, if a frame does.
+/// The length of the frame that begins with `head`, if `head` begins a frame.
 pub fn len_of(head: [u8; 4]) -> Option<usize> {
     usize::try_from(i32::from_be_bytes(head)).ok().filter(|&len| len <= MAX_LEN)
 }
@@ -59,7 +60,7 @@ pub fn put_buffer(frame: &mut Vec<u8>, bytes: &[u8]) {
     frame.extend_from_slice(bytes);
 }
 
-/// What is left to read of a frame. Each `take` is `None` when the frame is too short for it.
+/// The unread part of a frame. Each `take` is `None` if the frame is too short for it.
 pub struct Rest<'a>(pub &'a [u8]);
 
 impl<'a> Rest<'a> {

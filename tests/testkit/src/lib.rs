@@ -1,8 +1,8 @@
-//! Scratch ZooKeeper servers, relays and programs: what the tests, the demo and the benchmarks stand on.
+//! Scratch ZooKeeper servers, relays and programs: the base of the tests, the demo and the benchmarks.
 //!
-//! Everything here belongs to the process that made it: a value's `Drop` ends the servers, closes the sockets and removes the
-//! folders, after a panic too; and should the process itself be killed, the kernel ends its children and the next run
-//! sweeps its folders. Nothing is skipped: what is missing on the machine is a panic that says so.
+//! Everything here belongs to the process that made it. A value's `Drop` ends the servers, closes the sockets and
+//! removes the folders, also after a panic. If the process itself is killed, the kernel ends its children, and the next
+//! run removes its folders. No test is skipped: if something is missing on the machine, the code panics and names it.
 
 mod ensemble;
 mod folder;

@@ -1,9 +1,9 @@
-//! A loopback address of one's own: 127.a.b.c, so that fixed ports never meet those of another test.
+//! A loopback address for one test, 127.a.b.c, so that its fixed ports never conflict with those of another test.
 //!
-//! All of 127.0.0.0/8 is local on Linux. An address is drawn from the process id and a counter and claimed by listening on
-//! one port of it for as long as the claim lives: the kernel lets only one process do that, so two test runs that draw the
-//! same address cannot both have it. All ports lie below the range from which the kernel draws ports for outgoing
-//! connections (32768 and up), else a client's own port could sit on one that a restarted server needs.
+//! All of 127.0.0.0/8 is local on Linux. The address is drawn from the process id and a counter. The claim listens on
+//! one port of it for as long as it lives. The kernel lets only one process listen there, so two test runs that draw
+//! the same address cannot both have it. All ports lie below the range from which the kernel draws ports for outgoing
+//! connections (32768 and up). Otherwise a client's own port could be one that a restarted server needs.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 const CLAIM_PORT: u16 = 20_000;
 const ATTEMPTS: usize = 1000;
 
-/// IPv6 has the one address `::1`, so there it is ports that are claimed, each by holding the port this far above it.
+/// IPv6 has only the address `::1`, so the claims are for ports there. Each claim holds the port this far above the
+/// claimed one.
 const V6_PORTS: std::ops::Range<u16> = 10_000..18_000;
 const V6_CLAIM_ABOVE: u16 = 10_000;
 
@@ -27,7 +28,7 @@ impl Claim {
         for _ in 0..ATTEMPTS {
             let draw = draw();
             let [a, b, c, _] = draw.to_le_bytes();
-            // Not 127.0.*.*, where other programs live, and neither a network's nor a broadcast address.
+            // Not 127.0.*.*, which other programs use, and neither a network's nor a broadcast address.
             let ip = IpAddr::V4(Ipv4Addr::new(127, 16 + a % 200, b, 1 + c % 254));
             let Ok(held) = TcpListener::bind((ip, CLAIM_PORT)) else {
                 continue;
@@ -73,7 +74,7 @@ fn is_free(ip: IpAddr, port: u16) -> bool {
     TcpListener::bind((ip, port)).is_ok()
 }
 
-/// The next number of this process's own sequence, scattered over all 32 bits.
+/// The next number of this process's own sequence, spread over all 32 bits.
 fn draw() -> u32 {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

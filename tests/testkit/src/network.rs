@@ -1,12 +1,13 @@
-//! A network of one's own: Linux network namespaces, so that one server can be cut off from the others while its clients still
-//! reach it, by taking a cable out rather than by rules.
+//! A network for one test, made of Linux network namespaces. It can cut one server off from the others while its
+//! clients still reach it. It takes a link down instead of adding firewall rules.
 //!
-//! Each server has two interfaces, one to its clients and one to the other servers, and each of the two networks is a bridge
-//! in a namespace of its own. No namespace has a name or a process that keeps it: it lives for as long as somebody holds its
-//! descriptor or runs in it, and its interfaces go with it. So there is nothing to remove, however this process ends. The
-//! addresses are known inside only, thus every network has the same.
+//! Each server has two interfaces, one to its clients and one to the other servers. Each of the two networks is a
+//! bridge in a namespace of its own. No namespace has a name or a process that keeps it: it lives for as long as a
+//! process holds its descriptor or runs in it, and its interfaces end with it. So no cleanup is needed, however this
+//! process ends. The addresses are known only inside, so every network uses the same ones.
 //!
-//! It takes the right to make namespaces (CAP_SYS_ADMIN) and `ip` of iproute2; without them it panics and says so.
+//! It needs the right to make namespaces (CAP_SYS_ADMIN) and `ip` of iproute2. Without them it panics with a message
+//! that says so.
 
 use std::fs::File;
 use std::io;
@@ -15,17 +16,17 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// A network namespace. Dropping it lets go of it.
+/// A network namespace. Dropping it releases it.
 #[derive(Debug)]
 pub struct Namespace {
     file: File,
 }
 
 impl Namespace {
-    /// Makes a namespace in which nothing but loopback is.
+    /// Makes a namespace that has only a loopback interface.
     pub fn new() -> Namespace {
         let made = std::thread::spawn(|| {
-            // SAFETY: unshare takes a number. It moves this thread alone, which ends with the closure.
+            // SAFETY: unshare takes a number. It moves only this thread, which ends with the closure.
             if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
                 return Err(io::Error::last_os_error());
             }
@@ -40,7 +41,7 @@ impl Namespace {
         namespace
     }
 
-    /// Has `command` run inside.
+    /// Makes `command` run inside.
     pub fn enter(&self, command: &mut Command) {
         let file = self.file.try_clone().expect("a descriptor for a namespace");
         // SAFETY: between fork and exec the closure makes one system call, and allocates nothing.
@@ -49,7 +50,7 @@ impl Namespace {
         }
     }
 
-    /// Runs `act` inside, on a thread of its own. The sockets that it makes stay inside, and so do the threads that it starts.
+    /// Runs `act` inside, on a thread of its own. The sockets that it makes and the threads that it starts stay inside.
     pub fn run<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
             let ran = scope.spawn(|| {
@@ -79,7 +80,7 @@ impl Namespace {
         }
     }
 
-    /// A name for `ip`, as long as this process lives.
+    /// A name for `ip`, valid as long as this process lives.
     fn name(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
     }
@@ -92,14 +93,14 @@ impl Default for Namespace {
 }
 
 fn set_namespace(descriptor: RawFd) -> io::Result<()> {
-    // SAFETY: setns takes two numbers and moves this thread alone.
+    // SAFETY: setns takes two numbers and moves only this thread.
     match unsafe { libc::setns(descriptor, libc::CLONE_NEWNET) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// The servers' namespaces, that of their clients, and the two networks in between.
+/// The servers' namespaces, the namespace of their clients, and the two networks between them.
 #[derive(Debug)]
 pub struct Network {
     switch: Namespace,
@@ -110,7 +111,7 @@ pub struct Network {
 const TO_CLIENTS: u8 = 0;
 const TO_PEERS: u8 = 1;
 const CLIENTS_HOST: u8 = 100;
-/// An address of hardware that no machine has.
+/// A hardware address that no machine has.
 const NOBODY: &str = "02:00:00:00:00:01";
 
 impl Network {
@@ -133,7 +134,7 @@ impl Network {
         network
     }
 
-    /// Puts a cable from the bridge into a namespace, where it has the bridge's name.
+    /// Puts a cable from the bridge into a namespace, where the cable has the bridge's name.
     fn connect(&self, end: &Namespace, bridge: &str, cable: &str, addr: IpAddr) {
         let switch = &self.switch;
         switch.ip(&["link", "add", cable, "type", "veth", "peer", "name", "far", "netns", &end.name()]);
@@ -161,36 +162,36 @@ impl Network {
         &self.servers[i]
     }
 
-    /// Where clients of the servers run: nobody else reaches them.
+    /// The namespace in which clients of the servers run. No program outside of it reaches the servers.
     pub fn clients(&self) -> &Namespace {
         &self.clients
     }
 
-    /// Takes the cable between one server and the other servers out. Its clients still reach it.
+    /// Disconnects the cable between one server and the other servers. Its clients still reach it.
     pub fn cut_off(&self, i: usize) {
         self.switch.ip(&["link", "set", &format!("p{i}"), "nomaster"]);
     }
 
-    /// Puts that cable in again. What was sent meanwhile arrives when TCP sends it again.
+    /// Connects that cable again. Data that was sent meanwhile arrives when TCP sends it again.
     pub fn join(&self, i: usize) {
         self.switch.ip(&["link", "set", &format!("p{i}"), "master", "peers"]);
     }
 
-    /// Loses what one server sends to another, and nothing of what comes back: it takes a machine that does not exist for the
-    /// other one.
+    /// Loses all packets that one server sends to another, and none in the other direction: the server resolves the
+    /// other server to a machine that does not exist.
     pub fn block(&self, from: usize, to: usize) {
         let ip = self.peer_ip(to).to_string();
         self.servers[from].ip(&["neigh", "replace", &ip, "lladdr", NOBODY, "nud", "permanent", "dev", "peers"]);
     }
 
-    /// Ends that.
+    /// Ends the effect of `block`.
     pub fn unblock(&self, from: usize, to: usize) {
         let ip = self.peer_ip(to).to_string();
         self.servers[from].ip(&["neigh", "del", &ip, "dev", "peers"]);
     }
 
-    /// Narrows what one server sends to the others to this many kilobits in a second: it comes late, and what does not fit into
-    /// a queue of a third of a second is lost.
+    /// Limits the rate at which one server sends to the others to this many kilobits per second. The data comes late,
+    /// and data that does not fit into a queue of a third of a second is lost.
     pub fn narrow(&self, i: usize, kbit: u32) {
         let rate = format!("{kbit}kbit");
         self.servers[i].tool(
@@ -202,7 +203,7 @@ impl Network {
         );
     }
 
-    /// Ends that.
+    /// Ends the effect of `narrow`.
     pub fn widen(&self, i: usize) {
         self.servers[i].tool("tc", &["qdisc", "del", "dev", "peers", "root"]);
     }

@@ -1,6 +1,7 @@
-//! ZooKeeper's request types, by the names its own source gives them (`ZooDefs.OpCode`).
+//! ZooKeeper's request types, by the names in its own source (`ZooDefs.OpCode`).
 
-/// The connect request, which carries no type of its own on the wire; the relay gives it the type ZooKeeper logs for it.
+/// The connect request, which has no type of its own on the wire. The relay gives it the type that ZooKeeper logs for
+/// it.
 pub const CREATE_SESSION: i32 = -10;
 pub const CLOSE_SESSION: i32 = -11;
 pub const NOTIFICATION: i32 = 0;
@@ -36,7 +37,7 @@ pub const WHO_AM_I: i32 = 107;
 /// None of these.
 pub const UNKNOWN: i32 = 999;
 
-/// Whether the body of such a request begins with the path of the znode that it is about.
+/// Whether the body of such a request begins with the path of its znode.
 pub fn begins_with_path(opcode: i32) -> bool {
     matches!(
         opcode,

@@ -1,12 +1,13 @@
-//! A child process that cannot be left behind, and a program whose every line is kept with the moment it was said.
+//! A child process that cannot outlive its owner, and a program whose every line is kept with the moment at which it
+//! was read.
 //!
 //! Three things end a child: its guard's `Drop`; the death of this process, for which the child asks the kernel
-//! (`PR_SET_PDEATHSIG`); and itself. The kernel sends that signal when the *thread* that spawned ends, not the process, and
-//! each test has a thread of its own; so one thread that lives as long as the process spawns every child, and a guard may be
-//! kept in a static, moved to another thread and outlive the test that made it.
+//! (`PR_SET_PDEATHSIG`); and the child itself. The kernel sends that signal when the *thread* that spawned the child
+//! ends, not the process, and each test has a thread of its own. So one thread that lives as long as the process spawns
+//! every child. A guard may therefore be kept in a static, moved to another thread and outlive the test that made it.
 //!
-//! A guard knows one process, by its own id. What that process starts in turn is its own affair: run programs directly, not
-//! through a shell that stays in between.
+//! A guard knows one process, by its own id. It does not track the processes that this process starts in turn: run
+//! programs directly, not through a shell that stays in between.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::ops::Deref;
@@ -17,7 +18,8 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A panic while a lock is held must not hide the first panic behind a second one, nor keep `Drop` from cleaning up.
+/// A panic while a lock is held must not hide the first panic behind a second one, and must not keep `Drop` from
+/// cleaning up.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -31,14 +33,14 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command`; its standard streams are whatever the command says.
+    /// Starts `command`. Its standard streams are those that the command sets.
     pub fn try_spawn(command: Command) -> io::Result<Process> {
         let child = spawn_on_the_lasting_thread(command)?;
         let pid = child.id();
         Ok(Process { child: Mutex::new(child), pid, is_frozen: AtomicBool::new(false) })
     }
 
-    /// Like `try_spawn`, and panics with the command when it cannot start.
+    /// Like `try_spawn`, but panics with the command if it cannot start.
     pub fn spawn(command: Command) -> Process {
         let what = format!("{command:?}");
         Process::try_spawn(command).unwrap_or_else(|error| panic!("cannot start {what}: {error}"))
@@ -48,9 +50,10 @@ impl Process {
         self.pid
     }
 
-    /// Sends a signal, unless the process has ended; says whether it was sent.
+    /// Sends a signal, unless the process has ended. Returns whether it was sent.
     pub fn signal(&self, signal: libc::c_int) -> bool {
-        // Held while the signal is sent: nobody can reap the process meanwhile, so its id cannot have passed to another.
+        // Held while the signal is sent: no thread can reap the process meanwhile, so its id cannot belong to another
+        // process.
         let mut child = lock(&self.child);
         if !matches!(child.try_wait(), Ok(None)) {
             return false;
@@ -65,8 +68,8 @@ impl Process {
             return;
         }
         self.is_frozen.store(true, Ordering::SeqCst);
-        // WNOWAIT leaves the news in place, so this neither reaps the process nor hides its end from `wait`.
-        // SAFETY: all-zero bytes are a valid siginfo_t, and waitid writes to nothing but `info`.
+        // WNOWAIT leaves the event in place, so this neither reaps the process nor hides its end from `wait`. SAFETY:
+        // all-zero bytes are a valid siginfo_t, and waitid writes only to `info`.
         unsafe {
             let mut info: libc::siginfo_t = std::mem::zeroed();
             let what = libc::WSTOPPED | libc::WEXITED | libc::WNOWAIT;
@@ -76,13 +79,13 @@ impl Process {
         }
     }
 
-    /// Lets a frozen process go on (SIGCONT).
+    /// Lets a frozen process continue (SIGCONT).
     pub fn thaw(&self) {
         self.is_frozen.store(false, Ordering::SeqCst);
         self.signal(libc::SIGCONT);
     }
 
-    /// Whether `freeze` was the last word.
+    /// Whether the last call was `freeze`, not `thaw`.
     pub fn is_frozen(&self) -> bool {
         self.is_frozen.load(Ordering::SeqCst)
     }
@@ -95,12 +98,12 @@ impl Process {
         let _ = child.wait();
     }
 
-    /// Asks the process to end (SIGTERM); does not wait for it.
+    /// Asks the process to end (SIGTERM). Does not wait for it.
     pub fn terminate(&self) {
         self.signal(libc::SIGTERM);
     }
 
-    /// Waits for the end of the process; `None` when it still runs after `timeout`.
+    /// Waits for the end of the process. Returns `None` if it still runs after `timeout`.
     pub fn wait(&self, timeout: Duration) -> Option<ExitStatus> {
         let mut status = None;
         crate::wait_until(timeout, || {
@@ -157,7 +160,7 @@ fn spawn_bound_to_this_thread(mut command: Command) -> io::Result<Child> {
             if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
                 return Err(io::Error::last_os_error());
             }
-            // The parent may have died before the call above: then no signal will ever come.
+            // The parent may have died before the call above. Then no signal will ever come.
             if libc::getppid() as u32 != parent {
                 return Err(io::Error::from_raw_os_error(libc::ESRCH));
             }
@@ -167,14 +170,14 @@ fn spawn_bound_to_this_thread(mut command: Command) -> io::Result<Child> {
     command.spawn()
 }
 
-/// Where a program said a line.
+/// The stream of a program's line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     Out,
     Err,
 }
 
-/// One line a program said, without its line end, and when it was read.
+/// One line that a program wrote, without its line end, and when it was read.
 #[derive(Clone, Debug)]
 pub struct Line {
     pub at: Instant,
@@ -190,14 +193,14 @@ struct Said {
     open_streams: usize,
 }
 
-/// What the program's reader threads and its user share.
+/// The state that the program's reader threads and its user share.
 #[derive(Debug, Default)]
 struct Record {
     said: Mutex<Said>,
     news: Condvar,
 }
 
-/// A `Process` that can be spoken to and listened to.
+/// A `Process` with its standard streams: a test can write to it and read its lines.
 #[derive(Debug)]
 pub struct Program {
     process: Process,
@@ -215,12 +218,13 @@ impl Deref for Program {
 }
 
 impl Program {
-    /// Starts `command` with all three standard streams in hand.
+    /// Starts `command` with pipes for all three standard streams.
     pub fn spawn(command: Command) -> Program {
         Program::spawn_with_hook(command, |_| {})
     }
 
-    /// Like `spawn`, and also sends each line, with `tag`, to `sender`, so that one receiver hears many programs.
+    /// Like `spawn`, and also sends each line, with `tag`, to `sender`, so that one receiver gets the lines of many
+    /// programs.
     pub fn spawn_tagged<T>(command: Command, tag: T, sender: Sender<(T, Line)>) -> Program
     where
         T: Clone + Send + 'static,
@@ -248,13 +252,13 @@ impl Program {
         Program { process, name, stdin: Mutex::new(stdin), record }
     }
 
-    /// Everything said so far.
+    /// All lines so far.
     pub fn lines(&self) -> Vec<Line> {
         lock(&self.record.said).lines.clone()
     }
 
-    /// Waits for a line that no earlier `wait_for` has passed; the next search begins after it. `None` when `timeout` is over,
-    /// or the program has said its last line, without a match; then nothing counts as passed.
+    /// Waits for a line that no earlier `wait_for` has passed. The next search begins after it. Returns `None` if no
+    /// line matches before `timeout` or before the program's last line. Then no line counts as passed.
     pub fn wait_for(&self, timeout: Duration, mut is_it: impl FnMut(&Line) -> bool) -> Option<Line> {
         let deadline = Instant::now() + timeout;
         let mut said = lock(&self.record.said);
@@ -277,12 +281,12 @@ impl Program {
         }
     }
 
-    /// `wait_for` a line that contains `text`.
+    /// `wait_for` with a line that contains `text`.
     pub fn wait_for_text(&self, timeout: Duration, text: &str) -> Option<Line> {
         self.wait_for(timeout, |line| line.text.contains(text))
     }
 
-    /// Like `wait_for_text`, and panics with everything the program said when the line does not come.
+    /// Like `wait_for_text`, but panics with all lines of the program if the line does not come.
     #[track_caller]
     pub fn expect_text(&self, timeout: Duration, text: &str) -> Line {
         match self.wait_for_text(timeout, text) {
@@ -308,10 +312,10 @@ impl Program {
         text
     }
 
-    /// Waits for the end of the program and of what it has to say; `None` when it still runs after `timeout`.
+    /// Waits for the end of the program and of its output. Returns `None` if it still runs after `timeout`.
     pub fn wait(&self, timeout: Duration) -> Option<ExitStatus> {
         let status = self.process.wait(timeout)?;
-        // Bounded: a child of the program may hold its streams open for as long as it likes.
+        // Bounded: a child of the program may keep its streams open for any time.
         crate::wait_until(Duration::from_secs(1), || lock(&self.record.said).open_streams == 0);
         Some(status)
     }

@@ -1,8 +1,8 @@
-//! How far a long piece of work is, on a terminal; nothing anywhere else.
+//! Shows the progress of a long piece of work on a terminal, and nothing elsewhere.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A line on standard error, drawn anew while the work goes on, and removed at its end.
+/// A line on standard error. It is redrawn while the work goes on, and removed at the end of the work.
 pub struct Progress(ProgressBar);
 
 impl Progress {

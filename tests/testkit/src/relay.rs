@@ -1,9 +1,9 @@
-//! A link that a test can hurt: a TCP relay in front of one server that understands ZooKeeper's frames, so that a fault strikes
-//! at the very request that the test is about, not at whatever a timer happens to hit.
+//! A link on which a test can cause faults: a TCP relay in front of one server. It understands ZooKeeper's frames, so
+//! that a fault hits exactly the request that the test is about, not the request that is on its way when a timer fires.
 //!
-//! A client that is given `relay.host()` talks to the server through it. A rule sees each request and says what becomes of
-//! it; switches cut, refuse or silence all connections. Each connection has one thread for each direction. Four-letter
-//! commands pass through.
+//! A client that is given `relay.host()` talks to the server through the relay. A rule sees each request and decides
+//! its fate. Switches cut, refuse or silence all connections. Each connection has one thread for each direction.
+//! Four-letter commands pass through.
 
 use crate::frame::{len_of, read_frame, read_head, read_rest, write_frame, Rest};
 use crate::loopback::Claim;
@@ -27,30 +27,30 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Request {
     /// Connections are counted from 1, in the order in which the relay accepted them.
     pub connection_number: usize,
-    /// One of `opcode`; `CREATE_SESSION` for the connect request, whether it makes a session or takes one up again.
+    /// One of `opcode`. `CREATE_SESSION` for the connect request, whether it makes a session or resumes one.
     pub opcode: i32,
     /// 0 for the connect request.
     pub xid: i32,
-    /// The znode that the request is about, where its body begins with one; not so for a multi.
+    /// The znode of the request, if the request's body begins with a path. A multi has none.
     pub path: Option<String>,
-    /// What follows the request's header; for the connect request, all of it.
+    /// The bytes after the request's header. For the connect request, all of it.
     pub body: Vec<u8>,
     pub at: Instant,
 }
 
-/// What becomes of a request.
+/// The fate of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Forward,
-    /// Forwards the request, and when its reply comes, swallows it and closes both sides: the reply was lost after the
+    /// Forwards the request. When its reply comes, drops the reply and closes both sides: the reply was lost after the
     /// request was applied.
     DropReplyAndCut,
-    /// Parks the request, and whatever the client sends after it on this connection, until `release`.
+    /// Holds the request, and all later data of the client on this connection, until `release`.
     Hold,
     /// Closes both sides without forwarding the request.
     Cut,
-    /// Forwards the request as one of a kind that no server knows: it answers -6 and closes the connection, as an older
-    /// server does that does not know this one.
+    /// Forwards the request with a type that no server knows. The server answers -6 and closes the connection, as an
+    /// older server does that does not know this type.
     AsUnknown,
 }
 
@@ -68,7 +68,7 @@ pub struct Relay {
 struct Shared {
     target: SocketAddr,
     state: Mutex<State>,
-    /// Told when a connection that waits may have to go on: a release, a switch, a cut.
+    /// Notified when a waiting connection may have to continue: a release, a switch, a cut.
     changed: Condvar,
 }
 
@@ -85,7 +85,7 @@ struct State {
     session: Option<Session>,
 }
 
-/// One client's connection and, once the client has spoken, the relay's own to the server.
+/// One client's connection and, after the client has sent its first bytes, the relay's own connection to the server.
 struct Link {
     number: usize,
     client: TcpStream,
@@ -142,17 +142,17 @@ impl Relay {
         self.addr
     }
 
-    /// Asks `rule` about each request from now on. It runs on the connections' threads, on several at once.
+    /// Asks `rule` about each request from now on. The rule runs on the connections' threads, on several at once.
     pub fn set_rule(&self, rule: impl Fn(&Request) -> Verdict + Send + Sync + 'static) {
         self.state().rule = Arc::new(rule);
     }
 
-    /// Forwards all requests from now on. What is held stays held.
+    /// Forwards all requests from now on. Held requests stay held.
     pub fn clear_rule(&self) {
         self.set_rule(|_| Verdict::Forward);
     }
 
-    /// Gives `verdict` to the first request from now on that `is_it` picks, and forwards the others.
+    /// Gives `verdict` to the first request from now on for which `is_it` is true, and forwards the others.
     pub fn strike_once(&self, verdict: Verdict, is_it: impl Fn(&Request) -> bool + Send + Sync + 'static) {
         let has_struck = AtomicBool::new(false);
         self.set_rule(move |request| {
@@ -163,18 +163,18 @@ impl Relay {
         });
     }
 
-    /// Lets every request go on that is held now.
+    /// Forwards every request that is held now.
     pub fn release(&self) {
         self.state().release_count += 1;
         self.shared.changed.notify_all();
     }
 
-    /// How many requests are held now; those that wait behind one on its connection are not counted.
+    /// How many requests are held now. Requests that wait behind a held one on its connection are not counted.
     pub fn held(&self) -> usize {
         self.state().held
     }
 
-    /// Closes all connections of now. Clients may connect again.
+    /// Closes all connections that exist now. Clients may connect again.
     pub fn cut_all(&self) {
         for link in self.state().open.values() {
             link.cut();
@@ -182,19 +182,19 @@ impl Relay {
         self.shared.changed.notify_all();
     }
 
-    /// While true, closes each new connection at once. Those of before stay.
+    /// While true, closes each new connection at once. Existing connections stay.
     pub fn refuse(&self, refuses: bool) {
         self.state().refuses = refuses;
     }
 
-    /// While true, accepts connections and passes nothing on in either direction, the end of a connection neither: a cut
-    /// cable. What was sent meanwhile arrives when it ends, as TCP would send it again.
+    /// While true, accepts connections and forwards nothing in either direction, not even the end of a connection: a
+    /// cut cable. Data that was sent meanwhile arrives when it ends, as TCP would send it again.
     pub fn blackhole(&self, is_black_hole: bool) {
         self.state().is_black_hole = is_black_hole;
         self.shared.changed.notify_all();
     }
 
-    /// Every request that reached the relay, in order, whatever became of it.
+    /// Every request that reached the relay, in order, whatever its fate.
     pub fn requests(&self) -> Vec<Request> {
         self.state().requests.clone()
     }
@@ -206,12 +206,12 @@ impl Relay {
         state.requests.iter().filter(of_kind).count()
     }
 
-    /// Forgets the requests of before.
+    /// Forgets all earlier requests.
     pub fn clear_requests(&self) {
         self.state().requests.clear();
     }
 
-    /// What the newest connect response granted, also one whose reply was dropped; refusals do not count.
+    /// The session that the newest connect response granted, also if that reply was dropped. Refusals do not count.
     pub fn session(&self) -> Option<Session> {
         self.state().session.clone()
     }
@@ -234,8 +234,8 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         self.state().is_closing = true;
-        // Wakes the acceptor, whose accept fails from now on.
-        // SAFETY: shutdown takes a descriptor, which `listener` keeps open, and no memory.
+        // Wakes the acceptor: its accept fails from now on. SAFETY: shutdown takes a descriptor, which `listener` keeps
+        // open, and no memory.
         unsafe { libc::shutdown(self.listener.as_raw_fd(), libc::SHUT_RDWR) };
         self.cut_all();
         if let Some(acceptor) = self.acceptor.take() {
@@ -269,7 +269,7 @@ fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
         let shared = Arc::clone(shared);
         threads.retain(|thread| !thread.is_finished());
         threads.push(std::thread::spawn(move || {
-            // An error is the end of a connection, which is what such a test is about.
+            // An error is the end of a connection, which such a test causes on purpose.
             let _ = serve(&shared, &link);
             link.cut();
             lock(&shared.state).open.remove(&link.number);
@@ -280,7 +280,8 @@ fn accept_all(shared: &Arc<Shared>, listener: &TcpListener) {
     }
 }
 
-/// Serves one connection to its end. Nothing goes to the server before the client has spoken: the server never speaks first.
+/// Serves one connection to its end. The relay connects to the server only after the client has sent its first bytes:
+/// the server never sends first.
 fn serve(shared: &Arc<Shared>, link: &Arc<Link>) -> io::Result<()> {
     let Some(head) = read_head(&mut &link.client)? else {
         return Ok(());
@@ -292,7 +293,7 @@ fn serve(shared: &Arc<Shared>, link: &Arc<Link>) -> io::Result<()> {
     server.set_nodelay(true)?;
     link.client.set_nodelay(true)?;
     let server = link.server.get_or_init(|| server);
-    // A cut that came before the line above has closed only the client's side.
+    // A cut before the line above has closed only the client's side.
     if link.is_cut.load(Ordering::SeqCst) {
         return Ok(());
     }
@@ -317,7 +318,7 @@ fn serve(shared: &Arc<Shared>, link: &Arc<Link>) -> io::Result<()> {
     };
     let sent = send_requests(shared, link, server, first);
     match sent {
-        // The client has closed its side; what the server still has to say may be for it.
+        // The client has closed its side. The server may still send data to it.
         Ok(true) => drop(server.shutdown(Shutdown::Write)),
         Ok(false) | Err(_) => link.cut(),
     }
@@ -332,7 +333,7 @@ fn copy_to_client(link: &Link) {
     let _ = link.client.shutdown(Shutdown::Both);
 }
 
-/// The way to the server. Says whether the client closed its side; otherwise the connection is to be cut.
+/// The direction to the server. Returns whether the client closed its side. Otherwise the caller cuts the connection.
 fn send_requests(shared: &Shared, link: &Link, server: &TcpStream, first: Vec<u8>) -> io::Result<bool> {
     let mut next = Some(first);
     let mut is_connect = true;
@@ -370,7 +371,7 @@ fn send_requests(shared: &Shared, link: &Link, server: &TcpStream, first: Vec<u8
     Ok(shared.pass(link))
 }
 
-/// The way to the client, until the server closes its side or a reply is to be lost.
+/// The direction to the client, until the server closes its side or a reply is to be lost.
 fn bring_replies(shared: &Shared, link: &Link) -> io::Result<()> {
     let Some(server) = link.server.get() else {
         return Ok(());
@@ -403,7 +404,7 @@ fn request_of(connection_number: usize, frame: &[u8], is_connect: bool) -> Reque
     let mut rest = Rest(frame);
     let (xid, opcode) = match is_connect {
         true => (0, opcode::CREATE_SESSION),
-        // A frame without a header is not ZooKeeper's; the server will say so.
+        // A frame without a header is not ZooKeeper's. The server will report it.
         false => (rest.take_i32().unwrap_or(0), rest.take_i32().unwrap_or(i32::MIN)),
     };
     let body = rest.0.to_vec();
@@ -415,19 +416,19 @@ fn request_of(connection_number: usize, frame: &[u8], is_connect: bool) -> Reque
 }
 
 impl Shared {
-    /// Under the lock, so that the connection's other thread, about to wait, cannot miss it.
+    /// Under the lock, so that the connection's other thread cannot miss it when it is about to wait.
     fn cut(&self, link: &Link) {
         let _state = lock(&self.state);
         link.cut();
         self.changed.notify_all();
     }
 
-    /// Waits while the relay is a black hole; says whether the connection is still there.
+    /// Waits while the relay is a black hole. Returns whether the connection still exists.
     fn pass(&self, link: &Link) -> bool {
         self.wait_while(lock(&self.state), link, |state| state.is_black_hole)
     }
 
-    /// Waits for the next release; says whether the connection is still there.
+    /// Waits for the next release. Returns whether the connection still exists.
     fn hold(&self, link: &Link) -> bool {
         let mut state = lock(&self.state);
         state.held += 1;

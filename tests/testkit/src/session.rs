@@ -1,5 +1,5 @@
-//! A client of a few lines that speaks ZooKeeper's protocol by hand: enough for a test to make a znode, to look at one, and to
-//! take a session away from its owner.
+//! A client of a few lines that speaks ZooKeeper's protocol by hand. It can make a znode, read one, and take a session
+//! away from its owner.
 
 use crate::frame::{put_buffer, put_i32, put_i64, read_frame, write_frame, Rest};
 use crate::opcode;
@@ -10,10 +10,10 @@ use std::time::Duration;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const NO_NODE: i32 = -101;
 const ALL_PERMISSIONS: i32 = 31;
-/// The `xid` of what the server says unasked.
+/// The `xid` of the messages that the server sends unasked.
 const UNASKED: i32 = -1;
 
-/// What a server granted to a client: whoever knows it can take the session over.
+/// The session that a server granted to a client. A program that knows these values can take the session over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     pub id: i64,
@@ -67,7 +67,7 @@ impl Znode {
     }
 }
 
-/// A connection with a session. It sends no pings of its own accord; dropping it closes the connection, not the session.
+/// A connection with a session. It sends no pings by itself. Dropping it closes the connection, not the session.
 #[derive(Debug)]
 pub struct RawClient {
     stream: TcpStream,
@@ -81,8 +81,8 @@ impl RawClient {
         RawClient::greet(host, timeout_ms, 0, &[0; 16])
     }
 
-    /// Connects to one server and takes a session over. `PermissionDenied` when the server says the session has expired, or
-    /// the password is wrong.
+    /// Connects to one server and takes a session over. Returns `PermissionDenied` if the server says that the session
+    /// has expired, or that the password is wrong.
     pub fn resume(host: &str, session: &Session) -> io::Result<RawClient> {
         RawClient::greet(host, session.timeout_ms, session.id, &session.password)
     }
@@ -120,7 +120,7 @@ impl RawClient {
         Ok(self.last_xid)
     }
 
-    /// The next reply; `UnexpectedEof` when the connection ends first.
+    /// The next reply. Returns `UnexpectedEof` if the connection ends first.
     pub fn receive(&mut self) -> io::Result<Reply> {
         loop {
             let frame = read_frame(&mut self.stream)?.ok_or(ErrorKind::UnexpectedEof)?;
@@ -157,7 +157,7 @@ impl RawClient {
         self.request(opcode::CREATE, &body)
     }
 
-    /// Whether a znode exists, as far as this server knows.
+    /// Whether a znode exists, in this server's copy.
     pub fn exists(&mut self, path: &str) -> io::Result<bool> {
         let mut body = Vec::new();
         put_buffer(&mut body, path.as_bytes());
@@ -169,7 +169,7 @@ impl RawClient {
         }
     }
 
-    /// Reads a znode, as this server knows it; `None` when it knows none.
+    /// Reads a znode, from this server's copy. Returns `None` if the znode is not there.
     pub fn get(&mut self, path: &str) -> io::Result<Option<Znode>> {
         let mut body = Vec::new();
         put_buffer(&mut body, path.as_bytes());
@@ -182,7 +182,7 @@ impl RawClient {
         }
     }
 
-    /// The names of a znode's children, sorted; none when there is no such znode.
+    /// The names of a znode's children, sorted. Empty if the znode does not exist.
     pub fn children(&mut self, path: &str) -> io::Result<Vec<String>> {
         let mut body = Vec::new();
         put_buffer(&mut body, path.as_bytes());
@@ -229,8 +229,9 @@ impl RawClient {
     }
 }
 
-/// Expires somebody's session for real: takes it over with its id and password and closes it, so that its owner finds it
-/// expired, its ephemeral znodes are gone, and no timeout had to be waited for. Says whether the server at `host` did so.
+/// Expires a session of another client for real: takes it over with its id and password and closes it. Its owner finds
+/// it expired, its ephemeral znodes are deleted, and the caller need not wait for a timeout. Returns whether the server
+/// at `host` did so.
 ///
 /// Curator's old `KillSession` did the same.
 pub fn expire_session(host: &str, session_id: i64, password: &[u8]) -> bool {

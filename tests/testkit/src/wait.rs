@@ -1,15 +1,15 @@
-//! Waiting for something to become true, instead of sleeping and hoping.
+//! Waits until a condition becomes true, instead of sleeping for a fixed time.
 
 use std::time::{Duration, Instant};
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
-/// Looks until `is_true` holds or `timeout` is over; says which. It looks at least once, and once more at the end.
+/// Checks until `is_true` holds or `timeout` is over. Returns which. It checks at least once, and once more at the end.
 pub fn wait_until(timeout: Duration, is_true: impl FnMut() -> bool) -> bool {
     wait_looking_every(BETWEEN_LOOKS, timeout, is_true)
 }
 
-/// For what costs somebody else work to look at.
+/// For a check that costs another process work.
 pub(crate) fn wait_looking_every(between: Duration, timeout: Duration, mut is_true: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + timeout;
     loop {
@@ -24,7 +24,7 @@ pub(crate) fn wait_looking_every(between: Duration, timeout: Duration, mut is_tr
     }
 }
 
-/// Like `wait_until`, and panics with `what` when it did not become true.
+/// Like `wait_until`, but panics with `what` if the condition did not become true.
 #[track_caller]
 pub fn eventually(timeout: Duration, what: &str, is_true: impl FnMut() -> bool) {
     assert!(wait_until(timeout, is_true), "not within {timeout:?}: {what}");

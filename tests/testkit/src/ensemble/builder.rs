@@ -1,10 +1,10 @@
-//! What an ensemble is started with.
+//! The settings of an ensemble before it starts.
 
 use super::{Ensemble, Release};
 
 const ADDRESS_ATTEMPTS: usize = 5;
 
-/// What an ensemble is started with. Times that are not told are ZooKeeper's own defaults, but for the tick.
+/// The settings of an ensemble. Times that are not set are ZooKeeper's own defaults, except the tick.
 #[derive(Clone, Debug)]
 pub struct EnsembleBuilder {
     pub(super) len: usize,
@@ -44,25 +44,25 @@ impl EnsembleBuilder {
         }
     }
 
-    /// The release that the servers are of; the one in use if not told.
+    /// The release of the servers. Default: the one in use.
     pub fn release(mut self, release: Release) -> Self {
         self.release = release;
         self
     }
 
-    /// The length of a tick, 500 ms if not told. Session timeouts lie between 2 and 20 ticks if not told.
+    /// The length of a tick. Default: 500 ms. Session timeouts lie between 2 and 20 ticks by default.
     pub fn tick_ms(mut self, tick_ms: u32) -> Self {
         self.tick_ms = tick_ms;
         self
     }
 
-    /// How many ticks a follower may take to connect to a leader and catch up; 20 if not told.
+    /// How many ticks a follower may take to connect to a leader and catch up. Default: 20.
     pub fn init_limit(mut self, ticks: u32) -> Self {
         self.init_limit = ticks;
         self
     }
 
-    /// How many ticks a follower may be out of touch with its leader; 5 if not told.
+    /// How many ticks a follower may be out of touch with its leader. Default: 5.
     pub fn sync_limit(mut self, ticks: u32) -> Self {
         self.sync_limit = ticks;
         self
@@ -96,8 +96,8 @@ impl EnsembleBuilder {
         self
     }
 
-    /// Gives each server a disk of its own for its data, a file system in memory of this size, that a test can fill. It is
-    /// mounted in the mount namespace of the calling thread, which should be a private one.
+    /// Gives each server a disk of its own for its data: a file system in memory of this size, which a test can fill.
+    /// It is mounted in the mount namespace of the calling thread, which should be a private one.
     pub fn disk_mb(mut self, disk_mb: u32) -> Self {
         self.disk_mb = Some(disk_mb);
         self
@@ -109,15 +109,16 @@ impl EnsembleBuilder {
         self
     }
 
-    /// Runs each server in a network namespace of its own, see `Network`. Only programs in the namespace of its clients reach
-    /// them then.
+    /// Runs each server in a network namespace of its own, see `Network`. Then only programs in the namespace of its
+    /// clients reach the servers.
     pub fn network(mut self, has_network: bool) -> Self {
         self.has_network = has_network;
         self
     }
 
-    /// Flushes every transaction to the disk before it counts, as production servers do. Off if not told: what a server
-    /// has written outlives its `kill -9` either way, for the kernel has it; only a power cut would tell.
+    /// Flushes every transaction to the disk before it counts, as production servers do. Default: off. The data that a
+    /// server has written survives its `kill -9` in both cases, because the kernel has it. Only a power failure would
+    /// show the difference.
     pub fn force_sync(mut self, force_sync: bool) -> Self {
         self.force_sync = force_sync;
         self

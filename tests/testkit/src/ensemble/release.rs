@@ -1,4 +1,4 @@
-//! A release of ZooKeeper: where its jars are, and what its classes are called.
+//! A release of ZooKeeper: the folder of its jars, and the names of its classes.
 
 use std::fmt;
 use std::fs;
@@ -24,12 +24,12 @@ const JARS: [&str; 16] = [
     "jackson-databind",
 ];
 
-/// A release of ZooKeeper that servers can be started of.
+/// A release of ZooKeeper with which servers can be started.
 #[derive(Clone, Debug)]
 pub struct Release {
     version: [u32; 3],
     jars: Vec<PathBuf>,
-    /// Stands before the names of its classes.
+    /// The prefix of its class names.
     prefix: String,
 }
 
@@ -53,7 +53,7 @@ impl Release {
         Release { version: version.expect("a zookeeper-VERSION.jar"), jars, prefix: String::new() }
     }
 
-    /// One that `tests/versions/fetch.py` has fetched, such as "3.6.3".
+    /// A release that `tests/versions/fetch.py` has fetched, such as "3.6.3".
     pub fn fetched(version: &str) -> Release {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let cache = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
@@ -62,7 +62,7 @@ impl Release {
         Release::of_home(&home)
     }
 
-    /// A folder with the jars in `lib`; the version is that of the `zookeeper-VERSION.jar` among them.
+    /// A folder with the jars in `lib`. The version is that of the `zookeeper-VERSION.jar` among them.
     fn of_home(home: &Path) -> Release {
         let lib = home.join("lib");
         let entries = fs::read_dir(&lib).unwrap_or_else(|error| {
@@ -86,12 +86,12 @@ impl Release {
         self.version
     }
 
-    /// Whether it is this one or a later one, such as `since(3, 7)`.
+    /// Whether it is this release or a later one, such as `since(3, 7)`.
     pub fn since(&self, major: u32, minor: u32) -> bool {
         self.version >= [major, minor, 0]
     }
 
-    /// The name that a class of ZooKeeper's has in these jars.
+    /// The name of a ZooKeeper class in these jars.
     pub fn class(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }

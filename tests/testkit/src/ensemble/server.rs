@@ -30,7 +30,7 @@ const JVM_ARGS: [&str; 10] = [
     "-Dorg.slf4j.simpleLogger.showShortLogName=true",
 ];
 
-/// Leaves a line for each question whether it serves.
+/// Logs a line for each question whether the server serves.
 const NOISY_CLASS: &str = "org.apache.zookeeper.server.NIOServerCnxn";
 
 /// For the servers of `ZOOKEEPER_HOME`, which log through logback; Debian's log through slf4j-simple.
@@ -48,14 +48,14 @@ const LOGBACK_XML: &str = r#"<configuration>
 pub(super) struct Server {
     pub client_addr: SocketAddr,
     pub folder: PathBuf,
-    /// What it is started of the next time.
+    /// The release with which the server starts the next time.
     pub release: Mutex<Release>,
     pub process: Mutex<Option<Process>>,
     pub _ipv6_port: Option<Claim>,
 }
 
 impl Server {
-    /// Makes its folder, with its disk if it is to have one, and writes its configuration. `i` counts from 0.
+    /// Makes the server's folder, with its disk if it has one, and writes its configuration. `i` counts from 0.
     pub fn write_folder(&self, builder: &EnsembleBuilder, peer_ips: &[IpAddr], i: usize) {
         let data = self.data_folder();
         let write = || {
@@ -106,7 +106,7 @@ impl Server {
         config
     }
 
-    /// What starts it, with its output to the end of its log.
+    /// The command that starts the server, with its output appended to its log.
     pub fn command(&self, builder: &EnsembleBuilder) -> Command {
         let log = OpenOptions::new()
             .create(true)
@@ -158,7 +158,7 @@ impl Server {
         tail.join("\n")
     }
 
-    /// A frozen server answers nothing; there is no need to wait for that.
+    /// A frozen server answers nothing, so the caller need not wait for an answer.
     pub fn may_answer(&self) -> bool {
         lock(&self.process).as_ref().is_some_and(|process| process.is_running() && !process.is_frozen())
     }
