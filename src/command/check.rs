@@ -1,4 +1,4 @@
-//! The check: a shell command that says, again and again, whether this machine is fit to be master.
+//! The check: a shell command that runs repeatedly. Its exit status says whether this machine is fit to be master.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -13,13 +13,13 @@ use crate::clock;
 use crate::guard::Program;
 use crate::servers::plain;
 
-/// What a check came to.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Fit,
-    /// With its exit status.
+    /// The check failed, with this exit status.
     Failed(ExitStatus),
-    /// It took too long and was killed.
+    /// The check took too long and was killed.
     Hung,
     CannotStart(String),
 }
@@ -29,9 +29,9 @@ pub struct Check {
     pub program: Program,
     pub interval: Duration,
     pub timeout: Duration,
-    /// Variables that it does not find in its environment.
+    /// Variables that `election` removes from the environment of the check.
     pub hidden_variables: Vec<&'static str>,
-    /// The signal mask that it has.
+    /// The signal mask of the check.
     pub signals: SigSet,
     running: Option<Running>,
     next_at: u64,
@@ -55,7 +55,7 @@ impl Check {
         Check { program, interval, timeout, hidden_variables, signals, running: None, next_at: 0 }
     }
 
-    /// When [`keep_time`](Check::keep_time) has something to do.
+    /// The next time at which [`keep_time`](Check::keep_time) has something to do.
     pub fn next_time(&self) -> u64 {
         match &self.running {
             Some(Running { hung: true, .. }) => u64::MAX,
@@ -64,7 +64,7 @@ impl Check {
         }
     }
 
-    /// Begins the next check when it is due, and kills one that takes too long.
+    /// Starts the next check when it is due, and kills a check that takes too long.
     pub fn keep_time(&mut self) -> Option<Verdict> {
         if clock::now() < self.next_time() {
             return None;
@@ -89,7 +89,7 @@ impl Check {
         }
     }
 
-    /// Takes note of a child that has ended.
+    /// Takes note that a child has ended. Returns the verdict if the child is the check.
     pub fn has_ended(&mut self, pid: Pid, status: ExitStatus) -> Option<Verdict> {
         let running = self.running.take_if(|running| running.pid == pid)?;
         self.next_at = clock::after(self.interval);

@@ -1,4 +1,4 @@
-//! The clock of the leases, CLOCK_BOOTTIME: a machine that is suspended does not stop it.
+//! The clock of the leases, CLOCK_BOOTTIME. It goes on while the machine is suspended.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The time when this has passed from now on.
+/// The time at which `duration` from now has passed.
 pub fn after(duration: Duration) -> u64 {
     now().saturating_add(nanoseconds(duration))
 }

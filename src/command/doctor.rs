@@ -1,5 +1,5 @@
-//! `election doctor`: goes the way that a candidate goes, step by step, and says in plain words where it ends, and what it finds
-//! on the way.
+//! `election doctor`: takes the steps that a candidate takes, one by one. It says in plain words which step fails,
+//! and what it finds before that.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -23,7 +23,7 @@ const NO_NODE: i32 = -101;
 const NO_AUTH: i32 = -102;
 const NOT_EPHEMERAL: i32 = -1013;
 const AUTH_FAILED: i32 = -115;
-/// The longest answer of a server to a four-letter word that is read.
+/// The longest part of a server's answer to a four-letter word that is read, in bytes.
 const WORDS_MAX: u64 = 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -60,7 +60,7 @@ impl Findings {
                 Grade::Note => "note ",
                 Grade::Wrong => "WRONG",
             };
-            // Whoever reads it may stop reading.
+            // The reader may have closed the pipe.
             let _ = writeln!(io::stdout(), "{mark}  {}: {}", finding.about, finding.text);
         }
         self.findings.push(finding);
@@ -112,7 +112,7 @@ pub fn doctor(options: &options::Doctor) -> Result<u8> {
     Ok(if findings.is_well { WELL } else { ILL })
 }
 
-/// Has the library read the hosts, which connects nobody that is waited for.
+/// Lets the library parse the hosts. The library begins to connect, but nothing waits for the connection.
 fn check_hosts(hosts: &str) -> Result<()> {
     servers::open(hosts, &Options::default()).map(std::mem::forget)
 }
@@ -167,7 +167,7 @@ fn host_and_port(server: &str) -> (String, u16) {
     (host.to_owned(), port.parse().unwrap_or(DEFAULT_PORT))
 }
 
-/// Connects, asks for the version, and opens a session; the session timeout that was granted.
+/// Connects, asks for the version, and opens a session. Returns the session timeout that the server granted.
 fn look_at(
     server: &str,
     address: SocketAddr,
@@ -244,13 +244,13 @@ fn look_at(
     }
 }
 
-/// What a server says of itself.
+/// The answer of a server to the four-letter word `srvr`.
 fn four_letters(address: SocketAddr, timeout: Duration) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.write_all(b"srvr")?;
     let mut words = Vec::new();
-    // One that goes on without an end is cut off; one that stops in the middle has said what it said.
+    // An answer without an end is cut off. If an answer stops in the middle, its first part is used.
     let _ = stream.take(WORDS_MAX).read_to_end(&mut words);
     Ok(String::from_utf8_lossy(&words).into_owned())
 }
@@ -269,7 +269,7 @@ fn granted_by(address: SocketAddr, library: &Options) -> std::result::Result<Dur
     granted
 }
 
-/// The chroot, the path, and what stands above it.
+/// Checks the chroot, the path, and the parents of the path.
 fn look_at_znodes(list: &str, chroot: &str, options: &options::Doctor, library: &Options, findings: &mut Findings) {
     let timeout = options.timeout;
     let mut node = library.clone();
@@ -309,7 +309,7 @@ fn look_at_znodes(list: &str, chroot: &str, options: &options::Doctor, library: 
     }
 }
 
-/// Whether there is a znode; else why nobody can tell.
+/// Whether the path has a znode. The error says why this is unknown.
 fn what_is_at(handle: &Handle, path: &str, timeout: Duration) -> std::result::Result<bool, String> {
     match handle.master(path, timeout) {
         Ok(master) if master.rc == NO_NODE => Ok(false),
@@ -343,7 +343,7 @@ fn look_at_election(handle: &Handle, path: &str, options: &options::Doctor, find
     }
 }
 
-/// Stands at a path of its own beside this one.
+/// Stands at another path, which is beside `path`.
 fn stand_beside(handle: &Handle, path: &str, timeout: Duration, findings: &mut Findings) {
     let beside = format!("{path}-doctor-{}", clock::now());
     let (tell, told) = mpsc::channel();
@@ -368,7 +368,7 @@ fn stand_beside(handle: &Handle, path: &str, timeout: Duration, findings: &mut F
             break;
         }
     }
-    // Closing takes the znode back.
+    // The close deletes the znode.
     let _ = handle.close();
 }
 

@@ -1,16 +1,16 @@
-//! How `election` ends when something is wrong: one line that says what and where, and an exit status.
+//! How `election` ends after an error: with one line that names the error and its place, and with an exit status.
 
 use std::fmt::Display;
 
-/// Something is wrong with what the user wrote: nothing has been done.
+/// The user's input is wrong. `election` has done nothing.
 pub const USAGE: u8 = 2;
-/// Nobody can tell: there is no connection, or the servers refuse to answer.
+/// The state is unknown: `election` has no connection, or the servers refuse to answer.
 pub const UNKNOWN: u8 = 3;
-/// Mastership did not come in time; the number of timeout(1).
+/// The candidate did not become master in time. timeout(1) uses the same number.
 pub const TIMED_OUT: u8 = 124;
-/// `election` itself failed; the number of timeout(1) and env(1).
+/// `election` itself failed. timeout(1) and env(1) use the same number.
 pub const FAILED: u8 = 125;
-/// COMMAND cannot be executed, and COMMAND does not exist; the numbers of the shells.
+/// COMMAND cannot be executed, or COMMAND does not exist. Shells use the same numbers.
 pub const CANNOT_EXECUTE: u8 = 126;
 pub const NOT_FOUND: u8 = 127;
 

@@ -1,19 +1,24 @@
-//! The guard: a small process of its own between `election` and COMMAND, which ends COMMAND in time whatever becomes of
-//! `election`.
+//! The guard: a small process between `election` and COMMAND. It ends COMMAND in time if `election` hangs, is stopped
+//! or is killed.
 //!
-//! `election` forks the guard before it has a second thread. The guard is the parent of COMMAND and of the hooks. It has one
-//! thread, no connection and no file to wait for, and it knows three things: the end of the lease, which `election` keeps
-//! writing into memory that both share; a timer on the clock of the lease; and whether `election` lives, because a socket
-//! that both share closes when it does not. So COMMAND dies before the lease ends
+//! `election` forks the guard before it starts a second thread. The guard is the parent of COMMAND and of the hooks.
+//! It has one thread. It has no connection to ZooKeeper and waits for no file. It knows three things:
 //!
-//! - when the lease is not extended, also when `election` is stopped (SIGSTOP) or hangs: the timer is the guard's own;
-//! - when `election` is killed: the socket closes, and the guard kills COMMAND and all its descendants;
-//! - when the guard is killed: the kernel kills COMMAND (parent-death signal), and `election`, to which the descendants of the
-//!   guard fall, kills the rest;
-//! - when the guard is stopped: `election` kills what the guard started.
+//! - the end of the lease: `election` repeatedly writes it into memory that both processes share;
+//! - the time: the guard has a timer on the clock of the lease;
+//! - whether `election` is alive: a socket connects both, and it closes when `election` dies.
 //!
-//! The guard is a subreaper: descendants of COMMAND whose parents have ended become its children, so it finds them all, those
-//! in other process groups and sessions too, and knows when the last one has gone.
+//! In each of these cases COMMAND dies before the lease ends:
+//!
+//! - The lease is not extended, also because `election` is stopped (SIGSTOP) or hangs: the guard has its own timer.
+//! - `election` is killed: the socket closes, and the guard kills COMMAND and all its descendants.
+//! - The guard is killed: the kernel kills COMMAND (parent-death signal). The descendants of the guard become
+//!   children of `election`, which kills them.
+//! - The guard is stopped: `election` kills the processes that the guard started.
+//!
+//! The guard is a subreaper: if the parent of a descendant of COMMAND ends, the descendant becomes a child of the
+//! guard. So the guard finds all descendants, also those in other process groups and sessions, and it knows when the
+//! last one has ended.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -39,14 +44,14 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::processes;
 
-/// How long the guard waits before it looks again whether what it killed is dead.
+/// How long the guard waits after SIGKILL before it checks again whether the processes are dead.
 const KILL_AGAIN: Duration = Duration::from_millis(10);
-/// The system's error number of a job that is not started because there is no lease for it.
+/// The system's error number if the guard does not start a job because the job has no lease.
 pub const TOO_LATE: i32 = libc::ETIME;
 /// The longest message.
 const MESSAGE_MAX: usize = 64 * 1024;
 
-/// What runs under the guard.
+/// A job that runs under the guard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Job {
     /// The hook before COMMAND.
@@ -57,34 +62,34 @@ pub enum Job {
 }
 
 impl Job {
-    /// Whether it must be dead before the lease ends.
+    /// Whether the job must be dead before the lease ends.
     pub fn is_guarded(self) -> bool {
         self != Job::OnSlave
     }
 }
 
-/// What `election` tells the guard.
+/// An order of `election` to the guard.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Order {
-    /// Start this, with these variables added to the environment. It is killed when the time-out is over.
+    /// Start this job, with these variables added to its environment. The guard kills it when the time-out is over.
     Start { job: Job, variables: Vec<(String, String)>, timeout: Option<Duration> },
-    /// Send the stop signal, and kill when the stop time-out is over.
+    /// Send the job the stop signal, and kill it when the stop time-out is over.
     Stop,
-    /// Kill at once.
+    /// Kill the job at once.
     Kill,
 }
 
-/// What the guard tells `election`.
+/// A report of the guard to `election`.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Report {
     Started {
         pid: i32,
     },
-    /// It could not be started, with the system's error number.
+    /// The guard could not start the job. `errno` is the system's error number.
     CannotStart {
         errno: i32,
     },
-    /// It and all its descendants have ended.
+    /// The job and all its descendants have ended.
     Ended {
         status: i32,
         cause: Cause,
@@ -96,22 +101,23 @@ pub enum Report {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cause {
     ByItself,
-    /// `election` said so.
+    /// `election` ordered the end of the job.
     Told,
-    /// The lease ended, or was about to.
+    /// The lease ended, or was about to end.
     Lease,
-    /// It took longer than it may.
+    /// The job ran longer than its time-out.
     Timeout,
 }
 
-/// What `election` and the guard both see. The times are of [`clock`], in nanoseconds.
+/// The memory that `election` and the guard share. The times are those of [`clock`], in nanoseconds.
 #[repr(C)]
 #[derive(Debug)]
 struct Shared {
-    /// The end of the lease; 0 when there is none.
+    /// The end of the lease, or 0 if the candidate has no lease.
     lease_end: AtomicU64,
-    /// How long before its end COMMAND is told to stop, and killed.
+    /// How long before the end of the lease COMMAND gets the stop signal.
     stop_before: AtomicU64,
+    /// How long before the end of the lease COMMAND is killed.
     kill_before: AtomicU64,
 }
 
@@ -119,9 +125,10 @@ impl Shared {
     fn new() -> io::Result<&'static Shared> {
         let len = std::mem::size_of::<Shared>().try_into().map_err(io::Error::other)?;
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: nothing is mapped there yet; the kernel picks the place. It stays mapped for as long as the process lives.
+        // SAFETY: the kernel picks an address at which nothing is mapped. The page stays mapped until the process ends.
         let page = unsafe { mmap_anonymous(None, len, access, MapFlags::MAP_SHARED)? };
-        // SAFETY: the page is of zeros, which are three atomics, is aligned as pages are, and is never unmapped.
+        // SAFETY: the page is zeroed, and three zero atomics are valid. It is aligned as pages are. It is never
+        // unmapped.
         Ok(unsafe { page.cast::<Shared>().as_ref() })
     }
 
@@ -134,28 +141,28 @@ impl Shared {
     }
 }
 
-/// What a job consists of.
+/// The program of a job, and its arguments.
 #[derive(Clone, Debug)]
 pub struct Program {
     pub program: OsString,
     pub arguments: Vec<OsString>,
 }
 
-/// What the guard may start, and how.
+/// The jobs that the guard may start, and how it starts and stops them.
 #[derive(Debug)]
 pub struct Plan {
     pub jobs: BTreeMap<Job, Program>,
-    /// Variables that each job finds in its environment.
+    /// Variables that the guard adds to the environment of each job.
     pub variables: Vec<(&'static str, OsString)>,
-    /// Variables that no job finds in its environment.
+    /// Variables that the guard removes from the environment of each job.
     pub hidden_variables: Vec<&'static str>,
     pub stop_signal: Signal,
     pub stop_timeout: Duration,
-    /// The signal mask that the jobs have.
+    /// The signal mask of the jobs.
     pub signals: SigSet,
 }
 
-/// The guard as `election` sees it.
+/// The guard, on the side of `election`.
 #[derive(Debug)]
 pub struct Guard {
     pub pid: Pid,
@@ -164,17 +171,17 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Starts the guard. This process must have one thread, and block the signals that it wants to hear of.
+    /// Starts the guard. This process must have one thread. It must block the signals that it wants to receive later.
     pub fn start(plan: Plan) -> io::Result<Guard> {
         let shared = Shared::new()?;
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
-        // SAFETY: this process has one thread, so the child may do whatever it likes.
+        // SAFETY: this process has one thread, so the child may call any function.
         match unsafe { fork()? } {
             ForkResult::Parent { child } => Ok(Guard { pid: child, socket: ours, shared }),
             ForkResult::Child => {
                 drop(ours);
                 let failed = Inside::new(plan, theirs, shared).and_then(|mut guard| guard.serve());
-                // SAFETY: _exit takes a number. What `election` has registered for its own end is not run here.
+                // SAFETY: _exit takes a number. It does not run the exit functions that `election` has registered.
                 unsafe { libc::_exit(i32::from(failed.is_err())) }
             }
         }
@@ -184,32 +191,33 @@ impl Guard {
         self.socket.as_fd()
     }
 
-    /// Says how long before the end of the lease COMMAND is told to stop, and killed.
+    /// Sets how long before the end of the lease COMMAND gets the stop signal, and how long before it is killed.
     pub fn set_margins(&self, stop_before: Duration, kill_before: Duration) {
         self.shared.stop_before.store(clock::nanoseconds(stop_before), Ordering::SeqCst);
         self.shared.kill_before.store(clock::nanoseconds(kill_before), Ordering::SeqCst);
     }
 
-    /// Says until when the lease lasts, on [`clock`]; 0 when it is over.
+    /// Sets the end of the lease, on [`clock`]. 0 means that the lease is over.
     pub fn set_lease_end(&self, lease_end: u64) {
         self.shared.lease_end.store(lease_end, Ordering::SeqCst);
     }
 
-    /// When COMMAND is told to stop, and when it is killed.
+    /// The time at which COMMAND gets the stop signal.
     pub fn stop_at(&self) -> u64 {
         self.shared.stop_at()
     }
 
+    /// The time at which COMMAND is killed.
     pub fn kill_at(&self) -> u64 {
         self.shared.kill_at()
     }
 
-    /// Tells the guard to do something. A guard that is dead or stopped is found out otherwise.
+    /// Sends the guard an order, and ignores an error. `election` detects a dead or stopped guard by other means.
     pub fn order(&self, order: &Order) {
         let _ = put(self.socket.as_fd(), order);
     }
 
-    /// Waits until what ran has ended, or the guard has.
+    /// Waits until the running job has ended, or the guard has ended.
     pub fn wait_until_idle(&self) {
         loop {
             match self.report() {
@@ -222,7 +230,7 @@ impl Guard {
         }
     }
 
-    /// The next report; `None` when there is none yet.
+    /// The next report, or `None` if none has arrived yet.
     pub fn report(&self) -> io::Result<Option<Report>> {
         take(self.socket.as_fd())
     }
@@ -234,7 +242,7 @@ fn put(socket: BorrowedFd, message: &impl Serialize) -> io::Result<()> {
     Ok(())
 }
 
-/// The next message, if there is one. That the other side is gone is an error.
+/// The next message, if one has arrived. It is an error if the other process has closed the socket.
 fn take<T: for<'a> Deserialize<'a>>(socket: BorrowedFd) -> io::Result<Option<T>> {
     let mut text = vec![0; MESSAGE_MAX];
     match recv(socket.as_raw_fd(), &mut text, MsgFlags::MSG_DONTWAIT) {
@@ -245,7 +253,7 @@ fn take<T: for<'a> Deserialize<'a>>(socket: BorrowedFd) -> io::Result<Option<T>>
     }
 }
 
-/// The guard as it sees itself.
+/// The guard, in its own process.
 struct Inside {
     plan: Plan,
     socket: OwnedFd,
@@ -258,20 +266,21 @@ struct Inside {
 struct Running {
     job: Job,
     leader: Pid,
-    /// How the leader ended; its descendants may live on.
+    /// The status of the leader if it has ended. Its descendants may still be alive.
     status: Option<i32>,
-    /// Why it is being ended, if it is.
+    /// Why the guard ends the job, if it does.
     cause: Option<Cause>,
-    /// When it is killed if it still runs, lease or not.
+    /// The time at which the guard kills the job if it still runs, with or without a lease.
     kill_at: u64,
-    /// When its time is over; then it is killed, too.
+    /// The time at which the time-out of the job is over. The guard then kills it, too.
     times_out_at: u64,
     killed: bool,
 }
 
 impl Inside {
     fn new(plan: Plan, socket: OwnedFd, shared: &'static Shared) -> io::Result<Inside> {
-        // Not of the group that a shell, or somebody with `kill -9 -PGID`, signals when it means `election`.
+        // The guard leaves the process group of `election`. A shell, or a user with `kill -9 -PGID`, signals that group
+        // to reach `election`.
         setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
         prctl::set_name(c"election-guard")?;
         prctl::set_child_subreaper(true)?;
@@ -283,7 +292,7 @@ impl Inside {
         Ok(Inside { plan, socket, shared, children, timer, running: None })
     }
 
-    /// Returns when `election` has ended, and everything that the guard started.
+    /// Returns when `election` and all processes that the guard started have ended.
     fn serve(&mut self) -> io::Result<()> {
         loop {
             let is_idle = self.running.is_none();
@@ -291,10 +300,10 @@ impl Inside {
                 Ok(Some(order)) => self.obey(order),
                 Ok(None) => self.wait(true)?,
                 Err(_) if is_idle => return Ok(()),
-                // `election` is dead, or says what no `election` says.
+                // `election` is dead, or it sent an invalid message.
                 Err(_) => {
                     self.kill();
-                    // It may be dead at once; then nothing would end the wait.
+                    // The job may be dead already. Then nothing would end the wait.
                     if self.running.is_some() {
                         self.wait(false)?;
                     }
@@ -338,7 +347,7 @@ impl Inside {
         if job != Job::Command {
             command.stdin(Stdio::null());
         }
-        // SAFETY: the closure makes system calls only; the guard has one thread, so even more would be allowed.
+        // SAFETY: the closure makes system calls only. The guard has one thread, so the closure could do more.
         unsafe {
             command.pre_exec(move || {
                 prctl::set_pdeathsig(Signal::SIGKILL)?;
@@ -358,7 +367,7 @@ impl Inside {
         Ok(leader.as_raw())
     }
 
-    /// Begins to end what runs: the stop signal now, SIGKILL when the stop time-out is over.
+    /// Begins to end the running job: it gets the stop signal now, and SIGKILL when the stop time-out is over.
     fn end(&mut self, cause: Cause) {
         let Some(running) = self.running.as_mut().filter(|running| running.cause.is_none()) else { return };
         running.cause = Some(cause);
@@ -366,7 +375,7 @@ impl Inside {
         for signal in [self.plan.stop_signal, Signal::SIGCONT] {
             match running.status {
                 None => drop(killpg(running.leader, signal)),
-                // The number of a leader that has been reaped may be that of another group by now.
+                // The leader has been reaped, so its number may now belong to another group.
                 Some(_) => processes::signal_descendants(Pid::this(), signal),
             }
         }
@@ -379,13 +388,13 @@ impl Inside {
             let _ = killpg(running.leader, Signal::SIGKILL);
             self.reap();
         }
-        // Those in other groups, and those that were started meanwhile.
+        // These are the descendants in other groups, and those that were started meanwhile.
         if self.running.is_some() {
             processes::signal_descendants(Pid::this(), Signal::SIGKILL);
         }
     }
 
-    /// Does what is due.
+    /// Ends or kills the running job if it is time to.
     fn keep_time(&mut self) {
         let now = clock::now();
         let Some(running) = &self.running else { return };
@@ -401,7 +410,7 @@ impl Inside {
         }
     }
 
-    /// When [`keep_time`](Inside::keep_time) has something to do.
+    /// The next time at which [`keep_time`](Inside::keep_time) has something to do.
     fn next_time(&self) -> Option<u64> {
         let running = self.running.as_ref()?;
         if running.killed {
@@ -417,10 +426,11 @@ impl Inside {
         (at < u64::MAX).then_some(at)
     }
 
-    /// Waits for an order, unless nobody gives one any more, for the end of a child, or until something is due.
+    /// Waits for an order, for the end of a child, or until something is due. If `listens` is false, `election` sends
+    /// no more orders, and this does not wait for one.
     fn wait(&mut self, listens: bool) -> io::Result<()> {
         match self.next_time() {
-            // Zero would be no time, and a time that has passed is due at once.
+            // Zero would disarm the timer. If the time has passed, the timer expires at once.
             Some(at) => {
                 let at = TimeSpec::from_duration(Duration::from_nanos(at.max(1)));
                 self.timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
@@ -440,7 +450,8 @@ impl Inside {
         }
     }
 
-    /// Takes note of the children that have ended, and of the end of a job with all its descendants.
+    /// Reaps the children that have ended. When a job and all its descendants have ended, it reports the end of the
+    /// job.
     fn reap(&mut self) {
         while matches!(self.children.read_signal(), Ok(Some(_))) {}
         loop {
@@ -449,7 +460,7 @@ impl Inside {
                     let is_over = clock::now() >= self.shared.kill_at();
                     if let Some(running) = self.running.as_mut().filter(|running| running.leader == pid) {
                         running.status = Some(status);
-                        // `election` kills it, too, when the guard is late.
+                        // `election` kills the job, too, if the guard is late.
                         let is_killed = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL;
                         if running.cause.is_none() && is_killed && is_over && running.job.is_guarded() {
                             running.cause = Some(Cause::Lease);
@@ -467,14 +478,14 @@ impl Inside {
                 }
             }
         }
-        // What the leader leaves behind must not run when the next master's COMMAND does.
+        // The descendants that the leader leaves behind must not run when the next master's COMMAND runs.
         if self.running.as_ref().is_some_and(|running| running.status.is_some()) {
             self.end(Cause::ByItself);
         }
     }
 }
 
-/// A child that has ended, with its status as wait(2) has it; an error when there are no children.
+/// A child that has ended, with its status as wait(2) gives it. It is an error if this process has no children.
 pub fn wait_for_any() -> io::Result<Option<(Pid, i32)>> {
     let mut status = 0;
     // SAFETY: waitpid writes to `status` only.

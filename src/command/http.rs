@@ -1,9 +1,9 @@
-//! What `--listen` answers over HTTP: `/metrics` in the text format of Prometheus, `/health` and `/master` for load balancers
-//! and readiness probes.
+//! The HTTP answers of `--listen`: `/metrics` in the text format of Prometheus, `/health` and `/master` for load
+//! balancers and readiness probes.
 //!
-//! The requests are read by the crate httparse. A server crate would bring more than this needs, threads above all: the one
-//! thread here accepts, each connection has a short-lived one of its own, there are few of them, and none waits longer than
-//! [`PATIENCE`].
+//! The crate httparse parses the requests. A server crate would bring more than this needs, above all threads. Here,
+//! one thread accepts connections. Each connection has its own short-lived thread. At most [`CONNECTIONS_MAX`] of
+//! these run at the same time, and none waits longer than [`PATIENCE`].
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
@@ -24,7 +24,7 @@ const REQUEST_MAX: usize = 8 * 1024;
 const HEADERS_MAX: usize = 64;
 const STACK: usize = 256 * 1024;
 
-/// What this candidate shows: the threads of HTTP read what its loop writes.
+/// The state that this candidate shows. The loop of the candidate writes it, and the HTTP threads read it.
 pub struct Face {
     pub handle: Handle,
     path: String,
@@ -136,7 +136,7 @@ impl Face {
     }
 }
 
-/// A label's value, as the text format wants it.
+/// Escapes the value of a label as the text format requires.
 fn escape(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
@@ -147,7 +147,7 @@ struct Answer {
     text: String,
 }
 
-/// Listens at an address; a port alone is one of the loopback interface.
+/// Listens at an address. If the address is only a port, it listens on the loopback interface.
 pub fn bind(address: &str) -> Result<TcpListener> {
     let port = address.strip_prefix(':').unwrap_or(address);
     let bound = match port.parse::<u16>() {
@@ -172,9 +172,9 @@ pub fn serve(listener: TcpListener, face: Arc<Face>) -> Result<()> {
                         count.fetch_sub(1, Ordering::SeqCst);
                     }
                 }
-                // Dropped, and so closed.
+                // Too many connections are open. The new one is dropped, which closes it.
                 Ok(_) => drop(count.fetch_sub(1, Ordering::SeqCst)),
-                // No descriptor is left, say.
+                // For example, no file descriptor is left.
                 Err(_) => thread::sleep(Duration::from_millis(100)),
             }
         }
@@ -182,7 +182,7 @@ pub fn serve(listener: TcpListener, face: Arc<Face>) -> Result<()> {
     started.map(drop).map_err(|error| Failure::failed(format!("--listen: no thread: {}", plain(&error))))
 }
 
-/// One request, one answer.
+/// Reads one request and writes one answer.
 fn converse(mut stream: TcpStream, face: &Face) -> io::Result<()> {
     let until = Instant::now() + PATIENCE;
     stream.set_write_timeout(Some(PATIENCE))?;

@@ -1,7 +1,8 @@
-//! The command `election`: run a command on one machine at a time, see who is master, and find out why something does not work.
+//! The command `election`. It runs a command on one machine at a time, shows which candidate is master, and finds out
+//! why something does not work.
 //!
-//! A program on the public Rust API of the library, like any other. [`run`] is the heart of it, with the [`guard`] that
-//! makes sure that a command never outlives the lease; [`show`] and [`doctor`] look on.
+//! Like any other program, it uses the public Rust API of the library. [`run`] is its main part. The [`guard`] makes
+//! sure that a command never outlives the lease. [`show`] and [`doctor`] report on an election.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -70,7 +71,7 @@ fn fail(failure: &Failure) -> ExitCode {
     ExitCode::from(failure.status)
 }
 
-/// Help goes to whoever asked for it; a mistake is one line.
+/// Prints help in full, and a usage error as one line.
 fn explain(error: &clap::Error) -> ExitCode {
     let is_help = matches!(
         error.kind(),
@@ -88,8 +89,8 @@ fn explain(error: &clap::Error) -> ExitCode {
     fail(&Failure::usage(mistake))
 }
 
-/// Ends as COMMAND did, by the same signal where it was one, so that whoever waits for `election` sees what it would have seen
-/// of COMMAND.
+/// Ends as COMMAND ended. If a signal ended COMMAND, the same signal ends `election`. The parent of `election` then
+/// sees the status that COMMAND would have given it.
 fn end_as(end: End) -> ExitCode {
     let (code, number) = match end {
         End::Status(status) => (status.code(), status.signal()),
@@ -98,15 +99,15 @@ fn end_as(end: End) -> ExitCode {
     if let Some(signal) = number.and_then(|number| Signal::try_from(number).ok()) {
         die_by(signal);
     }
-    // As the first process of a container this cannot be ended by a signal of its own: it exits as a shell does then.
+    // As the first process of a container, `election` cannot end itself by a signal. It then exits as a shell does.
     let code = code.or(number.map(|number| 128 + number));
     ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED))
 }
 
 fn die_by(number: Signal) {
-    // The core of COMMAND is of interest, if anybody's; not this one.
+    // A core dump of COMMAND may be useful. One of `election` is not.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    // SAFETY: no function is installed.
+    // SAFETY: the call installs no function.
     let _ = unsafe { signal(number, SigHandler::SigDfl) };
     let mut only = SigSet::empty();
     only.add(number);

@@ -1,4 +1,5 @@
-//! The man pages and the completions, from the definition of the command line and from what only a manual tells.
+//! Writes the man pages and the completions from the definition of the command line. The man pages have further
+//! sections, which are text files.
 
 use std::fs;
 use std::io::{self, Write};
@@ -12,7 +13,7 @@ use crate::failure::{Failure, Result};
 use crate::options::Arguments;
 use crate::servers::plain;
 
-/// What stands behind the options of each page, section by section. A line that begins with four blanks is an example.
+/// The sections that follow the options on each page. A line that begins with four blanks is an example.
 const SECTIONS: [(&str, &str); 7] = [
     ("election", include_str!("manual/election.txt")),
     ("run", include_str!("manual/run.txt")),
@@ -23,7 +24,7 @@ const SECTIONS: [(&str, &str); 7] = [
     ("doctor", include_str!("manual/doctor.txt")),
 ];
 
-/// Writes `man1/election*.1` and, for each shell, what it completes with, into `folder`.
+/// Writes `man1/election*.1`, and the completions for each shell, into `folder`.
 pub fn generate(folder: &Path, date: &str) -> Result<u8> {
     write_all(folder, date).map_err(|error| Failure::failed(format!("{}: {}", folder.display(), plain(&error))))?;
     Ok(0)
@@ -65,8 +66,8 @@ fn write_page(command: &Command, folder: &Path, date: &str) -> io::Result<()> {
     fs::write(folder.join(man.get_filename()), page)
 }
 
-/// Sections as roff: a line in capitals is a heading, a term and what it means stand two blanks apart, and an empty line ends
-/// a paragraph.
+/// Converts sections to roff. A line in capitals is a heading. Two blanks separate a term from its meaning. An empty
+/// line ends a paragraph.
 fn roff(sections: &str) -> String {
     let mut text = String::new();
     let mut begins_paragraph = false;

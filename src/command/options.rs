@@ -1,4 +1,4 @@
-//! What the command line may say, as clap reads it. The man pages and the completions are made from this.
+//! The definition of the command line for clap. The man pages and the completions are made from it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,8 +9,8 @@ use nix::sys::signal::Signal;
 
 /// Run a command on one machine at a time, by an election on Apache ZooKeeper
 ///
-/// Of all candidates at a path one is master, never two. `election run` waits until it is master, and runs a command while
-/// that lasts; the other subcommands show who is master, and why something does not work.
+/// Of all candidates at a path, one is master, and never two. `election run` waits until it is master, and runs a
+/// command while it is master. The other subcommands show which candidate is master, and why something does not work.
 #[derive(Debug, Parser)]
 #[command(name = "election", version, propagate_version = true, max_term_width = 100)]
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
@@ -31,14 +31,14 @@ pub enum Verb {
 
 /// Wait for mastership, and run COMMAND while it lasts
 ///
-/// COMMAND runs in a process group of its own, with ELECTION_HOSTS, ELECTION_PATH, ELECTION_VALUE and ELECTION_TOKEN in its
-/// environment. The token is a number that is larger for every later master at the path.
+/// COMMAND runs in its own process group, with ELECTION_HOSTS, ELECTION_PATH, ELECTION_VALUE and ELECTION_TOKEN in its
+/// environment. The token is a number. Every later master at the path has a larger one.
 ///
-/// When mastership is lost, COMMAND and all its descendants are dead before another candidate can become master: they get the
-/// stop signal while the lease still lasts, and SIGKILL shortly before its end. Then `election` stands again.
+/// If mastership is lost, COMMAND and all its descendants are dead before another candidate can become master. They
+/// get the stop signal while the lease still lasts, and SIGKILL shortly before its end. Then `election` stands again.
 ///
-/// When `election` gets SIGTERM, SIGINT or SIGHUP, it stops COMMAND, waits for its end, resigns, and exits with the status of
-/// COMMAND. While it waits for mastership it exits at once.
+/// If `election` gets SIGTERM, SIGINT or SIGHUP, it stops COMMAND, waits for its end, resigns, and exits with the
+/// status of COMMAND. If it gets the signal while it waits for mastership, it exits at once.
 #[derive(Debug, Args)]
 #[command(override_usage = "election run --hosts HOSTS --path PATH [OPTIONS] -- COMMAND [ARGUMENT...]")]
 pub struct Run {
@@ -46,7 +46,7 @@ pub struct Run {
     pub servers: Servers,
     #[command(flatten)]
     pub at: At,
-    /// What the others read of this candidate [default: the name of the host]
+    /// The value of this candidate, which the others can read [default: the name of the host]
     #[arg(help_heading = "Election", long, value_name = "TEXT", env = "ELECTION_VALUE", hide_env_values = true)]
     pub value: Option<OsString>,
     #[command(flatten)]
@@ -54,52 +54,53 @@ pub struct Run {
     /// The signal that asks COMMAND to stop, by name or number
     #[arg(help_heading = "Command", long, value_name = "SIGNAL", env = "ELECTION_STOP_SIGNAL", default_value = "TERM", value_parser = signal)]
     pub stop_signal: Signal,
-    /// How long COMMAND may take to stop, before it is killed; when the lease runs out, no more than an eighth of the session
-    /// timeout
+    /// How long COMMAND may take to stop before it is killed. If the lease runs out, it has at most an eighth of the
+    /// session timeout
     #[arg(help_heading = "Command", long, value_name = "TIME", env = "ELECTION_STOP_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub stop_timeout: Duration,
-    /// When COMMAND has ended by itself, resign and stand again, instead of exiting with its status
+    /// If COMMAND ends by itself, resign and stand again, instead of exiting with its status
     #[arg(help_heading = "Command", long, env = "ELECTION_RESTART")]
     pub restart: bool,
     /// How long to wait before standing again after COMMAND has ended by itself
     #[arg(help_heading = "Command", long, value_name = "TIME", env = "ELECTION_RESTART_DELAY", default_value = "1s", value_parser = duration)]
     pub restart_delay: Duration,
-    /// Exit with status 124 when this is not master after that time [default: wait for ever]
+    /// Exit with status 124 if this candidate is not master after that time [default: wait for ever]
     #[arg(help_heading = "Command", long, value_name = "TIME", env = "ELECTION_WAIT_TIMEOUT", value_parser = duration)]
     pub wait_timeout: Option<Duration>,
-    /// A shell command that says whether this machine is fit: stand only while it succeeds, and resign when it fails
+    /// A shell command that checks whether this machine is fit. Stand only while it succeeds, and resign when it fails
     #[arg(help_heading = "Checks and hooks", long, value_name = "CMD", env = "ELECTION_CHECK")]
     pub check: Option<OsString>,
     /// The time from the end of one check to the next
     #[arg(help_heading = "Checks and hooks", long, value_name = "TIME", env = "ELECTION_CHECK_INTERVAL", default_value = "5s", value_parser = duration)]
     pub check_interval: Duration,
-    /// How long a check may take; one that takes longer is killed, and has failed
+    /// How long a check may take. A check that takes longer is killed, and counts as failed
     #[arg(help_heading = "Checks and hooks", long, value_name = "TIME", env = "ELECTION_CHECK_TIMEOUT", default_value = "5s", value_parser = duration)]
     pub check_timeout: Duration,
-    /// A shell command to run when this has become master, before COMMAND
+    /// A shell command to run when this candidate has become master, before COMMAND starts
     #[arg(help_heading = "Checks and hooks", long, value_name = "CMD", env = "ELECTION_ON_MASTER")]
     pub on_master: Option<OsString>,
-    /// A shell command to run when this has stopped being master, after COMMAND, and when it first hears that another one is
+    /// A shell command to run when this candidate is no longer master, after COMMAND has ended. It also runs when this
+    /// candidate first hears that another one is master
     #[arg(help_heading = "Checks and hooks", long, value_name = "CMD", env = "ELECTION_ON_SLAVE")]
     pub on_slave: Option<OsString>,
-    /// How long a hook may take; one that takes longer is killed
+    /// How long a hook may take. A hook that takes longer is killed
     #[arg(help_heading = "Checks and hooks", long, value_name = "TIME", env = "ELECTION_HOOK_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub hook_timeout: Duration,
-    /// Answer HTTP at this address: /metrics for Prometheus, /health, and /master; a port alone is one of the loopback
+    /// Answer HTTP at this address: /metrics for Prometheus, /health, and /master. A port alone means the loopback
     /// interface
     #[arg(help_heading = "Monitoring", long, value_name = "ADDRESS", env = "ELECTION_LISTEN")]
     pub listen: Option<String>,
-    /// Say nothing but what is wrong
+    /// Print only errors and warnings
     #[arg(help_heading = "Monitoring", long, short, env = "ELECTION_QUIET")]
     pub quiet: bool,
-    /// What to run, behind `--`
+    /// The command to run, after `--`
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
 
 /// Show who is master
 ///
-/// Exit status: 0 when there is a master, 1 when there is none, 3 when nobody can tell.
+/// Exit status: 0 if the election has a master, 1 if it has none, 3 if this is unknown.
 #[derive(Debug, Args)]
 pub struct Status {
     #[command(flatten)]
@@ -112,8 +113,8 @@ pub struct Status {
 
 /// Show who stands, the master first
 ///
-/// With the queue recipe every candidate has a znode; with the node recipe only the master has. Exit status: 0 when there are
-/// enough members, 1 when there are fewer, 3 when nobody can tell.
+/// With the queue recipe, every candidate has a znode. With the node recipe, only the master has one. Exit status: 0
+/// if the election has enough members, 1 if it has fewer, 3 if this is unknown.
 #[derive(Debug, Args)]
 pub struct Members {
     #[command(flatten)]
@@ -137,7 +138,7 @@ pub struct Watch {
     /// Show the members and each change of them, instead of the master
     #[arg(help_heading = None::<&str>, long)]
     pub members: bool,
-    /// Exit after so many lines
+    /// Exit after this many lines
     #[arg(help_heading = None::<&str>, long, value_name = "COUNT")]
     pub count: Option<u64>,
     /// Write one JSON object for each change
@@ -145,9 +146,9 @@ pub struct Watch {
     pub json: bool,
 }
 
-/// Wait until there is a master, and show who
+/// Wait until a candidate is master, and show it
 ///
-/// Exit status: 0 when there is one, 1 when the time is over, 3 when the servers refuse to tell.
+/// Exit status: 0 if the wait succeeds, 1 if the time is over, 3 if the servers refuse to answer.
 #[derive(Debug, Args)]
 pub struct Wait {
     #[command(flatten)]
@@ -170,9 +171,9 @@ pub struct Wait {
 
 /// Say in plain words why something does not work, and what the servers would grant
 ///
-/// Looks up each host, connects to each address, asks the server for its version, opens a session, and reads the chroot and
-/// the path. It writes nothing to ZooKeeper, unless --write says so. Exit status: 0 when all is well, 1 when something is
-/// wrong.
+/// Looks up each host, connects to each address, asks the server for its version, opens a session, and reads the
+/// chroot and the path. It writes nothing to ZooKeeper unless --write is given. Exit status: 0 if all is well, 1 if
+/// something is wrong.
 #[derive(Debug, Args)]
 pub struct Doctor {
     #[command(flatten)]
@@ -182,7 +183,7 @@ pub struct Doctor {
     pub path: Option<String>,
     #[command(flatten)]
     pub recipe: Queue,
-    /// Also stand for a moment at a path beside PATH, to see whether a candidate may
+    /// Also stand for a moment at a path beside PATH, to see whether a candidate may stand
     #[arg(help_heading = None::<&str>, long, requires = "path")]
     pub write: bool,
     /// How long to wait for each answer
@@ -197,7 +198,7 @@ pub struct Doctor {
 
 /// Write the man pages and the completions for shells into a folder
 ///
-/// For an installation only: neither the man pages nor the completions tell of it.
+/// Only an installation uses it. The man pages and the completions do not mention it.
 #[derive(Debug, Parser)]
 #[command(name = "generate")]
 pub struct Generate {
@@ -213,9 +214,9 @@ pub struct Servers {
     /// The ZooKeeper servers: host:port,host:port,.../chroot
     #[arg(long, value_name = "HOSTS", env = "ELECTION_HOSTS")]
     pub hosts: String,
-    /// A file with credentials, one a line: a scheme, a blank, and what the scheme takes, such as `digest user:password`.
-    /// Nobody but its owner and its group may have access. The variable ELECTION_AUTH, of the same form, is the other way to
-    /// give credentials
+    /// A file with one credential on each line: a scheme, a blank, and the data of the scheme. An example is
+    /// `digest user:password`. Only its owner and its group may have access. The variable ELECTION_AUTH, of the same
+    /// form, is the other way to give credentials
     #[arg(long, value_name = "FILE", env = "ELECTION_AUTH_FILE")]
     pub auth_file: Option<PathBuf>,
 }
@@ -232,17 +233,17 @@ pub struct At {
 
 #[derive(Debug, Args)]
 pub struct Queue {
-    /// How the candidates find out who is master; the same for all of an election
+    /// How the candidates decide which of them is master. All candidates of an election must use the same recipe
     #[arg(long, value_enum, env = "ELECTION_RECIPE", default_value_t = Recipe::Node)]
     pub recipe: Recipe,
-    /// How the znodes of a queue are called; the same for all of an election
+    /// How the znodes of a queue are named. All candidates of an election must use the same dialect
     #[arg(long, value_enum, env = "ELECTION_DIALECT", default_value_t = Dialect::CuratorLatch)]
     pub dialect: Dialect,
 }
 
 #[derive(Debug, Args)]
 pub struct SessionTimeout {
-    /// For how long ZooKeeper keeps the place of a master it does not hear from
+    /// How long ZooKeeper keeps the session of a master that it does not hear from
     #[arg(long, value_name = "TIME", env = "ELECTION_SESSION_TIMEOUT", default_value = "10s", value_parser = duration)]
     pub session_timeout: Duration,
 }
@@ -255,13 +256,13 @@ pub struct Lease {
     /// How long a new master waits before it begins
     #[arg(long, value_name = "TIME", env = "ELECTION_GRACE", default_value = "0s", value_parser = duration)]
     pub grace: Duration,
-    /// By how much a lease ends sooner than safety asks for
+    /// How much earlier a lease ends than safety requires
     #[arg(long, value_name = "TIME", env = "ELECTION_LEASE_MARGIN", default_value = "0s", value_parser = duration)]
     pub lease_margin: Duration,
-    /// The tickTime of the servers, so that leases can be longer; 0s for not known
+    /// The tickTime of the servers, which allows longer leases. 0s means unknown
     #[arg(long, value_name = "TIME", env = "ELECTION_TICK", default_value = "0s", value_parser = duration)]
     pub tick: Duration,
-    /// Who may do what with the znodes that are made
+    /// The access rights to the znodes that a candidate creates
     #[arg(long, value_enum, env = "ELECTION_ACL", default_value_t = Acl::Open)]
     pub acl: Acl,
 }
@@ -294,7 +295,7 @@ pub enum Dialect {
     Kazoo,
     /// ZooKeeper's LeaderElectionSupport
     LeaderElectionSupport,
-    /// Programs whose znodes are called w-SEQ
+    /// Programs whose znodes are named w-SEQ
     Seed,
     /// ZooKeeper's WriteLock, zoo_lock in C, Go's zk.Lock, the LeaderLatch of the Rust crate zookeeper
     WriteLock,
@@ -302,11 +303,11 @@ pub enum Dialect {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Acl {
-    /// Everybody everything
+    /// Everybody may do everything
     Open,
-    /// Whoever has the credentials everything, nobody else anything
+    /// Clients with the credentials may do everything, others nothing
     Creator,
-    /// Whoever has the credentials everything, everybody else read
+    /// Clients with the credentials may do everything, others may read
     CreatorWorldRead,
 }
 

@@ -1,4 +1,4 @@
-//! All processes that descend from one, and how to end them.
+//! Finds all descendants of a process, and sends them signals.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,7 +6,8 @@ use std::fs;
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 
-/// Sends a signal to every descendant of a process. One of another user, which this process may not signal, hears nothing.
+/// Sends a signal to every descendant of a process. A descendant of another user gets none if this process may not
+/// signal it.
 pub fn signal_descendants(of: Pid, signal: Signal) {
     for pid in descendants(of.as_raw(), &parents()) {
         let _ = kill(Pid::from_raw(pid), signal);
@@ -32,7 +33,7 @@ fn parents() -> Vec<(i32, i32)> {
     pids.filter_map(|pid| Some((pid, parent_of(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?))).collect()
 }
 
-/// The parent in a line of /proc/PID/stat. The second field is a name in parentheses, which may have any character in it.
+/// The parent in a line of /proc/PID/stat. The second field is a name in parentheses. It may contain any character.
 fn parent_of(stat: &str) -> Option<i32> {
     stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }

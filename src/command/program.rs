@@ -1,4 +1,5 @@
-//! COMMAND, before anything is done: whether it exists and can be executed, as a shell would find out.
+//! Checks COMMAND before `election` does anything else: whether it exists and can be executed. It searches as a shell
+//! does.
 
 use std::env;
 use std::ffi::OsString;

@@ -1,8 +1,8 @@
-//! `election run`: waits for mastership, and has COMMAND run while it lasts.
+//! `election run`: waits for mastership, and runs COMMAND while the mastership lasts.
 //!
-//! One thread does all of it, in one loop: it hears signals, the library's events, the guard's reports and the end of each
-//! check, and after each it takes the next step, of which [`Candidate::step`] is the only place. What runs under the lease
-//! runs under the [`guard`](crate::guard), which has the last word on when that must end.
+//! One thread runs one loop. The loop receives signals, the library's events, the guard's reports and the end of each
+//! check. After each of these it takes the next step, and only [`Candidate::step`] decides on the step. A job that
+//! needs the lease runs under the [`guard`](crate::guard), and the guard decides when the job must end.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -32,28 +32,30 @@ use crate::{clock, http, processes, program, servers, service};
 
 /// The signals that ask `election` to stop.
 const STOPS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
-/// COMMAND is killed this part of the session timeout before the lease ends, but no less than this time.
+/// COMMAND is killed before the lease ends: earlier by 1/`KILL_BEFORE` of the session timeout, and by at least
+/// `KILL_BEFORE_AT_LEAST`.
 const KILL_BEFORE: u32 = 40;
 const KILL_BEFORE_AT_LEAST: Duration = Duration::from_millis(50);
-/// When the lease runs out, COMMAND has at most this part of the session timeout to stop by itself.
+/// When the lease runs out, COMMAND has at most 1/`STOP_BEFORE` of the session timeout to stop by itself.
 const STOP_BEFORE: u32 = 8;
-/// How often the guard hears of a longer lease: each so many-th part of the session timeout, within these limits.
+/// How often `election` tells the guard the new end of the lease: every 1/`EXTEND` of the session timeout, within these
+/// limits.
 const EXTEND: u32 = 16;
 const EXTEND_AT_LEAST: Duration = Duration::from_millis(20);
 const EXTEND_AT_MOST: Duration = Duration::from_millis(500);
-/// What the guard has not killed this long after it should be dead is killed by `election`: the guard is stopped.
+/// If the guard is this late to kill a job, the guard is stopped, and `election` kills the job.
 const GUARD_KILLS: Duration = Duration::from_millis(20);
-/// A guard that takes this long to say that something is dead does not come back.
+/// If the guard takes this long to report that a job is dead, `election` kills the guard.
 const GUARD_ANSWERS: Duration = Duration::from_secs(2);
-/// The longest value of a master that a hook is told.
+/// The longest value of a master that a hook gets.
 const VALUE_MAX: usize = 4096;
 
 /// How `election run` ends.
 #[derive(Clone, Copy, Debug)]
 pub enum End {
-    /// As COMMAND ended.
+    /// It ends as COMMAND ended.
     Status(ExitStatus),
-    /// As one who was ended by this signal.
+    /// It ends as if this signal had ended it.
     Signal(Signal),
 }
 
@@ -83,7 +85,8 @@ pub fn run(options: &Run) -> Result<End> {
         ("ELECTION_VALUE", value.clone()),
     ];
 
-    // Before the first thread: it inherits what is blocked, and the guard is forked from a process of one thread.
+    // This comes before the first thread, because a thread inherits the blocked signals, and because the guard is
+    // forked from a process of one thread.
     let (signals, inherited) = block_signals().map_err(|error| Failure::failed(format!("signals: {error}")))?;
     prctl::set_child_subreaper(true).map_err(|error| Failure::failed(format!("subreaper: {error}")))?;
     let check = options.check.as_ref().map(|check| {
@@ -118,9 +121,9 @@ pub fn run(options: &Run) -> Result<End> {
     ended
 }
 
-/// What the library said, in the order in which it did.
+/// A report of the library. The reports arrive in the order in which the library made them.
 enum News {
-    /// For the candidacy with this number.
+    /// An event of the candidacy with this number.
     Role(u64, Event),
     Connection(Connection),
 }
@@ -137,40 +140,40 @@ struct Candidate<'a> {
     news: Receiver<News>,
 
     session_timeout: Duration,
-    /// The check succeeded last, or there is none.
+    /// The last check succeeded, or `election` has no check.
     is_fit: bool,
     has_verdict: bool,
-    /// It is a candidate.
+    /// This process is a candidate.
     stands: bool,
-    /// Not before this time.
+    /// This process does not stand before this time.
     stands_at: u64,
     gives_up_at: u64,
-    /// How often it has stood: what is said of an earlier candidacy does not count.
+    /// The number of candidacies so far. The loop ignores the events of an earlier candidacy.
     candidacy: u64,
-    /// What it was told last.
+    /// The role, the token and the master of the last event.
     role: Role,
     token: i64,
     master: Option<String>,
     running: Option<Running>,
-    /// What the hooks were told last.
+    /// The last role that the hooks were started for.
     announced: Option<Role>,
-    /// They have to be told that this is not master any more.
+    /// `--on-slave` must still run, because this is no longer master.
     is_over: bool,
-    /// It has been told to end, or COMMAND has ended by itself.
+    /// It is set when a signal asks `election` to stop, or when COMMAND has ended by itself.
     end: Option<End>,
     watchdog: Option<(Duration, u64)>,
     is_ready: bool,
     said: String,
 }
 
-/// What runs under the guard.
+/// The job that runs under the guard.
 struct Running {
     job: Job,
     token: i64,
     pid: Option<Pid>,
-    /// It was told to stop.
+    /// The guard has got the order to stop the job.
     is_to_stop: bool,
-    /// Since when it should be dead.
+    /// The time since which the job should be dead.
     overdue_since: Option<u64>,
 }
 
@@ -221,7 +224,7 @@ impl<'a> Candidate<'a> {
         Ok(candidate)
     }
 
-    /// Goes on until this is to end and nothing runs any more.
+    /// Runs the loop until `election` is to end and no job runs any more.
     fn serve(&mut self) -> Result<End> {
         loop {
             if let Some(end) = self.step()? {
@@ -238,14 +241,14 @@ impl<'a> Candidate<'a> {
         }
     }
 
-    // ---- What comes ---------------------------------------------------------------------------------------------------
+    // ---- Input ----------------------------------------------------------------------------------------------------
 
     fn wait(&self) -> Result<()> {
         let now = clock::now();
         let next = Duration::from_nanos(self.next_time().saturating_sub(now));
         let timeout = (self.next_time() < u64::MAX).then(|| TimeSpec::from_duration(next));
         let handle = self.face.handle.fd().map_err(Failure::failed)?;
-        // SAFETY: the descriptor is the handle's, which is open as long as `self` is.
+        // SAFETY: the descriptor belongs to the handle, which is open as long as `self` lives.
         let handle = unsafe { BorrowedFd::borrow_raw(handle) };
         let mut sources =
             [self.signals.as_fd(), self.guard.fd(), handle].map(|source| PollFd::new(source, PollFlags::POLLIN));
@@ -255,7 +258,7 @@ impl<'a> Candidate<'a> {
         }
     }
 
-    /// When there is something to do though nothing is heard.
+    /// The next time at which the loop has something to do even if no input arrives.
     fn next_time(&self) -> u64 {
         let mut at = u64::MAX;
         if let Some(check) = &self.check {
@@ -271,7 +274,7 @@ impl<'a> Candidate<'a> {
             at = at.min(self.gives_up_at);
         }
         let guarded = self.running.as_ref().filter(|running| running.job.is_guarded());
-        // Also while there is a lease that is too short to begin with.
+        // The second case is a master whose lease is too short to start a job.
         if guarded.is_some() || (self.running.is_none() && self.role == Role::Master) {
             let is_overdue = guarded.is_some_and(|running| running.overdue_since.is_some());
             let extend = (self.session_timeout / EXTEND).clamp(EXTEND_AT_LEAST, EXTEND_AT_MOST);
@@ -401,7 +404,7 @@ impl<'a> Candidate<'a> {
             self.face.command_ended();
         }
         match (running.job, cause) {
-            // Somebody else, who is better connected, shall have it.
+            // Another candidate, with a better connection, should become master.
             (_, Cause::Lease) => self.give_way(),
             (Job::Command, _) if self.end.is_some() => self.end = Some(End::Status(status)),
             (Job::Command, Cause::ByItself) => {
@@ -429,7 +432,7 @@ impl<'a> Candidate<'a> {
         match verdict {
             Verdict::Fit if was_fit || is_first => {}
             Verdict::Fit => self.say(format_args!("the check succeeds again")),
-            // What the user wrote is no check.
+            // The command that the user gave cannot serve as a check.
             Verdict::Hung if is_first => {
                 return Err(Failure::usage(format!("{}: it does not end within {timeout}", check())))
             }
@@ -469,7 +472,7 @@ impl<'a> Candidate<'a> {
         self.extend()
     }
 
-    // ---- The lease ----------------------------------------------------------------------------------------------------
+    // ---- The lease ------------------------------------------------------------------------------------------------
 
     fn set_margins(&self) {
         let kill_before = (self.session_timeout / KILL_BEFORE).max(KILL_BEFORE_AT_LEAST);
@@ -477,15 +480,15 @@ impl<'a> Candidate<'a> {
         self.guard.set_margins(kill_before + to_stop, kill_before);
     }
 
-    /// Until when the mastership with this token lasts.
+    /// The end of the lease of the mastership with this token.
     fn lease_end(&self, token: i64) -> Option<u64> {
         let now = clock::now();
         let mastership = self.face.handle.lease(&self.options.at.path)?;
-        // The clock was read before the lease was, so this is not too late.
+        // The clock was read before the lease, so this end is not too late.
         (mastership.token == token).then(|| now.saturating_add(clock::nanoseconds(mastership.left)))
     }
 
-    /// Tells the guard until when the lease lasts, and kills what the guard should have killed.
+    /// Tells the guard the end of the lease, and kills the processes that the guard should have killed.
     fn extend(&mut self) -> Result<()> {
         let Some((token, is_guarded)) = self.running.as_ref().map(|it| (it.token, it.job.is_guarded())) else {
             return Ok(());
@@ -516,7 +519,7 @@ impl<'a> Candidate<'a> {
         Ok(())
     }
 
-    /// The guard is gone: what it started falls to this process.
+    /// Handles the end of the guard. The guard's descendants become children of this process, which kills them.
     fn without_guard(&mut self) -> Failure {
         self.running = None;
         drop(self.check.take());
@@ -531,9 +534,9 @@ impl<'a> Candidate<'a> {
         Failure::failed("the guard of COMMAND was killed or stopped; COMMAND is dead, too")
     }
 
-    // ---- What is done -------------------------------------------------------------------------------------------------
+    // ---- Actions --------------------------------------------------------------------------------------------------
 
-    /// The next step; the end, when there is nothing left to do before it.
+    /// Takes the next step. Returns the end if nothing is left to do before it.
     fn step(&mut self) -> Result<Option<End>> {
         let is_to_stand = self.is_fit && self.end.is_none();
         if let Some(running) = &mut self.running {
@@ -571,7 +574,7 @@ impl<'a> Candidate<'a> {
     }
 
     fn be_master(&mut self) {
-        // A lease that is about to end is none to begin with.
+        // A lease that is about to end is too short to start a job.
         let Some(lease_end) = self.lease_end(self.token) else { return };
         self.guard.set_lease_end(lease_end);
         if clock::now() >= self.guard.stop_at() {
@@ -587,7 +590,7 @@ impl<'a> Candidate<'a> {
         }
     }
 
-    /// Has the guard start something; false when there is nothing to start.
+    /// Orders the guard to start a job. Returns false if the user gave no command for the job.
     fn start(&mut self, job: Job) -> bool {
         if job != Job::Command && !self.hooks.contains(&job) {
             return false;
@@ -624,7 +627,7 @@ impl<'a> Candidate<'a> {
         Ok(())
     }
 
-    /// Gives the place up. Nothing of what the library says of it from here on counts.
+    /// Resigns. From then on, the loop ignores the events of this candidacy.
     fn stand_down(&mut self) {
         if std::mem::replace(&mut self.stands, false) {
             let _ = self.face.handle.resign(&self.options.at.path);
@@ -634,14 +637,14 @@ impl<'a> Candidate<'a> {
         self.master = None;
     }
 
-    /// Gives the place up to whoever holds a better lease, and stands again.
+    /// If this is still master, resigns in favour of a candidate with a better lease. The next step stands again.
     fn give_way(&mut self) {
         if self.face.handle.is_master(&self.options.at.path) {
             self.stand_down();
         }
     }
 
-    /// Kills what still runs, and ends the session: whoever comes next is master at once.
+    /// Kills the check and the job that still run, and ends the session, so that the next candidate is master at once.
     fn leave(mut self) {
         drop(self.check.take());
         if self.running.is_some() {
@@ -652,12 +655,12 @@ impl<'a> Candidate<'a> {
         if self.face.is_connected() {
             let _ = self.face.handle.close();
         } else {
-            // Nobody would hear of it. The session ends by itself.
+            // No server would hear of the close. The session ends by itself.
             std::mem::forget(self.face.clone());
         }
     }
 
-    // ---- What is said -------------------------------------------------------------------------------------------------
+    // ---- Messages -------------------------------------------------------------------------------------------------
 
     fn say_where_it_stands(&mut self) {
         let path = &self.options.at.path;
@@ -695,7 +698,8 @@ fn host_name() -> OsString {
     OsString::from(name.trim())
 }
 
-/// Blocks the signals that are heard in the loop. Those that somebody has this process ignore, as nohup(1) does, stay ignored.
+/// Blocks the signals that the loop reads. If the starter of this process has it ignore a signal, as nohup(1) does,
+/// the signal stays ignored.
 fn block_signals() -> nix::Result<(SignalFd, SigSet)> {
     let mut heard = SigSet::empty();
     heard.add(Signal::SIGCHLD);
@@ -706,7 +710,7 @@ fn block_signals() -> nix::Result<(SignalFd, SigSet)> {
 }
 
 fn is_ignored(signal: Signal) -> bool {
-    // SAFETY: all-zero bytes are a valid sigaction, and nothing else is written to.
+    // SAFETY: all-zero bytes are a valid sigaction, and the call writes to nothing else.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         libc::sigaction(signal as i32, std::ptr::null(), &mut action) == 0 && action.sa_sigaction == libc::SIG_IGN

@@ -1,4 +1,4 @@
-//! From what the command line says to a handle: hosts, credentials, recipe and times.
+//! Opens a handle from the options of the command line: hosts, credentials, recipe and times.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,7 +11,7 @@ use election::{Dialect, Error, Handle, Options, Recipe};
 use crate::failure::{Failure, Result};
 use crate::options;
 
-/// The variable that credentials may be in. No job of `election` finds it in its environment.
+/// The environment variable that may hold credentials. `election` removes it from the environment of every job.
 pub const AUTH: &str = "ELECTION_AUTH";
 
 impl options::Queue {
@@ -50,7 +50,7 @@ pub fn options(servers: &options::Servers, recipe: Recipe) -> Result<Options> {
     Ok(options)
 }
 
-/// Sets a time that an option of the command line says.
+/// Sets a time that an option of the command line gives.
 pub fn set_time(
     option: &str,
     time: Duration,
@@ -59,7 +59,7 @@ pub fn set_time(
     set(time).map_err(|error| Failure::usage(format!("{option} {}: {error}", humantime::format_duration(time))))
 }
 
-/// Opens a handle; what is wrong with the hosts is the user's mistake.
+/// Opens a handle. If the hosts are malformed, the failure is a usage error.
 pub fn open(hosts: &str, options: &Options) -> Result<Handle> {
     Handle::open(hosts, options).map_err(|error| match error {
         Error::BadHosts => Failure::usage(format!("--hosts {hosts:?}: {error}")),
@@ -68,7 +68,7 @@ pub fn open(hosts: &str, options: &Options) -> Result<Handle> {
     })
 }
 
-/// Refuses what is no path.
+/// Refuses an invalid path.
 pub fn check_path(path: &str) -> Result<()> {
     election::check_path(path).map_err(|error| Failure::usage(format!("--path {path:?}: {error}")))
 }
@@ -96,7 +96,7 @@ fn read(path: &Path) -> std::result::Result<String, String> {
     if !metadata.is_file() {
         return Err("not a file".to_owned());
     }
-    // Written by others, it is not the user's; read by others, it is no secret.
+    // If others can write the file, its content is not the user's. If others can read it, it is not secret.
     if metadata.mode() & 0o027 != 0 {
         let mode = metadata.mode() & 0o777;
         return Err(format!("others than its owner have access (mode {mode:03o}): run chmod 600, or 640"));
@@ -106,7 +106,7 @@ fn read(path: &Path) -> std::result::Result<String, String> {
     Ok(text)
 }
 
-/// Credentials never are in a message, only the number of their line.
+/// Parses credentials. An error message has the number of their line, but never the credentials.
 fn parse(text: &str) -> std::result::Result<Vec<Credential>, String> {
     let lines = text.lines().enumerate().map(|(i, line)| (i + 1, line.trim_end_matches('\r')));
     let lines = lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));

@@ -1,13 +1,13 @@
-//! What a service manager hears: the protocol of systemd's sd_notify(3), when NOTIFY_SOCKET says where.
+//! Notifies a service manager by the protocol of systemd's sd_notify(3), if NOTIFY_SOCKET names its socket.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// Variables of the service manager that are for `election` and not for what it runs.
+/// Variables of the service manager that are for `election` and not for the programs that it runs.
 pub const VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
-/// Says what this does at the moment; `systemctl status` shows it.
+/// Says what `election` does at the moment. `systemctl status` shows it.
 pub fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);
 }
@@ -24,12 +24,12 @@ pub fn watchdog() {
     tell(&[NotifyState::Watchdog]);
 }
 
-/// How often the service manager wants to hear of the watchdog: half the time after which it would restart this.
+/// How often `election` notifies the watchdog: half the time after which the service manager would restart `election`.
 pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|timeout| timeout / 2)
 }
 
-/// A service manager that does not listen is no reason to fail.
+/// Sends the states to the service manager. If the service manager does not listen, `election` goes on.
 fn tell(states: &[NotifyState]) {
     let _ = sd_notify::notify(states);
 }

@@ -1,4 +1,4 @@
-//! `election status`, `members`, `watch` and `wait`: who is master and who stands, for people and for programs.
+//! `election status`, `members`, `watch` and `wait`: they show the master and the members, for people and for programs.
 
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -19,10 +19,10 @@ const OK: i32 = 0;
 const NO_NODE: i32 = -101;
 const NOT_EPHEMERAL: i32 = -1013;
 
-/// A znode of a candidate, as it is shown.
+/// A znode of a candidate, as the output shows it.
 #[derive(Debug, Serialize)]
 struct Znode {
-    /// Without it when the value is no text.
+    /// Absent if the value is not text.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,7 +48,7 @@ impl Znode {
         }
     }
 
-    /// For people: control characters do not reach their terminal.
+    /// The text for people. Control characters are escaped, so that they do not reach the terminal.
     fn text(&self) -> String {
         let value = match (&self.value, &self.value_hex) {
             (Some(value), _) if value.is_empty() => "(no value)".to_owned(),
@@ -121,13 +121,13 @@ impl<'a> State<'a> {
     }
 }
 
-/// Whoever reads what is written here may stop reading: `election watch | head`.
+/// Lets SIGPIPE end this process if the reader of its output ends first, as in `election watch | head`.
 fn end_by_sigpipe() {
-    // SAFETY: no function is installed.
+    // SAFETY: the call installs no function.
     let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
 }
 
-/// Opens a handle, and waits for the connection as long as `timeout` says.
+/// Opens a handle, and waits at most `timeout` for the connection.
 fn open(servers: &options::Servers, at: &options::At, timeout: Option<Duration>) -> Result<Handle> {
     end_by_sigpipe();
     servers::check_path(&at.path)?;
