@@ -212,14 +212,14 @@ fn find_package_knows_versions() {
 fn examples() {
     let installed = Installed::new();
     let prefix = installed.prefix();
-    let examples = prefix.join("share/doc/libelection/c_examples");
+    let examples = prefix.join("share/doc/libelection/examples");
     let mut make = tools::make(["-C".to_owned(), examples.display().to_string()]);
-    make.arg(format!("ELECTION_LIBDIR={}", prefix.join("lib").display()));
-    make.arg(format!("ELECTION_INCLUDE={}", prefix.join("include").display()));
+    make.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
     run(make);
     let zookeeper = zookeeper();
     let mut command = Command::new(examples.join("build/election"));
-    command.args(["--hosts", &zookeeper.hosts(), "--path", "/examples", "10.0.0.1"]).env_remove("LD_LIBRARY_PATH");
+    command.args(["--hosts", &zookeeper.hosts(), "--path", "/examples", "10.0.0.1"]);
+    command.env("LD_LIBRARY_PATH", prefix.join("lib"));
     let program = Program::spawn(command);
     program.expect_text(LONGEST, "Become master");
     program.write_line("").expect("it reads");
