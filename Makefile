@@ -55,14 +55,15 @@ export CARGO_FUTURE_INCOMPAT_REPORT_FREQUENCY = never
 build: command ## build libelection.so, .so.0 and .a and the command election in target/release
 	@$(MAKE) --no-print-directory library
 
-# The library is built last: the command's own build of it, with that feature on, puts its files in the same place.
 library: ## build the library alone
 	$(CARGO) build --release --locked $(QUIET)
 	@ln -sf libelection.so "$(TARGET)/release/libelection.so.0"
 	@src/packaging/native_libs.sh "$(TARGET)/release"
 
+# In a folder of its own: a library with that feature on would take the place of the other, and each build would begin anew.
 command: ## build the command election alone
-	$(CARGO) build --release --locked --features command --bin election $(QUIET)
+	$(CARGO) build --release --locked --features command --bin election --target-dir '$(TARGET)/command' $(QUIET)
+	@mkdir -p '$(TARGET)/release' && ln -f '$(TARGET)/command/release/election' '$(TARGET)/release/election'
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

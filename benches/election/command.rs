@@ -139,17 +139,17 @@ fn guard_of(pid: u32) -> Result<u32> {
     Ok(children.split_whitespace().next().ok_or("election run has a guard")?.parse()?)
 }
 
-/// Builds the command, because cargo has built the benchmark without it.
+/// Builds the command where `make` builds it, because cargo has built the benchmark without it.
 fn build() -> Result<PathBuf> {
+    let executable = env::current_exe()?;
+    let target = executable.ancestors().nth(3).ok_or("the benchmark is in target/release/deps")?.join("command");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
     let mut build = Command::new(cargo);
     build.args(["build", "--release", "--features", "command", "--bin", "election", "--quiet", "--manifest-path"]);
-    let status = build.arg(manifest).status()?;
+    let status = build.arg(manifest).arg("--target-dir").arg(&target).status()?;
     if !status.success() {
         return Err(format!("{build:?}: {status}").into());
     }
-    let executable = env::current_exe()?;
-    let release = executable.ancestors().nth(2).ok_or("the benchmark is in target/release/deps")?;
-    Ok(release.join("election"))
+    Ok(target.join("release/election"))
 }
