@@ -18,6 +18,9 @@ const HOST: &str = "127.0.0.1:2181";
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
+/// A program that has said nothing for this long may say it when it ends.
+const SAYS_NOTHING: Duration = Duration::from_secs(15);
+
 /// A program that has been master for this long waits for SIGTERM.
 const ENDS_BY_ITSELF: Duration = Duration::from_secs(2);
 
@@ -57,6 +60,14 @@ pub fn at_scratch_server(snippet: &str, hosts: &str, name: &str) -> String {
     snippet.replace(HOST, &format!("{hosts}/{name}"))
 }
 
+/// A program whose output comes line by line, though it goes to a pipe. What is linked statically does not heed this: its
+/// output comes when it ends.
+fn line_by_line(program: &Path) -> Command {
+    let mut command = Command::new("stdbuf");
+    command.arg("-oL").arg(program);
+    command
+}
+
 /// A program becomes master, and ends by itself or when it is told to (SIGTERM), without a word of complaint.
 #[track_caller]
 fn becomes_master(mut command: Command) {
@@ -69,7 +80,7 @@ fn becomes_master(mut command: Command) {
     };
     let began = Instant::now();
     let mut status = None;
-    while status.is_none() && !has_said() && began.elapsed() < LONGEST {
+    while status.is_none() && !has_said() && began.elapsed() < SAYS_NOTHING {
         status = program.wait(BETWEEN_LOOKS);
     }
     let status = status.or_else(|| program.wait(ENDS_BY_ITSELF)).or_else(|| {
@@ -87,7 +98,7 @@ fn compile_and_run(language: &str, compiler: &str, standard: &str) {
     for (name, snippet) in snippets(language) {
         let code = at_scratch_server(&snippet, &zookeeper.hosts(), &name);
         let source = workshop.write(&format!("{name}.{language}"), &code);
-        becomes_master(Command::new(workshop.build(compiler, standard, &[source], Link::Shared)));
+        becomes_master(line_by_line(&workshop.build(compiler, standard, &[source], Link::Shared)));
     }
 }
 
@@ -170,7 +181,7 @@ fn link_commands() {
         let mut compile = Command::new(&words[0]);
         compile.args(&words[1..]).current_dir(workshop.path("."));
         tools::run_command(compile);
-        let mut program = Command::new(workshop.path("a.out"));
+        let mut program = line_by_line(&workshop.path("a.out"));
         program.env("LD_LIBRARY_PATH", workshop.path("."));
         becomes_master(program);
     }
