@@ -26,6 +26,8 @@ int main(void)
     /* ... */
     if (rc == ELECTION_OK)
         rc = election_unwatch_master(handle, "/master");
+    if (rc == ELECTION_OK)
+        rc = election_wait_finished(handle, 5000); /* on_master does not run any more */
     election_close(handle);
     return rc != ELECTION_OK;
 }

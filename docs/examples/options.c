@@ -22,6 +22,6 @@ int main(void)
     if (rc == ELECTION_OK)
         rc = election_open("127.0.0.1:2181", options, &handle);
     election_options_free(options);
-    printf("libelection %s: %s\n", election_version(), election_strerror(rc));
+    printf("libelection %s: %s\n", election_version(), election_explain(rc));
     return rc != ELECTION_OK || election_close(handle) != ELECTION_OK;
 }

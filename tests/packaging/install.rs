@@ -422,7 +422,7 @@ fn make_asks_cargo_where_it_builds() {
             run(make)
         };
         let release = elsewhere.join("release").display().to_string();
-        let demo = said(&["-n", "demo", "HOSTS=127.0.0.1:2181"]);
+        let demo = said(&["-n", "-B", "demo", "HOSTS=127.0.0.1:2181"]);
         assert!(demo.contains(&format!("{release}/examples/demo")), "{variable}: {demo}");
         for examples in [demo, said(&["-n", "-B", "-C", "c_examples"])] {
             assert!(examples.contains(&format!("-L{release} ")), "{variable}: {examples}");
