@@ -8,26 +8,8 @@ use super::types::*;
 use crate::handle::{interrupt, outside, Error, Interrupted, Leadership};
 
 /// Lead: stand at `path` with `value`, as go_to_election does, wait for mastership, call `function` on the calling thread
-/// while master, and resign when `function` has returned. This is the simplest way to write a daemon:
-///
-///     static election_t *handle;
-///
-///     static void on_signal(int number)
-///     {
-///         election_interrupt(handle);
-///     }
-///
-///     static int work(const election_leadership_t *leadership, void *ctx)
-///     {
-///         while (election_wait_stop(leadership, 1000) == ELECTION_OPERATIONTIMEOUT)
-///             do_a_piece_of_work();
-///         return 0;
-///     }
-///     ...
-///     do
-///         rc = election_lead(handle, "/master", "10.0.0.7", 8, work, NULL, ELECTION_FOREVER, NULL);
-///     while (rc == ELECTION_LEADERSHIP_LOST);
-///     election_close(handle);
+/// while master, and resign when `function` has returned. This is the simplest way to write a daemon: a handler of SIGTERM calls
+/// election_interrupt, and the program calls election_lead again while it returns ELECTION_LEADERSHIP_LOST.
 ///
 /// `function` must ask election_should_stop often, or wait by election_wait_stop, and return when it should stop. Reasons
 /// to stop are: the lease is about to end, or has ended; election_interrupt; election_resign at `path`; election_close.
