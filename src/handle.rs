@@ -23,9 +23,9 @@ use crate::driver::fork::Process;
 use crate::driver::log::{self, LogContext};
 use crate::driver::{
     self, guid, hosts, CandidateStatus, Command, Denied, Diagnostics, EventSink, LeaseEnd, Notification, OnItsWay,
-    ReplyTo, Session, Settings, Unready, Waited, Waits, WakeFd, Write, Written,
+    ReplyTo, Session, Settings, Unready, Waited, Waits, WakeFd, Written,
 };
-use crate::logic::{rc, Event, Report, Role, SubscriptionId, Time, Value};
+use crate::logic::{rc, Event, Report, Role, SubscriptionId, Time, Value, Write};
 
 pub(crate) use crate::driver::failpoint;
 pub(crate) use crate::driver::fork::{is_child, kin, Kin};

@@ -27,7 +27,9 @@ use super::hosts::Hosts;
 use super::server_health::LONGEST_SILENCE;
 use super::task_guard::{with_task_guard, Ended, TaskGuard};
 use super::unknown_requests::UnknownRequests;
-use crate::logic::{rc, Dialect, Master, Member, Op, Recipe, Reply, SessionId, Stat, Value, WatchEvent, Znode};
+use crate::logic::{
+    rc, Dialect, Master, Member, Op, Recipe, Reply, SessionId, Stat, Value, WatchEvent, Write, Znode,
+};
 
 /// A session with ZooKeeper. Dropping the last clone closes the session at once, or as soon as the client reaches a
 /// server.
@@ -53,14 +55,6 @@ pub enum State {
     Over,
     /// This client cannot be used any more: the server refused the credentials.
     Denied,
-}
-
-/// A write of the caller. ZooKeeper applies it only if our znode exists.
-#[derive(Clone, Debug)]
-pub enum Write {
-    Create { path: Arc<str>, value: Value },
-    Set { path: Arc<str>, value: Value, version: Option<i32> },
-    Delete { path: Arc<str>, version: Option<i32> },
 }
 
 /// How such a write ended.
@@ -213,11 +207,12 @@ impl Client {
             Op::Create { path, value } => self.create(&path, &value).await,
             Op::CreateSequential { prefix, value } => self.create_sequential(&prefix, &value).await,
             Op::MakeParents { path } => self.make_parents(&path).await,
-            Op::Read { path, sync } => self.read(&path, sync).await,
+            Op::Read { path, sync, watch } => self.read(&path, sync, watch).await,
             Op::Exists { path } => self.exists(&path).await,
             Op::List { path, sync, watch } => self.list(&path, sync, watch).await,
             Op::Prove { paths } => self.prove(&paths).await,
             Op::Stat { path } => self.stat(&path).await,
+            Op::Write { own, write } => self.write(&own, &write).await,
             Op::Touch => self.chrooted.sync("/").await.map(|()| (Reply::Done, None)),
             Op::SetValue { path, value, version } => {
                 let set = self.chrooted.set_data(&path, &value, Some(version)).await;
@@ -287,14 +282,22 @@ impl Client {
         mode.with_acls(Acls::new(&self.acl))
     }
 
-    async fn read(&self, path: &str, sync: bool) -> Outcome {
+    async fn read(&self, path: &str, sync: bool, watch: bool) -> Outcome {
         // Both requests are sent before the first answer, and the server performs them in this order.
         let caught_up = self.catch_up(sync);
-        let read = self.chrooted.get_and_watch_data(path);
-        caught_up.await?;
-        let (value, stat, watcher) = read.await?;
+        let (value, stat, watch) = if watch {
+            let read = self.chrooted.get_and_watch_data(path);
+            caught_up.await?;
+            let (value, stat, watcher) = read.await?;
+            (value, stat, Some(Watch(watcher)))
+        } else {
+            let read = self.chrooted.get_data(path);
+            caught_up.await?;
+            let (value, stat) = read.await?;
+            (value, stat, None)
+        };
         let znode = Znode { value: Value::from(value), stat: stat_of(&stat) };
-        Ok((Reply::Read(znode), Some(Watch(watcher))))
+        Ok((Reply::Read(znode), watch))
     }
 
     async fn list(&self, path: &str, sync: bool, watch: bool) -> Outcome {
@@ -459,6 +462,16 @@ impl Client {
                 }
             }
         }
+    }
+
+    async fn write(&self, own: &Arc<str>, write: &Write) -> Outcome {
+        let reply = match self.clone().write_fenced(own.clone(), write.clone()).await {
+            Written::Done => Reply::Done,
+            Written::NotMaster => Reply::NotMaster,
+            Written::Refused(rc) => Reply::Refused(rc),
+            Written::Unknown => Reply::Unknown,
+        };
+        Ok((reply, None))
     }
 }
 

@@ -31,7 +31,7 @@ mod waits;
 mod wake_fd;
 
 pub use access::{Access, Credential, Permit};
-pub use client::{Write, Written};
+pub use client::Written;
 pub use clock::now;
 pub use counters::{Count, Counters};
 pub use diagnostics::{Connection, ConnectionState, Diagnostics};

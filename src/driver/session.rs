@@ -18,7 +18,7 @@ use futures::{pin_mut, select_biased, FutureExt, StreamExt};
 use round::{round, Opened, Round};
 
 use super::access::Access;
-use super::client::{Client, OrphanSession, State, States, Write, Written};
+use super::client::{Client, OrphanSession, State, States, Written};
 use super::clock;
 use super::connect_cause::ConnectFailure;
 use super::counters::Count;
@@ -34,7 +34,7 @@ use super::server_health::ServerHealth;
 use super::telemetry::Telemetry;
 use super::waits::ReplyTo;
 use crate::logic::{
-    rc, Action, Config, Elections, Master, Member, Op, Reply, Report, RequestId, SubscriptionId, Time, Value,
+    rc, Action, Config, Elections, Master, Member, Op, Reply, Report, RequestId, SubscriptionId, Time, Value, Write,
 };
 
 /// How long a close waits until the server confirms that the session is over.

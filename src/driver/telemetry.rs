@@ -313,6 +313,7 @@ impl Telemetry {
             Op::Read { .. } | Op::Exists { .. } | Op::Stat { .. } | Op::List { .. } => Count::Reads,
             Op::Delete { .. } => Count::Deletes,
             Op::SetValue { .. } => Count::Sets,
+            Op::Write { .. } => Count::FencedWrites,
             Op::Prove { .. } => Count::ProofsSent,
             Op::Touch => Count::Touches,
         });
@@ -361,6 +362,7 @@ impl Telemetry {
             Reply::Exists(there) => ("exists:", i64::from(*there)),
             Reply::Listed(names) => ("children:", names.len() as i64),
             Reply::Done => ("done, rc", rc::OK.into()),
+            Reply::NotMaster => ("not written, our znode is missing: rc", rc::NO_NODE.into()),
             Reply::Refused(rc) => ("refused, rc", (*rc).into()),
             Reply::Unknown => ("nobody knows, rc", rc::CONNECTION_LOSS.into()),
         };

@@ -308,12 +308,13 @@ impl Elections {
                     self.note_doubt(path.clone());
                 }
                 (Reply::Unknown, _) => {}
-                (Reply::Refused(_), _) => self.lease.answered(now, sent_at, Answer::Server),
+                (Reply::Refused(_) | Reply::NotMaster, _) => self.lease.answered(now, sent_at, Answer::Server),
                 _ => self.lease.answered(now, sent_at, answer),
             }
         }
         self.tell_lease();
-        let leaves_watch = asked_to_watch && !matches!(reply, Reply::Refused(_) | Reply::Unknown);
+        let leaves_watch =
+            asked_to_watch && !matches!(reply, Reply::Refused(_) | Reply::NotMaster | Reply::Unknown);
         let subscription = match leaves_watch {
             true => self.outbox.routes.get(&request).cloned(),
             false => self.outbox.routes.remove(&request),

@@ -346,7 +346,7 @@ impl MembersWatcher {
         self.state = State::Reading;
         while self.connected && self.reading.len() < READS_AT_ONCE {
             let Some(path) = self.unread.pop_first() else { break };
-            let request = self.submit(Op::Read { path: path.clone(), sync: false }, outbox);
+            let request = self.submit(Op::Read { path: path.clone(), sync: false, watch: true }, outbox);
             self.reading.insert(request, path);
         }
         match (self.reading.is_empty(), self.recipe) {

@@ -34,5 +34,5 @@ pub use elections::Elections;
 pub use report::Report;
 pub use types::{
     rc, Action, Alarm, Event, Master, Member, Members, Op, Reason, Reply, RequestId, Role, SessionId, Stat,
-    SubscriptionId, Time, Value, WatchEvent, Znode,
+    SubscriptionId, Time, Value, WatchEvent, Write, Znode,
 };

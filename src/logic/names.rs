@@ -49,11 +49,12 @@ impl Op {
             Op::Delete { .. } => "delete",
             Op::SetValue { .. } => "set value",
             Op::Prove { .. } => "prove",
+            Op::Write { .. } => "fenced write",
             Op::Touch => "touch",
         }
     }
 
-    /// The path of the request; for several paths, the first one.
+    /// The path of the request; for several paths, the first one. The path of a fenced write is that of our znode.
     pub fn path(&self) -> &str {
         match self {
             Op::Create { path, .. }
@@ -65,6 +66,7 @@ impl Op {
             | Op::List { path, .. }
             | Op::Delete { path, .. }
             | Op::SetValue { path, .. } => path,
+            Op::Write { own, .. } => own,
             Op::Prove { paths } => paths.first().map_or("", |path| path),
             Op::Touch => "",
         }

@@ -426,7 +426,7 @@ impl Node {
         // A master knows that its znode existed. A candidate in doubt asks a server that has caught up.
         let in_doubt = !self.is_master() || self.value_due;
         let sync = self.may_own && in_doubt && self.config.keeps(Rule::SyncWhenInDoubt);
-        let op = Op::Read { path: self.path.clone(), sync };
+        let op = Op::Read { path: self.path.clone(), sync, watch: true };
         self.state = State::Reading(context.submit(op));
     }
 

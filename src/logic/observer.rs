@@ -302,7 +302,7 @@ impl Observer {
     }
 
     fn read(&mut self, outbox: &mut Outbox) {
-        let op = Op::Read { path: self.master.clone(), sync: false };
+        let op = Op::Read { path: self.master.clone(), sync: false, watch: true };
         self.state = State::Reading(self.submit(op, outbox));
     }
 

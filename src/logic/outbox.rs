@@ -77,13 +77,12 @@ impl Outbox {
         let request = RequestId(self.last_request);
         let answer = match op {
             Op::Create { .. } | Op::CreateSequential { .. } | Op::SetValue { .. } => Answer::Quorum,
-            Op::Delete { .. } | Op::Prove { .. } => Answer::Quorum,
+            Op::Delete { .. } | Op::Prove { .. } | Op::Write { .. } => Answer::Quorum,
             Op::Touch => Answer::Leader,
             _ => Answer::Server,
         };
         let changes = matches!(op, Op::SetValue { .. } | Op::Delete { .. });
-        let watch = matches!(op, Op::Read { .. } | Op::Exists { .. } | Op::List { watch: true, .. });
-        self.sent.insert(request, Sent { at: self.now, answer, changes, watch });
+        self.sent.insert(request, Sent { at: self.now, answer, changes, watch: op.leaves_watch() });
         if let (Subscription::Candidate(path), Op::Create { .. } | Op::CreateSequential { .. }) =
             (&subscription, &op)
         {

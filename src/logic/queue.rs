@@ -593,7 +593,7 @@ impl Queue {
         }
         match self.to_confirm.pop_front() {
             Some(path) => {
-                let asked = context.submit(Op::Read { path: path.clone(), sync: false });
+                let asked = context.submit(Op::Read { path: path.clone(), sync: false, watch: true });
                 self.state = State::Confirming { asked, path, is_read: true };
             }
             None => {
@@ -611,7 +611,7 @@ impl Queue {
             self.own_watch = Some(context.submit(match self.dialect.has_guid() {
                 true => Op::Exists { path },
                 // The path may be created again and count from 0 again: which contender's znode has our name?
-                false => Op::Read { path, sync: false },
+                false => Op::Read { path, sync: false, watch: true },
             }));
         }
     }

@@ -38,10 +38,10 @@ pub enum Op {
     CreateSequential { prefix: Arc<str>, value: Value },
     /// Create the missing parents of `path`. Answered by `Done`.
     MakeParents { path: Arc<str> },
-    /// Read a znode and leave a watch on its data and its deletion. Answered by `Read`. If the znode is missing, the
-    /// answer is `NONODE`, and no watch is left. With `sync`, the result is at least as new as a transaction that is
-    /// sent with the read.
-    Read { path: Arc<str>, sync: bool },
+    /// Read a znode. Answered by `Read`. With `watch`, leave a watch on its data and its deletion. If the znode is
+    /// missing, the answer is `NONODE`, and no watch is left. With `sync`, the result is at least as new as a
+    /// transaction that is sent with the read.
+    Read { path: Arc<str>, sync: bool, watch: bool },
     /// Ask whether a znode exists and leave a watch on its creation, data and deletion. Answered by `Exists`.
     Exists { path: Arc<str> },
     /// Ask for the `Stat` of a znode and leave no watch. ZooKeeper also answers this to sessions that may not read
@@ -58,8 +58,29 @@ pub enum Op {
     /// A transaction that changes nothing: check that all these znodes exist (`multi[check, check, ...]`). Answered
     /// by `Done` once a quorum has committed it. If a znode is missing, the answer is `NONODE`.
     Prove { paths: Vec<Arc<str>> },
+    /// A write of the program, in one transaction with the check that our znode `own` exists. Answered by `Done` once
+    /// a quorum has committed it, or by `NotMaster`. If the server refuses the write itself, the answer is `Refused`.
+    Write { own: Arc<str>, write: Write },
     /// Make the server ask its leader (`sync`). This costs no quorum. Answered by `Done`.
     Touch,
+}
+
+impl Op {
+    /// Whether an answer that is no error leaves a watch.
+    pub fn leaves_watch(&self) -> bool {
+        matches!(self, Op::Read { watch: true, .. } | Op::Exists { .. } | Op::List { watch: true, .. })
+    }
+}
+
+/// A write of the program. ZooKeeper applies it only if our znode exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Create a persistent znode.
+    Create { path: Arc<str>, value: Value },
+    /// Change a znode's value, if its data version is `version`.
+    Set { path: Arc<str>, value: Value, version: Option<i32> },
+    /// Delete a znode, if its data version is `version`.
+    Delete { path: Arc<str>, version: Option<i32> },
 }
 
 /// ZooKeeper's metadata of a znode.
@@ -101,6 +122,8 @@ pub enum Reply {
     Stat(Stat),
     Listed(Vec<Arc<str>>),
     Done,
+    /// Our znode, on which a write depends, does not exist: nothing was written.
+    NotMaster,
     /// The server answered with this error, one of ZooKeeper's numbers: nothing was changed.
     Refused(i32),
     /// The outcome is unknown: the connection broke before the answer arrived.

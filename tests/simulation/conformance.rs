@@ -282,7 +282,7 @@ impl Play<'_> {
             "create" => Op::Create { path, value: value() },
             "create-sequential" => Op::CreateSequential { prefix: path, value: value() },
             "make-parents" => Op::MakeParents { path },
-            "read" => Op::Read { path, sync },
+            "read" => Op::Read { path, sync, watch: true },
             "exists" => Op::Exists { path },
             "stat" => Op::Stat { path },
             "set" => Op::SetValue { path, value: value(), version: words[3].parse().unwrap_or(-1) },

@@ -397,7 +397,7 @@ impl World {
 /// The watch that an answered read leaves.
 pub fn watch_of(op: &Op, reply: &Reply) -> Option<(WatchKind, Arc<str>)> {
     match (op, reply) {
-        (Op::Read { path, .. }, Reply::Read(_)) => Some((WatchKind::Data, path.clone())),
+        (Op::Read { path, watch: true, .. }, Reply::Read(_)) => Some((WatchKind::Data, path.clone())),
         (Op::Exists { path }, Reply::Exists(true)) => Some((WatchKind::Data, path.clone())),
         (Op::Exists { path }, Reply::Exists(false)) => Some((WatchKind::Exist, path.clone())),
         (Op::List { path, watch: true, .. }, Reply::Listed(_)) => Some((WatchKind::Child, path.clone())),

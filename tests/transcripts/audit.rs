@@ -158,13 +158,13 @@ fn answers(op: &Op, reply: &Reply) -> bool {
         (Op::List { .. }, Reply::Listed(_)) => true,
         (Op::MakeParents { .. } | Op::SetValue { .. } | Op::Delete { .. }, Reply::Done) => true,
         (Op::Prove { .. } | Op::Touch, Reply::Done) => true,
+        (Op::Write { .. }, Reply::Done | Reply::NotMaster) => true,
         _ => false,
     }
 }
 
 fn leaves_watch(op: &Op, reply: &Reply) -> bool {
-    let watching = matches!(op, Op::Read { .. } | Op::Exists { .. } | Op::List { watch: true, .. });
-    watching && !matches!(reply, Reply::Refused(_) | Reply::Unknown)
+    op.leaves_watch() && !matches!(reply, Reply::Refused(_) | Reply::NotMaster | Reply::Unknown)
 }
 
 fn path_of(op: &Op) -> String {
@@ -173,6 +173,7 @@ fn path_of(op: &Op) -> String {
         Op::List { path, .. } | Op::Delete { path, .. } | Op::Stat { path } => path,
         Op::SetValue { path, .. } => path,
         Op::CreateSequential { prefix, .. } => prefix,
+        Op::Write { own, .. } => own,
         Op::Prove { .. } | Op::Touch => return String::new(),
     }
     .to_string()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use election::testing::logic::{
-    Action, Alarm, Config, Elections, Member, Op, Reply, RequestId, SubscriptionId, Time, Znode,
+    Action, Alarm, Config, Elections, Member, Op, Reply, RequestId, SubscriptionId, Time, Write, Znode,
 };
 
 use crate::audit::Audit;
@@ -229,7 +229,10 @@ fn request(op: &Op) -> String {
         Op::Create { path, value } => format!("create {path} {}", quoted(value)),
         Op::CreateSequential { prefix, value } => format!("create-sequential {prefix} {}", quoted(value)),
         Op::MakeParents { path } => format!("make-parents {path}"),
-        Op::Read { path, sync } => format!("read {path}{}", flag(*sync, " sync")),
+        // A read leaves a watch, unless the text says otherwise.
+        Op::Read { path, sync, watch } => {
+            format!("read {path}{}{}", flag(*sync, " sync"), flag(!*watch, " once"))
+        }
         Op::Exists { path } => format!("exists {path}"),
         Op::Stat { path } => format!("stat {path}"),
         Op::List { path, sync, watch } => {
@@ -241,7 +244,17 @@ fn request(op: &Op) -> String {
             let paths: Vec<_> = paths.iter().map(|path| path.to_string()).collect();
             format!("prove {}", fold(&paths).join(" "))
         }
+        Op::Write { own, write } => format!("write {} if {own}", written(write)),
         Op::Touch => "touch".to_string(),
+    }
+}
+
+fn written(write: &Write) -> String {
+    let version = |version: &Option<i32>| version.map_or(String::new(), |version| format!(" version={version}"));
+    match write {
+        Write::Create { path, value } => format!("create {path} {}", quoted(value)),
+        Write::Set { path, value, version: only } => format!("set {path} {}{}", quoted(value), version(only)),
+        Write::Delete { path, version: only } => format!("delete {path}{}", version(only)),
     }
 }
 

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use futures::{pin_mut, select_biased, FutureExt};
 
 use super::{Link, Task};
-use crate::driver::client::{Client, Write, Written};
+use crate::driver::client::{Client, Written};
 use crate::driver::clock;
 use crate::driver::counters::Count;
 use crate::driver::requests::Answer;
 use crate::driver::runtime;
 use crate::driver::telemetry::Asked;
 use crate::driver::waits::ReplyTo;
-use crate::logic::{rc, Recipe};
+use crate::logic::{rc, Recipe, Write};
 
 impl Task {
     /// Sends a request for the caller, independent of all other requests. If the handle is not connected, the request

@@ -392,7 +392,7 @@ fn reply_to(heard: &Heard) -> Option<RequestId> {
 
 fn watch_of(op: &Op, reply: &Reply) -> Option<Watch> {
     match (op, reply) {
-        (Op::Read { path, .. }, Reply::Read(_)) | (Op::Exists { path }, Reply::Exists(true)) => {
+        (Op::Read { path, watch: true, .. }, Reply::Read(_)) | (Op::Exists { path }, Reply::Exists(true)) => {
             Some((Kind::Data, path.clone()))
         }
         (Op::Exists { path }, Reply::Exists(false)) => Some((Kind::Birth, path.clone())),

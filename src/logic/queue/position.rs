@@ -171,7 +171,7 @@ impl Queue {
     pub(super) fn follow(&mut self, predecessor: Arc<str>, context: &mut RecipeContext) {
         let path = predecessor.clone();
         let op = match self.older.is_some() || self.predecessor_leads {
-            true => Op::Read { path, sync: false },
+            true => Op::Read { path, sync: false, watch: true },
             false => Op::Exists { path },
         };
         self.state = State::Following(context.submit(op));

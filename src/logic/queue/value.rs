@@ -38,7 +38,7 @@ impl Queue {
                 self.set_value(context);
             }
             (_, Reply::Refused(rc::BAD_VERSION)) => {
-                let op = Op::Read { path: own.path.clone(), sync: false };
+                let op = Op::Read { path: own.path.clone(), sync: false, watch: true };
                 self.setting = Some(Setting::Reading(context.submit(op)));
             }
             (_, Reply::Read(znode)) => {
