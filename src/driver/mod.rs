@@ -17,6 +17,9 @@ pub mod failpoint;
 pub mod fork;
 pub mod guid;
 pub mod hosts;
+#[cfg(any(test, feature = "own-session"))]
+#[cfg_attr(not(feature = "own-session"), allow(dead_code))]
+mod io;
 pub mod log;
 mod requests;
 mod runtime;
