@@ -160,6 +160,11 @@ fn spawn_bound_to_this_thread(mut command: Command) -> io::Result<Child> {
             if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
                 return Err(io::Error::last_os_error());
             }
+            // A shell has the programs that it runs in the background ignore SIGINT and SIGQUIT.
+            // Children inherit that, and programs that are to be interrupted would not be.
+            for signal in [libc::SIGINT, libc::SIGQUIT] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
             // The parent may have died before the call above. Then no signal will ever come.
             if libc::getppid() as u32 != parent {
                 return Err(io::Error::from_raw_os_error(libc::ESRCH));

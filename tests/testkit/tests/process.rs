@@ -1,6 +1,7 @@
 //! Processes end with their guard or with the process that made them, and every line of a program is kept.
 
 use std::io::BufRead;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc;
@@ -26,6 +27,22 @@ fn sleep() -> Command {
 fn state(pid: u32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
+}
+
+#[test]
+fn a_process_can_be_interrupted_when_the_tests_run_in_the_background() {
+    // SAFETY: no other test of this program sends these signals to it.
+    let formers = [libc::SIGINT, libc::SIGQUIT].map(|signal| unsafe { libc::signal(signal, libc::SIG_IGN) });
+    for signal in [libc::SIGINT, libc::SIGQUIT] {
+        let process = Process::spawn(sleep());
+        assert!(process.signal(signal));
+        let status = process.wait(SOON).expect("the signal ends it");
+        assert_eq!(status.signal(), Some(signal));
+    }
+    for (signal, former) in [libc::SIGINT, libc::SIGQUIT].into_iter().zip(formers) {
+        // SAFETY: as above.
+        unsafe { libc::signal(signal, former) };
+    }
 }
 
 #[test]
