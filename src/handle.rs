@@ -13,6 +13,8 @@ mod verifier;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{mpsc, Arc, Condvar, Mutex, PoisonError};
@@ -59,6 +61,13 @@ pub const VALUE_MAX: usize = 1_000_000;
 /// closes it.
 pub struct Handle {
     process: Process,
+    parts: ManuallyDrop<Parts>,
+}
+
+/// What a handle consists of. A child of the process that opened the handle drops none of it: a part may wait for a lock
+/// that no thread of the child holds, and the program's listeners belong to the parent.
+#[doc(hidden)]
+pub struct Parts {
     session: Session,
     diagnostics: Arc<Diagnostics>,
     /// The hosts and the options of [`open`](Handle::open), for diagnostics.
@@ -185,8 +194,7 @@ impl Handle {
         let events = EventSink::new(notifications, wake_fd, waits.clone(), lease_end.clone(), denied.clone());
         log::say(LogLevel::Info, &diagnostics.place, None, format_args!("opened for {}", opened_with.hosts));
         let session = driver::open(settings, events, connected, diagnostics.clone());
-        let election = Handle {
-            process,
+        let parts = Parts {
             session,
             diagnostics,
             opened_with,
@@ -203,6 +211,7 @@ impl Handle {
             changes: Mutex::default(),
             lead_ended: Condvar::new(),
         };
+        let election = Handle { process, parts: ManuallyDrop::new(parts) };
         match options.connect_timeout {
             Some(timeout) => {
                 match election.waits.answer(&first_connection, timeout).map_err(|error| {
@@ -581,9 +590,22 @@ fn check_value(value: &[u8]) -> Result<Value, Error> {
     }
 }
 
+#[doc(hidden)]
+impl Deref for Handle {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
 impl Drop for Handle {
     fn drop(&mut self) {
         // Inside its own callback, a handle cannot wait for that callback. The session then closes by itself.
         let _ = self.close();
+        if self.process.is_here() {
+            // SAFETY: nothing uses the parts after this.
+            unsafe { ManuallyDrop::drop(&mut self.parts) };
+        }
     }
 }

@@ -316,6 +316,58 @@ mod tests {
         assert!(from.elapsed() < Duration::from_secs(20));
     }
 
+    /// Whether the listener came before the end or was refused because it came after: it is never one that hears nothing.
+    #[test]
+    fn a_listener_added_while_the_session_fails_hears_its_last_event_or_is_refused() {
+        struct Dropped(mpsc::Sender<&'static str>);
+        impl Drop for Dropped {
+            fn drop(&mut self) {
+                let _ = self.0.send("dropped");
+            }
+        }
+        let (mut heard_by, mut refused) = (0, 0);
+        for round in 0..400_u64 {
+            let (notifications, inbox) = mpsc::channel();
+            let callbacks = callbacks(inbox);
+            let go = std::sync::Barrier::new(2);
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    go.wait();
+                    notifications.send(Notification::End).expect("it is received");
+                    // The one thread that the handle has, and the program that dispatches.
+                    match round % 2 {
+                        0 => callbacks.serve(&SignalMask::of_this_thread()),
+                        _ => drop(callbacks.dispatch(Duration::ZERO)),
+                    }
+                });
+                go.wait();
+                for id in 0..20 {
+                    let (tell, told) = mpsc::channel();
+                    let (is_made, last) = (tell.clone(), Dropped(tell.clone()));
+                    let added = callbacks.add(SubscriptionId(id), || {
+                        let _ = is_made.send("made");
+                        Ok(Listener::Master(Box::new(move |_| last.0.send("told").unwrap_or_default())))
+                    });
+                    drop((tell, is_made));
+                    match added {
+                        Ok(()) => {
+                            let heard: Vec<_> =
+                                (0..3).filter_map(|_| told.recv_timeout(Duration::from_secs(20)).ok()).collect();
+                            assert_eq!(heard, ["made", "told", "dropped"]);
+                            heard_by += 1;
+                        }
+                        Err(error) => {
+                            assert_eq!(error, Error::Internal);
+                            assert_eq!(told.try_iter().collect::<Vec<_>>(), ["dropped"], "no listener was made");
+                            refused += 1;
+                        }
+                    }
+                }
+            });
+        }
+        assert!(heard_by > 0 && refused > 0, "both have been seen: {heard_by}, {refused}");
+    }
+
     #[test]
     fn what_concerns_nobody_ends_no_wait() {
         let (_notes, inbox) = mpsc::channel();

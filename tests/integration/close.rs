@@ -4,11 +4,12 @@ use crate::candidates::{Candidate, TestHandle};
 use crate::ground::{one_server, AT_ONCE, LONG_MS, SHORT_MS, SOON};
 use crate::relays::{is, wait_held};
 use crate::witness::Witness;
-use election::{Error, Handle, Options, Reason};
+use election::{Dispatch, Error, Handle, Options, Reason};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use testkit::{eventually, opcode, Ensemble, Relay, Verdict};
+use testkit::{eventually, opcode, wait_until, Ensemble, Relay, Verdict};
 
 #[test]
 fn a_closed_handle_leaves_neither_znode_nor_session() {
@@ -51,6 +52,45 @@ fn a_dropped_handle_is_closed() {
     assert_eq!(witness.read(PATH), None);
     assert_eq!(told.recv().unwrap().rc, -116);
     assert!(told.recv().is_err(), "the callback is dropped as well");
+}
+
+/// A child of a fork has copies of the parent's locks, some of which nobody will ever release, and of its listeners, which belong
+/// to the parent.
+#[test]
+fn a_handle_dropped_in_a_child_touches_nothing() {
+    struct TellsOfItsEnd(&'static AtomicBool);
+    impl Drop for TellsOfItsEnd {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    static HAS_ENDED: AtomicBool = AtomicBool::new(false);
+    let mut options = Options::default();
+    options.set_dispatch(Dispatch::Manual);
+    let handle = Handle::open("127.0.0.1:1", &options).unwrap();
+    let listener = TellsOfItsEnd(&HAS_ENDED);
+    handle
+        .go_to_election("/child", b"mine", move |_| {
+            let _owned = &listener;
+        })
+        .unwrap();
+    // SAFETY: the child calls the library, which is made for that, and ends without running anything of this process.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        drop(handle);
+        unsafe { libc::_exit(i32::from(HAS_ENDED.load(Ordering::Relaxed))) };
+    }
+    let mut status = -1;
+    // SAFETY: the child is ours.
+    let has_ended = wait_until(SOON, || unsafe { libc::waitpid(child, &mut status, libc::WNOHANG) } == child);
+    if !has_ended {
+        // SAFETY: it has not been waited for.
+        unsafe { libc::kill(child, libc::SIGKILL) };
+    }
+    assert!(has_ended, "it ends by itself");
+    assert_eq!(status, 0, "and drops no listener");
+    drop(handle);
+    assert!(HAS_ENDED.load(Ordering::Relaxed), "its own process does drop it");
 }
 
 /// From inside a callback nobody can wait for the callbacks' end.
