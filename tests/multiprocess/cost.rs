@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use election::{Dialect, LeaseMode, Reason, Recipe};
-use testkit::{eventually, opcode, Ensemble, Relay};
+use testkit::{eventually, opcode, wait_until, Ensemble, RawClient, Relay};
 
 use crate::candidate::{options, Candidate};
-use crate::SOON;
+use crate::{witness, SOON};
 
 const HOUR_MS: u32 = 3_600_000;
 
@@ -230,4 +230,81 @@ fn the_weaker_grade_writes_nothing() {
     }
     assert_eq!(relay.count(opcode::MULTI), 0);
     println!("grade ANSWERED: master for two session timeouts with {} requests, no multi", relay.requests().len());
+}
+
+/// Two hundred contenders of kazoo join the queue of three of ours, and leave it again. What the servers are asked for by ours does
+/// not grow with those who join, nor with those who leave in the order of the queue. If they leave from its end, each of ours
+/// looks twice for each that leaves: for the list, and for the one that is the last then.
+#[test]
+fn a_queue_full_of_foreign_contenders_costs_a_bounded_number_of_requests() {
+    const PATH: &str = "/full-of-foreign";
+    const FOREIGN: usize = 200;
+    const OURS: usize = 3;
+    let ensemble = Ensemble::builder(1).max_session_timeout_ms(HOUR_MS).start();
+    let options = options(u64::from(HOUR_MS), QUEUE);
+    let relays = [(); OURS].map(|()| Relay::start(ensemble.addr(0)));
+    let mut ours = Vec::new();
+    for (i, relay) in relays.iter().enumerate() {
+        let candidate = Candidate::stand(&relay.host(), PATH, &i.to_string(), &options);
+        candidate.wait_reason(if i == 0 { Reason::Elected } else { Reason::Following });
+        ours.push(candidate);
+    }
+    // How many requests each of ours has sent since this was asked for the last time, once there are no more.
+    let spent = || {
+        let count = || relays.iter().map(|relay| relay.requests().len()).collect::<Vec<_>>();
+        let mut former = count();
+        eventually(SOON, "the requests come to an end", || {
+            std::thread::sleep(Duration::from_millis(200));
+            let now = count();
+            std::mem::replace(&mut former, now.clone()) == now
+        });
+        relays.iter().for_each(Relay::clear_requests);
+        former
+    };
+    let join = |client: &mut RawClient, i: usize| {
+        let name = format!("{PATH}/{i:032x}__lock__");
+        let reply = client.create(&name, b"kazoo", 3).expect("an answer");
+        assert_eq!(reply.err, 0);
+        String::from_utf8_lossy(&reply.body[4..]).into_owned()
+    };
+    let leave = |client: &mut RawClient, path: &str| assert_eq!(client.delete(path).expect("an answer").err, 0);
+    let all_know = |ours: &[Candidate]| {
+        let know = || ours.iter().all(|ours| ours.reason() == Some(Reason::ForeignContender));
+        let heard = || ours.iter().map(Candidate::heard).collect::<Vec<_>>();
+        assert!(wait_until(SOON, know), "{:?}", heard());
+    };
+    spent();
+
+    let mut kazoo = witness(&ensemble, 0);
+    let mut queue: Vec<String> = (0..FOREIGN).map(|i| join(&mut kazoo, i)).collect();
+    all_know(&ours);
+    let joined = spent();
+    assert!(ours.iter().all(|ours| !ours.is_master()));
+    let queue_of = |watcher: &mut RawClient| watcher.children(PATH).expect("an answer");
+    assert_eq!(queue_of(&mut kazoo).len(), FOREIGN, "none of ours stands in their way");
+    println!("{FOREIGN} foreign contenders join {OURS} of ours: {joined:?} requests");
+    assert!(joined.iter().all(|requests| *requests <= 30), "{joined:?}");
+
+    // In the order in which they lead. Ours wait for the first one that they met, and then for the last one.
+    for path in queue.drain(..FOREIGN / 2) {
+        leave(&mut kazoo, &path);
+    }
+    let led = spent();
+    println!("{} of them lead and leave: {led:?} requests", FOREIGN / 2);
+    assert!(led.iter().all(|requests| *requests <= 4), "{led:?}");
+
+    // From the end: whoever waits for the last one looks for the next one.
+    while queue.len() > 1 {
+        let path = queue.pop().expect("there is one");
+        leave(&mut kazoo, &path);
+    }
+    let from_the_end = spent();
+    println!("{} of them leave from the end: {from_the_end:?} requests", FOREIGN / 2 - 1);
+    assert!(from_the_end.iter().all(|requests| *requests <= FOREIGN), "{from_the_end:?}");
+
+    // As long as one is left, and no longer.
+    assert!(ours.iter().all(|ours| ours.reason() == Some(Reason::ForeignContender)));
+    kazoo.close_session().expect("an answer");
+    eventually(SOON, "one of ours leads", || ours.iter().filter(|ours| ours.is_master()).count() == 1);
+    println!("the last one leaves: {:?} requests", spent());
 }

@@ -114,6 +114,8 @@ impl Queue {
 
     fn note_foreign(&mut self, foreign: &[(i32, &Arc<str>)], context: &mut RecipeContext) {
         self.foreign = foreign.first().map(|(_, name)| (*name).clone());
+        // A foreign contender is no master of ours, and its value is not read.
+        self.predecessor_leads = false;
         let (reason, rc) = (Reason::ForeignContender, rc::FOREIGN_CONTENDER);
         self.stand(RecipeState::Unknown { reason, rc }, context);
     }
