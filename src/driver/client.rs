@@ -340,8 +340,22 @@ impl Client {
         for path in paths {
             transaction.add_check_version(path, -1)?;
         }
-        transaction.commit().await?;
-        Ok((Reply::Done, None))
+        match transaction.commit().await {
+            Ok(_) => Ok((Reply::Done, None)),
+            Err(error) if has_moved(&error) => {
+                self.end_connection_of_moved_session(&paths[0]).await;
+                Ok((Reply::Unknown, None))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// If the session has moved to another server, a server before 3.6 answers a transaction with that error, and leaves
+    /// the connection open: no proof would ever be committed. The server closes the connection after any other write of
+    /// such a session, and the client then resumes the session. This write changes nothing, because `own` is ephemeral
+    /// and has no children.
+    async fn end_connection_of_moved_session(&self, own: &str) {
+        let _closed_or_no_such_znode = self.chrooted.delete(&format!("{own}/none"), None).await;
     }
 
     async fn exists(&self, path: &str) -> Outcome {
@@ -452,6 +466,10 @@ impl Client {
         }
         match transaction.commit().await {
             Ok(_) => Written::Done,
+            Err(error) if has_moved(&error) => {
+                self.end_connection_of_moved_session(&own).await;
+                Written::Unknown
+            }
             Err(MultiWriteError::OperationFailed { index: 0, .. }) => Written::NotMaster,
             // Our znode was deleted with the session.
             Err(MultiWriteError::RequestFailed { source: Error::SessionExpired }) => Written::NotMaster,
@@ -537,6 +555,11 @@ fn stat_of(stat: &zookeeper_client::Stat) -> Stat {
         version: stat.version,
         ephemeral_owner: stat.ephemeral_owner,
     }
+}
+
+/// Whether the server has carried nothing out because another server has the session.
+fn has_moved(error: &MultiWriteError) -> bool {
+    matches!(error, MultiWriteError::OperationFailed { source: Error::SessionMoved, .. })
 }
 
 fn number_of(error: Error) -> i32 {
