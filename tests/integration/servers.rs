@@ -6,9 +6,9 @@ use crate::ground::{one_server, three_servers, AT_ONCE, A_MOMENT, LONG_MS, SHORT
 use crate::pace::Pace;
 use crate::relays::Relays;
 use crate::witness::Witness;
-use election::{Error, Reason};
+use election::{Error, Reason, Role};
 use std::time::{Duration, Instant};
-use testkit::{eventually, opcode, Ensemble, Relay, ScratchFolder, Verdict};
+use testkit::{eventually, opcode, Ensemble, RawClient, Relay, ScratchFolder, Verdict};
 use zookeeper::CreateMode;
 
 /// The server that the owner of a znode is connected to.
@@ -132,6 +132,51 @@ fn all_servers_are_stopped_for_ten_seconds() {
             break;
         }
     }
+}
+
+/// One server of three, cut off from its quorum, that serves read-only (`readonlymode.enabled`). It opens no session for a client
+/// that writes: a master loses its lease, hears why, does not hammer the server, and leads again when a quorum is back.
+#[test]
+fn a_read_only_server_is_named_and_waited_out() {
+    const PATH: &str = "/read-only";
+    const CAUSE: &str = "is read-only: it has no quorum";
+    const WITHOUT_QUORUM: Duration = Duration::from_secs(5);
+    let ensemble = Ensemble::builder(3).java_arg("-Dreadonlymode.enabled=true").start();
+    let relays = Relays::before(&ensemble);
+    let master = Candidate::stand_for(&relays.hosts(), SHORT_MS, PATH, "mine");
+    let token = master.becomes_master();
+    let interrogation = master.interrogate();
+    ensemble.kill9(1);
+    ensemble.kill9(2);
+    let lapsed = master.lapses();
+    eventually(SOON, "the server serves read-only", || ensemble.four_letter(0, "srvr").contains("Mode: read-only"));
+    assert!(ensemble.four_letter(0, "isro").starts_with("ro"));
+    RawClient::connect(&ensemble.host(0), LONG_MS as i32).expect_err("a session for a client that writes");
+
+    eventually(SOON, "the cause is known", || {
+        master.handle.connect_failure().unwrap().is_some_and(|cause| cause.contains(CAUSE))
+    });
+    let before: usize = relays.0.iter().map(Relay::connection_count).sum();
+    std::thread::sleep(WITHOUT_QUORUM);
+    let attempts = relays.0.iter().map(Relay::connection_count).sum::<usize>() - before;
+    println!("{attempts} connections in {WITHOUT_QUORUM:?} to one server that is read-only and two that are down");
+    assert!(attempts <= 60, "{attempts} connections in {WITHOUT_QUORUM:?}");
+    interrogation.end().are_no_after(lapsed + A_MOMENT, token);
+
+    // Whoever opens a handle there is told in time, and not let in.
+    let asked_at = Instant::now();
+    let refused = TestHandle::try_open(&ensemble.host(0), SHORT_MS, Duration::from_secs(1)).map(drop);
+    assert_eq!(refused, Err(Error::Timeout));
+    assert!(asked_at.elapsed() < Duration::from_secs(2), "{:?}", asked_at.elapsed());
+
+    ensemble.start_all();
+    // Its former session may have come back with the servers.
+    let event = master.next_but_for(&[Reason::Suspended, Reason::Expired]);
+    let event = match event.role {
+        Role::Slave => master.next_but_for(&[Reason::Suspended, Reason::Expired]),
+        _ => event,
+    };
+    assert!(master.check_master(&event) > token);
 }
 
 #[test]
