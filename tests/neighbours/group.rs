@@ -10,6 +10,7 @@ use testkit::{wait_until, Ensemble, RawClient, ScratchFolder};
 use crate::believer::{ms, now, Believer, Believers, Line};
 use crate::judge::{wrong, Wrong};
 use crate::neighbours::{Built, Neighbour};
+use crate::table;
 use crate::witness::{Life, Witness};
 use crate::SOON;
 
@@ -323,6 +324,7 @@ impl<'a> Group<'a> {
             of_theirs.len(),
             ms(longest)
         );
+        table::record(neighbour, ms(longest));
         for (who, wrong) in &of_theirs {
             println!("  {who}: {wrong}");
         }

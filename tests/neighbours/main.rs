@@ -3,11 +3,11 @@
 //!
 //! - [`neighbours`]: who they are, and how to start one;
 //! - [`group`]: twenty strikes, drawn from a seed, and what must hold after each;
-//! - [`seeds`]: the same at a znode without a queue, with seed 000's program;
+//! - [`seeds`]: the same at a znode without a queue, with the programs of seeds 000, 003 and 004;
 //! - [`witness`]: what stood in the queue, and when; [`judge`]: whether who believed was first then;
 //! - [`table`]: what the documentation says of all this.
 //!
-//! `NEIGHBOURS_SEED=N` repeats the strikes of a run. The members' programs are in `theirs/`.
+//! `NEIGHBOURS_SEED=N` repeats the strikes of a run. `BLESS=1` writes a longer time than that of the table into it. The members' programs are in `theirs/`.
 
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../multiprocess/believer.rs"]
@@ -106,4 +106,10 @@ fn inter_process_mutex() {
 #[ignore = "a minute: make test-long"]
 fn go_lock() {
     group::strike(&neighbours::GO_LOCK);
+}
+
+#[test]
+#[ignore = "a minute: make test-long"]
+fn go_lock_among_numbers() {
+    group::strike(&neighbours::GO_LOCK_AMONG_NUMBERS);
 }

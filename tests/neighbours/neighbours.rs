@@ -93,12 +93,15 @@ pub const GO_LOCK: Neighbour = Neighbour {
     lists: false,
     can_leave: false,
 };
+/// The same, in a queue where every number counts.
+pub const GO_LOCK_AMONG_NUMBERS: Neighbour = Neighbour { recipe: ("QUEUE_WRITE_LOCK", 6), ..GO_LOCK };
 
-pub const ALL: [&Neighbour; 10] = [
+pub const ALL: [&Neighbour; 11] = [
     &LEADER_LATCH,
     &LEADER_SELECTOR,
     &INTER_PROCESS_MUTEX,
     &GO_LOCK,
+    &GO_LOCK_AMONG_NUMBERS,
     &KAZOO_ELECTION,
     &KAZOO_LOCK,
     &LEADER_ELECTION_SUPPORT,
