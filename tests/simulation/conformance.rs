@@ -364,6 +364,7 @@ impl Play<'_> {
                 format!("[{}]", names.join(" "))
             }
             Reply::Done => "done".into(),
+            Reply::NotMaster => "not written".into(),
             Reply::Refused(rc::NO_NODE) => "NONODE".into(),
             Reply::Refused(rc::NODE_EXISTS) => "NODEEXISTS".into(),
             Reply::Refused(rc::BAD_VERSION) => "BADVERSION".into(),
