@@ -185,7 +185,7 @@ impl Plan {
             servers,
             processes,
             paths,
-            config: Config { recipe, grace_ms, margin_ms, tick_ms, lease_mode, broken, ..Config::default() },
+            config: Config { recipe, grace_ms, margin_ms, tick_ms, lease_mode, broken },
             tick,
             sync_limit: rng.pick(&[2, 3, 5, 10]),
             timeout,
