@@ -275,7 +275,8 @@ impl Handle {
             Ok(Listener::Role(status.clone(), on_role()))
         })?;
         self.statuses.insert(path.clone(), (id, status.clone()));
-        self.command(Command::Stand { id, path, value, guid, status: OnItsWay::new(status) });
+        let once = status.has_function();
+        self.command(Command::Stand { id, path, value, guid, once, status: OnItsWay::new(status) });
         drop(changes);
         Ok(id)
     }
@@ -294,7 +295,7 @@ impl Handle {
         if self.denied.has(id) {
             return Err(Error::NotThere);
         }
-        self.command(Command::SetValue { id, path, value });
+        self.command(Command::SetValue(id, value));
         Ok(())
     }
 
@@ -317,7 +318,7 @@ impl Handle {
         if self.denied.take(id) {
             return Err(Error::NotThere);
         }
-        self.command(Command::Resign { id, path });
+        self.command(Command::Leave(id));
         Ok(())
     }
 

@@ -30,8 +30,8 @@ pub struct CandidateStatus {
     /// held only briefly.
     role: Mutex<(Role, Option<Waited>)>,
     waits: Arc<Waits>,
-    /// The candidate's path, if the candidate leaves when its mastership ends and does not rejoin.
-    leaves: Option<Arc<str>>,
+    /// A thread of the caller runs a function while the candidate is master.
+    runs_function: bool,
     /// Not 0 if the caller's function must return: RESIGNED if the caller resigned the candidate, CLOSING if the caller
     /// closed the handle.
     stop: AtomicI32,
@@ -81,20 +81,25 @@ impl CandidateStatus {
             lease_end,
             role: Mutex::new((Role::Unknown, None)),
             waits,
-            leaves: None,
+            runs_function: false,
             stop: AtomicI32::new(0),
         }
     }
 
-    /// Makes the candidate leave `path` as soon as its mastership ends. Until then a thread of the caller runs a
-    /// function, and we ask the function to stop before we give up the candidate's znode.
-    pub fn leaving(self, path: Arc<str>) -> CandidateStatus {
-        CandidateStatus { leaves: Some(path), ..self }
+    /// A thread of the caller runs a function while the candidate is master. We ask the function to stop before we give
+    /// up the candidate's znode.
+    pub fn with_function(self) -> CandidateStatus {
+        CandidateStatus { runs_function: true, ..self }
+    }
+
+    /// Whether a thread of the caller runs a function while the candidate is master.
+    pub fn has_function(&self) -> bool {
+        self.runs_function
     }
 
     /// Asks the running function to stop, for this reason. Returns false if no function runs.
     pub fn ask_to_stop(&self, rc: i32) -> bool {
-        if self.leaves.is_none() {
+        if !self.runs_function {
             return false;
         }
         self.stop.store(rc, Ordering::Release);
@@ -283,22 +288,15 @@ impl EventSink {
         self.subscriptions.insert(id, Subscription::WatcherOfMembers);
     }
 
-    /// Publishes the status first, so that `is_master` agrees with the role in the notification. Returns the path if
-    /// the candidate must resign now.
-    pub fn role(&mut self, id: SubscriptionId, event: Event) -> Option<Arc<str>> {
-        let mut leaves = None;
+    /// Publishes the status first, so that `is_master` agrees with the role in the notification.
+    pub fn role(&mut self, id: SubscriptionId, event: Event) {
         if let Some(Subscription::Candidate(status)) = self.subscriptions.get(&id) {
-            let was_master = status.token.load(Ordering::Acquire) != 0;
             status.publish(&event);
-            if was_master && event.role != Role::Master && !event.reason.is_last() {
-                leaves = status.leaves.clone();
-            }
         }
         if event.reason == Reason::Denied {
             self.denied.add(id);
         }
         self.note(Notification::Role(id, event));
-        leaves
     }
 
     pub fn master(&mut self, id: SubscriptionId, master: Master) {

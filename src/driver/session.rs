@@ -34,7 +34,8 @@ use super::server_health::ServerHealth;
 use super::telemetry::Telemetry;
 use super::waits::ReplyTo;
 use crate::logic::{
-    rc, Action, Config, Elections, Master, Member, Op, Reply, Report, RequestId, SubscriptionId, Time, Value, Write,
+    rc, Action, Config, Elections, Input, Master, Member, Op, Reply, Report, RequestId, SubscriptionId, Time,
+    Value, Write,
 };
 
 /// How long a close waits until the server confirms that the session is over.
@@ -55,22 +56,12 @@ pub enum Command {
         path: Arc<str>,
         value: Value,
         guid: u128,
+        /// The candidate leaves when its mastership ends.
+        once: bool,
         status: OnItsWay,
     },
-    SetValue {
-        id: SubscriptionId,
-        path: Arc<str>,
-        value: Value,
-    },
-    Resign {
-        id: SubscriptionId,
-        path: Arc<str>,
-    },
+    SetValue(SubscriptionId, Value),
     Observe {
-        id: SubscriptionId,
-        path: Arc<str>,
-    },
-    Unobserve {
         id: SubscriptionId,
         path: Arc<str>,
     },
@@ -79,10 +70,8 @@ pub enum Command {
         path: Arc<str>,
         enough: usize,
     },
-    UnwatchMembers {
-        id: SubscriptionId,
-        path: Arc<str>,
-    },
+    /// End a candidacy, or stop observing or watching the members.
+    Leave(SubscriptionId),
     /// Write in one transaction with the check that our znode at `path` exists.
     Write {
         path: Arc<str>,
@@ -321,32 +310,30 @@ impl Task {
         if self.server_health.deadline(self.settings.session_timeout).is_some_and(|deadline| deadline <= now) {
             self.state(State::Over);
         }
-        self.elections.handle_timeout(now);
+        self.elections.handle(now, Input::Timeout);
     }
 
     fn command(&mut self, command: Command) {
         failpoint::pass("command");
         let now = clock::now();
         match command {
-            Command::Stand { id, path, value, guid, status } => {
+            Command::Stand { id, path, value, guid, once, status } => {
                 self.telemetry.subscription(id, &path, "stands at");
                 self.events.add_candidate(id, status);
-                self.elections.stand(now, id, path, value, guid);
+                self.elections.handle(now, Input::Stand { id, path, value, guid, once });
             }
-            Command::SetValue { id, path, value } => self.elections.set_value(now, id, &path, value),
-            Command::Resign { id, path } => self.elections.resign(now, id, &path),
+            Command::SetValue(id, value) => self.elections.handle(now, Input::SetValue(id, value)),
             Command::Observe { id, path } => {
                 self.telemetry.subscription(id, &path, "observes");
                 self.events.add_observer(id);
-                self.elections.observe(now, id, path);
+                self.elections.handle(now, Input::Observe { id, path });
             }
-            Command::Unobserve { id, path } => self.elections.unobserve(now, id, &path),
             Command::WatchMembers { id, path, enough } => {
                 self.telemetry.subscription(id, &path, "watches the members of");
                 self.events.add_watcher_of_members(id);
-                self.elections.watch_members(now, id, path, enough);
+                self.elections.handle(now, Input::WatchMembers { id, path, enough });
             }
-            Command::UnwatchMembers { id, path } => self.elections.unwatch_members(now, id, &path),
+            Command::Leave(id) => self.elections.handle(now, Input::Leave(id)),
             Command::Write { path, write, written } => self.write(path, write, written),
             Command::Members { path, members } => {
                 let asked = self.telemetry.asks(Count::Reads, "members of", &path);
@@ -391,8 +378,8 @@ impl Task {
             self.server_health.answered();
         }
         match answer {
-            Answer::Reply(request, reply) => self.elections.handle_reply(now, request, reply),
-            Answer::WatchEvent(request, news) => self.elections.handle_watch_event(now, request, news),
+            Answer::Reply(request, reply) => self.elections.handle(now, Input::Reply(request, reply)),
+            Answer::WatchEvent(request, news) => self.elections.handle(now, Input::WatchEvent(request, news)),
             Answer::InDoubt(path) => self.elections.write_in_doubt(now, path),
         }
     }
@@ -424,9 +411,7 @@ impl Task {
             Action::Lease(end) => self.events.lease(end),
             Action::TellRole(id, event) => {
                 self.telemetry.role(id, &event, || self.elections.describe_lease(clock::now()));
-                if let Some(path) = self.events.role(id, event) {
-                    self.elections.resign(clock::now(), id, &path);
-                }
+                self.events.role(id, event);
             }
             Action::TellMaster(id, master) => {
                 self.telemetry.master(id, &master);
@@ -455,7 +440,7 @@ impl Task {
             }
             _ => {
                 self.state(State::Suspended);
-                self.elections.handle_reply(clock::now(), request, Reply::Unknown);
+                self.elections.handle(clock::now(), Input::Reply(request, Reply::Unknown));
             }
         }
     }
@@ -468,7 +453,7 @@ impl Task {
             self.command(command);
             self.tell_all();
         }
-        self.elections.close();
+        self.elections.handle(clock::now(), Input::Close);
         self.tell_all();
         let changed = self.telemetry.closed(rc::CLOSING);
         self.connection(changed);

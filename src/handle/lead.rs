@@ -177,7 +177,7 @@ impl<'a> Standing<'a> {
         if handle.waits.is_interrupted() {
             return Err(Error::Interrupted);
         }
-        let status = CandidateStatus::new(handle.lease_end.clone(), handle.waits.clone()).leaving(path.clone());
+        let status = CandidateStatus::new(handle.lease_end.clone(), handle.waits.clone()).with_function();
         let status = Arc::new(status);
         let lead = Lead::begin(&handle.callbacks);
         let id = handle.stand_as(
@@ -238,7 +238,7 @@ impl Drop for Standing<'_> {
         if self.handle.statuses.with(&self.path, |(id, _)| *id == self.id) == Some(true) {
             self.handle.statuses.remove(&self.path);
             if !self.handle.denied.take(self.id) {
-                self.handle.command(Command::Resign { id: self.id, path: self.path.clone() });
+                self.handle.command(Command::Leave(self.id));
             }
         }
         drop(changes);

@@ -47,7 +47,7 @@ impl Handle {
         if self.denied.take(id) {
             return Err(Error::NotThere);
         }
-        self.command(Command::Unobserve { id, path });
+        self.command(Command::Leave(id));
         Ok(())
     }
 
@@ -97,7 +97,7 @@ impl Handle {
         if self.denied.take(id) {
             return Err(Error::NotThere);
         }
-        self.command(Command::UnwatchMembers { id, path });
+        self.command(Command::Leave(id));
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use super::context::{unknown, RecipeContext, RoleReporter};
 use super::node::Node;
 use super::outbox::Outbox;
 use super::queue::Queue;
-use super::recipe::{Input, Recipe};
+use super::recipe::{Recipe, Trigger};
 use super::report::Report;
 use super::types::{rc, Action, Reason, Role, SubscriptionId, Time, Value};
 
@@ -20,6 +20,8 @@ pub struct Entry {
     pub value: Value,
     /// A number that no other candidate ever has. It appears in the names of a queue.
     pub guid: u128,
+    /// The candidate leaves by itself when its mastership ends.
+    pub once: bool,
 }
 
 #[derive(Debug)]
@@ -28,6 +30,7 @@ pub struct Candidate {
     config: Config,
     recipe: Box<dyn Recipe>,
     reporter: RoleReporter,
+    once: bool,
     /// A candidacy at the same path that was started before the recipe had left the path. It starts when the recipe
     /// has left.
     successor: Option<Entry>,
@@ -35,25 +38,28 @@ pub struct Candidate {
 
 impl Candidate {
     pub fn new(path: Arc<str>, entry: Entry, config: Config) -> Candidate {
-        let Entry { id, value, guid } = entry;
+        let Entry { id, value, guid, once } = entry;
         let recipe: Box<dyn Recipe> = match config.recipe {
             Kind::Node => Box::new(Node::new(path.clone(), value.clone(), config)),
             Kind::Queue(dialect) => Box::new(Queue::new(path.clone(), value.clone(), guid, dialect, config)),
         };
         let reporter = RoleReporter::new(id, value, config.grace_ms);
-        Candidate { path, config, recipe, reporter, successor: None }
+        Candidate { path, config, recipe, reporter, once, successor: None }
     }
 
-    pub fn handle(&mut self, now: Time, input: Input, lease_end: Option<Time>, outbox: &mut Outbox) {
-        let down = match input {
-            Input::Down(rc) => Some(rc),
+    pub fn handle(&mut self, now: Time, trigger: Trigger, lease_end: Option<Time>, outbox: &mut Outbox) {
+        let down = match trigger {
+            Trigger::Down(rc) => Some(rc),
             _ => None,
         };
         let mut context = RecipeContext::new(&self.path, &mut self.reporter, lease_end, outbox);
-        self.recipe.handle(now, input, &mut context);
+        self.recipe.handle(now, trigger, &mut context);
         self.reporter.review(lease_end, outbox);
         if let Some(rc) = down {
             self.reporter.suspended(rc, outbox);
+        }
+        if self.once && self.reporter.has_lost() {
+            self.resign(now, self.reporter.id(), outbox);
         }
     }
 
@@ -78,7 +84,7 @@ impl Candidate {
     ) {
         if self.reporter.id() == id {
             self.reporter.set_value(value.clone());
-            self.handle(now, Input::SetValue(value), lease_end, outbox);
+            self.handle(now, Trigger::SetValue(value), lease_end, outbox);
         } else if let Some(successor) = self.successor.as_mut().filter(|successor| successor.id == id) {
             successor.value = value;
         }
@@ -88,8 +94,8 @@ impl Candidate {
     pub fn resign(&mut self, now: Time, id: SubscriptionId, outbox: &mut Outbox) {
         if self.reporter.id() == id {
             if !self.reporter.has_ended() {
-                self.handle(now, Input::Leave(Reason::Resigned, rc::RESIGNED), None, outbox);
-                outbox.actions.push_back(Action::Finished(id));
+                self.handle(now, Trigger::Leave(Reason::Resigned, rc::RESIGNED), None, outbox);
+                outbox.finish(id);
             }
         } else if self.successor.as_ref().is_some_and(|successor| successor.id == id) {
             self.successor = None;
@@ -157,5 +163,5 @@ impl Candidate {
 /// The last event of a candidate.
 pub fn finish(id: SubscriptionId, reason: Reason, rc: i32, outbox: &mut Outbox) {
     outbox.actions.push_back(Action::TellRole(id, unknown(reason, rc)));
-    outbox.actions.push_back(Action::Finished(id));
+    outbox.finish(id);
 }

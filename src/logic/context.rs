@@ -69,11 +69,13 @@ pub struct RoleReporter {
     /// The lease held while the recipe was master. If the lease then runs out, that mastership is over.
     led: bool,
     told: Option<Event>,
+    /// The caller was told that a mastership ended.
+    lost: bool,
 }
 
 impl RoleReporter {
     pub fn new(id: SubscriptionId, value: Value, grace_ms: u64) -> RoleReporter {
-        RoleReporter { id, value, grace_ms, elected: None, led: false, told: None }
+        RoleReporter { id, value, grace_ms, elected: None, led: false, told: None, lost: false }
     }
 
     pub fn id(&self) -> SubscriptionId {
@@ -93,6 +95,11 @@ impl RoleReporter {
     /// Whether the caller has received its last event.
     pub fn has_ended(&self) -> bool {
         self.told.as_ref().is_some_and(|event| event.reason.is_last())
+    }
+
+    /// Whether a mastership has ended that the caller was told of, and the caller has not received its last event.
+    pub fn has_lost(&self) -> bool {
+        self.lost && !self.has_ended()
     }
 
     /// Whether the recipe is master, with or without a lease.
@@ -122,7 +129,7 @@ impl RoleReporter {
                 self.unseat();
                 self.tell(unknown(*reason, *rc), outbox);
                 if *reason == Reason::Denied {
-                    outbox.actions.push_back(Action::Finished(self.id));
+                    outbox.finish(self.id);
                 }
             }
         }
@@ -179,6 +186,8 @@ impl RoleReporter {
     /// Tells the caller, unless the caller already received the same event.
     fn tell(&mut self, event: Event, outbox: &mut Outbox) {
         if self.told.as_ref() != Some(&event) {
+            let is_master = |event: &Event| event.role == Role::Master;
+            self.lost |= self.told.as_ref().is_some_and(is_master) && !is_master(&event);
             self.told = Some(event.clone());
             outbox.actions.push_back(Action::TellRole(self.id, event));
         }

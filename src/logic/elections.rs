@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use super::candidate::{finish, Candidate, Entry};
 use super::config::{Config, Recipe, Rule};
+use super::input::Input;
 use super::lease::{Answer, Lease};
 use super::members::MembersWatcher;
 use super::observer::Observer;
 use super::outbox::{Outbox, Sent, Subscription};
-use super::recipe::Input;
+use super::recipe::Trigger;
 use super::report::Report;
-use super::types::{rc, Action, Reason, Reply, RequestId, SessionId, SubscriptionId, Time, Value, WatchEvent};
+use super::types::{rc, Action, Reason, Reply, RequestId, SessionId, SubscriptionId, Time};
 
 /// How long a session that holds nothing may stay suspended before the library opens a new session in its place. A
 /// session that holds nothing loses nothing when it is replaced. A new session connects sooner than an old one,
@@ -109,15 +110,48 @@ impl Elections {
         }
     }
 
-    /// Starts a candidacy at `path` with `value`. At most one candidacy is active at a path at a time. The caller may
-    /// start a second one when the first has resigned; it begins when the first has left. `guid` is a number that no
-    /// other candidate anywhere has, and no other candidate has the few numbers after it.
-    pub fn stand(&mut self, now: Time, id: SubscriptionId, path: Arc<str>, value: Value, guid: u128) {
+    /// Something has happened. What is to be done about it is in `poll_action`.
+    pub fn handle(&mut self, now: Time, input: Input) {
         self.begin(now);
-        if let Link::Denied { rc } = self.link {
-            return finish(id, Reason::Denied, rc, &mut self.outbox);
+        match input {
+            Input::Connected { session, timeout_ns, asked_at } => {
+                self.connected(now, session, timeout_ns, asked_at)
+            }
+            Input::Suspended(rc) => self.suspended(now, rc),
+            Input::Expired => {
+                let rc = rc::SESSION_EXPIRED;
+                self.end_session(now, Link::Down { rc }, Reason::Expired, rc);
+            }
+            Input::Denied(rc) => self.denied(rc),
+            Input::Reply(request, reply) => self.replied(now, request, reply),
+            Input::WatchEvent(request, news) => {
+                if let Some(subscription) = self.outbox.routes.remove(&request) {
+                    self.trigger(now, &subscription, Trigger::WatchEvent(request, news));
+                }
+            }
+            Input::Timeout => self.time_has_come(now),
+            Input::Stand { id, path, value, guid, once } => self.stand(now, path, Entry { id, value, guid, once }),
+            Input::SetValue(id, value) => {
+                if let Some(Subscription::Candidate(path)) = self.outbox.subscribed.get(&id).cloned() {
+                    if let Some(candidate) = self.candidates.get_mut(&path) {
+                        candidate.set_value(now, id, value, self.lease.end(), &mut self.outbox);
+                    }
+                    self.settle(now, &Subscription::Candidate(path));
+                }
+            }
+            Input::Observe { id, path } => self.observe(now, id, path),
+            Input::WatchMembers { id, path, enough } => self.watch_members(now, id, path, enough),
+            Input::Leave(id) => self.leave(now, id),
+            Input::Close => self.end(Reason::Closed, rc::CLOSING),
         }
-        let entry = Entry { id, value, guid };
+        self.end_doomed_session(now);
+    }
+
+    fn stand(&mut self, now: Time, path: Arc<str>, entry: Entry) {
+        if let Link::Denied { rc } = self.link {
+            return finish(entry.id, Reason::Denied, rc, &mut self.outbox);
+        }
+        self.outbox.subscribed.insert(entry.id, Subscription::Candidate(path.clone()));
         match self.candidates.get_mut(&path) {
             Some(leaving) => {
                 let rc = match self.link {
@@ -133,24 +167,49 @@ impl Elections {
         }
     }
 
-    /// Uses another value from now on. The existing znode gets the value, however long that takes. Each znode that is
-    /// created later gets it, too.
-    pub fn set_value(&mut self, now: Time, id: SubscriptionId, path: &Arc<str>, value: Value) {
-        self.begin(now);
-        if let Some(candidate) = self.candidates.get_mut(path) {
-            candidate.set_value(now, id, value, self.lease.end(), &mut self.outbox);
-            self.settle(now, &Subscription::Candidate(path.clone()));
+    fn observe(&mut self, now: Time, id: SubscriptionId, path: Arc<str>) {
+        let mut observer = Observer::new(id, path.clone(), self.config.recipe);
+        if let Link::Denied { rc } = self.link {
+            return observer.end(rc, &mut self.outbox);
         }
+        let subscription = Subscription::Observer(path.clone());
+        self.outbox.subscribed.insert(id, subscription.clone());
+        self.observers.insert(path, observer);
+        self.catch_up(now, &subscription);
     }
 
-    /// Ends a candidacy. The candidate receives its last event at once. Its znode is deleted, however long that
-    /// takes.
-    pub fn resign(&mut self, now: Time, id: SubscriptionId, path: &Arc<str>) {
-        self.begin(now);
-        if let Some(candidate) = self.candidates.get_mut(path) {
-            candidate.resign(now, id, &mut self.outbox);
-            self.settle(now, &Subscription::Candidate(path.clone()));
+    fn watch_members(&mut self, now: Time, id: SubscriptionId, path: Arc<str>, enough: usize) {
+        let mut watcher = MembersWatcher::new(id, path.clone(), enough, self.config.recipe);
+        if let Link::Denied { rc } = self.link {
+            return watcher.end(rc, &mut self.outbox);
         }
+        let subscription = Subscription::Members(path.clone());
+        self.outbox.subscribed.insert(id, subscription.clone());
+        self.members.insert(path, watcher);
+        self.catch_up(now, &subscription);
+    }
+
+    fn leave(&mut self, now: Time, id: SubscriptionId) {
+        let Some(subscription) = self.outbox.subscribed.get(&id).cloned() else { return };
+        match &subscription {
+            Subscription::Candidate(path) => {
+                if let Some(candidate) = self.candidates.get_mut(path) {
+                    candidate.resign(now, id, &mut self.outbox);
+                }
+            }
+            Subscription::Observer(path) => {
+                if let Some(mut observer) = self.observers.remove(path) {
+                    observer.stop(&mut self.outbox);
+                }
+            }
+            Subscription::Members(path) => {
+                if let Some(mut watcher) = self.members.remove(path) {
+                    watcher.stop(&mut self.outbox);
+                }
+            }
+            Subscription::Lease => {}
+        }
+        self.settle(now, &subscription);
     }
 
     /// A write that depended on our mastership at `path` had no answer, and may be carried out later: it travels
@@ -166,6 +225,7 @@ impl Elections {
         if names_return {
             self.note_doubt(path);
         }
+        self.end_doomed_session(now);
     }
 
     fn note_doubt(&mut self, path: Arc<str>) {
@@ -175,57 +235,17 @@ impl Elections {
         }
     }
 
-    /// Reports the master at `path`, and every change. One observer for each path.
-    pub fn observe(&mut self, now: Time, id: SubscriptionId, path: Arc<str>) {
-        self.begin(now);
-        let mut observer = Observer::new(id, path.clone(), self.config.recipe);
-        if let Link::Denied { rc } = self.link {
-            return observer.end(rc, &mut self.outbox);
-        }
-        self.observers.insert(path.clone(), observer);
-        self.catch_up(now, &Subscription::Observer(path));
-    }
-
-    /// Ends the reports about the master at `path`.
-    pub fn unobserve(&mut self, now: Time, id: SubscriptionId, path: &Arc<str>) {
-        self.begin(now);
-        if self.observers.get(path).is_some_and(|observer| observer.id() == id) {
-            if let Some(mut observer) = self.observers.remove(path) {
-                observer.stop(&mut self.outbox);
-            }
-            self.settle(now, &Subscription::Observer(path.clone()));
+    /// The session must end, and no candidate leads in it any more.
+    fn end_doomed_session(&mut self, now: Time) {
+        self.session_doomed |= std::mem::take(&mut self.outbox.session_is_given_up);
+        if self.session_doomed && self.elected.is_empty() {
+            let rc = rc::SESSION_EXPIRED;
+            self.end_session(now, Link::Down { rc }, Reason::Expired, rc);
+            self.outbox.actions.push_back(Action::Renew);
         }
     }
 
-    /// Reports the members at `path`, and every change. Raises an alarm when fewer than `enough` members are present
-    /// (0 for no alarm). One such watcher for each path.
-    pub fn watch_members(&mut self, now: Time, id: SubscriptionId, path: Arc<str>, enough: usize) {
-        self.begin(now);
-        let mut watcher = MembersWatcher::new(id, path.clone(), enough, self.config.recipe);
-        if let Link::Denied { rc } = self.link {
-            return watcher.end(rc, &mut self.outbox);
-        }
-        self.members.insert(path.clone(), watcher);
-        self.catch_up(now, &Subscription::Members(path));
-    }
-
-    /// Ends the reports about the members at `path`.
-    pub fn unwatch_members(&mut self, now: Time, id: SubscriptionId, path: &Arc<str>) {
-        self.begin(now);
-        if self.members.get(path).is_some_and(|watcher| watcher.id() == id) {
-            if let Some(mut watcher) = self.members.remove(path) {
-                watcher.stop(&mut self.outbox);
-            }
-            self.settle(now, &Subscription::Members(path.clone()));
-        }
-    }
-
-    /// The handle is closed, and the session with it: each subscription gets its last event. This function deletes no
-    /// znode, because the end of the session deletes them.
-    pub fn close(&mut self) {
-        self.end(Reason::Closed, rc::CLOSING);
-    }
-
+    /// No session exists any more, and none will follow.
     fn end(&mut self, reason: Reason, rc: i32) {
         for (_, mut candidate) in std::mem::take(&mut self.candidates) {
             candidate.end(reason, rc, &mut self.outbox);
@@ -244,10 +264,7 @@ impl Elections {
         self.outbox.forget_requests();
     }
 
-    /// The session is connected with the timeout that the server granted. It is a new session, requested at
-    /// `asked_at` or later, or the same session again.
-    pub fn handle_connected(&mut self, now: Time, session: SessionId, timeout_ns: u64, asked_at: Time) {
-        self.begin(now);
+    fn connected(&mut self, now: Time, session: SessionId, timeout_ns: u64, asked_at: Time) {
         match self.link {
             Link::Suspended { .. } => self.lease.resumed(now, timeout_ns),
             _ => self.lease.opened(now, timeout_ns, asked_at),
@@ -256,39 +273,27 @@ impl Elections {
         self.link = Link::Up(session);
         // A session that was resumed at this moment needs no touch before its proof.
         self.touched = true;
-        self.handle_all(now, &Input::Up(session));
+        self.trigger_all(now, &Trigger::Up(session));
         if !self.elected.is_empty() {
             self.renew(now);
         }
     }
 
-    /// The connection is broken, or could not be made; `rc` is ZooKeeper's number for the reason.
-    pub fn handle_suspended(&mut self, now: Time, rc: i32) {
-        self.begin(now);
+    fn suspended(&mut self, now: Time, rc: i32) {
         self.link = match self.link {
             Link::Up(_) => Link::Suspended { rc, renew_at: now.plus_ms(RENEW_AFTER_MS) },
             Link::Suspended { renew_at, .. } => Link::Suspended { rc, renew_at },
             Link::Fresh | Link::Down { .. } => Link::Down { rc },
             Link::Denied { .. } => return,
         };
-        self.handle_all(now, &Input::Down(rc));
+        self.trigger_all(now, &Trigger::Down(rc));
         // The requests that the end of a lease produced when the connection was already broken.
         for request in self.outbox.forget_unsent() {
-            self.handle_reply(now, request, Reply::Unknown);
+            self.replied(now, request, Reply::Unknown);
         }
     }
 
-    /// The session is over: its unanswered requests get no answer.
-    pub fn handle_expired(&mut self, now: Time) {
-        self.begin(now);
-        let rc = rc::SESSION_EXPIRED;
-        self.end_session(now, Link::Down { rc }, Reason::Expired, rc);
-    }
-
-    /// The servers refused our credentials with this number of ZooKeeper's, and would refuse them again. Each
-    /// subscription gets its last event, and so does each later one.
-    pub fn handle_denied(&mut self, now: Time, rc: i32) {
-        self.begin(now);
+    fn denied(&mut self, rc: i32) {
         self.link = Link::Denied { rc };
         self.lease.closed();
         self.tell_lease();
@@ -296,8 +301,7 @@ impl Elections {
         self.end(Reason::Denied, rc);
     }
 
-    pub fn handle_reply(&mut self, now: Time, request: RequestId, reply: Reply) {
-        self.begin(now);
+    fn replied(&mut self, now: Time, request: RequestId, reply: Reply) {
         let mut asked_to_watch = false;
         if let Some(Sent { at: sent_at, answer, changes, watch }) = self.outbox.answered(request, &reply) {
             asked_to_watch = watch;
@@ -323,28 +327,18 @@ impl Elections {
             Some(Subscription::Lease) => self.proof_ended(now, request, &reply),
             // The subscription that sent the request has left.
             Some(subscription) if leaves_watch && !self.is_here(&subscription) => self.outbox.unwatch(request),
-            Some(subscription) => self.handle(now, &subscription, Input::Reply(request, reply)),
+            Some(subscription) => self.trigger(now, &subscription, Trigger::Reply(request, reply)),
             None => {}
         }
         self.review(now);
     }
 
-    /// The watch that `request` left has reported an event, and is used up.
-    pub fn handle_watch_event(&mut self, now: Time, request: RequestId, news: WatchEvent) {
-        self.begin(now);
-        if let Some(subscription) = self.outbox.routes.remove(&request) {
-            self.handle(now, &subscription, Input::WatchEvent(request, news));
-        }
-    }
-
-    /// The moment that `poll_timeout` returned has arrived.
-    pub fn handle_timeout(&mut self, now: Time) {
-        self.begin(now);
+    fn time_has_come(&mut self, now: Time) {
         while let Some((at, subscription)) = self.timetable.first().cloned() {
             if at > now {
                 break;
             }
-            self.handle(now, &subscription, Input::Tick);
+            self.trigger(now, &subscription, Trigger::Tick);
             assert!(self.deadlines.get(&subscription).is_none_or(|next| *next > now), "a deadline is met once");
         }
         match self.link {
@@ -359,11 +353,6 @@ impl Elections {
             Link::Up(_) if self.next_renewal().is_some_and(|renew| renew <= now) => self.renew(now),
             _ => {}
         }
-    }
-
-    /// The end of the lease: the masters of this session may believe until then.
-    pub fn lease_end(&self) -> Option<Time> {
-        self.lease.end()
     }
 
     /// Tells the end of the lease, if it has moved.
@@ -427,16 +416,12 @@ impl Elections {
         ])
     }
 
+    /// What is to be done next.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.session_doomed |= std::mem::take(&mut self.outbox.session_is_given_up);
-        if self.session_doomed && self.elected.is_empty() {
-            let rc = rc::SESSION_EXPIRED;
-            self.end_session(self.outbox.now, Link::Down { rc }, Reason::Expired, rc);
-            self.outbox.actions.push_back(Action::Renew);
-        }
         self.outbox.actions.pop_front()
     }
 
+    /// The moment of the next `Input::Timeout`.
     pub fn poll_timeout(&self) -> Option<Time> {
         let next = self.timetable.first().map(|(at, _)| *at);
         let of_link = match self.link {
@@ -455,7 +440,7 @@ impl Elections {
         if self.config.keeps(Rule::LapseIsFinal) && !self.lease.holds(now) && self.anyone_leads() {
             for path in self.elected.clone() {
                 if self.candidates.get(&path).is_some_and(Candidate::led) {
-                    self.handle(now, &Subscription::Candidate(path), Input::LeaseExpired);
+                    self.trigger(now, &Subscription::Candidate(path), Trigger::LeaseExpired);
                 }
             }
         }
@@ -481,7 +466,7 @@ impl Elections {
         self.in_doubt.clear();
         self.session_doomed = false;
         self.outbox.forget_requests();
-        self.handle_all(now, &Input::Over(reason, rc));
+        self.trigger_all(now, &Trigger::Over(reason, rc));
     }
 
     fn is_here(&self, subscription: &Subscription) -> bool {
@@ -499,9 +484,9 @@ impl Elections {
         candidates.chain(observers).chain(self.members.keys().cloned().map(Subscription::Members)).collect()
     }
 
-    fn handle_all(&mut self, now: Time, input: &Input) {
+    fn trigger_all(&mut self, now: Time, trigger: &Trigger) {
         for subscription in self.subscriptions() {
-            self.handle(now, &subscription, input.clone());
+            self.trigger(now, &subscription, trigger.clone());
         }
     }
 
@@ -509,26 +494,26 @@ impl Elections {
     fn catch_up(&mut self, now: Time, subscription: &Subscription) {
         match self.link {
             Link::Fresh | Link::Denied { .. } => {}
-            Link::Up(session) => self.handle(now, subscription, Input::Up(session)),
-            Link::Suspended { rc, .. } | Link::Down { rc } => self.handle(now, subscription, Input::Down(rc)),
+            Link::Up(session) => self.trigger(now, subscription, Trigger::Up(session)),
+            Link::Suspended { rc, .. } | Link::Down { rc } => self.trigger(now, subscription, Trigger::Down(rc)),
         }
     }
 
-    fn handle(&mut self, now: Time, subscription: &Subscription, input: Input) {
+    fn trigger(&mut self, now: Time, subscription: &Subscription, trigger: Trigger) {
         match subscription {
             Subscription::Candidate(path) => {
                 if let Some(candidate) = self.candidates.get_mut(path) {
-                    candidate.handle(now, input, self.lease.end(), &mut self.outbox);
+                    candidate.handle(now, trigger, self.lease.end(), &mut self.outbox);
                 }
             }
             Subscription::Observer(path) => {
                 if let Some(observer) = self.observers.get_mut(path) {
-                    observer.handle(now, input, &mut self.outbox);
+                    observer.handle(now, trigger, &mut self.outbox);
                 }
             }
             Subscription::Members(path) => {
                 if let Some(watcher) = self.members.get_mut(path) {
-                    watcher.handle(now, input, &mut self.outbox);
+                    watcher.handle(now, trigger, &mut self.outbox);
                 }
             }
             Subscription::Lease => {}

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use super::backoff::Backoff;
 use super::config::Recipe;
 use super::outbox::{Outbox, Subscription};
-use super::recipe::{Input, REFRESH_MS};
+use super::recipe::{Trigger, REFRESH_MS};
 use super::report::Report;
 use super::types::{
     rc, Action, Alarm, Member, Members, Op, Reply, RequestId, SubscriptionId, Time, WatchEvent, Znode,
@@ -151,17 +151,17 @@ impl MembersWatcher {
         }
     }
 
-    pub fn handle(&mut self, now: Time, input: Input, outbox: &mut Outbox) {
-        match (self.state.clone(), input) {
+    pub fn handle(&mut self, now: Time, trigger: Trigger, outbox: &mut Outbox) {
+        match (self.state.clone(), trigger) {
             (State::Gone, _) => {}
-            (state, Input::Up(_)) => {
+            (state, Trigger::Up(_)) => {
                 self.connected = true;
                 self.list_due = true;
                 if state == State::Offline {
                     self.start(now, outbox);
                 }
             }
-            (state, Input::Down(rc)) => {
+            (state, Trigger::Down(rc)) => {
                 self.connected = false;
                 self.unread.clear();
                 self.tell(nobody(rc), outbox);
@@ -169,7 +169,7 @@ impl MembersWatcher {
                     self.state = State::Offline;
                 }
             }
-            (_, Input::Over(_, rc)) => {
+            (_, Trigger::Over(_, rc)) => {
                 self.connected = false;
                 self.list_watch = None;
                 self.present.clear();
@@ -180,7 +180,7 @@ impl MembersWatcher {
                 self.state = State::Offline;
                 self.tell(nobody(rc), outbox);
             }
-            (State::Listing(asked), Input::Reply(request, reply)) if asked == request => match reply {
+            (State::Listing(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Listed(names) => {
                     self.arm_list(request, outbox);
                     self.listed(&names, outbox);
@@ -192,7 +192,7 @@ impl MembersWatcher {
                 }
                 reply => self.not_listed(now, reply, outbox),
             },
-            (State::Checking(asked), Input::Reply(request, reply)) if asked == request => match reply {
+            (State::Checking(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Exists(there) => {
                     self.arm_list(request, outbox);
                     match there && self.connected {
@@ -202,19 +202,19 @@ impl MembersWatcher {
                 }
                 reply => self.not_listed(now, reply, outbox),
             },
-            (State::Reading, Input::Reply(request, reply)) => {
+            (State::Reading, Trigger::Reply(request, reply)) => {
                 if let Some(path) = self.reading.remove(&request) {
                     self.was_read(request, path, reply, outbox);
                     self.read_next(now, outbox);
                 }
             }
-            (state, Input::WatchEvent(request, _)) if self.list_watch == Some(request) => {
+            (state, Trigger::WatchEvent(request, _)) if self.list_watch == Some(request) => {
                 self.list_watch = None;
                 // A list under way leaves a new watch.
                 self.list_due |= !matches!(state, State::Listing(_));
                 self.wake(now, outbox);
             }
-            (_, Input::WatchEvent(request, news)) => {
+            (_, Trigger::WatchEvent(request, news)) => {
                 if let Some(path) = self.watches.remove(&request) {
                     let is_gone = news == WatchEvent::Deleted;
                     if is_gone {
@@ -229,14 +229,14 @@ impl MembersWatcher {
                     }
                 }
             }
-            (State::Watching { refresh_at }, Input::Tick) if now >= refresh_at => {
+            (State::Watching { refresh_at }, Trigger::Tick) if now >= refresh_at => {
                 self.list_due = true;
                 self.all_due = true;
                 self.begin_round(now, outbox);
             }
-            (State::Pausing(until), Input::Tick) if now >= until => self.begin_round(now, outbox),
-            (_, Input::Reply(..) | Input::Tick | Input::LeaseExpired | Input::Doubt) => {}
-            (_, Input::Missing | Input::SetValue(_) | Input::Leave(..)) => {}
+            (State::Pausing(until), Trigger::Tick) if now >= until => self.begin_round(now, outbox),
+            (_, Trigger::Reply(..) | Trigger::Tick | Trigger::LeaseExpired | Trigger::Doubt) => {}
+            (_, Trigger::Missing | Trigger::SetValue(_) | Trigger::Leave(..)) => {}
         }
         self.check();
     }
@@ -252,13 +252,13 @@ impl MembersWatcher {
         for request in watches.chain(asked).chain(reading) {
             outbox.unwatch(request);
         }
-        outbox.actions.push_back(Action::Finished(self.id));
+        outbox.finish(self.id);
     }
 
     /// No session exists any more, and none will follow: the last event for the caller.
     pub fn end(&mut self, rc: i32, outbox: &mut Outbox) {
         self.tell(nobody(rc), outbox);
-        outbox.actions.push_back(Action::Finished(self.id));
+        outbox.finish(self.id);
     }
 
     /// The invariants between any two inputs.

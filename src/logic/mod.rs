@@ -5,9 +5,9 @@
 //! simulated ensemble) can therefore drive the core through histories that no real ensemble can be made to show. The
 //! driver calls
 //!
-//! - the `handle_*` methods and the caller's verbs of [`Elections`] to report each event,
+//! - [`Elections::handle`] with each event, an [`Input`],
 //! - [`Elections::poll_action`] until it is empty, to get the next actions,
-//! - [`Elections::poll_timeout`] to get the moment at which to call [`Elections::handle_timeout`].
+//! - [`Elections::poll_timeout`] to get the moment of the next [`Input::Timeout`].
 //!
 //! The core imports nothing from the other layers; `tests/layers.rs` checks that.
 
@@ -17,6 +17,7 @@ mod config;
 mod context;
 mod dialect;
 mod elections;
+mod input;
 mod lease;
 mod members;
 mod names;
@@ -31,6 +32,7 @@ mod types;
 pub use config::{Config, LeaseMode, Recipe, Rule};
 pub use dialect::{Dialect, Name};
 pub use elections::Elections;
+pub use input::Input;
 pub use report::Report;
 pub use types::{
     rc, Action, Alarm, Event, Master, Member, Members, Op, Reason, Reply, RequestId, Role, SessionId, Stat,

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use super::backoff::Backoff;
 use super::config::{Config, Rule};
 use super::context::{RecipeContext, RecipeState};
-use super::recipe::{Input, Recipe, REFRESH_MS};
+use super::recipe::{Recipe, Trigger, REFRESH_MS};
 use super::report::Report;
 use super::types::{rc, Op, Reason, Reply, RequestId, SessionId, Time, Value, WatchEvent, Znode};
 
@@ -150,10 +150,10 @@ impl Recipe for Node {
         ])
     }
 
-    fn handle(&mut self, now: Time, input: Input, context: &mut RecipeContext) {
-        match (self.state.clone(), input) {
+    fn handle(&mut self, now: Time, trigger: Trigger, context: &mut RecipeContext) {
+        match (self.state.clone(), trigger) {
             (State::Gone, _) => {}
-            (_, Input::Up(session)) => {
+            (_, Trigger::Up(session)) => {
                 self.session = Some(session);
                 if !self.earlier_sessions.contains(&session) && !self.config.keeps(Rule::EarlierSessionIsNotOurs) {
                     self.earlier_sessions.push(session);
@@ -162,7 +162,7 @@ impl Recipe for Node {
                     self.start(now, context);
                 }
             }
-            (state, Input::Down(rc)) => {
+            (state, Trigger::Down(rc)) => {
                 self.session = None;
                 // A master stays master as long as the lease holds.
                 if !self.is_master() {
@@ -172,7 +172,7 @@ impl Recipe for Node {
                     self.state = State::Offline;
                 }
             }
-            (_, Input::Over(reason, rc)) => {
+            (_, Trigger::Over(reason, rc)) => {
                 self.session = None;
                 self.armed = None;
                 self.may_own = false;
@@ -181,7 +181,7 @@ impl Recipe for Node {
                 self.state = if self.leaving { State::Gone } else { State::Offline };
                 self.stand(RecipeState::Unknown { reason, rc }, context);
             }
-            (state, Input::LeaseExpired) => {
+            (state, Trigger::LeaseExpired) => {
                 self.must_delete = true;
                 self.stand(RecipeState::Unknown { reason: Reason::LeaseExpired, rc: rc::LEASE_EXPIRED }, context);
                 match state {
@@ -190,13 +190,13 @@ impl Recipe for Node {
                     _ => {} // the answer under way, or the next connection, shows what must be deleted
                 }
             }
-            (State::Watching { .. }, Input::Doubt) => self.read(context),
-            (State::Watching { .. }, Input::Missing) => {
+            (State::Watching { .. }, Trigger::Doubt) => self.read(context),
+            (State::Watching { .. }, Trigger::Missing) => {
                 self.disarm(context);
                 self.vanished(now, context);
             }
-            (_, Input::Missing) => self.step_down(context), // an answer under way tells more
-            (state, Input::SetValue(value)) => {
+            (_, Trigger::Missing) => self.step_down(context), // an answer under way tells more
+            (state, Trigger::SetValue(value)) => {
                 self.value = value;
                 self.value_due = true;
                 if let State::Watching { version, .. } = state {
@@ -205,7 +205,7 @@ impl Recipe for Node {
                     }
                 } // else the next read of our znode, or the next create, sets the value
             }
-            (state, Input::Leave(reason, rc)) => {
+            (state, Trigger::Leave(reason, rc)) => {
                 self.stand(RecipeState::Unknown { reason, rc }, context);
                 self.leaving = true;
                 match state {
@@ -219,7 +219,7 @@ impl Recipe for Node {
                 }
             }
 
-            (State::Creating(asked), Input::Reply(request, reply)) if asked == request => match reply {
+            (State::Creating(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Created(stat) => {
                     self.backoff.succeeded();
                     self.may_own = true;
@@ -247,13 +247,13 @@ impl Recipe for Node {
                     self.failed(now, context);
                 }
             },
-            (State::MakingParents(asked), Input::Reply(request, reply)) if asked == request => match reply {
+            (State::MakingParents(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 _ if self.leaving => self.gone(context),
                 Reply::Done if self.session.is_some() => self.create(context),
                 Reply::Refused(rc) => self.refused(now, rc, context),
                 _ => self.failed(now, context),
             },
-            (State::Reading(asked), Input::Reply(request, reply)) if asked == request => match reply {
+            (State::Reading(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Read(znode) => {
                     if let Some(former) = self.armed.replace(request) {
                         context.unwatch(former);
@@ -285,7 +285,7 @@ impl Recipe for Node {
                 }
                 _ => self.failed(now, context),
             },
-            (State::Identifying(asked), Input::Reply(request, reply)) if asked == request => match reply {
+            (State::Identifying(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Stat(stat) => match self.session {
                     Some(session)
                         if SessionId(stat.ephemeral_owner) == session
@@ -304,7 +304,7 @@ impl Recipe for Node {
                     self.failed(now, context);
                 }
             },
-            (State::Setting(asked, value), Input::Reply(request, reply)) if asked == request => match reply {
+            (State::Setting(asked, value), Trigger::Reply(request, reply)) if asked == request => match reply {
                 // The change has used up the watch. Another client may have changed the znode, too.
                 Reply::Done | Reply::Refused(rc::BAD_VERSION) => {
                     self.own_version = None;
@@ -328,7 +328,7 @@ impl Recipe for Node {
                 }
                 _ => self.failed(now, context),
             },
-            (State::Deleting(asked), Input::Reply(request, reply)) if asked == request => match reply {
+            (State::Deleting(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Done | Reply::Refused(rc::NO_NODE) => {
                     self.may_own = false;
                     self.own_version = None;
@@ -353,7 +353,7 @@ impl Recipe for Node {
                 }
             },
 
-            (state, Input::WatchEvent(request, news)) if self.armed == Some(request) => {
+            (state, Trigger::WatchEvent(request, news)) if self.armed == Some(request) => {
                 self.armed = None;
                 match (state, news) {
                     (_, WatchEvent::Deleted) if !self.config.keeps(Rule::DeletedStepsDown) && self.is_master() => {
@@ -368,9 +368,9 @@ impl Recipe for Node {
                     _ => {} // an answer under way, or a later one, tells more
                 }
             }
-            (State::Watching { refresh_at, .. }, Input::Tick) if now >= refresh_at => self.read(context),
-            (State::Pausing(until), Input::Tick) if now >= until => self.ask(context),
-            (_, Input::Reply(..) | Input::WatchEvent(..) | Input::Tick | Input::Doubt) => {}
+            (State::Watching { refresh_at, .. }, Trigger::Tick) if now >= refresh_at => self.read(context),
+            (State::Pausing(until), Trigger::Tick) if now >= until => self.ask(context),
+            (_, Trigger::Reply(..) | Trigger::WatchEvent(..) | Trigger::Tick | Trigger::Doubt) => {}
         }
         if self.config.broken.is_none() {
             self.check();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::backoff::Backoff;
 use super::config::Recipe;
 use super::outbox::{Outbox, Subscription};
-use super::recipe::{Input, REFRESH_MS};
+use super::recipe::{Trigger, REFRESH_MS};
 use super::report::Report;
 use super::types::{rc, Action, Master, Op, Reply, RequestId, Stat, SubscriptionId, Time, Value};
 
@@ -119,29 +119,29 @@ impl Observer {
         }
     }
 
-    pub fn handle(&mut self, now: Time, input: Input, outbox: &mut Outbox) {
-        match (self.state.clone(), input) {
+    pub fn handle(&mut self, now: Time, trigger: Trigger, outbox: &mut Outbox) {
+        match (self.state.clone(), trigger) {
             (State::Gone, _) => {}
-            (state, Input::Up(_)) => {
+            (state, Trigger::Up(_)) => {
                 self.connected = true;
                 if state == State::Offline {
                     self.start(now, outbox);
                 }
             }
-            (state, Input::Down(rc)) => {
+            (state, Trigger::Down(rc)) => {
                 self.connected = false;
                 self.tell(nobody(rc), outbox);
                 if matches!(state, State::Watching { .. } | State::Pausing(_)) {
                     self.state = State::Offline;
                 }
             }
-            (_, Input::Over(_, rc)) => {
+            (_, Trigger::Over(_, rc)) => {
                 self.connected = false;
                 self.armed = None;
                 self.state = State::Offline;
                 self.tell(nobody(rc), outbox);
             }
-            (State::Listing { asked, watch }, Input::Reply(request, reply)) if asked == request => match reply {
+            (State::Listing { asked, watch }, Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Listed(names) => match (self.leading(&names), watch) {
                     (leading, watch) if !leading.is_empty() => {
                         if watch {
@@ -164,7 +164,7 @@ impl Observer {
                 Reply::Refused(rc::NO_NODE) if self.connected => self.check(outbox),
                 reply => self.failed(now, reply, outbox),
             },
-            (State::Ranking { mut asked, mut oldest }, Input::Reply(request, reply))
+            (State::Ranking { mut asked, mut oldest }, Trigger::Reply(request, reply))
                 if asked.contains_key(&request) =>
             {
                 let path = asked.remove(&request);
@@ -187,7 +187,7 @@ impl Observer {
                     None => self.list(false, outbox),
                 }
             }
-            (State::Reading(asked), Input::Reply(request, reply)) if asked == request => match reply {
+            (State::Reading(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 // Another, younger znode has that name by now.
                 Reply::Read(znode) if self.oldest.is_some_and(|czxid| czxid != znode.stat.czxid) => {
                     outbox.unwatch(request);
@@ -209,7 +209,7 @@ impl Observer {
                 },
                 reply => self.failed(now, reply, outbox),
             },
-            (State::Checking(asked), Input::Reply(request, reply)) if asked == request => match reply {
+            (State::Checking(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Exists(there) => {
                     self.arm(request, now, outbox);
                     if there && self.connected {
@@ -220,16 +220,23 @@ impl Observer {
                 }
                 reply => self.failed(now, reply, outbox),
             },
-            (state, Input::WatchEvent(request, _)) if self.armed == Some(request) => {
+            (state, Trigger::WatchEvent(request, _)) if self.armed == Some(request) => {
                 self.armed = None;
                 if matches!(state, State::Watching { .. }) {
                     self.look(outbox);
                 }
             }
-            (State::Watching { refresh_at }, Input::Tick) if now >= refresh_at => self.look(outbox),
-            (State::Pausing(until), Input::Tick) if now >= until => self.look(outbox),
-            (_, Input::Reply(..) | Input::WatchEvent(..) | Input::Tick) => {}
-            (_, Input::LeaseExpired | Input::Doubt | Input::Missing | Input::SetValue(_) | Input::Leave(..)) => {}
+            (State::Watching { refresh_at }, Trigger::Tick) if now >= refresh_at => self.look(outbox),
+            (State::Pausing(until), Trigger::Tick) if now >= until => self.look(outbox),
+            (_, Trigger::Reply(..) | Trigger::WatchEvent(..) | Trigger::Tick) => {}
+            (
+                _,
+                Trigger::LeaseExpired
+                | Trigger::Doubt
+                | Trigger::Missing
+                | Trigger::SetValue(_)
+                | Trigger::Leave(..),
+            ) => {}
         }
         if matches!(self.state, State::Watching { .. }) {
             assert!(self.armed.is_some() && self.connected, "who watches has a watch");
@@ -245,13 +252,13 @@ impl Observer {
         for request in self.armed.take().into_iter().chain(asked) {
             outbox.unwatch(request);
         }
-        outbox.actions.push_back(Action::Finished(self.id));
+        outbox.finish(self.id);
     }
 
     /// No session exists any more, and none will follow: the last event for the caller.
     pub fn end(&mut self, rc: i32, outbox: &mut Outbox) {
         self.tell(nobody(rc), outbox);
-        outbox.actions.push_back(Action::Finished(self.id));
+        outbox.finish(self.id);
     }
 
     fn submit(&self, op: Op, outbox: &mut Outbox) -> RequestId {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::lease::Answer;
 use super::report::Report;
-use super::types::{Action, Op, Reply, RequestId, Time};
+use super::types::{Action, Op, Reply, RequestId, SubscriptionId, Time};
 
 /// The origin of a request: each open request, and each armed watch, belongs to a candidate, an observer, a watcher
 /// of the members, or the lease.
@@ -45,6 +45,8 @@ struct Creates {
 pub struct Outbox {
     pub actions: VecDeque<Action>,
     pub routes: BTreeMap<RequestId, Subscription>,
+    /// The subscriptions that have not had their last event.
+    pub subscribed: BTreeMap<SubscriptionId, Subscription>,
     /// A candidate asks for the end of the session.
     pub session_is_given_up: bool,
     sent: BTreeMap<RequestId, Sent>,
@@ -63,6 +65,7 @@ impl Outbox {
         Outbox {
             actions: VecDeque::new(),
             routes: BTreeMap::new(),
+            subscribed: BTreeMap::new(),
             session_is_given_up: false,
             sent: BTreeMap::new(),
             creates: BTreeMap::new(),
@@ -99,6 +102,12 @@ impl Outbox {
         self.routes.remove(&request);
         self.sent.remove(&request);
         self.actions.push_back(Action::Unwatch(request));
+    }
+
+    /// This subscription gets no more events.
+    pub fn finish(&mut self, id: SubscriptionId) {
+        self.subscribed.remove(&id);
+        self.actions.push_back(Action::Finished(id));
     }
 
     /// Records the answer to the request.

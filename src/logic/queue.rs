@@ -30,7 +30,7 @@ use super::backoff::Backoff;
 use super::config::{Config, Rule};
 use super::context::{RecipeContext, RecipeState};
 use super::dialect::{Dialect, Name};
-use super::recipe::{Input, Recipe};
+use super::recipe::{Recipe, Trigger};
 use super::report::Report;
 use super::types::{rc, Op, Reason, Reply, RequestId, SessionId, Stat, Time, Value, WatchEvent};
 
@@ -225,19 +225,19 @@ impl Recipe for Queue {
         ])
     }
 
-    fn handle(&mut self, now: Time, input: Input, context: &mut RecipeContext) {
+    fn handle(&mut self, now: Time, trigger: Trigger, context: &mut RecipeContext) {
         if self.guard_due.is_some_and(|due| due <= now) && matches!(self.state, State::Waiting { .. }) {
             self.watch_queue(context);
         }
-        match (self.state.clone(), input) {
+        match (self.state.clone(), trigger) {
             (State::Gone, _) => {}
-            (_, Input::Up(session)) => {
+            (_, Trigger::Up(session)) => {
                 self.session = Some(session);
                 if self.state == State::Offline {
                     self.start(now, context);
                 }
             }
-            (state, Input::Down(rc)) => {
+            (state, Trigger::Down(rc)) => {
                 self.session = None;
                 self.setting = None;
                 // A master stays master as long as the lease holds.
@@ -248,7 +248,7 @@ impl Recipe for Queue {
                     self.state = State::Offline;
                 }
             }
-            (_, Input::Over(reason, rc)) => {
+            (_, Trigger::Over(reason, rc)) => {
                 self.session = None;
                 self.forget_own();
                 self.first_guid = self.guid;
@@ -258,21 +258,21 @@ impl Recipe for Queue {
                 self.state = if self.leaving { State::Gone } else { State::Offline };
                 self.stand(RecipeState::Unknown { reason, rc }, context);
             }
-            (state, Input::LeaseExpired) => {
+            (state, Trigger::LeaseExpired) => {
                 self.must_delete = true;
                 self.stand(RecipeState::Unknown { reason: Reason::LeaseExpired, rc: rc::LEASE_EXPIRED }, context);
                 if matches!(state, State::Waiting { .. } | State::Pausing(_)) {
                     self.ask(context);
                 }
             }
-            (State::Waiting { .. }, Input::Doubt) => self.ask(context),
-            (_, Input::Missing) if self.own.is_some() => self.lost_own(now, context),
-            (_, Input::SetValue(value)) => {
+            (State::Waiting { .. }, Trigger::Doubt) => self.ask(context),
+            (_, Trigger::Missing) if self.own.is_some() => self.lost_own(now, context),
+            (_, Trigger::SetValue(value)) => {
                 self.value = value;
                 self.value_due = true;
                 self.set_value(context);
             }
-            (state, Input::Leave(reason, rc)) => {
+            (state, Trigger::Leave(reason, rc)) => {
                 self.stand(RecipeState::Unknown { reason, rc }, context);
                 self.leaving = true;
                 match state {
@@ -283,7 +283,7 @@ impl Recipe for Queue {
                 }
             }
 
-            (State::Joining(asked), Input::Reply(request, reply)) if asked == request => match reply {
+            (State::Joining(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::CreatedAs(path, stat) => self.joined(path, stat, context),
                 Reply::Refused(rc::NO_NODE) if self.leaving => self.gone(context),
                 Reply::Refused(rc::NO_NODE) if self.session.is_some() => {
@@ -296,13 +296,13 @@ impl Recipe for Queue {
                     self.failed(now, context);
                 }
             },
-            (State::MakingParents(asked), Input::Reply(request, reply)) if asked == request => match reply {
+            (State::MakingParents(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 _ if self.leaving => self.gone(context),
                 Reply::Done if self.session.is_some() => self.ask(context),
                 Reply::Refused(rc) => self.refused(now, rc, context),
                 _ => self.failed(now, context),
             },
-            (State::Finding(asked), Input::Reply(request, reply)) if asked == request => match reply {
+            (State::Finding(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Listed(names) => {
                     self.to_confirm = self.maybe_ours(&names);
                     self.confirm_next(context);
@@ -314,7 +314,7 @@ impl Recipe for Queue {
                 Reply::Refused(rc) => self.refused(now, rc, context),
                 _ => self.failed(now, context),
             },
-            (State::Confirming { asked, path, is_read }, Input::Reply(request, reply)) if asked == request => {
+            (State::Confirming { asked, path, is_read }, Trigger::Reply(request, reply)) if asked == request => {
                 match reply {
                     Reply::Read(znode) => {
                         context.unwatch(request);
@@ -348,7 +348,7 @@ impl Recipe for Queue {
                     _ => self.failed(now, context),
                 }
             }
-            (State::Listing(asked), Input::Reply(request, reply)) if asked == request => match reply {
+            (State::Listing(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Listed(names) if self.session.is_some() => {
                     self.backoff.succeeded();
                     self.look(now, &names, context);
@@ -358,7 +358,7 @@ impl Recipe for Queue {
                 Reply::Refused(rc) => self.refused(now, rc, context),
                 _ => self.failed(now, context),
             },
-            (State::Scouting(asked), Input::Reply(request, reply)) if asked == request => match reply {
+            (State::Scouting(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Listed(names) if self.session.is_some() => {
                     self.backoff.succeeded();
                     self.scouted(&names, context);
@@ -369,13 +369,15 @@ impl Recipe for Queue {
                 Reply::Refused(rc) => self.refused(now, rc, context),
                 _ => self.failed(now, context),
             },
-            (State::Ranking, Input::Reply(request, reply)) if self.to_rank.contains_key(&request) => match reply {
-                Reply::Stat(Stat { czxid, .. }) => self.ranked(request, Some(czxid), context),
-                Reply::Refused(rc::NO_NODE) => self.ranked(request, None, context),
-                Reply::Refused(rc) => self.refused(now, rc, context),
-                _ => self.failed(now, context),
-            },
-            (State::Following(asked), Input::Reply(request, reply)) if asked == request => match reply {
+            (State::Ranking, Trigger::Reply(request, reply)) if self.to_rank.contains_key(&request) => {
+                match reply {
+                    Reply::Stat(Stat { czxid, .. }) => self.ranked(request, Some(czxid), context),
+                    Reply::Refused(rc::NO_NODE) => self.ranked(request, None, context),
+                    Reply::Refused(rc) => self.refused(now, rc, context),
+                    _ => self.failed(now, context),
+                }
+            }
+            (State::Following(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Exists(there) => self.followed(now, request, there, context),
                 // Another contender may use a name without a GUID by now.
                 Reply::Read(znode) => {
@@ -408,7 +410,7 @@ impl Recipe for Queue {
                 Reply::Refused(rc) => self.refused(now, rc, context),
                 _ => self.failed(now, context),
             },
-            (State::Deleting(asked), Input::Reply(request, reply)) if asked == request => match reply {
+            (State::Deleting(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Done | Reply::Refused(rc::NO_NODE) => {
                     self.forget_own();
                     self.rejoin(now, context);
@@ -426,7 +428,7 @@ impl Recipe for Queue {
                 }
             },
 
-            (_, Input::Reply(request, reply)) if self.own_watch == Some(request) => match reply {
+            (_, Trigger::Reply(request, reply)) if self.own_watch == Some(request) => match reply {
                 Reply::Exists(true) => {}
                 Reply::Read(znode) if self.own.as_ref().is_some_and(|own| own.czxid == znode.stat.czxid) => {}
                 Reply::Exists(false) | Reply::Read(_) => self.lost_own(now, context),
@@ -436,10 +438,10 @@ impl Recipe for Queue {
                 }
                 _ => self.own_watch = None, // requested again with the next connection, or at the next refresh
             },
-            (_, Input::Reply(request, reply)) if self.setting_by() == Some(request) => {
+            (_, Trigger::Reply(request, reply)) if self.setting_by() == Some(request) => {
                 self.value_answered(now, request, reply, context);
             }
-            (state, Input::WatchEvent(request, news)) if self.own_watch == Some(request) => {
+            (state, Trigger::WatchEvent(request, news)) if self.own_watch == Some(request) => {
                 self.own_watch = None;
                 match news {
                     WatchEvent::Deleted if !self.config.keeps(Rule::DeletedStepsDown) => {}
@@ -448,7 +450,7 @@ impl Recipe for Queue {
                     _ => {}
                 }
             }
-            (state, Input::Reply(request, reply)) if self.guard == Some(request) => match reply {
+            (state, Trigger::Reply(request, reply)) if self.guard == Some(request) => match reply {
                 // The other requests under way end with a list as well.
                 Reply::Listed(names) if matches!(state, State::Waiting { .. }) && self.is_master() => {
                     self.look(now, &names, context);
@@ -456,20 +458,20 @@ impl Recipe for Queue {
                 Reply::Listed(_) => {}
                 _ => self.guard = None, // requested again with the next connection, or at the next refresh
             },
-            (state, Input::WatchEvent(request, _)) if self.guard == Some(request) => {
+            (state, Trigger::WatchEvent(request, _)) if self.guard == Some(request) => {
                 self.guard = None;
                 // A candidate that is deleting its znode needs no list; the deletion uses up the watch.
                 if matches!(state, State::Waiting { .. }) && self.is_master() {
                     self.queue_changed(now, context);
                 }
             }
-            (state, Input::WatchEvent(request, _)) if self.watch == Some(request) => {
+            (state, Trigger::WatchEvent(request, _)) if self.watch == Some(request) => {
                 self.watch = None;
                 if matches!(state, State::Waiting { .. }) && self.config.keeps(Rule::ListAgain) {
                     self.ask(context);
                 }
             }
-            (State::Waiting { refresh_at }, Input::Tick) if now >= refresh_at => match self.predecessor.clone() {
+            (State::Waiting { refresh_at }, Trigger::Tick) if now >= refresh_at => match self.predecessor.clone() {
                 Some(predecessor) if !self.leaving && !self.must_delete => {
                     self.follow(predecessor, context);
                     self.set_value(context);
@@ -479,12 +481,15 @@ impl Recipe for Queue {
                     self.ask(context);
                 }
             },
-            (State::Pausing(until), Input::Tick) if now >= until => self.ask(context),
+            (State::Pausing(until), Trigger::Tick) if now >= until => self.ask(context),
             // An answer about a place that we no longer have.
-            (_, Input::Reply(request, Reply::Exists(_) | Reply::Read(_) | Reply::Listed(_))) => {
+            (_, Trigger::Reply(request, Reply::Exists(_) | Reply::Read(_) | Reply::Listed(_))) => {
                 context.unwatch(request)
             }
-            (_, Input::Reply(..) | Input::WatchEvent(..) | Input::Tick | Input::Doubt | Input::Missing) => {}
+            (
+                _,
+                Trigger::Reply(..) | Trigger::WatchEvent(..) | Trigger::Tick | Trigger::Doubt | Trigger::Missing,
+            ) => {}
         }
         if self.config.broken.is_none() {
             self.check();

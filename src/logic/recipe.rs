@@ -13,7 +13,7 @@ use super::types::{Reason, Reply, RequestId, SessionId, Time, Value, WatchEvent}
 pub const REFRESH_MS: u64 = 30_000;
 
 pub trait Recipe: Debug + Send {
-    fn handle(&mut self, now: Time, input: Input, context: &mut RecipeContext);
+    fn handle(&mut self, now: Time, trigger: Trigger, context: &mut RecipeContext);
 
     /// The moment at which the recipe wants a `Tick`.
     fn deadline(&self) -> Option<Time>;
@@ -33,7 +33,7 @@ pub trait Recipe: Debug + Send {
 
 /// An event that a recipe handles.
 #[derive(Clone, Debug)]
-pub enum Input {
+pub enum Trigger {
     /// The session is connected.
     Up(SessionId),
     /// The connection is broken, for this reason (a number of ZooKeeper's). The session may live on.

@@ -218,7 +218,7 @@ impl World {
     /// hears nothing more of it.
     fn check_lease(&mut self, process: usize) {
         let it = &self.processes[process];
-        let end = it.core.lease_end();
+        let end = it.lease_end;
         let former = std::mem::replace(&mut self.checker.leases[process], end);
         let (session, epoch) = (it.client.session, it.client.epoch());
         let Some(leader) = self.leader().filter(|leader| self.servers[*leader].current_epoch >= epoch) else {

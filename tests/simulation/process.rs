@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use election::testing::logic::{
-    Action, Elections, Reply, RequestId, Role, SessionId, SubscriptionId, Time, WatchEvent,
+    self, Action, Elections, Reply, RequestId, Role, SessionId, SubscriptionId, Time, WatchEvent,
 };
 
 use crate::client::Client;
@@ -215,49 +215,52 @@ impl World {
                 if it.session.replace(session) != Some(session) {
                     self.checker.begins_session(process);
                 }
-                core.handle_connected(now, session, timeout, Time(asked_at))
+                let (timeout_ns, asked_at) = (timeout, Time(asked_at));
+                core.handle(now, logic::Input::Connected { session, timeout_ns, asked_at });
             }
             Input::Suspended(rc) => {
                 say!(self, "process {process} is suspended");
-                self.processes[process].core.handle_suspended(now, rc);
+                self.processes[process].core.handle(now, logic::Input::Suspended(rc));
             }
             Input::Expired => {
                 say!(self, "process {process} has lost its session");
-                self.processes[process].core.handle_expired(now);
+                self.processes[process].core.handle(now, logic::Input::Expired);
             }
             Input::Reply(request, reply) => {
                 say!(self, "process {process}, answer {}: {reply:?}", request.0);
-                self.processes[process].core.handle_reply(now, request, reply);
+                self.processes[process].core.handle(now, logic::Input::Reply(request, reply));
             }
             Input::WatchEvent(request, news) => {
                 say!(self, "process {process}, watch {}: {news:?}", request.0);
-                self.processes[process].core.handle_watch_event(now, request, news);
+                self.processes[process].core.handle(now, logic::Input::WatchEvent(request, news));
             }
             Input::InDoubt(path) => core.write_in_doubt(now, path),
-            Input::Timeout => core.handle_timeout(now),
+            Input::Timeout => core.handle(now, logic::Input::Timeout),
             Input::Stand(path) => {
                 it.candidates[path] = Some(id);
                 self.checker.stands(id, process, path);
                 let value = Arc::from(format!("process {process}").as_bytes());
-                self.processes[process].core.stand(now, id, self.plan.paths[path].clone(), value, guid);
+                let (path, once) = (self.plan.paths[path].clone(), false);
+                let stand = logic::Input::Stand { id, path, value, guid, once };
+                self.processes[process].core.handle(now, stand);
             }
             Input::Resign(path) => {
                 if let Some(id) = it.candidates[path].take() {
-                    core.resign(now, id, &self.plan.paths[path]);
+                    core.handle(now, logic::Input::Leave(id));
                     say!(self, "process {process} resigns at {}", self.plan.paths[path]);
                 }
             }
             Input::Observe(path) => {
                 it.observers[path] = Some(id);
                 self.checker.observes(id, process, path);
-                core.observe(now, id, self.plan.paths[path].clone());
+                core.handle(now, logic::Input::Observe { id, path: self.plan.paths[path].clone() });
             }
             Input::Unobserve(path) => {
                 if let Some(id) = it.observers[path].take() {
-                    core.unobserve(now, id, &self.plan.paths[path]);
+                    core.handle(now, logic::Input::Leave(id));
                 }
             }
-            Input::Close => core.close(),
+            Input::Close => core.handle(now, logic::Input::Close),
         }
         while let Some(action) = self.processes[process].core.poll_action() {
             self.carry_out(process, now, action);
@@ -281,9 +284,9 @@ impl World {
                 } else {
                     it.client.not_sent(&op);
                     if it.client.session != 0 {
-                        it.core.handle_suspended(now, election::testing::logic::rc::CONNECTION_LOSS);
+                        it.core.handle(now, logic::Input::Suspended(logic::rc::CONNECTION_LOSS));
                     }
-                    it.core.handle_reply(now, request, Reply::Unknown);
+                    it.core.handle(now, logic::Input::Reply(request, Reply::Unknown));
                 }
             }
             Action::Unwatch(request) => self.processes[process].client.unwatch(request),

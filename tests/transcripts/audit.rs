@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use election::testing::logic::{
-    rc, Action, Alarm, Elections, Event, Master, Members, Op, Reply, RequestId, Role, SubscriptionId, Time,
+    rc, Action, Alarm, Event, Master, Members, Op, Reply, RequestId, Role, SubscriptionId, Time,
 };
 
 use crate::notation::{Input, Parsed};
@@ -56,7 +56,7 @@ impl Audit {
     }
 
     /// Whether this may be done, as things are.
-    pub fn action(&mut self, now: Time, action: &Action, elections: &Elections) -> Parsed<()> {
+    pub fn action(&mut self, now: Time, action: &Action) -> Parsed<()> {
         match action {
             Action::Submit(request, op) => {
                 ensure(self.connected, "a request while there is no connection")?;
@@ -81,7 +81,7 @@ impl Audit {
                     !leads(event) || !former.is_some_and(|former| leads(&former)),
                     "master twice without an end",
                 )?;
-                let leased = elections.lease_end().is_some_and(|end| now < end);
+                let leased = self.lease_end.is_some_and(|end| now < end);
                 ensure(!leads(event) || leased, "told to be master without a lease")?;
             }
             Action::TellMaster(id, master) => {
@@ -114,14 +114,14 @@ impl Audit {
     }
 
     /// Between two steps.
-    pub fn after(&self, elections: &Elections) -> Parsed<()> {
+    pub fn after(&self, next: Option<Time>) -> Parsed<()> {
         let parties = self.parties();
         for path in self.watches.values() {
             let watches = self.watches.values().filter(|other| *other == path).count();
             // Whoever leaves is dismissed already, and may still watch.
             ensure(watches <= parties.max(1), "more watches on a znode than there are who could want them")?;
         }
-        let at_rest = self.open.is_empty() && elections.poll_timeout().is_none();
+        let at_rest = self.open.is_empty() && next.is_none();
         let idle = self.connected && parties == 0 && at_rest;
         ensure(!idle || self.watches.is_empty(), "a watch that nobody is left to want")
     }

@@ -14,7 +14,7 @@ pub enum Input {
     Suspended(i32),
     Expired,
     Denied(i32),
-    Stand { path: Arc<str>, value: Value, name: String },
+    Stand { path: Arc<str>, value: Value, name: String, once: bool },
     Resign(String),
     SetValue(String, Value),
     Observe(Arc<str>),
@@ -176,7 +176,7 @@ pub fn input(words: &mut Words) -> Parsed<Input> {
         "stand" => {
             let (path, value) = (path(words)?, value(words)?);
             let name = words.key("as").unwrap_or(path.to_string());
-            Input::Stand { path, value, name }
+            Input::Stand { path, value, name, once: words.next_if(|word| word == "once").is_some() }
         }
         "resign" => Input::Resign(words.next("a name")?),
         "set-value" => Input::SetValue(words.next("a name")?, value(words)?),

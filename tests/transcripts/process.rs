@@ -1,10 +1,9 @@
 //! One process of a story: its elections, and what comes out of them as text.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use election::testing::logic::{
-    Action, Alarm, Config, Elections, Member, Op, Reply, RequestId, SubscriptionId, Time, Write, Znode,
+    self, Action, Alarm, Config, Elections, Member, Op, Reply, RequestId, SubscriptionId, Time, Write, Znode,
 };
 
 use crate::audit::Audit;
@@ -14,8 +13,8 @@ use crate::notation::{name_of, Input, Parsed};
 pub struct Process {
     elections: Elections,
     audit: Audit,
-    /// All that ever stood or observed, by number: how the story calls them, and where.
-    parties: BTreeMap<SubscriptionId, (String, Arc<str>)>,
+    /// All that ever stood or observed, by number: how the story calls them.
+    parties: BTreeMap<SubscriptionId, String>,
     /// What was written last of lease, timer and watches.
     written: [String; 3],
 }
@@ -45,46 +44,48 @@ impl Process {
         match input {
             Input::Connected { session, timeout_ms, asked_ms } => {
                 let asked_at = asked_ms.map_or(now, |ms| Time(0).plus_ms(ms));
-                self.elections.handle_connected(now, session, timeout_ms * 1_000_000, asked_at);
+                let timeout_ns = timeout_ms * 1_000_000;
+                self.elections.handle(now, logic::Input::Connected { session, timeout_ns, asked_at });
             }
-            Input::Suspended(rc) => self.elections.handle_suspended(now, rc),
-            Input::Denied(rc) => self.elections.handle_denied(now, rc),
-            Input::Expired => self.elections.handle_expired(now),
-            Input::Stand { path, value, name } => {
-                let id = self.enter(name, &path);
+            Input::Suspended(rc) => self.elections.handle(now, logic::Input::Suspended(rc)),
+            Input::Denied(rc) => self.elections.handle(now, logic::Input::Denied(rc)),
+            Input::Expired => self.elections.handle(now, logic::Input::Expired),
+            Input::Stand { path, value, name, once } => {
+                let id = self.enter(name);
                 self.audit.candidates.insert(id, (path.to_string(), None));
-                self.elections.stand(now, id, path, value, u128::from(id.0));
+                let guid = u128::from(id.0);
+                self.elections.handle(now, logic::Input::Stand { id, path, value, guid, once });
             }
             Input::Resign(name) => {
-                let (id, path) = self.party(&name, |id| self.audit.candidates.contains_key(id))?;
-                self.elections.resign(now, id, &path);
+                let id = self.party(&name, |id| self.audit.candidates.contains_key(id))?;
+                self.elections.handle(now, logic::Input::Leave(id));
             }
             Input::SetValue(name, value) => {
-                let (id, path) = self.party(&name, |id| self.audit.candidates.contains_key(id))?;
-                self.elections.set_value(now, id, &path, value);
+                let id = self.party(&name, |id| self.audit.candidates.contains_key(id))?;
+                self.elections.handle(now, logic::Input::SetValue(id, value));
             }
             Input::Observe(path) => {
-                let id = self.enter(path.to_string(), &path);
+                let id = self.enter(path.to_string());
                 self.audit.observers.insert(id, None);
-                self.elections.observe(now, id, path);
+                self.elections.handle(now, logic::Input::Observe { id, path });
             }
             Input::Unobserve(path) => {
-                let (id, path) = self.party(&path, |id| self.audit.observers.contains_key(id))?;
-                self.elections.unobserve(now, id, &path);
+                let id = self.party(&path, |id| self.audit.observers.contains_key(id))?;
+                self.elections.handle(now, logic::Input::Leave(id));
             }
             Input::WatchMembers { path, enough } => {
-                let id = self.enter(path.to_string(), &path);
+                let id = self.enter(path.to_string());
                 self.audit.watchers_of_members.insert(id, None);
-                self.elections.watch_members(now, id, path, enough);
+                self.elections.handle(now, logic::Input::WatchMembers { id, path, enough });
             }
             Input::UnwatchMembers(path) => {
-                let (id, path) = self.party(&path, |id| self.audit.watchers_of_members.contains_key(id))?;
-                self.elections.unwatch_members(now, id, &path);
+                let id = self.party(&path, |id| self.audit.watchers_of_members.contains_key(id))?;
+                self.elections.handle(now, logic::Input::Leave(id));
             }
-            Input::Close => self.elections.close(),
-            Input::Reply(request, reply) => self.elections.handle_reply(now, request, reply),
-            Input::Watch(request, news) => self.elections.handle_watch_event(now, request, news),
-            Input::Timeout => self.elections.handle_timeout(now),
+            Input::Close => self.elections.handle(now, logic::Input::Close),
+            Input::Reply(request, reply) => self.elections.handle(now, logic::Input::Reply(request, reply)),
+            Input::Watch(request, news) => self.elections.handle(now, logic::Input::WatchEvent(request, news)),
+            Input::Timeout => self.elections.handle(now, logic::Input::Timeout),
             Input::Beats | Input::Paused | Input::Ask(_) => {}
         }
         self.drain(now)
@@ -92,7 +93,7 @@ impl Process {
 
     /// What has changed since the last step.
     pub fn changes(&mut self) -> Parsed<Vec<String>> {
-        self.audit.after(&self.elections)?;
+        self.audit.after(self.elections.poll_timeout())?;
         let watches: Vec<_> = self.audit.watches.iter().map(|(id, path)| format!(" {} on {path}", id.0)).collect();
         let or_none = |text: Option<String>| text.unwrap_or("none".into());
         let now = [
@@ -109,20 +110,19 @@ impl Process {
         Ok(changes)
     }
 
-    fn enter(&mut self, name: String, path: &Arc<str>) -> SubscriptionId {
+    fn enter(&mut self, name: String) -> SubscriptionId {
         let id = SubscriptionId(self.parties.len() as u64 + 1);
-        self.parties.insert(id, (name, path.clone()));
+        self.parties.insert(id, name);
         id
     }
 
-    fn party(&self, name: &str, fits: impl Fn(&SubscriptionId) -> bool) -> Parsed<(SubscriptionId, Arc<str>)> {
-        let found = self.parties.iter().find(|(id, (of, _))| of == name && fits(id));
-        found.map(|(id, (_, path))| (*id, path.clone())).ok_or(format!("no candidate or observer {name}"))
+    fn party(&self, name: &str, fits: impl Fn(&SubscriptionId) -> bool) -> Parsed<SubscriptionId> {
+        let found = self.parties.iter().find(|(id, of)| *of == name && fits(id));
+        found.map(|(id, _)| *id).ok_or(format!("no candidate or observer {name}"))
     }
 
     fn ask(&self, now: Time, path: &str) -> String {
-        match (self.elections.master_token(now, path), self.elections.fence(now, path), self.elections.lease_end())
-        {
+        match (self.elections.master_token(now, path), self.elections.fence(now, path), self.audit.lease_end) {
             (Some(token), Some(own), Some(end)) => {
                 format!("ask {path}: token={token} for {} ms more, fenced by {own}", ms(Time(end.0 - now.0)))
             }
@@ -135,7 +135,7 @@ impl Process {
     fn beats(&mut self, until: Time) -> Parsed<Vec<String>> {
         let (mut lines, mut proofs, mut touches) = (Vec::new(), 0, 0);
         while let Some(next) = self.elections.poll_timeout().filter(|next| *next <= until) {
-            self.elections.handle_timeout(next);
+            self.elections.handle(next, logic::Input::Timeout);
             while let Some(action) = self.elections.poll_action() {
                 let written = self.act(next, &action)?;
                 let request = match action {
@@ -148,7 +148,7 @@ impl Process {
                     }
                 };
                 self.audit.before(&Input::Reply(request, Reply::Done))?;
-                self.elections.handle_reply(next, request, Reply::Done);
+                self.elections.handle(next, logic::Input::Reply(request, Reply::Done));
             }
         }
         lines.push(format!("{proofs} proofs, {touches} touches"));
@@ -169,12 +169,12 @@ impl Process {
 
     fn act(&mut self, now: Time, action: &Action) -> Parsed<String> {
         let line = self.text(action);
-        self.audit.action(now, action, &self.elections).map_err(|error| format!("{error}: {line}"))?;
+        self.audit.action(now, action).map_err(|error| format!("{error}: {line}"))?;
         Ok(line)
     }
 
     fn text(&self, action: &Action) -> String {
-        let name = |id: &SubscriptionId| self.parties.get(id).map_or("(nobody)", |(name, _)| name);
+        let name = |id: &SubscriptionId| self.parties.get(id).map_or("(nobody)", String::as_str);
         match action {
             Action::Submit(RequestId(number), op) => format!("submit {number} {}", request(op)),
             Action::Unwatch(RequestId(number)) => format!("unwatch {number}"),

@@ -16,7 +16,7 @@ use crate::driver::connect_cause::ConnectFailure;
 use crate::driver::log::{self, LogLevel};
 use crate::driver::requests::Requests;
 use crate::driver::runtime;
-use crate::logic::{rc, Time};
+use crate::logic::{rc, Input, Time};
 
 impl Task {
     pub(super) fn up(&mut self, opened: Opened) {
@@ -28,7 +28,8 @@ impl Task {
         self.link = Link::Open(Box::new(Connection { client, states, up: true, timeout, asked_at }));
         let changed = self.telemetry.connected(session.0, timeout);
         self.connection(changed);
-        self.elections.handle_connected(clock::now(), session, timeout.as_nanos() as u64, asked_at);
+        let timeout_ns = timeout.as_nanos() as u64;
+        self.elections.handle(clock::now(), Input::Connected { session, timeout_ns, asked_at });
         self.has_left = false;
         self.outage_ends();
         // If the servers drop us repeatedly, we do not reconnect for the orphan session.
@@ -62,7 +63,8 @@ impl Task {
                 self.ask_whose_it_is();
                 let changed = self.telemetry.connected(session.0, timeout);
                 self.connection(changed);
-                self.elections.handle_connected(now, session, timeout.as_nanos() as u64, asked_at);
+                let timeout_ns = timeout.as_nanos() as u64;
+                self.elections.handle(now, Input::Connected { session, timeout_ns, asked_at });
             }
             State::Suspended => {
                 connection.up = false;
@@ -78,7 +80,7 @@ impl Task {
                 self.end_session(now);
                 let changed = self.telemetry.connecting(rc::SESSION_EXPIRED);
                 self.connection(changed);
-                self.elections.handle_expired(now);
+                self.elections.handle(now, Input::Expired);
             }
             State::Denied => {
                 self.orphan = Some(connection.client.orphan());
@@ -121,7 +123,7 @@ impl Task {
         let changed = self.telemetry.not_connected(cause);
         self.connection(changed);
         if let Some(rc) = failed {
-            self.elections.handle_suspended(clock::now(), rc);
+            self.elections.handle(clock::now(), Input::Suspended(rc));
         }
     }
 
@@ -160,7 +162,7 @@ impl Task {
         self.outage_ends();
         let changed = self.telemetry.denied(&self.settings.hosts);
         self.connection(changed);
-        self.elections.handle_denied(clock::now(), rc::AUTH_FAILED);
+        self.elections.handle(clock::now(), Input::Denied(rc::AUTH_FAILED));
         if let Some(orphan) = self.orphan.take() {
             let (hosts, timeout) = (self.settings.hosts.clone(), self.settings.session_timeout);
             // A connection without credentials cannot have them refused.
@@ -187,7 +189,7 @@ impl Task {
         };
         let changed = self.telemetry.suspended(rc);
         self.connection(changed);
-        self.elections.handle_suspended(now, rc);
+        self.elections.handle(now, Input::Suspended(rc));
     }
 
     /// Leaves this session and starts a new one.

@@ -7,7 +7,7 @@ use super::Elections;
 use crate::logic::candidate::Candidate;
 use crate::logic::config::{LeaseMode, Rule};
 use crate::logic::outbox::Subscription;
-use crate::logic::recipe::Input;
+use crate::logic::recipe::Trigger;
 use crate::logic::types::{rc, Op, Reason, Reply, RequestId, Time};
 
 /// While a candidate is elected, this many requests per session timeout renew the lease: touches and proofs
@@ -32,7 +32,7 @@ impl Elections {
         let held = std::mem::replace(&mut self.lease_held, self.lease.holds(now));
         if self.lease_held && !held {
             for path in self.elected.clone() {
-                self.handle(now, &Subscription::Candidate(path), Input::Tick);
+                self.trigger(now, &Subscription::Candidate(path), Trigger::Tick);
             }
         }
     }
@@ -105,19 +105,19 @@ impl Elections {
     pub(super) fn proof_ended(&mut self, now: Time, request: RequestId, reply: &Reply) {
         let checked = self.proofs.remove(&request).unwrap_or_default();
         let found = match (reply, checked.len()) {
-            (Reply::Refused(rc::NO_NODE), 1) => Input::Missing,
+            (Reply::Refused(rc::NO_NODE), 1) => Trigger::Missing,
             // A candidate that cannot be proved cannot lead any longer. It must not stop the other candidates.
             (Reply::Refused(rc), 1) if rc::is_for_good(*rc) && self.elected.contains(&checked[0]) => {
-                Input::Leave(Reason::Denied, *rc)
+                Trigger::Leave(Reason::Denied, *rc)
             }
             (Reply::Refused(rc), 2..) if rc::is_for_good(*rc) => {
                 return checked.into_iter().for_each(|path| self.prove(vec![path]));
             }
-            (Reply::Refused(_), _) => Input::Doubt,
+            (Reply::Refused(_), _) => Trigger::Doubt,
             _ => return,
         };
         for path in checked {
-            self.handle(now, &Subscription::Candidate(path), found.clone());
+            self.trigger(now, &Subscription::Candidate(path), found.clone());
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::super::config::{Config, Recipe};
 use super::super::dialect::Dialect;
 use super::super::elections::Elections;
+use super::super::input::Input;
 use super::super::types::{
     rc, Action, Alarm, Members, Op, Reply, RequestId, SessionId, Stat, SubscriptionId, Time, Value, WatchEvent,
     Znode,
@@ -75,7 +76,7 @@ struct Model {
 impl Model {
     fn new(recipe: Recipe, seed: u64) -> Model {
         let mut elections = Elections::new(Config { recipe, ..Config::default() });
-        elections.watch_members(Time(0), SubscriptionId(1), PATH.into(), ENOUGH);
+        elections.handle(Time(0), Input::WatchMembers { id: SubscriptionId(1), path: PATH.into(), enough: ENOUGH });
         Model {
             name: format!("{recipe:?}, seed {seed}"),
             recipe,
@@ -234,9 +235,11 @@ impl Model {
         let is_free = |heard: &Heard| matches!(heard, Heard::WatchEvent(request, _) if !open.contains(request));
         let ahead = self.heard.iter().position(is_free).filter(|_| self.seed & 64 == 0);
         match self.heard.remove(ahead.unwrap_or(0)) {
-            Some(Heard::Reply(request, reply)) => self.elections.handle_reply(self.now, request, reply),
+            Some(Heard::Reply(request, reply)) => self.elections.handle(self.now, Input::Reply(request, reply)),
             Some(Heard::WatchEvent(request, _)) if self.unwatched.contains(&request) => {}
-            Some(Heard::WatchEvent(request, news)) => self.elections.handle_watch_event(self.now, request, news),
+            Some(Heard::WatchEvent(request, news)) => {
+                self.elections.handle(self.now, Input::WatchEvent(request, news))
+            }
             None => {}
         }
         self.act();
@@ -266,7 +269,7 @@ impl Model {
             self.hear_all();
         }
         self.is_up = false;
-        self.elections.handle_suspended(self.now, rc::CONNECTION_LOSS);
+        self.elections.handle(self.now, Input::Suspended(rc::CONNECTION_LOSS));
         self.act();
         self.hear_all();
     }
@@ -277,7 +280,7 @@ impl Model {
         self.watches.clear();
         self.sessions += 1;
         self.is_up = false;
-        self.elections.handle_expired(self.now);
+        self.elections.handle(self.now, Input::Expired);
     }
 
     /// The client restores its watches, and the server reports missed changes at once.
@@ -298,12 +301,13 @@ impl Model {
             }
         }
         self.is_up = true;
-        self.elections.handle_connected(self.now, SessionId(self.sessions), TIMEOUT_NS, self.now);
+        let (session, timeout_ns, asked_at) = (SessionId(self.sessions), TIMEOUT_NS, self.now);
+        self.elections.handle(self.now, Input::Connected { session, timeout_ns, asked_at });
     }
 
     fn time(&mut self) {
         if self.elections.poll_timeout().is_some_and(|at| at <= self.now) {
-            self.elections.handle_timeout(self.now);
+            self.elections.handle(self.now, Input::Timeout);
         }
     }
 
