@@ -9,8 +9,9 @@ use super::context::{unknown, RecipeContext, RoleReporter};
 use super::node::Node;
 use super::outbox::Outbox;
 use super::queue::Queue;
-use super::recipe::{Recipe, Trigger};
+use super::recipe::Recipe;
 use super::report::Report;
+use super::subscription::{Context, Subscription, Trigger};
 use super::types::{rc, Action, Reason, Role, SubscriptionId, Time, Value};
 
 /// The data of a candidate.
@@ -47,7 +48,7 @@ impl Candidate {
         Candidate { path, config, recipe, reporter, once, successor: None }
     }
 
-    pub fn handle(&mut self, now: Time, trigger: Trigger, lease_end: Option<Time>, outbox: &mut Outbox) {
+    fn advance(&mut self, now: Time, trigger: Trigger, lease_end: Option<Time>, outbox: &mut Outbox) {
         let down = match trigger {
             Trigger::Down(rc) => Some(rc),
             _ => None,
@@ -59,52 +60,42 @@ impl Candidate {
             self.reporter.suspended(rc, outbox);
         }
         if self.once && self.reporter.has_lost() {
-            self.resign(now, self.reporter.id(), outbox);
+            self.resign(now, outbox);
         }
     }
 
-    /// Starts a candidacy at this path again, as soon as the resigned candidate has left it. Without a connection,
-    /// `down` gives the reason.
-    pub fn succeed(&mut self, entry: Entry, down: Option<i32>, outbox: &mut Outbox) {
-        assert!(self.successor.is_none(), "one candidacy at a time");
+    /// The candidacy of the caller starts again at this path, as soon as the former one has left it. Without a
+    /// connection, `down` gives the reason.
+    fn stand_again(&mut self, entry: Entry, down: Option<i32>, outbox: &mut Outbox) {
+        assert!(self.successor.is_none() && self.reporter.has_ended(), "one candidacy at a time");
         if let Some(rc) = down {
             outbox.actions.push_back(Action::TellRole(entry.id, unknown(Reason::Suspended, rc)));
         }
         self.successor = Some(entry);
     }
 
-    /// The caller of `id` sets another value, for the existing znode and for those created later.
-    pub fn set_value(
-        &mut self,
-        now: Time,
-        id: SubscriptionId,
-        value: Value,
-        lease_end: Option<Time>,
-        outbox: &mut Outbox,
-    ) {
-        if self.reporter.id() == id {
-            self.reporter.set_value(value.clone());
-            self.handle(now, Trigger::SetValue(value), lease_end, outbox);
-        } else if let Some(successor) = self.successor.as_mut().filter(|successor| successor.id == id) {
+    /// The caller sets another value, for the existing znode and for those created later.
+    fn set_value(&mut self, now: Time, value: Value, lease_end: Option<Time>, outbox: &mut Outbox) {
+        if let Some(successor) = &mut self.successor {
             successor.value = value;
+        } else if !self.reporter.has_ended() {
+            self.reporter.set_value(value.clone());
+            self.advance(now, Trigger::SetValue(value), lease_end, outbox);
         }
     }
 
-    /// The caller of `id` resigns.
-    pub fn resign(&mut self, now: Time, id: SubscriptionId, outbox: &mut Outbox) {
-        if self.reporter.id() == id {
-            if !self.reporter.has_ended() {
-                self.handle(now, Trigger::Leave(Reason::Resigned, rc::RESIGNED), None, outbox);
-                outbox.finish(id);
-            }
-        } else if self.successor.as_ref().is_some_and(|successor| successor.id == id) {
-            self.successor = None;
-            finish(id, Reason::Resigned, rc::RESIGNED, outbox);
+    /// The caller ends the candidacy: the present one, or the one that has not started yet.
+    fn resign(&mut self, now: Time, outbox: &mut Outbox) {
+        if let Some(successor) = self.successor.take() {
+            finish(successor.id, Reason::Resigned, rc::RESIGNED, outbox);
+        } else if !self.reporter.has_ended() {
+            self.advance(now, Trigger::Leave(Reason::Resigned, rc::RESIGNED), None, outbox);
+            outbox.finish(self.reporter.id());
         }
     }
 
     /// No session exists any more, and none will follow: tells this to each listener that has not ended.
-    pub fn end(&mut self, reason: Reason, rc: i32, outbox: &mut Outbox) {
+    fn end(&mut self, reason: Reason, rc: i32, outbox: &mut Outbox) {
         let listens = (!self.reporter.has_ended()).then_some(self.reporter.id());
         let successor = self.successor.take().map(|successor| successor.id);
         for id in listens.into_iter().chain(successor) {
@@ -112,34 +103,11 @@ impl Candidate {
         }
     }
 
-    /// Whether the recipe has left. If it has, the successor at this path may start.
-    pub fn is_gone(&self) -> bool {
-        self.recipe.is_gone()
+    pub fn path(&self) -> Arc<str> {
+        self.path.clone()
     }
 
-    pub fn into_successor(self) -> Option<Candidate> {
-        let (path, config) = (self.path, self.config);
-        self.successor.map(|entry| Candidate::new(path, entry, config))
-    }
-
-    pub fn describe(&self, now: Time) -> Report {
-        let of_reporter = match self.reporter.describe(now) {
-            Report::Named(reports) => reports,
-            _ => Vec::new(),
-        };
-        let reports = Report::from([("path", (&self.path).into()), ("recipe", self.config.recipe.name().into())]);
-        of_reporter
-            .into_iter()
-            .fold(reports, |reports, (name, report)| reports.with(name, report))
-            .with("stands_again", self.successor.is_some())
-            .with("machine", self.recipe.describe(now))
-    }
-
-    /// The next moment at which the recipe or the grace delay must be handled.
-    pub fn deadline(&self) -> Option<Time> {
-        self.recipe.deadline().into_iter().chain(self.reporter.deadline()).min()
-    }
-
+    /// Whether the candidate could lose something if the session is given up.
     pub fn holds_session(&self) -> bool {
         self.recipe.holds_session()
     }
@@ -160,8 +128,51 @@ impl Candidate {
     }
 }
 
+impl Subscription for Candidate {
+    fn handle(&mut self, now: Time, trigger: Trigger, context: &mut Context) {
+        let lease_end = context.lease_end;
+        match trigger {
+            Trigger::StandAgain(entry, down) => self.stand_again(entry, down, context.outbox),
+            Trigger::SetValue(value) => self.set_value(now, value, lease_end, context.outbox),
+            Trigger::Unsubscribe => self.resign(now, context.outbox),
+            Trigger::End(reason, rc) => self.end(reason, rc, context.outbox),
+            trigger => self.advance(now, trigger, lease_end, context.outbox),
+        }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.recipe.deadline().into_iter().chain(self.reporter.deadline()).min()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.recipe.is_gone()
+    }
+
+    fn into_successor(self: Box<Self>) -> Option<Box<dyn Subscription>> {
+        let (path, config) = (self.path, self.config);
+        self.successor.map(|entry| Box::new(Candidate::new(path, entry, config)) as Box<dyn Subscription>)
+    }
+
+    fn candidate(&self) -> Option<&Candidate> {
+        Some(self)
+    }
+
+    fn describe(&self, now: Time) -> Report {
+        let of_reporter = match self.reporter.describe(now) {
+            Report::Named(reports) => reports,
+            _ => Vec::new(),
+        };
+        let reports = Report::from([("path", (&self.path).into()), ("recipe", self.config.recipe.name().into())]);
+        of_reporter
+            .into_iter()
+            .fold(reports, |reports, (name, report)| reports.with(name, report))
+            .with("stands_again", self.successor.is_some())
+            .with("machine", self.recipe.describe(now))
+    }
+}
+
 /// The last event of a candidate.
-pub fn finish(id: SubscriptionId, reason: Reason, rc: i32, outbox: &mut Outbox) {
+fn finish(id: SubscriptionId, reason: Reason, rc: i32, outbox: &mut Outbox) {
     outbox.actions.push_back(Action::TellRole(id, unknown(reason, rc)));
     outbox.finish(id);
 }

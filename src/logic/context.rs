@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
-use super::outbox::{Outbox, Subscription};
+use super::outbox::Outbox;
 use super::report::Report;
+use super::subscription::Key;
 use super::types::{rc, Action, Event, Op, Reason, RequestId, Role, SubscriptionId, Time, Value};
 
 /// The state of a candidate.
@@ -35,7 +36,7 @@ impl<'a> RecipeContext<'a> {
     }
 
     pub fn submit(&mut self, op: Op) -> RequestId {
-        self.outbox.submit(Subscription::Candidate(self.path.clone()), op)
+        self.outbox.submit(Key::Candidate(self.path.clone()), op)
     }
 
     pub fn unwatch(&mut self, request: RequestId) {

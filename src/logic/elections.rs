@@ -6,15 +6,15 @@ mod proofs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::candidate::{finish, Candidate, Entry};
+use super::candidate::{Candidate, Entry};
 use super::config::{Config, Recipe, Rule};
 use super::input::Input;
 use super::lease::{Answer, Lease};
 use super::members::MembersWatcher;
 use super::observer::Observer;
-use super::outbox::{Outbox, Sent, Subscription};
-use super::recipe::Trigger;
+use super::outbox::{Outbox, Sent};
 use super::report::Report;
+use super::subscription::{Context, Key, Subscription, Trigger};
 use super::types::{rc, Action, Reason, Reply, RequestId, SessionId, SubscriptionId, Time};
 
 /// How long a session that holds nothing may stay suspended before the library opens a new session in its place. A
@@ -70,12 +70,10 @@ pub struct Elections {
     session_doomed: bool,
     /// The znodes that each proof under way checks, by path of the election.
     proofs: BTreeMap<RequestId, Vec<Arc<str>>>,
-    candidates: BTreeMap<Arc<str>, Candidate>,
-    observers: BTreeMap<Arc<str>, Observer>,
-    members: BTreeMap<Arc<str>, MembersWatcher>,
+    subscriptions: BTreeMap<Key, Box<dyn Subscription>>,
     /// The next deadline of each subscription, and the same deadlines ordered by moment.
-    deadlines: BTreeMap<Subscription, Time>,
-    timetable: BTreeSet<(Time, Subscription)>,
+    deadlines: BTreeMap<Key, Time>,
+    timetable: BTreeSet<(Time, Key)>,
     outbox: Outbox,
 }
 
@@ -101,9 +99,7 @@ impl Elections {
             in_doubt: BTreeSet::new(),
             session_doomed: false,
             proofs: BTreeMap::new(),
-            candidates: BTreeMap::new(),
-            observers: BTreeMap::new(),
-            members: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
             deadlines: BTreeMap::new(),
             timetable: BTreeSet::new(),
             outbox: Outbox::new(),
@@ -125,91 +121,55 @@ impl Elections {
             Input::Denied(rc) => self.denied(rc),
             Input::Reply(request, reply) => self.replied(now, request, reply),
             Input::WatchEvent(request, news) => {
-                if let Some(subscription) = self.outbox.routes.remove(&request) {
-                    self.trigger(now, &subscription, Trigger::WatchEvent(request, news));
+                if let Some(key) = self.outbox.routes.remove(&request) {
+                    self.trigger(now, &key, Trigger::WatchEvent(request, news));
                 }
             }
             Input::Timeout => self.time_has_come(now),
             Input::Stand { id, path, value, guid, once } => self.stand(now, path, Entry { id, value, guid, once }),
-            Input::SetValue(id, value) => {
-                if let Some(Subscription::Candidate(path)) = self.outbox.subscribed.get(&id).cloned() {
-                    if let Some(candidate) = self.candidates.get_mut(&path) {
-                        candidate.set_value(now, id, value, self.lease.end(), &mut self.outbox);
-                    }
-                    self.settle(now, &Subscription::Candidate(path));
-                }
+            Input::Observe { id, path } => {
+                let observer = Observer::new(id, path.clone(), self.config.recipe);
+                self.subscribe(now, id, Key::Observer(path), Box::new(observer));
             }
-            Input::Observe { id, path } => self.observe(now, id, path),
-            Input::WatchMembers { id, path, enough } => self.watch_members(now, id, path, enough),
-            Input::Leave(id) => self.leave(now, id),
+            Input::WatchMembers { id, path, enough } => {
+                let watcher = MembersWatcher::new(id, path.clone(), enough, self.config.recipe);
+                self.subscribe(now, id, Key::Members(path), Box::new(watcher));
+            }
+            Input::SetValue(id, value) => self.called(now, id, Trigger::SetValue(value)),
+            Input::Leave(id) => self.called(now, id, Trigger::Unsubscribe),
             Input::Close => self.end(Reason::Closed, rc::CLOSING),
         }
         self.end_doomed_session(now);
     }
 
     fn stand(&mut self, now: Time, path: Arc<str>, entry: Entry) {
-        if let Link::Denied { rc } = self.link {
-            return finish(entry.id, Reason::Denied, rc, &mut self.outbox);
+        let (id, key) = (entry.id, Key::Candidate(path.clone()));
+        if self.subscriptions.contains_key(&key) {
+            let down = match self.link {
+                Link::Suspended { rc, .. } | Link::Down { rc } => Some(rc),
+                Link::Fresh | Link::Up(_) | Link::Denied { .. } => None,
+            };
+            self.outbox.subscribed.insert(id, key.clone());
+            return self.trigger(now, &key, Trigger::StandAgain(entry, down));
         }
-        self.outbox.subscribed.insert(entry.id, Subscription::Candidate(path.clone()));
-        match self.candidates.get_mut(&path) {
-            Some(leaving) => {
-                let rc = match self.link {
-                    Link::Suspended { rc, .. } | Link::Down { rc } => Some(rc),
-                    Link::Fresh | Link::Up(_) | Link::Denied { .. } => None,
-                };
-                leaving.succeed(entry, rc, &mut self.outbox);
-            }
-            None => {
-                self.candidates.insert(path.clone(), Candidate::new(path.clone(), entry, self.config));
-                self.catch_up(now, &Subscription::Candidate(path));
-            }
+        self.subscribe(now, id, key, Box::new(Candidate::new(path, entry, self.config)));
+    }
+
+    /// Adds a subscription, and brings it to the present state of the connection.
+    fn subscribe(&mut self, now: Time, id: SubscriptionId, key: Key, subscription: Box<dyn Subscription>) {
+        self.outbox.subscribed.insert(id, key.clone());
+        self.subscriptions.insert(key.clone(), subscription);
+        match self.link {
+            Link::Denied { rc } => self.end_one(&key, Reason::Denied, rc),
+            _ => self.catch_up(now, &key),
         }
     }
 
-    fn observe(&mut self, now: Time, id: SubscriptionId, path: Arc<str>) {
-        let mut observer = Observer::new(id, path.clone(), self.config.recipe);
-        if let Link::Denied { rc } = self.link {
-            return observer.end(rc, &mut self.outbox);
+    /// The program has called the subscription `id`. If it has had its last event, nothing is left to be done.
+    fn called(&mut self, now: Time, id: SubscriptionId, trigger: Trigger) {
+        if let Some(key) = self.outbox.subscribed.get(&id).cloned() {
+            self.trigger(now, &key, trigger);
         }
-        let subscription = Subscription::Observer(path.clone());
-        self.outbox.subscribed.insert(id, subscription.clone());
-        self.observers.insert(path, observer);
-        self.catch_up(now, &subscription);
-    }
-
-    fn watch_members(&mut self, now: Time, id: SubscriptionId, path: Arc<str>, enough: usize) {
-        let mut watcher = MembersWatcher::new(id, path.clone(), enough, self.config.recipe);
-        if let Link::Denied { rc } = self.link {
-            return watcher.end(rc, &mut self.outbox);
-        }
-        let subscription = Subscription::Members(path.clone());
-        self.outbox.subscribed.insert(id, subscription.clone());
-        self.members.insert(path, watcher);
-        self.catch_up(now, &subscription);
-    }
-
-    fn leave(&mut self, now: Time, id: SubscriptionId) {
-        let Some(subscription) = self.outbox.subscribed.get(&id).cloned() else { return };
-        match &subscription {
-            Subscription::Candidate(path) => {
-                if let Some(candidate) = self.candidates.get_mut(path) {
-                    candidate.resign(now, id, &mut self.outbox);
-                }
-            }
-            Subscription::Observer(path) => {
-                if let Some(mut observer) = self.observers.remove(path) {
-                    observer.stop(&mut self.outbox);
-                }
-            }
-            Subscription::Members(path) => {
-                if let Some(mut watcher) = self.members.remove(path) {
-                    watcher.stop(&mut self.outbox);
-                }
-            }
-            Subscription::Lease => {}
-        }
-        self.settle(now, &subscription);
     }
 
     /// A write that depended on our mastership at `path` had no answer, and may be carried out later: it travels
@@ -247,14 +207,8 @@ impl Elections {
 
     /// No session exists any more, and none will follow.
     fn end(&mut self, reason: Reason, rc: i32) {
-        for (_, mut candidate) in std::mem::take(&mut self.candidates) {
-            candidate.end(reason, rc, &mut self.outbox);
-        }
-        for (_, mut observer) in std::mem::take(&mut self.observers) {
-            observer.end(rc, &mut self.outbox);
-        }
-        for (_, mut watcher) in std::mem::take(&mut self.members) {
-            watcher.end(rc, &mut self.outbox);
+        for key in self.keys() {
+            self.end_one(&key, reason, rc);
         }
         self.deadlines.clear();
         self.timetable.clear();
@@ -262,6 +216,13 @@ impl Elections {
         self.in_doubt.clear();
         self.session_doomed = false;
         self.outbox.forget_requests();
+    }
+
+    fn end_one(&mut self, key: &Key, reason: Reason, rc: i32) {
+        if let Some(mut subscription) = self.subscriptions.remove(key) {
+            let mut context = Context { key, lease_end: None, outbox: &mut self.outbox };
+            subscription.handle(context.outbox.now, Trigger::End(reason, rc), &mut context);
+        }
     }
 
     fn connected(&mut self, now: Time, session: SessionId, timeout_ns: u64, asked_at: Time) {
@@ -306,9 +267,7 @@ impl Elections {
         if let Some(Sent { at: sent_at, answer, changes, watch }) = self.outbox.answered(request, &reply) {
             asked_to_watch = watch;
             match (&reply, self.outbox.routes.get(&request)) {
-                (Reply::Unknown, Some(Subscription::Candidate(path)))
-                    if changes && self.config.recipe == Recipe::Node =>
-                {
+                (Reply::Unknown, Some(Key::Candidate(path))) if changes && self.config.recipe == Recipe::Node => {
                     self.note_doubt(path.clone());
                 }
                 (Reply::Unknown, _) => {}
@@ -319,31 +278,31 @@ impl Elections {
         self.tell_lease();
         let leaves_watch =
             asked_to_watch && !matches!(reply, Reply::Refused(_) | Reply::NotMaster | Reply::Unknown);
-        let subscription = match leaves_watch {
+        let key = match leaves_watch {
             true => self.outbox.routes.get(&request).cloned(),
             false => self.outbox.routes.remove(&request),
         };
-        match subscription {
-            Some(Subscription::Lease) => self.proof_ended(now, request, &reply),
+        match key {
+            Some(Key::Lease) => self.proof_ended(now, request, &reply),
             // The subscription that sent the request has left.
-            Some(subscription) if leaves_watch && !self.is_here(&subscription) => self.outbox.unwatch(request),
-            Some(subscription) => self.trigger(now, &subscription, Trigger::Reply(request, reply)),
+            Some(key) if leaves_watch && !self.subscriptions.contains_key(&key) => self.outbox.unwatch(request),
+            Some(key) => self.trigger(now, &key, Trigger::Reply(request, reply)),
             None => {}
         }
         self.review(now);
     }
 
     fn time_has_come(&mut self, now: Time) {
-        while let Some((at, subscription)) = self.timetable.first().cloned() {
+        while let Some((at, key)) = self.timetable.first().cloned() {
             if at > now {
                 break;
             }
-            self.trigger(now, &subscription, Trigger::Tick);
-            assert!(self.deadlines.get(&subscription).is_none_or(|next| *next > now), "a deadline is met once");
+            self.trigger(now, &key, Trigger::Tick);
+            assert!(self.deadlines.get(&key).is_none_or(|next| *next > now), "a deadline is met once");
         }
         match self.link {
             Link::Suspended { rc, renew_at } if renew_at <= now => {
-                if self.candidates.values().any(Candidate::holds_session) {
+                if self.candidates().any(Candidate::holds_session) {
                     self.link = Link::Suspended { rc, renew_at: now.plus_ms(RENEW_AFTER_MS) };
                 } else {
                     self.end_session(now, Link::Down { rc }, Reason::Suspended, rc);
@@ -368,7 +327,7 @@ impl Elections {
 
     /// The token of our mastership at `path`, if we may believe that we are master at this moment.
     pub fn master_token(&self, now: Time, path: &str) -> Option<i64> {
-        let candidate = self.candidates.get(path)?;
+        let candidate = self.candidate(&path.into())?;
         candidate.master_token().filter(|_| self.lease.holds(now))
     }
 
@@ -403,15 +362,16 @@ impl Elections {
             .describe(now)
             .with("proofs_under_way", self.proofs.len())
             .with("next_renewal_in_ms", next_renewal.map(|renew| Report::ms_between(now.0, renew.0)));
-        let candidates: Vec<_> = self.candidates.values().map(|candidate| candidate.describe(now)).collect();
-        let observers: Vec<_> = self.observers.values().map(|observer| observer.describe(now)).collect();
-        let watchers: Vec<_> = self.members.values().map(|watcher| watcher.describe(now)).collect();
+        let all_of = |kind: &str| {
+            let of_kind = self.subscriptions.iter().filter(|(key, _)| key.names().0 == kind);
+            Report::List(of_kind.map(|(_, subscription)| subscription.describe(now)).collect())
+        };
         Report::from([
             ("link", link),
             ("lease", lease),
-            ("candidates", candidates.into()),
-            ("observers", observers.into()),
-            ("watchers_of_members", watchers.into()),
+            ("candidates", all_of("candidate")),
+            ("observers", all_of("observer")),
+            ("watchers_of_members", all_of("members")),
             ("requests_under_way", self.outbox.under_way(now)),
         ])
     }
@@ -439,8 +399,8 @@ impl Elections {
         self.lease_held &= self.lease.holds(now);
         if self.config.keeps(Rule::LapseIsFinal) && !self.lease.holds(now) && self.anyone_leads() {
             for path in self.elected.clone() {
-                if self.candidates.get(&path).is_some_and(Candidate::led) {
-                    self.trigger(now, &Subscription::Candidate(path), Trigger::LeaseExpired);
+                if self.candidate(&path).is_some_and(Candidate::led) {
+                    self.trigger(now, &Key::Candidate(path), Trigger::LeaseExpired);
                 }
             }
         }
@@ -450,12 +410,12 @@ impl Elections {
     /// write that depends on the mastership is carried out only while the znode exists.
     pub fn fence(&self, now: Time, path: &str) -> Option<Arc<str>> {
         self.master_token(now, path)?;
-        self.candidates.get(path)?.elected_by()
+        self.candidate(&path.into())?.elected_by()
     }
 
     /// A znode with which a candidate is elected. As long as it exists, our session owns it.
     pub fn elected_znode(&self) -> Option<Arc<str>> {
-        self.elected.iter().find_map(|path| self.candidates.get(path)?.elected_by())
+        self.elected.iter().find_map(|path| self.candidate(path)?.elected_by())
     }
 
     fn end_session(&mut self, now: Time, link: Link, reason: Reason, rc: i32) {
@@ -469,105 +429,72 @@ impl Elections {
         self.trigger_all(now, &Trigger::Over(reason, rc));
     }
 
-    fn is_here(&self, subscription: &Subscription) -> bool {
-        match subscription {
-            Subscription::Candidate(path) => self.candidates.contains_key(path),
-            Subscription::Observer(path) => self.observers.contains_key(path),
-            Subscription::Members(path) => self.members.contains_key(path),
-            Subscription::Lease => true,
-        }
+    fn keys(&self) -> Vec<Key> {
+        self.subscriptions.keys().cloned().collect()
     }
 
-    fn subscriptions(&self) -> Vec<Subscription> {
-        let candidates = self.candidates.keys().cloned().map(Subscription::Candidate);
-        let observers = self.observers.keys().cloned().map(Subscription::Observer);
-        candidates.chain(observers).chain(self.members.keys().cloned().map(Subscription::Members)).collect()
+    fn candidates(&self) -> impl Iterator<Item = &Candidate> {
+        // They come first.
+        self.subscriptions.values().map_while(|subscription| subscription.candidate())
+    }
+
+    fn candidate(&self, path: &Arc<str>) -> Option<&Candidate> {
+        self.subscriptions.get(&Key::Candidate(path.clone()))?.candidate()
     }
 
     fn trigger_all(&mut self, now: Time, trigger: &Trigger) {
-        for subscription in self.subscriptions() {
-            self.trigger(now, &subscription, trigger.clone());
+        for key in self.keys() {
+            self.trigger(now, &key, trigger.clone());
         }
     }
 
     /// Brings a new subscription to the present state of the connection.
-    fn catch_up(&mut self, now: Time, subscription: &Subscription) {
+    fn catch_up(&mut self, now: Time, key: &Key) {
         match self.link {
             Link::Fresh | Link::Denied { .. } => {}
-            Link::Up(session) => self.trigger(now, subscription, Trigger::Up(session)),
-            Link::Suspended { rc, .. } | Link::Down { rc } => self.trigger(now, subscription, Trigger::Down(rc)),
+            Link::Up(session) => self.trigger(now, key, Trigger::Up(session)),
+            Link::Suspended { rc, .. } | Link::Down { rc } => self.trigger(now, key, Trigger::Down(rc)),
         }
     }
 
-    fn trigger(&mut self, now: Time, subscription: &Subscription, trigger: Trigger) {
-        match subscription {
-            Subscription::Candidate(path) => {
-                if let Some(candidate) = self.candidates.get_mut(path) {
-                    candidate.handle(now, trigger, self.lease.end(), &mut self.outbox);
-                }
-            }
-            Subscription::Observer(path) => {
-                if let Some(observer) = self.observers.get_mut(path) {
-                    observer.handle(now, trigger, &mut self.outbox);
-                }
-            }
-            Subscription::Members(path) => {
-                if let Some(watcher) = self.members.get_mut(path) {
-                    watcher.handle(now, trigger, &mut self.outbox);
-                }
-            }
-            Subscription::Lease => {}
+    fn trigger(&mut self, now: Time, key: &Key, trigger: Trigger) {
+        if let Some(subscription) = self.subscriptions.get_mut(key) {
+            let mut context = Context { key, lease_end: self.lease.end(), outbox: &mut self.outbox };
+            subscription.handle(now, trigger, &mut context);
         }
-        self.settle(now, subscription);
+        self.settle(now, key);
     }
 
-    /// Runs after a subscription has acted. Updates its deadline, and starts its successor if it has left.
-    fn settle(&mut self, now: Time, subscription: &Subscription) {
-        if let Subscription::Observer(path) = subscription {
-            if self.observers.get(path).is_some_and(Observer::is_gone) {
-                self.observers.remove(path);
+    /// Runs after a subscription has acted. Updates its deadline, and starts its successor if it is gone.
+    fn settle(&mut self, now: Time, key: &Key) {
+        if self.subscriptions.get(key).is_some_and(|subscription| subscription.is_gone()) {
+            let left = self.subscriptions.remove(key);
+            if let Some(successor) = left.and_then(|left| left.into_successor()) {
+                self.subscriptions.insert(key.clone(), successor);
+                return self.catch_up(now, key);
             }
         }
-        if let Subscription::Members(path) = subscription {
-            if self.members.get(path).is_some_and(MembersWatcher::is_gone) {
-                self.members.remove(path);
-            }
-        }
-        if let Subscription::Candidate(path) = subscription {
-            if self.candidates.get(path).is_some_and(Candidate::is_gone) {
-                let left = self.candidates.remove(path);
-                if let Some(successor) = left.and_then(Candidate::into_successor) {
-                    self.candidates.insert(path.clone(), successor);
-                    return self.catch_up(now, subscription);
-                }
-            }
-        }
-        if let Subscription::Candidate(path) = subscription {
+        if let Key::Candidate(path) = key {
             self.note_elected(now, path);
         }
-        let deadline = match subscription {
-            Subscription::Candidate(path) => self.candidates.get(path).and_then(Candidate::deadline),
-            Subscription::Observer(path) => self.observers.get(path).and_then(Observer::deadline),
-            Subscription::Members(path) => self.members.get(path).and_then(MembersWatcher::deadline),
-            Subscription::Lease => None,
-        };
+        let deadline = self.subscriptions.get(key).and_then(|subscription| subscription.deadline());
         let former = match deadline {
-            Some(at) => self.deadlines.insert(subscription.clone(), at),
-            None => self.deadlines.remove(subscription),
+            Some(at) => self.deadlines.insert(key.clone(), at),
+            None => self.deadlines.remove(key),
         };
         if former != deadline {
             if let Some(former) = former {
-                self.timetable.remove(&(former, subscription.clone()));
+                self.timetable.remove(&(former, key.clone()));
             }
             if let Some(at) = deadline {
-                self.timetable.insert((at, subscription.clone()));
+                self.timetable.insert((at, key.clone()));
             }
         }
     }
 
     /// Updates the list of elected candidates. An elected candidate without a lease gets a proof at once.
     fn note_elected(&mut self, now: Time, path: &Arc<str>) {
-        if self.candidates.get(path).is_none_or(|candidate| candidate.elected_by().is_none()) {
+        if self.candidate(path).is_none_or(|candidate| candidate.elected_by().is_none()) {
             self.session_doomed |= self.elected.remove(path) && self.in_doubt.contains(path);
         } else if self.elected.insert(path.clone()) && matches!(self.link, Link::Up(_)) && !self.lease.holds(now) {
             self.touched = true;

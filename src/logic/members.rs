@@ -18,9 +18,8 @@ use std::sync::Arc;
 
 use super::backoff::Backoff;
 use super::config::Recipe;
-use super::outbox::{Outbox, Subscription};
-use super::recipe::{Trigger, REFRESH_MS};
 use super::report::Report;
+use super::subscription::{Context, Subscription, Trigger, REFRESH_MS};
 use super::types::{
     rc, Action, Alarm, Member, Members, Op, Reply, RequestId, SubscriptionId, Time, WatchEvent, Znode,
 };
@@ -104,17 +103,14 @@ impl MembersWatcher {
             told: None,
         }
     }
+}
 
-    pub fn id(&self) -> SubscriptionId {
-        self.id
-    }
-
-    /// Whether the watcher has ended by itself.
-    pub fn is_gone(&self) -> bool {
+impl Subscription for MembersWatcher {
+    fn is_gone(&self) -> bool {
         self.state == State::Gone
     }
 
-    pub fn describe(&self, now: Time) -> Report {
+    fn describe(&self, now: Time) -> Report {
         let (state, request) = match self.state {
             State::Offline => ("offline", None),
             State::Listing(request) => ("listing", Some(request)),
@@ -143,7 +139,7 @@ impl MembersWatcher {
         ])
     }
 
-    pub fn deadline(&self) -> Option<Time> {
+    fn deadline(&self) -> Option<Time> {
         match self.state {
             State::Watching { refresh_at } => Some(refresh_at),
             State::Pausing(until) => Some(until),
@@ -151,20 +147,22 @@ impl MembersWatcher {
         }
     }
 
-    pub fn handle(&mut self, now: Time, trigger: Trigger, outbox: &mut Outbox) {
+    fn handle(&mut self, now: Time, trigger: Trigger, context: &mut Context) {
         match (self.state.clone(), trigger) {
             (State::Gone, _) => {}
+            (_, Trigger::Unsubscribe) => self.stop(context),
+            (_, Trigger::End(_, rc)) => self.end(rc, context),
             (state, Trigger::Up(_)) => {
                 self.connected = true;
                 self.list_due = true;
                 if state == State::Offline {
-                    self.start(now, outbox);
+                    self.start(now, context);
                 }
             }
             (state, Trigger::Down(rc)) => {
                 self.connected = false;
                 self.unread.clear();
-                self.tell(nobody(rc), outbox);
+                self.tell(nobody(rc), context);
                 if matches!(state, State::Watching { .. } | State::Pausing(_)) {
                     self.state = State::Offline;
                 }
@@ -178,41 +176,41 @@ impl MembersWatcher {
                 self.watches.clear();
                 self.failure = None;
                 self.state = State::Offline;
-                self.tell(nobody(rc), outbox);
+                self.tell(nobody(rc), context);
             }
             (State::Listing(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Listed(names) => {
-                    self.arm_list(request, outbox);
-                    self.listed(&names, outbox);
-                    self.read_due(now, outbox);
+                    self.arm_list(request, context);
+                    self.listed(&names, context);
+                    self.read_due(now, context);
                 }
                 Reply::Refused(rc::NO_NODE) => {
-                    self.keep_only(&BTreeSet::new(), outbox);
-                    self.check_path(now, outbox);
+                    self.keep_only(&BTreeSet::new(), context);
+                    self.check_path(now, context);
                 }
-                reply => self.not_listed(now, reply, outbox),
+                reply => self.not_listed(now, reply, context),
             },
             (State::Checking(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Exists(there) => {
-                    self.arm_list(request, outbox);
+                    self.arm_list(request, context);
                     match there && self.connected {
-                        true => self.look(now, outbox),
-                        false => self.end_round(now, outbox),
+                        true => self.look(now, context),
+                        false => self.end_round(now, context),
                     }
                 }
-                reply => self.not_listed(now, reply, outbox),
+                reply => self.not_listed(now, reply, context),
             },
             (State::Reading, Trigger::Reply(request, reply)) => {
                 if let Some(path) = self.reading.remove(&request) {
-                    self.was_read(request, path, reply, outbox);
-                    self.read_next(now, outbox);
+                    self.was_read(request, path, reply, context);
+                    self.read_next(now, context);
                 }
             }
             (state, Trigger::WatchEvent(request, _)) if self.list_watch == Some(request) => {
                 self.list_watch = None;
                 // A list under way leaves a new watch.
                 self.list_due |= !matches!(state, State::Listing(_));
-                self.wake(now, outbox);
+                self.wake(now, context);
             }
             (_, Trigger::WatchEvent(request, news)) => {
                 if let Some(path) = self.watches.remove(&request) {
@@ -225,24 +223,28 @@ impl MembersWatcher {
                     // If a member leaves, the watch on the list reports that as well, immediately after.
                     if !is_gone || self.list_watch.is_none() {
                         self.list_due |= is_gone;
-                        self.wake(now, outbox);
+                        self.wake(now, context);
                     }
                 }
             }
             (State::Watching { refresh_at }, Trigger::Tick) if now >= refresh_at => {
                 self.list_due = true;
                 self.all_due = true;
-                self.begin_round(now, outbox);
+                self.begin_round(now, context);
             }
-            (State::Pausing(until), Trigger::Tick) if now >= until => self.begin_round(now, outbox),
-            (_, Trigger::Reply(..) | Trigger::Tick | Trigger::LeaseExpired | Trigger::Doubt) => {}
-            (_, Trigger::Missing | Trigger::SetValue(_) | Trigger::Leave(..)) => {}
+            (State::Pausing(until), Trigger::Tick) if now >= until => self.begin_round(now, context),
+            (_, Trigger::Reply(..) | Trigger::Tick) => {}
+            // Of candidates.
+            (_, Trigger::LeaseExpired | Trigger::Doubt | Trigger::Missing | Trigger::Leave(..)) => {}
+            (_, Trigger::SetValue(_) | Trigger::StandAgain(..)) => {}
         }
         self.check();
     }
+}
 
-    /// Ends the watch for the caller.
-    pub fn stop(&mut self, outbox: &mut Outbox) {
+impl MembersWatcher {
+    /// The caller gets no more events.
+    fn stop(&mut self, context: &mut Context) {
         let asked = match self.state {
             State::Listing(asked) | State::Checking(asked) => Some(asked),
             _ => None,
@@ -250,15 +252,16 @@ impl MembersWatcher {
         let watches = self.list_watch.take().into_iter().chain(std::mem::take(&mut self.watches).into_keys());
         let reading = std::mem::take(&mut self.reading).into_keys();
         for request in watches.chain(asked).chain(reading) {
-            outbox.unwatch(request);
+            context.unwatch(request);
         }
-        outbox.finish(self.id);
+        self.state = State::Gone;
+        context.finish(self.id);
     }
 
     /// No session exists any more, and none will follow: the last event for the caller.
-    pub fn end(&mut self, rc: i32, outbox: &mut Outbox) {
-        self.tell(nobody(rc), outbox);
-        outbox.finish(self.id);
+    fn end(&mut self, rc: i32, context: &mut Context) {
+        self.tell(nobody(rc), context);
+        context.finish(self.id);
     }
 
     /// The invariants between any two inputs.
@@ -273,109 +276,105 @@ impl MembersWatcher {
         }
     }
 
-    fn submit(&self, op: Op, outbox: &mut Outbox) -> RequestId {
-        outbox.submit(Subscription::Members(self.path.clone()), op)
-    }
-
-    fn start(&mut self, now: Time, outbox: &mut Outbox) {
+    fn start(&mut self, now: Time, context: &mut Context) {
         match self.backoff.pause(now) {
             Some(until) => self.state = State::Pausing(until),
-            None => self.begin_round(now, outbox),
+            None => self.begin_round(now, context),
         }
     }
 
     /// A request is due: starts it at once, unless a round is under way.
-    fn wake(&mut self, now: Time, outbox: &mut Outbox) {
+    fn wake(&mut self, now: Time, context: &mut Context) {
         if matches!(self.state, State::Watching { .. }) {
-            self.begin_round(now, outbox);
+            self.begin_round(now, context);
         }
     }
 
-    fn begin_round(&mut self, now: Time, outbox: &mut Outbox) {
+    fn begin_round(&mut self, now: Time, context: &mut Context) {
         match self.list_due {
-            true => self.look(now, outbox),
-            false => self.read_due(now, outbox),
+            true => self.look(now, context),
+            false => self.read_due(now, context),
         }
     }
 
     /// Finds the members.
-    fn look(&mut self, now: Time, outbox: &mut Outbox) {
+    fn look(&mut self, now: Time, context: &mut Context) {
         self.list_due = false;
         match self.recipe {
             Recipe::Queue(_) => {
                 let op = Op::List { path: self.path.clone(), sync: false, watch: true };
-                self.state = State::Listing(self.submit(op, outbox));
+                self.state = State::Listing(context.submit(op));
             }
             Recipe::Node => {
                 self.present.entry(self.path.clone()).or_default();
                 self.all_due = true;
-                self.read_due(now, outbox);
+                self.read_due(now, context);
             }
         }
     }
 
-    fn check_path(&mut self, now: Time, outbox: &mut Outbox) {
+    fn check_path(&mut self, now: Time, context: &mut Context) {
         match self.connected {
             true => {
                 let op = Op::Exists { path: self.path.clone() };
-                self.state = State::Checking(self.submit(op, outbox));
+                self.state = State::Checking(context.submit(op));
             }
-            false => self.end_round(now, outbox),
+            false => self.end_round(now, context),
         }
     }
 
-    fn listed(&mut self, names: &[Arc<str>], outbox: &mut Outbox) {
+    fn listed(&mut self, names: &[Arc<str>], context: &mut Context) {
         let Recipe::Queue(dialect) = self.recipe else { return };
         let names = dialect.in_order(names).into_iter();
         let paths: BTreeSet<Arc<str>> = names.map(|name| format!("{}/{name}", self.path).into()).collect();
-        self.keep_only(&paths, outbox);
+        self.keep_only(&paths, context);
         for path in paths {
             self.present.entry(path).or_default();
         }
     }
 
     /// Reads the members that were not read yet, or that changed.
-    fn read_due(&mut self, now: Time, outbox: &mut Outbox) {
+    fn read_due(&mut self, now: Time, context: &mut Context) {
         let all = std::mem::take(&mut self.all_due);
         let due = self.present.iter().filter(|(_, present)| all || present.watch.is_none());
         self.unread = due.map(|(path, _)| path.clone()).collect();
-        self.read_next(now, outbox);
+        self.read_next(now, context);
     }
 
-    fn read_next(&mut self, now: Time, outbox: &mut Outbox) {
+    fn read_next(&mut self, now: Time, context: &mut Context) {
         self.state = State::Reading;
         while self.connected && self.reading.len() < READS_AT_ONCE {
             let Some(path) = self.unread.pop_first() else { break };
-            let request = self.submit(Op::Read { path: path.clone(), sync: false, watch: true }, outbox);
+            let request = context.submit(Op::Read { path: path.clone(), sync: false, watch: true });
             self.reading.insert(request, path);
         }
         match (self.reading.is_empty(), self.recipe) {
             (false, _) => {}
             // If the path has no znode to read, its creation is watched.
             (true, Recipe::Node) if self.present.is_empty() && self.list_watch.is_none() => {
-                self.check_path(now, outbox);
+                self.check_path(now, context);
             }
-            (true, _) => self.end_round(now, outbox),
+            (true, _) => self.end_round(now, context),
         }
     }
 
-    fn was_read(&mut self, request: RequestId, path: Arc<str>, reply: Reply, outbox: &mut Outbox) {
+    fn was_read(&mut self, request: RequestId, path: Arc<str>, reply: Reply, context: &mut Context) {
         match (reply, self.present.get_mut(&path)) {
             (Reply::Read(znode), Some(present)) => {
                 present.znode = Some(znode);
                 if let Some(former) = present.watch.replace(request) {
                     self.watches.remove(&former);
-                    outbox.unwatch(former);
+                    context.unwatch(former);
                 }
                 self.watches.insert(request, path);
                 if let (Recipe::Node, Some(birth)) = (self.recipe, self.list_watch) {
                     self.list_watch = None;
-                    outbox.unwatch(birth);
+                    context.unwatch(birth);
                 }
             }
             // The member left while it was being read; its former watch has reported that.
-            (Reply::Read(_), None) => outbox.unwatch(request),
-            (Reply::Refused(rc::NO_NODE), _) => self.remove(&path, outbox),
+            (Reply::Read(_), None) => context.unwatch(request),
+            (Reply::Refused(rc::NO_NODE), _) => self.remove(&path, context),
             (reply, _) => {
                 if !matches!(self.failure, Some(Reply::Refused(_))) {
                     self.failure = Some(reply);
@@ -385,7 +384,7 @@ impl MembersWatcher {
     }
 
     /// All answers of this round have arrived.
-    fn end_round(&mut self, now: Time, outbox: &mut Outbox) {
+    fn end_round(&mut self, now: Time, context: &mut Context) {
         let failure = self.failure.take();
         if !self.connected {
             self.state = State::Offline;
@@ -393,48 +392,48 @@ impl MembersWatcher {
             self.backoff.failed();
             if let Reply::Refused(rc) = reply {
                 if rc::is_for_good(rc) {
-                    self.tell(nobody(rc), outbox);
+                    self.tell(nobody(rc), context);
                     self.state = State::Gone;
-                    return self.stop(outbox);
+                    return self.stop(context);
                 }
                 self.backoff.failed();
-                self.tell(nobody(rc), outbox);
+                self.tell(nobody(rc), context);
             }
-            self.start(now, outbox);
+            self.start(now, context);
         } else {
             self.backoff.succeeded();
-            self.tell_present(outbox);
+            self.tell_present(context);
             self.state = State::Watching { refresh_at: now.plus_ms(REFRESH_MS) };
             if self.list_due || self.present.values().any(|present| present.watch.is_none()) {
-                self.begin_round(now, outbox);
+                self.begin_round(now, context);
             }
         }
     }
 
-    fn not_listed(&mut self, now: Time, reply: Reply, outbox: &mut Outbox) {
+    fn not_listed(&mut self, now: Time, reply: Reply, context: &mut Context) {
         self.list_due = true;
         self.failure = Some(reply);
-        self.end_round(now, outbox);
+        self.end_round(now, context);
     }
 
     /// The watch that came with this answer replaces the former one.
-    fn arm_list(&mut self, request: RequestId, outbox: &mut Outbox) {
+    fn arm_list(&mut self, request: RequestId, context: &mut Context) {
         if let Some(former) = self.list_watch.replace(request) {
-            outbox.unwatch(former);
+            context.unwatch(former);
         }
     }
 
-    fn keep_only(&mut self, paths: &BTreeSet<Arc<str>>, outbox: &mut Outbox) {
+    fn keep_only(&mut self, paths: &BTreeSet<Arc<str>>, context: &mut Context) {
         let gone: Vec<_> = self.present.keys().filter(|path| !paths.contains(*path)).cloned().collect();
         for path in gone {
-            self.remove(&path, outbox);
+            self.remove(&path, context);
         }
     }
 
-    fn remove(&mut self, path: &Arc<str>, outbox: &mut Outbox) {
+    fn remove(&mut self, path: &Arc<str>, context: &mut Context) {
         if let Some(watch) = self.present.remove(path).and_then(|present| present.watch) {
             self.watches.remove(&watch);
-            outbox.unwatch(watch);
+            context.unwatch(watch);
         }
     }
 
@@ -455,7 +454,7 @@ impl MembersWatcher {
         members
     }
 
-    fn tell_present(&mut self, outbox: &mut Outbox) {
+    fn tell_present(&mut self, context: &mut Context) {
         let members = self.in_order();
         // A znode without a session is no member.
         let count = members.iter().filter(|member| member.znode.stat.is_ephemeral()).count();
@@ -465,15 +464,15 @@ impl MembersWatcher {
             (false, true) => Alarm::Enough,
             _ => Alarm::None,
         };
-        self.tell(Members { rc: rc::OK, members: members.into(), alarm }, outbox);
+        self.tell(Members { rc: rc::OK, members: members.into(), alarm }, context);
     }
 
     /// Tells the caller, unless nothing has changed. An alarm also counts as a change.
-    fn tell(&mut self, members: Members, outbox: &mut Outbox) {
+    fn tell(&mut self, members: Members, context: &mut Context) {
         let is_told = |told: &Members| (told.rc, &told.members) == (members.rc, &members.members);
         if !self.told.as_ref().is_some_and(is_told) {
             self.told = Some(members.clone());
-            outbox.actions.push_back(Action::TellMembers(self.id, members));
+            context.tell(Action::TellMembers(self.id, members));
         }
     }
 }

@@ -27,6 +27,7 @@ mod outbox;
 mod queue;
 mod recipe;
 mod report;
+mod subscription;
 mod types;
 
 pub use config::{Config, LeaseMode, Recipe, Rule};

@@ -30,8 +30,9 @@ use std::sync::Arc;
 use super::backoff::Backoff;
 use super::config::{Config, Rule};
 use super::context::{RecipeContext, RecipeState};
-use super::recipe::{Recipe, Trigger, REFRESH_MS};
+use super::recipe::Recipe;
 use super::report::Report;
+use super::subscription::{Trigger, REFRESH_MS};
 use super::types::{rc, Op, Reason, Reply, RequestId, SessionId, Time, Value, WatchEvent, Znode};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -371,6 +372,7 @@ impl Recipe for Node {
             (State::Watching { refresh_at, .. }, Trigger::Tick) if now >= refresh_at => self.read(context),
             (State::Pausing(until), Trigger::Tick) if now >= until => self.ask(context),
             (_, Trigger::Reply(..) | Trigger::WatchEvent(..) | Trigger::Tick | Trigger::Doubt) => {}
+            (_, Trigger::End(..) | Trigger::Unsubscribe | Trigger::StandAgain(..)) => {} // the candidate's
         }
         if self.config.broken.is_none() {
             self.check();

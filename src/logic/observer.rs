@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use super::backoff::Backoff;
 use super::config::Recipe;
-use super::outbox::{Outbox, Subscription};
-use super::recipe::{Trigger, REFRESH_MS};
 use super::report::Report;
+use super::subscription::{Context, Subscription, Trigger, REFRESH_MS};
 use super::types::{rc, Action, Master, Op, Reply, RequestId, Stat, SubscriptionId, Time, Value};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,17 +68,14 @@ impl Observer {
             told: None,
         }
     }
+}
 
-    pub fn id(&self) -> SubscriptionId {
-        self.id
-    }
-
-    /// Whether the observer has ended by itself.
-    pub fn is_gone(&self) -> bool {
+impl Subscription for Observer {
+    fn is_gone(&self) -> bool {
         self.state == State::Gone
     }
 
-    pub fn describe(&self, now: Time) -> Report {
+    fn describe(&self, now: Time) -> Report {
         let (state, request) = match &self.state {
             State::Offline => ("offline", None),
             State::Listing { asked, .. } => ("listing", Some(*asked)),
@@ -111,7 +107,7 @@ impl Observer {
         reports.with("machine", machine)
     }
 
-    pub fn deadline(&self) -> Option<Time> {
+    fn deadline(&self) -> Option<Time> {
         match self.state {
             State::Watching { refresh_at } => Some(refresh_at),
             State::Pausing(until) => Some(until),
@@ -119,18 +115,20 @@ impl Observer {
         }
     }
 
-    pub fn handle(&mut self, now: Time, trigger: Trigger, outbox: &mut Outbox) {
+    fn handle(&mut self, now: Time, trigger: Trigger, context: &mut Context) {
         match (self.state.clone(), trigger) {
             (State::Gone, _) => {}
+            (_, Trigger::Unsubscribe) => self.stop(context),
+            (_, Trigger::End(_, rc)) => self.end(rc, context),
             (state, Trigger::Up(_)) => {
                 self.connected = true;
                 if state == State::Offline {
-                    self.start(now, outbox);
+                    self.start(now, context);
                 }
             }
             (state, Trigger::Down(rc)) => {
                 self.connected = false;
-                self.tell(nobody(rc), outbox);
+                self.tell(nobody(rc), context);
                 if matches!(state, State::Watching { .. } | State::Pausing(_)) {
                     self.state = State::Offline;
                 }
@@ -139,30 +137,30 @@ impl Observer {
                 self.connected = false;
                 self.armed = None;
                 self.state = State::Offline;
-                self.tell(nobody(rc), outbox);
+                self.tell(nobody(rc), context);
             }
             (State::Listing { asked, watch }, Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Listed(names) => match (self.leading(&names), watch) {
                     (leading, watch) if !leading.is_empty() => {
                         if watch {
-                            outbox.unwatch(request);
+                            context.unwatch(request);
                         }
                         match self.connected {
-                            true => self.choose(leading, outbox),
+                            true => self.choose(leading, context),
                             false => self.state = State::Offline,
                         }
                     }
                     (_, true) => {
-                        self.arm(request, now, outbox);
+                        self.arm(request, now, context);
                         if self.connected {
-                            self.tell(nobody(rc::NO_NODE), outbox);
+                            self.tell(nobody(rc::NO_NODE), context);
                         }
                     }
-                    (_, false) if self.connected => self.list(true, outbox),
+                    (_, false) if self.connected => self.list(true, context),
                     (_, false) => self.state = State::Offline,
                 },
-                Reply::Refused(rc::NO_NODE) if self.connected => self.check(outbox),
-                reply => self.failed(now, reply, outbox),
+                Reply::Refused(rc::NO_NODE) if self.connected => self.check(context),
+                reply => self.failed(now, reply, context),
             },
             (State::Ranking { mut asked, mut oldest }, Trigger::Reply(request, reply))
                 if asked.contains_key(&request) =>
@@ -174,7 +172,7 @@ impl Observer {
                         oldest = oldest.into_iter().chain(this).min();
                     }
                     Reply::Refused(rc::NO_NODE) => {}
-                    reply => return self.failed(now, reply, outbox),
+                    reply => return self.failed(now, reply, context),
                 }
                 match oldest {
                     oldest if !asked.is_empty() => self.state = State::Ranking { asked, oldest },
@@ -182,106 +180,100 @@ impl Observer {
                     Some((czxid, path)) => {
                         self.master = path;
                         self.oldest = Some(czxid);
-                        self.read(outbox);
+                        self.read(context);
                     }
-                    None => self.list(false, outbox),
+                    None => self.list(false, context),
                 }
             }
             (State::Reading(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 // Another, younger znode has that name by now.
                 Reply::Read(znode) if self.oldest.is_some_and(|czxid| czxid != znode.stat.czxid) => {
-                    outbox.unwatch(request);
+                    context.unwatch(request);
                     match self.connected {
-                        true => self.list(false, outbox),
+                        true => self.list(false, context),
                         false => self.state = State::Offline,
                     }
                 }
                 Reply::Read(znode) => {
-                    self.arm(request, now, outbox);
+                    self.arm(request, now, context);
                     if self.connected {
                         let rc = if znode.stat.is_ephemeral() { rc::OK } else { rc::NOT_EPHEMERAL };
-                        self.tell(Master { rc, value: znode.value, stat: znode.stat }, outbox);
+                        self.tell(Master { rc, value: znode.value, stat: znode.stat }, context);
                     }
                 }
                 Reply::Refused(rc::NO_NODE) if self.connected => match self.recipe {
-                    Recipe::Node => self.check(outbox),
-                    Recipe::Queue(_) => self.list(false, outbox),
+                    Recipe::Node => self.check(context),
+                    Recipe::Queue(_) => self.list(false, context),
                 },
-                reply => self.failed(now, reply, outbox),
+                reply => self.failed(now, reply, context),
             },
             (State::Checking(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Exists(there) => {
-                    self.arm(request, now, outbox);
+                    self.arm(request, now, context);
                     if there && self.connected {
-                        self.look(outbox);
+                        self.look(context);
                     } else if self.connected {
-                        self.tell(nobody(rc::NO_NODE), outbox);
+                        self.tell(nobody(rc::NO_NODE), context);
                     }
                 }
-                reply => self.failed(now, reply, outbox),
+                reply => self.failed(now, reply, context),
             },
             (state, Trigger::WatchEvent(request, _)) if self.armed == Some(request) => {
                 self.armed = None;
                 if matches!(state, State::Watching { .. }) {
-                    self.look(outbox);
+                    self.look(context);
                 }
             }
-            (State::Watching { refresh_at }, Trigger::Tick) if now >= refresh_at => self.look(outbox),
-            (State::Pausing(until), Trigger::Tick) if now >= until => self.look(outbox),
+            (State::Watching { refresh_at }, Trigger::Tick) if now >= refresh_at => self.look(context),
+            (State::Pausing(until), Trigger::Tick) if now >= until => self.look(context),
             (_, Trigger::Reply(..) | Trigger::WatchEvent(..) | Trigger::Tick) => {}
-            (
-                _,
-                Trigger::LeaseExpired
-                | Trigger::Doubt
-                | Trigger::Missing
-                | Trigger::SetValue(_)
-                | Trigger::Leave(..),
-            ) => {}
+            // Of candidates.
+            (_, Trigger::LeaseExpired | Trigger::Doubt | Trigger::Missing | Trigger::Leave(..)) => {}
+            (_, Trigger::SetValue(_) | Trigger::StandAgain(..)) => {}
         }
         if matches!(self.state, State::Watching { .. }) {
             assert!(self.armed.is_some() && self.connected, "who watches has a watch");
         }
     }
+}
 
-    /// Ends the watch for the caller.
-    pub fn stop(&mut self, outbox: &mut Outbox) {
+impl Observer {
+    /// The caller gets no more events.
+    fn stop(&mut self, context: &mut Context) {
         let asked = match self.state {
             State::Listing { asked, .. } | State::Reading(asked) | State::Checking(asked) => Some(asked),
             _ => None,
         };
         for request in self.armed.take().into_iter().chain(asked) {
-            outbox.unwatch(request);
+            context.unwatch(request);
         }
-        outbox.finish(self.id);
+        self.state = State::Gone;
+        context.finish(self.id);
     }
 
     /// No session exists any more, and none will follow: the last event for the caller.
-    pub fn end(&mut self, rc: i32, outbox: &mut Outbox) {
-        self.tell(nobody(rc), outbox);
-        outbox.finish(self.id);
+    fn end(&mut self, rc: i32, context: &mut Context) {
+        self.tell(nobody(rc), context);
+        context.finish(self.id);
     }
 
-    fn submit(&self, op: Op, outbox: &mut Outbox) -> RequestId {
-        outbox.submit(Subscription::Observer(self.path.clone()), op)
-    }
-
-    fn start(&mut self, now: Time, outbox: &mut Outbox) {
+    fn start(&mut self, now: Time, context: &mut Context) {
         match self.backoff.pause(now) {
             Some(until) => self.state = State::Pausing(until),
-            None => self.look(outbox),
+            None => self.look(context),
         }
     }
 
-    fn look(&mut self, outbox: &mut Outbox) {
+    fn look(&mut self, context: &mut Context) {
         match self.recipe {
-            Recipe::Node => self.read(outbox),
-            Recipe::Queue(_) => self.list(false, outbox),
+            Recipe::Node => self.read(context),
+            Recipe::Queue(_) => self.list(false, context),
         }
     }
 
-    fn list(&mut self, watch: bool, outbox: &mut Outbox) {
+    fn list(&mut self, watch: bool, context: &mut Context) {
         let op = Op::List { path: self.path.clone(), sync: false, watch };
-        self.state = State::Listing { asked: self.submit(op, outbox), watch };
+        self.state = State::Listing { asked: context.submit(op), watch };
     }
 
     /// The znodes of the contenders in the queue among which the oldest leads.
@@ -292,32 +284,32 @@ impl Observer {
 
     /// Reads the master's znode. If the numbers do not tell which one that is, first asks for the age of each
     /// contender.
-    fn choose(&mut self, mut leading: Vec<Arc<str>>, outbox: &mut Outbox) {
+    fn choose(&mut self, mut leading: Vec<Arc<str>>, context: &mut Context) {
         self.oldest = None;
         if leading.len() == 1 {
             self.master = leading.remove(0);
-            return self.read(outbox);
+            return self.read(context);
         }
-        let ask = |path: Arc<str>| (self.submit(Op::Stat { path: path.clone() }, outbox), path);
+        let ask = |path: Arc<str>| (context.submit(Op::Stat { path: path.clone() }), path);
         let asked = leading.into_iter().map(ask).collect();
         self.state = State::Ranking { asked, oldest: None };
     }
 
-    fn check(&mut self, outbox: &mut Outbox) {
+    fn check(&mut self, context: &mut Context) {
         let op = Op::Exists { path: self.path.clone() };
-        self.state = State::Checking(self.submit(op, outbox));
+        self.state = State::Checking(context.submit(op));
     }
 
-    fn read(&mut self, outbox: &mut Outbox) {
+    fn read(&mut self, context: &mut Context) {
         let op = Op::Read { path: self.master.clone(), sync: false, watch: true };
-        self.state = State::Reading(self.submit(op, outbox));
+        self.state = State::Reading(context.submit(op));
     }
 
     /// The watch that came with this answer replaces the former one.
-    fn arm(&mut self, request: RequestId, now: Time, outbox: &mut Outbox) {
+    fn arm(&mut self, request: RequestId, now: Time, context: &mut Context) {
         self.backoff.succeeded();
         if let Some(former) = self.armed.replace(request) {
-            outbox.unwatch(former);
+            context.unwatch(former);
         }
         self.state = match self.connected {
             true => State::Watching { refresh_at: now.plus_ms(REFRESH_MS) },
@@ -325,31 +317,31 @@ impl Observer {
         };
     }
 
-    fn failed(&mut self, now: Time, reply: Reply, outbox: &mut Outbox) {
+    fn failed(&mut self, now: Time, reply: Reply, context: &mut Context) {
         if self.connected {
             self.backoff.failed();
         }
         if let Reply::Refused(rc) = reply {
             if rc::is_for_good(rc) {
-                self.tell(nobody(rc), outbox);
+                self.tell(nobody(rc), context);
                 self.state = State::Gone;
-                return self.stop(outbox);
+                return self.stop(context);
             }
             self.backoff.failed();
             if rc != rc::NO_NODE {
-                self.tell(nobody(rc), outbox);
+                self.tell(nobody(rc), context);
             }
         }
         match self.connected {
-            true => self.start(now, outbox),
+            true => self.start(now, context),
             false => self.state = State::Offline,
         }
     }
 
-    fn tell(&mut self, master: Master, outbox: &mut Outbox) {
+    fn tell(&mut self, master: Master, context: &mut Context) {
         if self.told.as_ref() != Some(&master) {
             self.told = Some(master.clone());
-            outbox.actions.push_back(Action::TellMaster(self.id, master));
+            context.tell(Action::TellMaster(self.id, master));
         }
     }
 }

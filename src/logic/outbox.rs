@@ -6,17 +6,8 @@ use std::sync::Arc;
 
 use super::lease::Answer;
 use super::report::Report;
+use super::subscription::Key;
 use super::types::{Action, Op, Reply, RequestId, SubscriptionId, Time};
-
-/// The origin of a request: each open request, and each armed watch, belongs to a candidate, an observer, a watcher
-/// of the members, or the lease.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Subscription {
-    Candidate(Arc<str>),
-    Observer(Arc<str>),
-    Members(Arc<str>),
-    Lease,
-}
 
 /// A request without an answer yet.
 #[derive(Clone, Copy, Debug)]
@@ -44,9 +35,9 @@ struct Creates {
 #[derive(Debug)]
 pub struct Outbox {
     pub actions: VecDeque<Action>,
-    pub routes: BTreeMap<RequestId, Subscription>,
+    pub routes: BTreeMap<RequestId, Key>,
     /// The subscriptions that have not had their last event.
-    pub subscribed: BTreeMap<SubscriptionId, Subscription>,
+    pub subscribed: BTreeMap<SubscriptionId, Key>,
     /// A candidate asks for the end of the session.
     pub session_is_given_up: bool,
     sent: BTreeMap<RequestId, Sent>,
@@ -75,7 +66,7 @@ impl Outbox {
         }
     }
 
-    pub fn submit(&mut self, subscription: Subscription, op: Op) -> RequestId {
+    pub fn submit(&mut self, key: Key, op: Op) -> RequestId {
         self.last_request += 1;
         let request = RequestId(self.last_request);
         let answer = match op {
@@ -86,13 +77,11 @@ impl Outbox {
         };
         let changes = matches!(op, Op::SetValue { .. } | Op::Delete { .. });
         self.sent.insert(request, Sent { at: self.now, answer, changes, watch: op.leaves_watch() });
-        if let (Subscription::Candidate(path), Op::Create { .. } | Op::CreateSequential { .. }) =
-            (&subscription, &op)
-        {
+        if let (Key::Candidate(path), Op::Create { .. } | Op::CreateSequential { .. }) = (&key, &op) {
             let creates = self.creates.entry(path.clone()).or_default();
             creates.in_doubt.get_or_insert((request, self.newest_zxid));
         }
-        self.routes.insert(request, subscription);
+        self.routes.insert(request, key);
         self.actions.push_back(Action::Submit(request, op));
         request
     }
@@ -128,7 +117,7 @@ impl Outbox {
 
     /// If this was a create, records that it made this znode, or none.
     fn has_made(&mut self, request: RequestId, czxid: Option<i64>) {
-        let Some(Subscription::Candidate(path)) = self.routes.get(&request) else { return };
+        let Some(Key::Candidate(path)) = self.routes.get(&request) else { return };
         let Some(creates) = self.creates.get_mut(path) else { return };
         creates.made = czxid.or(creates.made);
         creates.in_doubt = creates.in_doubt.filter(|(first, _)| *first != request);
@@ -144,16 +133,10 @@ impl Outbox {
     /// The requests without an answer, the oldest first.
     pub fn under_way(&self, now: Time) -> Report {
         let describe = |(request, sent): (&RequestId, &Sent)| {
-            let (subscription, path) = match self.routes.get(request) {
-                Some(Subscription::Candidate(path)) => ("candidate", Some(path)),
-                Some(Subscription::Observer(path)) => ("observer", Some(path)),
-                Some(Subscription::Members(path)) => ("members", Some(path)),
-                Some(Subscription::Lease) => ("lease", None),
-                None => ("nobody", None),
-            };
+            let (kind, path) = self.routes.get(request).map_or(("nobody", None), Key::names);
             Report::from([
                 ("request", request.0.into()),
-                ("of", subscription.into()),
+                ("of", kind.into()),
                 ("path", path.into()),
                 ("sent_ago_ms", Report::ms_between(sent.at.0, now.0)),
             ])

@@ -30,8 +30,9 @@ use super::backoff::Backoff;
 use super::config::{Config, Rule};
 use super::context::{RecipeContext, RecipeState};
 use super::dialect::{Dialect, Name};
-use super::recipe::{Recipe, Trigger};
+use super::recipe::Recipe;
 use super::report::Report;
+use super::subscription::Trigger;
 use super::types::{rc, Op, Reason, Reply, RequestId, SessionId, Stat, Time, Value, WatchEvent};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -486,10 +487,9 @@ impl Recipe for Queue {
             (_, Trigger::Reply(request, Reply::Exists(_) | Reply::Read(_) | Reply::Listed(_))) => {
                 context.unwatch(request)
             }
-            (
-                _,
-                Trigger::Reply(..) | Trigger::WatchEvent(..) | Trigger::Tick | Trigger::Doubt | Trigger::Missing,
-            ) => {}
+            (_, Trigger::Reply(..) | Trigger::WatchEvent(..) | Trigger::Tick) => {}
+            (_, Trigger::Doubt | Trigger::Missing) => {}
+            (_, Trigger::End(..) | Trigger::Unsubscribe | Trigger::StandAgain(..)) => {} // the candidate's
         }
         if self.config.broken.is_none() {
             self.check();

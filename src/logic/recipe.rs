@@ -7,10 +7,8 @@ use std::sync::Arc;
 
 use super::context::RecipeContext;
 use super::report::Report;
-use super::types::{Reason, Reply, RequestId, SessionId, Time, Value, WatchEvent};
-
-/// How long the recipe trusts a watch before it reads the watched znode again, in milliseconds.
-pub const REFRESH_MS: u64 = 30_000;
+use super::subscription::Trigger;
+use super::types::Time;
 
 pub trait Recipe: Debug + Send {
     fn handle(&mut self, now: Time, trigger: Trigger, context: &mut RecipeContext);
@@ -29,30 +27,4 @@ pub trait Recipe: Debug + Send {
 
     /// The present state of this machine.
     fn describe(&self, now: Time) -> Report;
-}
-
-/// An event that a recipe handles.
-#[derive(Clone, Debug)]
-pub enum Trigger {
-    /// The session is connected.
-    Up(SessionId),
-    /// The connection is broken, for this reason (a number of ZooKeeper's). The session may live on.
-    Down(i32),
-    /// The session is over: all its znodes and watches are gone or will go, and no answer follows. With the reason
-    /// and ZooKeeper's number.
-    Over(Reason, i32),
-    Reply(RequestId, Reply),
-    WatchEvent(RequestId, WatchEvent),
-    /// The moment that `deadline` named has arrived.
-    Tick,
-    /// The lease of a master has run out.
-    LeaseExpired,
-    /// A proof that checked several znodes failed: check whether our znode still exists.
-    Doubt,
-    /// A proof has found that our znode is gone.
-    Missing,
-    /// The caller sets another value from now on.
-    SetValue(Value),
-    /// The candidate must leave. This is its last event.
-    Leave(Reason, i32),
 }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use super::Elections;
 use crate::logic::candidate::Candidate;
 use crate::logic::config::{LeaseMode, Rule};
-use crate::logic::outbox::Subscription;
-use crate::logic::recipe::Trigger;
+use crate::logic::subscription::{Key, Trigger};
 use crate::logic::types::{rc, Op, Reason, Reply, RequestId, Time};
 
 /// While a candidate is elected, this many requests per session timeout renew the lease: touches and proofs
@@ -24,7 +23,7 @@ const CHECKS_PER_PROOF: usize = 64;
 impl Elections {
     pub(super) fn anyone_leads(&self) -> bool {
         let keeps = self.config.keeps(Rule::LapseIsFinal);
-        keeps && self.elected.iter().any(|path| self.candidates.get(path).is_some_and(Candidate::led))
+        keeps && self.elected.iter().any(|path| self.candidate(path).is_some_and(Candidate::led))
     }
 
     /// The lease may have begun to hold. If it has, the elected candidates may believe that they are master.
@@ -32,14 +31,14 @@ impl Elections {
         let held = std::mem::replace(&mut self.lease_held, self.lease.holds(now));
         if self.lease_held && !held {
             for path in self.elected.clone() {
-                self.trigger(now, &Subscription::Candidate(path), Trigger::Tick);
+                self.trigger(now, &Key::Candidate(path), Trigger::Tick);
             }
         }
     }
 
     /// The next moment of a request for the lease, while the session is connected.
     pub(super) fn next_renewal(&self) -> Option<Time> {
-        let per_timeout = match (self.elected.is_empty(), self.candidates.is_empty()) {
+        let per_timeout = match (self.elected.is_empty(), self.candidates().next().is_none()) {
             (false, _) => BEATS_PER_TIMEOUT,
             (true, false) => TOUCHES_PER_TIMEOUT,
             (true, true) => return None,
@@ -60,7 +59,7 @@ impl Elections {
     pub(super) fn renew(&mut self, now: Time) {
         self.last_renewal = now;
         let settled = self.settles().is_some_and(|settles| settles <= now);
-        let Some(first) = self.candidates.keys().next() else { return };
+        let Some(first) = self.candidates().next().map(Candidate::path) else { return };
         let writes = self.config.lease_mode == LeaseMode::Committed && self.config.keeps(Rule::CommittedProof);
         let touches = !writes || !self.touched && !settled;
         self.touched = self.elected.is_empty() || touches;
@@ -72,7 +71,7 @@ impl Elections {
                 true => Op::Touch,
                 false => Op::Stat { path: first.clone() },
             };
-            self.outbox.submit(Subscription::Lease, touch);
+            self.outbox.submit(Key::Lease, touch);
             return;
         }
         let checked = self.next_to_check();
@@ -82,18 +81,18 @@ impl Elections {
 
     /// Checks the znodes of these candidates, if they are elected.
     fn prove(&mut self, mut checked: Vec<Arc<str>>) {
-        let own_path = |path: &Arc<str>| self.candidates.get(path)?.elected_by();
+        let own_path = |path: &Arc<str>| self.candidate(path)?.elected_by();
         checked.retain(|path| own_path(path).is_some());
         let paths: Vec<_> = checked.iter().filter_map(own_path).collect();
         if !paths.is_empty() {
-            let request = self.outbox.submit(Subscription::Lease, Op::Prove { paths });
+            let request = self.outbox.submit(Key::Lease, Op::Prove { paths });
             self.proofs.insert(request, checked);
         }
     }
 
     /// The elected candidates that are next to be checked, in rotation.
     fn next_to_check(&mut self) -> Vec<Arc<str>> {
-        let has_znode = |path: &&Arc<str>| self.candidates.get(*path).is_some_and(|c| c.elected_by().is_some());
+        let has_znode = |path: &&Arc<str>| self.candidate(path).is_some_and(|c| c.elected_by().is_some());
         let after = |path: &&Arc<str>| self.last_checked.as_ref().is_none_or(|last| *path > last);
         let later = self.elected.iter().filter(after);
         let earlier = self.elected.iter().filter(|path| !after(path));
@@ -117,7 +116,7 @@ impl Elections {
             _ => return,
         };
         for path in checked {
-            self.trigger(now, &Subscription::Candidate(path), found.clone());
+            self.trigger(now, &Key::Candidate(path), found.clone());
         }
     }
 }

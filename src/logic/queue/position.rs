@@ -8,7 +8,7 @@ use super::{Own, Queue, State};
 use crate::logic::config::Rule;
 use crate::logic::context::{RecipeContext, RecipeState};
 use crate::logic::dialect::{is_used_up, Name};
-use crate::logic::recipe::REFRESH_MS;
+use crate::logic::subscription::REFRESH_MS;
 use crate::logic::types::{Op, RequestId, Time, Value};
 
 /// The wait until the next list if a list contradicts our knowledge of our own znodes, in milliseconds.
