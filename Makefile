@@ -123,7 +123,7 @@ test-long: campaign ## the fault campaign, a million seeds of the simulation, a 
 	$(CARGO) test --locked --test packaging -- --ignored
 	FUZZ_SECONDS=60 $(CARGO) test --locked --test c_api each_function_stands_whatever_comes
 
-test-versions: setup ## the tests on ZooKeeper 3.9.5, 3.7.2, 3.6.3 and 3.5.9, and an upgrade under a master; fetches them (over an hour)
+test-versions: setup ## the tests on ZooKeeper 3.9.5, 3.7.2, 3.6.3 and 3.5.9, and an upgrade under a master; fetches them (half an hour)
 	@CARGO='$(CARGO)' THREADS=$(TEST_THREADS) tests/versions/run.sh
 
 bench: setup build ## measure, beside a raw read and write on the same ZooKeeper
