@@ -34,6 +34,7 @@ mod driver;
 mod ffi;
 mod handle;
 mod logic;
+mod zk;
 
 pub use crate::handle::{check_path, Acl, Dispatch, Error, Handle, Leadership, Mastership, Options, Verifier};
 pub use crate::handle::{set_log, Connection, ConnectionState, Counters, Format, LogLevel, LogRecord};
@@ -56,5 +57,9 @@ pub mod testing {
 
     pub mod logic {
         pub use crate::logic::*;
+    }
+
+    pub mod zk {
+        pub use crate::zk::*;
     }
 }

@@ -1,0 +1,151 @@
+//! Which server next, and when.
+//!
+//! A round begins with a look-up of the names, and goes once through the addresses in an order drawn anew. Between two
+//! rounds lies a pause, which grows to half a second and no further. While a look-up takes its time, the addresses that
+//! were good before are tried.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use crate::logic::Time;
+
+/// A connection that ends sooner counts as a failure of its server.
+const SHORT_LIFE_MS: u64 = 200;
+
+/// The pause after the first round, and the longest one.
+const FIRST_PAUSE_MS: u64 = 25;
+const LONGEST_PAUSE_MS: u64 = 500;
+
+/// This many addresses that were good are remembered.
+const GOOD: usize = 8;
+
+/// The next thing to do for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    Dial(SocketAddr),
+    /// Look the names up, and pass the addresses to `set_addresses`.
+    LookUp,
+    WaitUntil(Time),
+    /// Wait for the addresses.
+    WaitForLookUp,
+}
+
+#[derive(Debug)]
+pub struct Servers {
+    random: u64,
+    state: State,
+    /// The addresses of this round that were not tried yet.
+    round: VecDeque<SocketAddr>,
+    /// Addresses with which a session stood, the last one first.
+    good: Vec<SocketAddr>,
+    /// The address that failed last.
+    failed: Option<SocketAddr>,
+    /// The present connection.
+    connected: Option<(SocketAddr, Time)>,
+    failed_rounds: u32,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A pause, and then the next round.
+    Pause(Time),
+    /// The names are being looked up. Meanwhile `round` has the good addresses.
+    LookingUp,
+    /// `round` has the addresses of this round.
+    Round,
+}
+
+impl Servers {
+    /// The same seed draws the same orders and pauses.
+    pub fn new(seed: u64) -> Servers {
+        Servers {
+            random: seed,
+            state: State::Pause(Time(0)),
+            round: VecDeque::new(),
+            good: Vec::new(),
+            failed: None,
+            connected: None,
+            failed_rounds: 0,
+        }
+    }
+
+    /// What the look-up has found: nothing, if it failed.
+    pub fn set_addresses(&mut self, now: Time, mut addresses: Vec<SocketAddr>) {
+        if !matches!(self.state, State::LookingUp) {
+            return;
+        }
+        addresses.sort_unstable();
+        addresses.dedup();
+        for at in (1..addresses.len()).rev() {
+            let other = self.draw(at as u64 + 1) as usize;
+            addresses.swap(at, other);
+        }
+        // The one that has just failed is the last to be tried.
+        if let Some(at) = addresses.iter().position(|address| Some(*address) == self.failed) {
+            let failed = addresses.remove(at);
+            addresses.push(failed);
+        }
+        self.round = addresses.into();
+        self.state = State::Round;
+        if self.round.is_empty() {
+            self.pause(now);
+        }
+    }
+
+    pub fn next(&mut self, now: Time) -> Next {
+        match self.state {
+            State::Pause(until) if now < until => Next::WaitUntil(until),
+            State::Pause(_) => {
+                self.round = self.good.iter().copied().collect();
+                self.state = State::LookingUp;
+                Next::LookUp
+            }
+            State::LookingUp => self.round.pop_front().map_or(Next::WaitForLookUp, Next::Dial),
+            State::Round => match self.round.pop_front() {
+                Some(address) => Next::Dial(address),
+                None => {
+                    self.pause(now);
+                    self.next(now)
+                }
+            },
+        }
+    }
+
+    /// The session stands on a connection to this address.
+    pub fn connected(&mut self, now: Time, address: SocketAddr) {
+        self.connected = Some((address, now));
+        self.good.retain(|other| *other != address);
+        self.good.insert(0, address);
+        self.good.truncate(GOOD);
+    }
+
+    /// The attempt, or the connection, to this address has ended.
+    pub fn failed(&mut self, now: Time, address: SocketAddr) {
+        self.failed = Some(address);
+        let Some((connected, since)) = self.connected else { return };
+        if connected == address {
+            self.connected = None;
+            if now >= since.plus_ms(SHORT_LIFE_MS) {
+                self.failed_rounds = 0;
+                self.state = State::Pause(now);
+            }
+        }
+    }
+
+    /// A round has failed. Pauses are drawn, so that many clients do not come back at the same moment.
+    fn pause(&mut self, now: Time) {
+        let most = (FIRST_PAUSE_MS << self.failed_rounds.min(8)).min(LONGEST_PAUSE_MS);
+        self.failed_rounds = self.failed_rounds.saturating_add(1);
+        let pause = most / 2 + self.draw(most / 2 + 1);
+        self.state = State::Pause(now.plus_ms(pause));
+    }
+
+    /// A number below `bound` (SplitMix64).
+    fn draw(&mut self, bound: u64) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+}

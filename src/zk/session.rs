@@ -1,0 +1,747 @@
+//! One ZooKeeper session and the connection that it is on at the moment.
+//!
+//! On a connection we send, in this order: the ConnectRequest; the credentials; if the session was there before, its
+//! watches (SetWatches); and, once the server has said that the session stands, the requests. The servers answer
+//! requests in their order, so an answer that is not the oldest one's ends the connection. Pings, credentials and
+//! SetWatches stand beside that order, each with an xid of its own.
+//!
+//! The xids of the requests go on over all connections of a session: a server pairs a commit with the request by session
+//! and xid, and would take an earlier connection's request for this one's.
+//!
+//! # How much memory
+//!
+//! What has arrived and is not read yet is one frame at most, so [`Settings::frame_limit`]. What was written and is not
+//! taken by the socket is [`WRITTEN_MOST`] and one operation at most. What waits to be written is the core's:
+//! [`Session::has_room`] says when to stop.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::cause::Cause;
+use super::exchange::{Exchange, Known, Progress, Support};
+use super::jute::{Malformed, Reader};
+use super::messages::{xid, Connect, Connected, Notification, ReplyHeader, Request, WatchKind, PASSWORD_LEN};
+use super::outgoing::{Mark, Outgoing};
+use super::settings::{Rule, Settings};
+use super::watches::{Cursor, Watches};
+use crate::logic::{Op, Reply, Report, RequestId, SessionId, Time, WatchEvent};
+
+/// No more is written for the socket while this many bytes wait for it.
+pub const WRITTEN_MOST: usize = 128 << 10;
+
+/// The paths in one SetWatches, as in ZooKeeper's own client (`SET_WATCHES_MAX_LENGTH` in `ClientCnxn`).
+const SET_WATCHES_MOST: usize = 128 << 10;
+
+/// The core should submit nothing more while this many operations wait to be written.
+const WAITING_MOST: usize = 4096;
+
+/// A longer frame is no answer to a ConnectRequest.
+const CONNECT_FRAME_LIMIT: usize = 256;
+
+/// An emptied buffer that is larger than this is given back.
+const KEPT: usize = 64 << 10;
+
+/// The longest wait for an answer, and the longest time without a word of ours, if the session timeout is very long.
+const LONGEST_PATIENCE_MS: u64 = 60_000;
+const LONGEST_IDLE_MS: u64 = 10_000;
+
+/// The session timeouts with which a client can work, in milliseconds. A longer one is taken if we asked for it.
+const SHORTEST_TIMEOUT_MS: i32 = 40;
+const LONGEST_TIMEOUT_MS: i32 = 24 * 60 * 60 * 1000;
+
+/// What the driver and the core must know, in the order in which it happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The session stands on this connection. `asked_at` is when this connection's own ConnectRequest was sent.
+    Connected {
+        session: SessionId,
+        timeout_ns: u64,
+        asked_at: Time,
+        resumed: bool,
+    },
+    /// The session lets go of the connection: close the socket. Not told after `handle_disconnected`.
+    HangUp(Cause),
+    /// The session is over, or lost. The next connection asks for a new one. If there was a connection, `HangUp` came
+    /// before.
+    Expired(Cause),
+    /// The server refused the credentials, with this error. `HangUp` came before.
+    Denied(i32),
+    /// A request has ended. `sent_at` is when its first byte was sent; `None` if none was, and then the server has
+    /// certainly not carried it out.
+    Reply {
+        request: RequestId,
+        reply: Reply,
+        sent_at: Option<Time>,
+    },
+    Watch(RequestId, WatchEvent),
+    /// The session was closed as asked, or there is none.
+    Closed,
+}
+
+/// How much hangs on the session: how soon a silent server is left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pace {
+    /// A lease: an answer is due within T/5.
+    #[default]
+    Lease,
+    /// Nothing but the session itself: a ping every T/3, and its answer within as long again.
+    Session,
+}
+
+/// A session that we have left and that the servers may still have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    identity: Identity,
+    last_xid: i32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Identity {
+    /// 0 for none.
+    id: i64,
+    password: [u8; PASSWORD_LEN],
+    timeout_ms: i32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Link {
+    Off,
+    /// The ConnectRequest was written; `asked_at` is when it was sent.
+    Connecting {
+        since: Time,
+        asked_at: Option<Time>,
+    },
+    Up,
+}
+
+/// Something that stands in the order of the requests: written, and not answered in full.
+#[derive(Debug)]
+struct Flight {
+    first_xid: i32,
+    frames: u32,
+    answered: u32,
+    sent_at: Option<Time>,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Exchange(Exchange),
+    RemoveWatches(Arc<str>, WatchKind),
+    Close,
+}
+
+#[derive(Debug)]
+pub struct Session {
+    settings: Settings,
+    pace: Pace,
+    identity: Identity,
+    last_xid: i32,
+    last_zxid: i64,
+    known: Known,
+    watches: Watches,
+    link: Link,
+    incoming: Vec<u8>,
+    outgoing: Outgoing,
+    /// What is to be written when there is room; what was sent before of an operation of several steps, when that was.
+    waiting: VecDeque<(What, Option<Time>)>,
+    flights: VecDeque<Flight>,
+    /// How many of the flights have begun to be sent.
+    begun: usize,
+    /// Answers that are due beside the order of the requests.
+    credentials_due: usize,
+    set_watches_due: usize,
+    pings_due: usize,
+    /// How far the watches are set again on this connection; `None` when all are.
+    rearming: Option<Cursor>,
+    /// When the server last answered.
+    heard_at: Time,
+    /// When the socket last took bytes.
+    sent_at: Time,
+    /// Since when the server owes us an answer.
+    owed_since: Option<Time>,
+    is_closing: bool,
+    close_written: bool,
+    orphan: Option<Orphan>,
+    events: VecDeque<Event>,
+}
+
+impl Session {
+    pub fn new(settings: Settings) -> Session {
+        let identity = Session::nobody(&settings);
+        Session {
+            settings,
+            pace: Pace::default(),
+            identity,
+            last_xid: 0,
+            last_zxid: 0,
+            known: Known::default(),
+            watches: Watches::default(),
+            link: Link::Off,
+            incoming: Vec::new(),
+            outgoing: Outgoing::default(),
+            waiting: VecDeque::new(),
+            flights: VecDeque::new(),
+            begun: 0,
+            credentials_due: 0,
+            set_watches_due: 0,
+            pings_due: 0,
+            rearming: None,
+            heard_at: Time(0),
+            sent_at: Time(0),
+            owed_since: None,
+            is_closing: false,
+            close_written: false,
+            orphan: None,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// A session that we have left, in order to close it: offer it a connection, until `Closed` or `Expired`.
+    pub fn to_close(settings: Settings, orphan: Orphan, now: Time) -> Session {
+        let mut session = Session::new(Settings { credentials: Vec::new(), ..settings });
+        session.identity = orphan.identity;
+        session.last_xid = orphan.last_xid;
+        session.heard_at = now;
+        session.is_closing = true;
+        session
+    }
+
+    fn nobody(settings: &Settings) -> Identity {
+        let timeout_ms = i32::try_from(settings.session_timeout_ms).unwrap_or(i32::MAX);
+        Identity { id: 0, password: [0; PASSWORD_LEN], timeout_ms }
+    }
+
+    pub fn set_pace(&mut self, pace: Pace) {
+        self.pace = pace;
+    }
+
+    /// Sends this in its turn once the session stands. While there is no connection it waits; if no connection comes, it
+    /// is answered as not sent at the next end of a connection or of the session.
+    pub fn submit(&mut self, request: RequestId, op: Op) {
+        let exchange = Exchange::new(request, op);
+        if self.is_closing {
+            return self.reply(request, Reply::Unknown, None);
+        }
+        if exchange.watched().is_some() {
+            self.watches.expect(request);
+        }
+        self.waiting.push_back((What::Exchange(exchange), None));
+    }
+
+    /// Whether the core may submit more. If not, wait for a reply.
+    pub fn has_room(&self) -> bool {
+        self.waiting.len() < WAITING_MOST
+    }
+
+    /// Drops the watch that this request left, or would leave.
+    pub fn unwatch(&mut self, request: RequestId) {
+        if let Some((path, kind)) = self.watches.drop(request) {
+            // Only where it is certain that the server knows the request: another server would hang up.
+            let is_new = self.known.create2 == Support::Yes && self.known.remove_watches != Support::No;
+            if is_new && self.link == Link::Up && !self.is_closing {
+                self.waiting.push_back((What::RemoveWatches(path, kind), None));
+            }
+        }
+    }
+
+    /// Ends the session, as soon as there is a connection. What was not sent yet is answered as not sent.
+    pub fn close(&mut self) {
+        if self.is_closing {
+            return;
+        }
+        self.is_closing = true;
+        self.answer_waiting();
+        match self.link {
+            Link::Off => self.tell_closed(),
+            // No server was asked for a session yet.
+            Link::Connecting { asked_at: None, .. } if self.identity.id == 0 => self.hang_up(Cause::Left),
+            _ => {}
+        }
+    }
+
+    /// Leaves this session for another one; the next connection asks for it. Nothing is replied any more.
+    pub fn leave(&mut self) {
+        self.waiting.clear();
+        self.flights.clear();
+        let id = self.identity.id;
+        if self.link != Link::Off {
+            self.hang_up(Cause::Left);
+        }
+        if id != 0 && self.identity.id == id {
+            self.forget(true);
+        }
+    }
+
+    /// A session that was left, or lost, without a word of the servers that it is over.
+    pub fn take_orphan(&mut self) -> Option<Orphan> {
+        self.orphan.take()
+    }
+
+    /// A connection stands. The session sends its ConnectRequest on it.
+    pub fn handle_connected(&mut self, now: Time) {
+        if self.link != Link::Off {
+            self.disconnect();
+        }
+        if !self.settings.keeps(Rule::XidsGoOn) {
+            self.last_xid = 0;
+        }
+        self.link = Link::Connecting { since: now, asked_at: None };
+        let Identity { id, password, timeout_ms } = &self.identity;
+        let timeout_ms = match id {
+            0 => Session::nobody(&self.settings).timeout_ms,
+            _ => *timeout_ms,
+        };
+        let connect = Connect { last_zxid: self.last_zxid, timeout_ms, session: *id, password };
+        connect.write(self.outgoing.next_frame(Some(Mark::Connect)));
+        for credential in &self.settings.credentials {
+            let auth = Request::Auth { scheme: &credential.scheme, auth: &credential.auth };
+            auth.write(xid::AUTH, "", self.outgoing.next_frame(None));
+        }
+        self.credentials_due = self.settings.credentials.len();
+        self.rearming = (*id != 0 && !self.is_closing).then_some(Cursor::START);
+        self.owed_since = Some(now);
+        self.sent_at = now;
+    }
+
+    /// The connection has ended.
+    pub fn handle_disconnected(&mut self) {
+        if self.link != Link::Off {
+            self.disconnect();
+            self.tell_closed();
+        }
+    }
+
+    /// These bytes have arrived.
+    pub fn handle_bytes(&mut self, now: Time, bytes: &[u8]) {
+        if self.link == Link::Off {
+            return;
+        }
+        let mut incoming = std::mem::take(&mut self.incoming);
+        incoming.extend_from_slice(bytes);
+        let mut read = 0;
+        loop {
+            let frame = match self.next_frame(&incoming[read..]) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(cause) => return self.hang_up(cause),
+            };
+            read += 4 + frame.len();
+            if let Err(cause) = self.handle_frame(now, frame) {
+                return self.hang_up(cause);
+            }
+            if self.link == Link::Off {
+                return;
+            }
+        }
+        // At most as many bytes move as have arrived.
+        incoming.drain(..read);
+        if incoming.is_empty() && incoming.capacity() > KEPT {
+            incoming = Vec::new();
+        }
+        self.incoming = incoming;
+    }
+
+    fn next_frame<'a>(&self, bytes: &'a [u8]) -> Result<Option<&'a [u8]>, Cause> {
+        let Some((len, rest)) = bytes.split_first_chunk() else { return Ok(None) };
+        let claimed = u32::from_be_bytes(*len);
+        let len = usize::try_from(claimed).unwrap_or(usize::MAX);
+        match self.link {
+            Link::Up if len > self.settings.frame_limit => Err(Cause::FrameTooLong(claimed)),
+            Link::Connecting { .. } if len > CONNECT_FRAME_LIMIT => Err(Cause::of_first_bytes(bytes)),
+            _ => Ok(rest.get(..len)),
+        }
+    }
+
+    fn handle_frame(&mut self, now: Time, frame: &[u8]) -> Result<(), Cause> {
+        if let Link::Connecting { asked_at, .. } = self.link {
+            return self.handle_connect_answer(now, Connected::read(frame)?, asked_at);
+        }
+        let mut content = Reader::new(frame);
+        let header = ReplyHeader::read(&mut content)?;
+        let due = match header.xid {
+            xid::NOTIFICATION => {
+                self.handle_notification(Notification::read(content)?);
+                return Ok(());
+            }
+            xid::PING => &mut self.pings_due,
+            xid::AUTH => &mut self.credentials_due,
+            xid::SET_WATCHES => &mut self.set_watches_due,
+            _ => {
+                self.handle_answer(&header, content)?;
+                self.heard(now);
+                return Ok(());
+            }
+        };
+        *due = due.checked_sub(1).ok_or(Cause::OutOfOrder)?;
+        match header.xid {
+            xid::AUTH if header.error != 0 => return Err(Cause::Denied(header.error)),
+            // The watches are not set. Each request finds out by itself what it has missed.
+            xid::SET_WATCHES if header.error != 0 => {
+                let missed = self.watches.clear().into_iter();
+                self.events.extend(missed.map(|request| Event::Watch(request, WatchEvent::Changed)));
+            }
+            _ => {}
+        }
+        self.heard(now);
+        Ok(())
+    }
+
+    fn handle_connect_answer(&mut self, now: Time, answer: Connected, asked_at: Option<Time>) -> Result<(), Cause> {
+        let asked_at = asked_at.ok_or(Cause::OutOfOrder)?;
+        let is_resumed = self.identity.id != 0;
+        if answer.is_read_only == Some(true) {
+            return Err(Cause::ReadOnly);
+        }
+        match answer.session {
+            0 if is_resumed => return Err(Cause::Expired),
+            0 => return Err(Cause::NoSession),
+            id if is_resumed && id != self.identity.id && self.settings.keeps(Rule::AnotherSession) => {
+                return Err(Cause::AnotherSession(id))
+            }
+            _ => {}
+        }
+        let most = LONGEST_TIMEOUT_MS.max(Session::nobody(&self.settings).timeout_ms);
+        if !(SHORTEST_TIMEOUT_MS..=most).contains(&answer.timeout_ms) {
+            return Err(Cause::Timeout(answer.timeout_ms));
+        }
+        let password = answer.password.try_into().map_err(|_| Malformed::Field)?;
+        self.identity = Identity { id: answer.session, password, timeout_ms: answer.timeout_ms };
+        self.link = Link::Up;
+        self.heard(now);
+        self.events.push_back(Event::Connected {
+            session: SessionId(answer.session),
+            timeout_ns: ns_of_ms(self.timeout_ms()),
+            asked_at,
+            resumed: is_resumed,
+        });
+        Ok(())
+    }
+
+    fn handle_notification(&mut self, notification: Notification) {
+        let Some(path) = notification.path.strip_prefix(&*self.settings.chroot) else { return };
+        let path = if path.is_empty() { "/" } else { path };
+        let fired = self.watches.fire(path, notification.event).into_iter();
+        self.events.extend(fired.map(|(request, event)| Event::Watch(request, event)));
+    }
+
+    fn handle_answer(&mut self, header: &ReplyHeader, content: Reader) -> Result<(), Cause> {
+        let flight = self.flights.front_mut().filter(|_| self.begun > 0).ok_or(Cause::OutOfOrder)?;
+        if header.xid != nth_xid(flight.first_xid, flight.answered) {
+            return Err(Cause::OutOfOrder);
+        }
+        self.last_zxid = self.last_zxid.max(header.zxid);
+        flight.answered += 1;
+        let is_last = flight.answered == flight.frames;
+        let (sent_at, mut again) = (flight.sent_at, false);
+        match &mut flight.what {
+            What::RemoveWatches(..) => self.known.remove_watches.answered(header.error),
+            What::Close => {
+                self.finish_close();
+                return Ok(());
+            }
+            What::Exchange(exchange) => {
+                let (settings, known) = (&self.settings, &mut self.known);
+                match exchange.handle(is_last, header, content, settings, self.identity.id, known)? {
+                    Progress::Wait => {}
+                    Progress::Again => again = true,
+                    Progress::Reply(reply, watch) => {
+                        let request = exchange.request;
+                        match (watch, exchange.watched()) {
+                            (Some(kind), Some(path)) => self.watches.arm(request, path, kind),
+                            _ => self.watches.refuse(request),
+                        }
+                        self.events.push_back(Event::Reply { request, reply, sent_at });
+                    }
+                }
+            }
+        }
+        if is_last {
+            self.begun -= 1;
+            match self.flights.pop_front() {
+                Some(flight) if again => self.waiting.push_front((flight.what, sent_at)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The server has answered something.
+    fn heard(&mut self, now: Time) {
+        self.heard_at = now;
+        let due = self.credentials_due + self.set_watches_due + self.pings_due;
+        let owes = due > 0 || !self.flights.is_empty() || !self.outgoing.is_empty();
+        self.owed_since = owes.then_some(now);
+    }
+
+    /// The bytes to hand to the socket next; none if it is empty. Call this directly before the write: `now` becomes the
+    /// moment of sending of each frame whose first byte the socket takes.
+    pub fn poll_transmit(&mut self, now: Time) -> &[u8] {
+        self.write();
+        if !self.outgoing.is_empty() {
+            self.owed_since.get_or_insert(now);
+        }
+        self.outgoing.hand_out(now)
+    }
+
+    /// The socket has taken the first `count` of these bytes.
+    pub fn handle_transmitted(&mut self, count: usize) {
+        let (link, flights, begun) = (&mut self.link, &mut self.flights, &mut self.begun);
+        let at = self.outgoing.take(count, |mark, at| match (mark, &mut *link) {
+            (Mark::Connect, Link::Connecting { asked_at, .. }) => *asked_at = Some(at),
+            (Mark::Connect, _) => {}
+            (Mark::Request, _) => {
+                if let Some(flight) = flights.get_mut(*begun) {
+                    flight.sent_at.get_or_insert(at);
+                    *begun += 1;
+                }
+            }
+        });
+        self.sent_at = at.unwrap_or(self.sent_at);
+    }
+
+    /// Writes what may be sent now, as far as there is room.
+    fn write(&mut self) {
+        while self.link != Link::Off && self.outgoing.len() < WRITTEN_MOST {
+            let is_late =
+                !self.settings.keeps(Rule::WatchesFirst) && self.link == Link::Up && !self.waiting.is_empty();
+            if let Some(cursor) = self.rearming.as_mut().filter(|_| !is_late) {
+                let watches = self.watches.next_chunk(cursor, SET_WATCHES_MOST);
+                if watches.is_empty() {
+                    self.rearming = None;
+                } else {
+                    let set = Request::SetWatches { zxid: self.last_zxid, watches: &watches };
+                    set.write(xid::SET_WATCHES, &self.settings.chroot, self.outgoing.next_frame(None));
+                    self.set_watches_due += 1;
+                }
+            } else if self.link != Link::Up {
+                break;
+            } else if let Some((what, sent_at)) = self.waiting.pop_front() {
+                self.write_flight(what, sent_at);
+            } else if self.is_closing && !self.close_written {
+                self.close_written = true;
+                self.write_flight(What::Close, None);
+            } else {
+                break;
+            }
+        }
+    }
+
+    /// Writes the frames of one thing, with the next xids.
+    fn write_flight(&mut self, mut what: What, sent_at: Option<Time>) {
+        let first_xid = nth_xid(self.last_xid, 1);
+        let (outgoing, settings) = (&mut self.outgoing, &self.settings);
+        let mut frames = 0;
+        let mut put = |request: &Request, root: &str| {
+            let mark = (frames == 0).then_some(Mark::Request);
+            request.write(nth_xid(first_xid, frames), root, outgoing.next_frame(mark));
+            frames += 1;
+        };
+        match &mut what {
+            What::Exchange(exchange) => exchange.write(settings, &self.known, &mut put),
+            What::RemoveWatches(path, kind) => {
+                put(&Request::RemoveWatches { kind: *kind, path }, &settings.chroot);
+            }
+            What::Close => put(&Request::Close, ""),
+        }
+        self.last_xid = nth_xid(self.last_xid, frames);
+        match what {
+            What::Exchange(exchange) if frames == 0 => self.reply(exchange.request, Reply::Done, sent_at),
+            what => self.flights.push_back(Flight { first_xid, frames, answered: 0, sent_at, what }),
+        }
+    }
+
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When to call `handle_timeout`. `poll_transmit` may change it.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let gives_up_at = (self.identity.id != 0).then(|| self.heard_at.plus_ms(self.timeout_ms() / 5 * 7));
+        match self.link {
+            Link::Off => gives_up_at,
+            Link::Connecting { since, .. } => {
+                let answer_due = since.plus_ms(self.patience_ms());
+                Some(gives_up_at.map_or(answer_due, |gives_up_at| gives_up_at.min(answer_due)))
+            }
+            Link::Up => Some(match self.owed_since {
+                Some(since) => since.plus_ms(self.patience_ms()),
+                None => self.sent_at.plus_ms(self.part_ms().min(LONGEST_IDLE_MS)),
+            }),
+        }
+    }
+
+    pub fn handle_timeout(&mut self, now: Time) {
+        if self.poll_timeout().is_none_or(|then| now < then) {
+            return;
+        }
+        match self.link {
+            Link::Up if self.owed_since.is_none() => {
+                Request::Ping.write(xid::PING, "", self.outgoing.next_frame(None));
+                self.pings_due += 1;
+                self.owed_since = Some(now);
+            }
+            Link::Connecting { since, .. } if now < since.plus_ms(self.patience_ms()) => {
+                self.hang_up(Cause::GivenUp);
+            }
+            Link::Up | Link::Connecting { .. } => self.hang_up(Cause::Silence),
+            Link::Off => self.expire(Cause::GivenUp),
+        }
+    }
+
+    fn timeout_ms(&self) -> u64 {
+        self.identity.timeout_ms.unsigned_abs().into()
+    }
+
+    /// The part of the session timeout that the pace goes by.
+    fn part_ms(&self) -> u64 {
+        match self.pace {
+            Pace::Lease => self.timeout_ms() / 5,
+            Pace::Session => self.timeout_ms() / 3,
+        }
+    }
+
+    fn patience_ms(&self) -> u64 {
+        self.part_ms().min(LONGEST_PATIENCE_MS)
+    }
+
+    /// Lets go of the connection, and of the session if that is what the cause says.
+    fn hang_up(&mut self, cause: Cause) {
+        self.disconnect();
+        self.events.push_back(Event::HangUp(cause.clone()));
+        match cause {
+            Cause::Expired | Cause::AnotherSession(_) | Cause::GivenUp => self.expire(cause),
+            Cause::Denied(rc) => self.events.push_back(Event::Denied(rc)),
+            _ => self.tell_closed(),
+        }
+    }
+
+    /// The connection is gone. What has no answer is answered: the outcome is unknown.
+    fn disconnect(&mut self) {
+        self.link = Link::Off;
+        self.incoming = Vec::new();
+        self.outgoing.clear();
+        match self.flights.front().filter(|_| self.begun > 0).map(|flight| &flight.what) {
+            Some(What::Exchange(exchange)) => exchange.ended(&mut self.known),
+            Some(What::RemoveWatches(..)) => self.known.remove_watches.ended(),
+            Some(What::Close) | None => {}
+        }
+        for flight in std::mem::take(&mut self.flights) {
+            if let What::Exchange(exchange) = flight.what {
+                if !exchange.has_replied() {
+                    self.reply(exchange.request, Reply::Unknown, flight.sent_at);
+                }
+            }
+        }
+        self.answer_waiting();
+        self.watches.expect_nothing();
+        (self.begun, self.credentials_due, self.set_watches_due, self.pings_due) = (0, 0, 0, 0);
+        (self.rearming, self.owed_since, self.close_written) = (None, None, false);
+    }
+
+    /// Tells it if the session is to be closed, and there is none.
+    fn tell_closed(&mut self) {
+        if self.is_closing && self.identity.id == 0 {
+            self.events.push_back(Event::Closed);
+        }
+    }
+
+    fn answer_waiting(&mut self) {
+        for (what, sent_at) in std::mem::take(&mut self.waiting) {
+            if let What::Exchange(exchange) = what {
+                self.reply(exchange.request, Reply::Unknown, sent_at);
+            }
+        }
+    }
+
+    fn reply(&mut self, request: RequestId, reply: Reply, sent_at: Option<Time>) {
+        self.watches.refuse(request);
+        self.events.push_back(Event::Reply { request, reply, sent_at });
+    }
+
+    /// The session is over or lost.
+    fn expire(&mut self, cause: Cause) {
+        self.answer_waiting();
+        self.forget(cause != Cause::Expired);
+        self.events.push_back(Event::Expired(cause));
+        self.tell_closed();
+    }
+
+    fn finish_close(&mut self) {
+        self.identity.id = 0;
+        self.flights.clear();
+        self.disconnect();
+        self.tell_closed();
+    }
+
+    /// The next connection asks for a new session. The servers may still have this one.
+    fn forget(&mut self, may_live: bool) {
+        let nobody = Session::nobody(&self.settings);
+        let identity = std::mem::replace(&mut self.identity, nobody);
+        self.orphan = may_live.then_some(Orphan { identity, last_xid: self.last_xid });
+        self.last_zxid = 0;
+        self.watches.clear();
+    }
+
+    /// The session; 0 for none.
+    pub fn id(&self) -> SessionId {
+        SessionId(self.identity.id)
+    }
+
+    #[cfg(feature = "testing")]
+    pub fn last_zxid(&self) -> i64 {
+        self.last_zxid
+    }
+
+    /// What was written and is not taken by the socket.
+    #[cfg(feature = "testing")]
+    pub fn bytes_not_sent(&self) -> usize {
+        self.outgoing.len()
+    }
+
+    /// What has arrived and is no whole frame yet.
+    #[cfg(feature = "testing")]
+    pub fn bytes_not_read(&self) -> usize {
+        self.incoming.len()
+    }
+
+    /// Whether a create has no answer.
+    #[cfg(feature = "testing")]
+    pub fn has_create_under_way(&self) -> bool {
+        let waiting = self.waiting.iter().map(|(what, _)| what);
+        let all = waiting.chain(self.flights.iter().map(|flight| &flight.what));
+        all.filter_map(|what| if let What::Exchange(exchange) = what { Some(exchange) } else { None })
+            .any(Exchange::is_create)
+    }
+
+    /// The state of the session, for people.
+    pub fn describe(&self, now: Time) -> Report {
+        let link = match self.link {
+            Link::Off => "off",
+            Link::Connecting { .. } => "connecting",
+            Link::Up => "up",
+        };
+        Report::from([
+            ("link", link.into()),
+            ("session", Report::session(self.identity.id)),
+            ("session_timeout_ms", self.timeout_ms().into()),
+            ("last_zxid", Report::Text(format!("0x{:x}", self.last_zxid))),
+            ("heard_ago_ms", Report::ms_between(self.heard_at.0, now.0)),
+            ("without_answer", self.flights.len().into()),
+            ("not_sent", self.waiting.len().into()),
+            ("bytes_not_sent", self.outgoing.len().into()),
+            ("bytes_not_read", self.incoming.len().into()),
+            ("watches", self.watches.len().into()),
+        ])
+    }
+}
+
+/// The xid `n` requests after `first`. After 2^31 - 1 comes 1: the others are not ours to use.
+fn nth_xid(first: i32, n: u32) -> i32 {
+    let most = i64::from(i32::MAX);
+    ((i64::from(first) - 1 + i64::from(n)) % most + 1) as i32
+}
+
+fn ns_of_ms(ms: u64) -> u64 {
+    ms.saturating_mul(1_000_000)
+}

@@ -1,0 +1,206 @@
+//! The one-shot watches of a session: which request left a watch, on which path, of which kind.
+//!
+//! A server has at most one watch of a kind on a path for a session, however many requests left it; its event is the
+//! event of all of them. Watches outlive a connection: the next server is told of them (SetWatches).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::messages::WatchKind;
+use crate::logic::{RequestId, WatchEvent};
+
+#[derive(Debug, Default)]
+pub struct Watches {
+    /// Sorted, so that the requests of one watch stand together.
+    armed: BTreeSet<(Arc<str>, WatchKind, RequestId)>,
+    by_request: BTreeMap<RequestId, (Arc<str>, WatchKind)>,
+    /// The requests without an answer that will leave a watch.
+    expected: BTreeSet<RequestId>,
+}
+
+/// How far SetWatches has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(Option<(Arc<str>, WatchKind)>);
+
+impl Cursor {
+    pub const START: Cursor = Cursor(None);
+}
+
+impl Watches {
+    /// This request was submitted, and its answer will leave a watch.
+    pub fn expect(&mut self, request: RequestId) {
+        self.expected.insert(request);
+    }
+
+    /// The request was answered and leaves no watch.
+    pub fn refuse(&mut self, request: RequestId) {
+        self.expected.remove(&request);
+    }
+
+    /// The request was answered and has left a watch, unless the watch was dropped before.
+    pub fn arm(&mut self, request: RequestId, path: &Arc<str>, kind: WatchKind) {
+        if self.expected.remove(&request) {
+            self.armed.insert((path.clone(), kind, request));
+            self.by_request.insert(request, (path.clone(), kind));
+        }
+    }
+
+    /// Drops the watch that this request left or would leave. Returns the watch if no request needs it any more.
+    pub fn drop(&mut self, request: RequestId) -> Option<(Arc<str>, WatchKind)> {
+        self.expected.remove(&request);
+        let (path, kind) = self.by_request.remove(&request)?;
+        let entry = (path, kind, request);
+        self.armed.remove(&entry);
+        let (path, kind, _) = entry;
+        let is_needed = !self.expected.is_empty() || self.requests(&path, kind).next().is_some();
+        (!is_needed).then_some((path, kind))
+    }
+
+    fn requests(&self, path: &Arc<str>, kind: WatchKind) -> impl Iterator<Item = RequestId> + '_ {
+        let first = (path.clone(), kind, RequestId(0));
+        let last = (path.clone(), kind, RequestId(u64::MAX));
+        self.armed.range(first..=last).map(|(_, _, request)| *request)
+    }
+
+    /// The server tells an event of this kind of a znode. Returns the requests whose watch this was, and what they see.
+    pub fn fire(&mut self, path: &str, event: i32) -> Vec<(RequestId, WatchEvent)> {
+        let (kinds, event): (&[WatchKind], _) = match event {
+            1 => (&[WatchKind::Data, WatchKind::Exist], WatchEvent::Created),
+            2 => (&[WatchKind::Data, WatchKind::Exist, WatchKind::Child], WatchEvent::Deleted),
+            3 => (&[WatchKind::Data, WatchKind::Exist], WatchEvent::Changed),
+            4 => (&[WatchKind::Child], WatchEvent::Changed),
+            // The end of a watch that we removed, or news of the session, which the connection tells us, too.
+            _ => return Vec::new(),
+        };
+        let path: Arc<str> = path.into();
+        let mut fired: Vec<RequestId> = Vec::new();
+        for kind in kinds {
+            fired.extend(self.requests(&path, *kind));
+        }
+        fired.sort_unstable();
+        for request in &fired {
+            self.drop(*request);
+        }
+        fired.into_iter().map(|request| (request, event)).collect()
+    }
+
+    /// Drops all watches, and returns the requests that left them.
+    pub fn clear(&mut self) -> Vec<RequestId> {
+        self.armed.clear();
+        self.expected.clear();
+        std::mem::take(&mut self.by_request).into_keys().collect()
+    }
+
+    /// No request that is on its way will leave a watch.
+    pub fn expect_nothing(&mut self) {
+        self.expected.clear();
+    }
+
+    /// The next watches for SetWatches, whose paths are not longer than `most` bytes together, or the next one alone. At
+    /// the end there are none.
+    pub fn next_chunk(&self, cursor: &mut Cursor, most: usize) -> Vec<(WatchKind, &str)> {
+        let start = match &cursor.0 {
+            None => Bound::Unbounded,
+            Some((path, kind)) => Bound::Excluded((path.clone(), *kind, RequestId(u64::MAX))),
+        };
+        let mut chunk: Vec<(WatchKind, &str)> = Vec::new();
+        let mut len = 0;
+        for (path, kind, _) in self.armed.range((start, Bound::Unbounded)) {
+            if chunk.last() == Some(&(*kind, path)) {
+                continue;
+            }
+            len += path.len();
+            if len > most && !chunk.is_empty() {
+                break;
+            }
+            chunk.push((*kind, path));
+            cursor.0 = Some((path.clone(), *kind));
+        }
+        chunk
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_request.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn armed(watches: &mut Watches, request: u64, path: &str, kind: WatchKind) {
+        watches.expect(RequestId(request));
+        watches.arm(RequestId(request), &path.into(), kind);
+    }
+
+    #[test]
+    fn one_event_is_the_event_of_each_request_that_watches() {
+        let mut watches = Watches::default();
+        armed(&mut watches, 3, "/a", WatchKind::Data);
+        armed(&mut watches, 1, "/a", WatchKind::Data);
+        armed(&mut watches, 2, "/a", WatchKind::Child);
+        armed(&mut watches, 4, "/ab", WatchKind::Data);
+        assert_eq!(watches.fire("/a", 4), [(RequestId(2), WatchEvent::Changed)]);
+        let both = [(RequestId(1), WatchEvent::Changed), (RequestId(3), WatchEvent::Changed)];
+        assert_eq!(watches.fire("/a", 3), both);
+        assert_eq!(watches.fire("/a", 2), []);
+        assert_eq!(watches.fire("/ab", 5), []);
+        assert_eq!(watches.len(), 1);
+    }
+
+    #[test]
+    fn a_deletion_fires_every_kind() {
+        let mut watches = Watches::default();
+        armed(&mut watches, 1, "/a", WatchKind::Child);
+        armed(&mut watches, 2, "/a", WatchKind::Data);
+        let both = [(RequestId(1), WatchEvent::Deleted), (RequestId(2), WatchEvent::Deleted)];
+        assert_eq!(watches.fire("/a", 2), both);
+    }
+
+    #[test]
+    fn a_watch_is_the_servers_until_nobody_needs_it() {
+        let mut watches = Watches::default();
+        armed(&mut watches, 1, "/a", WatchKind::Data);
+        armed(&mut watches, 2, "/a", WatchKind::Data);
+        assert_eq!(watches.drop(RequestId(1)), None);
+        watches.expect(RequestId(3));
+        armed(&mut watches, 4, "/b", WatchKind::Exist);
+        assert_eq!(watches.drop(RequestId(4)), None, "the request on its way may watch /b");
+        watches.refuse(RequestId(3));
+        assert_eq!(watches.drop(RequestId(2)), Some(("/a".into(), WatchKind::Data)));
+        assert_eq!(watches.fire("/a", 3), []);
+    }
+
+    #[test]
+    fn a_watch_can_be_dropped_before_it_is_left() {
+        let mut watches = Watches::default();
+        watches.expect(RequestId(1));
+        watches.drop(RequestId(1));
+        watches.arm(RequestId(1), &"/a".into(), WatchKind::Data);
+        assert_eq!(watches.fire("/a", 3), []);
+    }
+
+    #[test]
+    fn chunks_have_each_watch_once() {
+        let mut watches = Watches::default();
+        for request in 0..100 {
+            armed(&mut watches, request, &format!("/{:03}", request / 2), WatchKind::Data);
+        }
+        armed(&mut watches, 100, "/000", WatchKind::Child);
+        armed(&mut watches, 101, &format!("/x{}", "y".repeat(100)), WatchKind::Exist);
+        let (mut cursor, mut all) = (Cursor::START, Vec::new());
+        loop {
+            let chunk = watches.next_chunk(&mut cursor, 40);
+            if chunk.is_empty() {
+                break;
+            }
+            assert!(chunk.len() <= 10);
+            all.extend(chunk);
+        }
+        assert_eq!(all.len(), 52);
+        let mut sorted: Vec<_> = all.iter().map(|(kind, path)| (path, kind)).collect();
+        sorted.dedup();
+        assert_eq!(sorted.len(), 52);
+    }
+}

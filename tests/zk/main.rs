@@ -1,0 +1,6 @@
+//! The ZooKeeper session (`src/zk`) without a server: the tests write what a server would send, byte by byte.
+
+mod exchange;
+mod peer;
+mod servers;
+mod session;

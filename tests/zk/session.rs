@@ -1,0 +1,643 @@
+//! A session on one connection and over several: what is sent in which order, what an answer leads to, and which answers
+//! end a connection.
+
+use election::testing::logic::{rc, Op, Reply, SessionId, Time, WatchEvent};
+use election::testing::zk::opcode;
+use election::testing::zk::{AclEntry, Cause, Credential, Event, Pace, Session, Settings};
+
+use crate::peer::{
+    answer, connected, notification, path, read, settings, unknown, watched, Peer, Record, ID, OK, T_MS,
+};
+
+const AUTH: i32 = -4;
+const SET_WATCHES: i32 = -8;
+
+fn ms(ms: u64) -> Time {
+    Time(0).plus_ms(ms)
+}
+
+#[test]
+fn a_new_session() {
+    let mut peer = Peer::new(Settings { session_timeout_ms: 4_000, ..settings() });
+    peer.session.handle_connected(ms(10));
+    let connect = Record::new().int(0).long(0).int(4_000).long(0).buffer(&[0; 16]).bool(false).frame();
+    assert_eq!(peer.session.poll_transmit(ms(20)), connect);
+    peer.session.handle_transmitted(connect.len());
+    peer.now = ms(50);
+    peer.welcomes(ID, 6_000);
+    let session = SessionId(ID);
+    let connected = Event::Connected { session, timeout_ns: 6_000_000_000, asked_at: ms(20), resumed: false };
+    assert_eq!(peer.events(), [connected]);
+    assert_eq!(peer.session.id(), session);
+}
+
+/// Connect, the credentials, the watches, all in one write; the requests when the session stands.
+#[test]
+fn the_order_on_a_connection() {
+    let credential = |auth: &str| Credential { scheme: "digest".into(), auth: auth.into() };
+    let credentials = vec![credential("a:b"), credential("c:d")];
+    let mut peer = Peer::new(Settings { credentials, chroot: "/app".into(), ..settings() });
+    peer.session.handle_connected(peer.now);
+    peer.transmits();
+    peer.next_frame();
+    assert_eq!(peer.requests().iter().map(|sent| sent.xid).collect::<Vec<_>>(), [AUTH, AUTH]);
+    peer.welcomes(ID, T_MS);
+    peer.answers(AUTH, OK, &[]);
+    peer.answers(AUTH, OK, &[]);
+    peer.submits(1, read("/a"));
+    assert_eq!(peer.request().xid, 1);
+    peer.answers(1, OK, &Record::new().buffer(b"x").stat(7, 0, 0).0);
+    peer.breaks();
+    peer.events();
+
+    peer.session.handle_connected(peer.now);
+    peer.submits(2, Op::Touch);
+    peer.transmits();
+    let connect = peer.next_frame();
+    let resume = Record::new().int(0).long(103).int(T_MS).long(ID).buffer(&[9; 16]).bool(false).frame();
+    assert_eq!(connect, Some(resume));
+    let sent = peer.requests();
+    assert_eq!(sent.iter().map(|sent| sent.xid).collect::<Vec<_>>(), [AUTH, AUTH, SET_WATCHES]);
+    assert_eq!(sent[0].content, Record::new().int(0).text("digest").text("a:b").0);
+    assert_eq!(sent[2].opcode, opcode::SET_WATCHES);
+    assert_eq!(sent[2].content, Record::new().long(103).texts(&["/app/a"]).texts(&[]).texts(&[]).0);
+    peer.welcomes(ID, T_MS);
+    let sent = peer.request();
+    assert_eq!((sent.xid, sent.opcode, sent.content), (2, opcode::SYNC, Record::new().text("/app").0));
+    assert!(matches!(peer.events()[..], [Event::Connected { resumed: true, .. }]));
+}
+
+/// What is stamped is the write that took the first byte; what was not begun was not sent.
+#[test]
+fn moments_of_sending() {
+    let mut peer = Peer::up();
+    for request in 1..=3 {
+        peer.submits(request, Op::Touch);
+    }
+    // Each is a frame of 4 + 8 + 4 + 1 bytes.
+    peer.now = ms(2_000);
+    assert_eq!(peer.transmits_some(1), 1);
+    peer.now = ms(2_100);
+    assert_eq!(peer.transmits_some(16), 16);
+    peer.now = ms(2_200);
+    assert_eq!(peer.transmits_some(16), 16);
+    peer.now = ms(2_300);
+    assert_eq!(peer.transmits_some(1), 1);
+    peer.now = ms(2_400);
+    // Handed out, and nothing was taken.
+    assert_eq!(peer.transmits_some(0), 0);
+    peer.submits(4, Op::Touch);
+    peer.breaks();
+    let sent_at = [(1, Some(ms(2_000))), (2, Some(ms(2_200))), (3, None), (4, None)];
+    assert_eq!(peer.events(), sent_at.map(|(request, sent_at)| unknown(request, sent_at)));
+}
+
+/// An operation of several requests has the moment of the first one.
+#[test]
+fn the_moment_of_several_requests() {
+    let mut peer = Peer::up();
+    peer.submits(1, Op::Read { path: path("/a"), sync: true, watch: false });
+    peer.now = ms(2_000);
+    peer.transmits_some(1);
+    peer.now = ms(3_000);
+    let xids: Vec<_> = peer.requests().iter().map(|sent| (sent.xid, sent.opcode)).collect();
+    assert_eq!(xids, [(1, opcode::MULTI), (2, opcode::GET_DATA)]);
+    peer.answers(1, OK, &multi(&[]));
+    peer.breaks();
+    assert_eq!(peer.events(), [unknown(1, Some(ms(2_000)))]);
+}
+
+/// The content of the answer to a multi whose operations ended with these errors.
+fn multi(errors: &[i32]) -> Vec<u8> {
+    let one = |record: Record, error: &i32| match error {
+        0 => record.multi(opcode::CHECK, false, 0),
+        error => record.multi(opcode::ERROR, false, *error).int(*error),
+    };
+    errors.iter().fold(Record::new(), one).multi(opcode::ERROR, true, -1).0
+}
+
+#[test]
+fn xids_go_on_over_the_connections() {
+    let mut peer = Peer::up();
+    peer.submits(1, Op::Touch);
+    assert_eq!(peer.request().xid, 1);
+    peer.breaks();
+    peer.events();
+    peer.connects();
+    peer.submits(2, Op::Touch);
+    assert_eq!(peer.request().xid, 2);
+}
+
+#[test]
+fn answers_out_of_order_end_the_connection() {
+    let text = Record::new().text("/").0;
+    for xid in [2, 0, 3, i32::MAX, i32::MIN, -3, -2, AUTH, SET_WATCHES] {
+        let mut peer = Peer::up();
+        peer.submits(1, Op::Touch);
+        peer.submits(2, Op::Touch);
+        peer.transmits();
+        peer.answers(xid, OK, &text);
+        peer.hangs_up(Cause::OutOfOrder);
+    }
+    // Not sent yet.
+    let mut peer = Peer::up();
+    peer.submits(1, Op::Touch);
+    peer.answers(1, OK, &text);
+    peer.hangs_up(Cause::OutOfOrder);
+    // Answered already.
+    let mut peer = Peer::up();
+    peer.submits(1, Op::Touch);
+    peer.transmits();
+    peer.answers(1, OK, &text);
+    peer.answers(1, OK, &text);
+    assert_eq!(peer.session.id(), SessionId(ID), "the session goes on");
+    peer.hangs_up(Cause::OutOfOrder);
+    // Before it was asked.
+    let mut peer = Peer::new(settings());
+    peer.session.handle_connected(peer.now);
+    peer.welcomes(ID, T_MS);
+    peer.hangs_up(Cause::OutOfOrder);
+}
+
+#[test]
+fn a_zxid_counts_if_it_came_with_an_answer() {
+    let mut peer = Peer::up();
+    peer.passes(T_MS as u64 / 5 + 1);
+    peer.answers(-2, OK, &[]);
+    peer.tells(3, "/a");
+    assert_eq!(peer.session.last_zxid(), 0);
+    peer.submits(1, Op::Touch);
+    peer.transmits();
+    peer.answers(1, OK, &Record::new().text("/").0);
+    assert_eq!(peer.session.last_zxid(), 102);
+}
+
+#[test]
+fn a_ping_when_nothing_was_sent_for_a_fifth() {
+    let mut peer = Peer::up();
+    peer.passes(1_999);
+    assert_eq!(peer.requests(), []);
+    peer.passes(1);
+    let ping = peer.request();
+    assert_eq!((ping.xid, ping.opcode, &ping.content[..]), (-2, opcode::PING, &[][..]));
+    peer.later(500);
+    peer.answers(-2, OK, &[]);
+    // The next one comes a fifth after the last one, not after its answer.
+    peer.passes(1_499);
+    assert_eq!(peer.requests(), []);
+    peer.passes(1);
+    assert_eq!(peer.request().opcode, opcode::PING);
+    // Its answer is due within a fifth.
+    peer.passes(1_999);
+    assert_eq!(peer.events(), []);
+    peer.passes(1);
+    peer.hangs_up(Cause::Silence);
+}
+
+#[test]
+fn a_session_without_a_lease_is_kept_with_three_packets() {
+    let mut peer = Peer::up();
+    peer.session.set_pace(Pace::Session);
+    peer.passes(3_332);
+    assert_eq!(peer.requests(), []);
+    peer.passes(1);
+    assert_eq!(peer.request().opcode, opcode::PING);
+    peer.passes(3_332);
+    assert_eq!(peer.events(), []);
+    peer.passes(1);
+    peer.hangs_up(Cause::Silence);
+}
+
+/// Answers that come one after the other are no silence, however many are still due. Events and parts of an answer are
+/// none.
+#[test]
+fn silence_is_when_nothing_is_answered() {
+    let mut peer = Peer::up();
+    for request in 1..=3 {
+        peer.submits(request, Op::Touch);
+    }
+    peer.transmits();
+    for xid in 1..=2 {
+        peer.passes(1_900);
+        peer.answers(xid, OK, &Record::new().text("/").0);
+    }
+    assert_eq!(peer.replies().len(), 2);
+    peer.tells(3, "/a");
+    let last = answer(3, 200, OK, &Record::new().text("/").0);
+    for byte in &last[..18] {
+        peer.passes(100);
+        peer.sends(&[*byte]);
+    }
+    peer.passes(199);
+    assert_eq!(peer.events(), []);
+    peer.passes(1);
+    peer.hangs_up(Cause::Silence);
+}
+
+/// Also when the socket takes nothing, and when the server says nothing to the ConnectRequest.
+#[test]
+fn a_server_that_stops_is_left() {
+    let mut peer = Peer::up();
+    peer.submits(1, Op::Touch);
+    peer.session.poll_transmit(peer.now);
+    peer.now = peer.now.plus_ms(2_000);
+    peer.session.handle_timeout(peer.now);
+    peer.hangs_up(Cause::Silence);
+
+    let mut peer = Peer::new(settings());
+    peer.session.handle_connected(peer.now);
+    peer.passes(1_999);
+    assert_eq!(peer.events(), []);
+    peer.passes(1);
+    peer.hangs_up(Cause::Silence);
+    assert_eq!(peer.session.poll_timeout(), None);
+}
+
+#[test]
+fn a_session_is_over_when_the_server_says_so() {
+    let mut peer = Peer::up();
+    peer.submits(1, read("/a"));
+    peer.transmits();
+    peer.answers(1, OK, &Record::new().buffer(b"").stat(7, 0, 0).0);
+    peer.breaks();
+    peer.events();
+    peer.session.handle_connected(peer.now);
+    peer.submits(2, Op::Touch);
+    peer.transmits();
+    peer.welcomes(0, 0);
+    let (over, hang_up) = (Event::Expired(Cause::Expired), Event::HangUp(Cause::Expired));
+    assert_eq!(peer.events(), [unknown(2, None), hang_up, over]);
+    assert_eq!(peer.session.take_orphan(), None);
+    // A new one, without the former one's watches and zxid. Its xids go on.
+    peer.breaks();
+    peer.session.handle_connected(peer.now);
+    peer.transmits();
+    let connect = Record::new().int(0).long(0).int(T_MS).long(0).buffer(&[0; 16]).bool(false).frame();
+    assert_eq!(peer.next_frame(), Some(connect));
+    assert_eq!(peer.requests(), []);
+    peer.welcomes(ID + 1, T_MS);
+    assert!(matches!(peer.events()[..], [Event::Connected { resumed: false, .. }]));
+}
+
+#[test]
+fn another_session_is_not_ours() {
+    let mut peer = Peer::up();
+    peer.breaks();
+    peer.session.handle_connected(peer.now);
+    peer.transmits();
+    peer.welcomes(ID + 1, T_MS);
+    let cause = Cause::AnotherSession(ID + 1);
+    assert_eq!(peer.events(), [Event::HangUp(cause.clone()), Event::Expired(cause)]);
+    assert!(peer.session.take_orphan().is_some(), "the servers may still have ours");
+    assert_eq!(peer.session.id(), SessionId(0));
+}
+
+#[test]
+fn a_server_that_moved_or_lost_the_session_says_so_in_an_answer() {
+    for (error, cause, is_over) in [(rc::SESSION_EXPIRED, Cause::Expired, true), (-118, Cause::Moved, false)] {
+        let mut peer = Peer::up();
+        peer.submits(1, Op::Touch);
+        peer.transmits();
+        peer.answers(1, error, &[]);
+        assert_eq!(peer.session.id() == SessionId(0), is_over);
+        peer.hangs_up(cause);
+    }
+}
+
+/// Each kind of bad answer to the ConnectRequest has its cause; none of them ends a session that may live.
+#[test]
+fn bad_answers_to_the_connect_request() {
+    let too_long = [&Record::new().int(0).int(T_MS).long(ID).buffer(&[9; 16]).bool(false).int(1).frame()[..]];
+    let garbage = b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3 and more\r\n";
+    for (bytes, cause) in [
+        (&connected(T_MS, ID, Some(true))[..], Cause::ReadOnly),
+        (&connected(0, ID, Some(false)), Cause::Timeout(0)),
+        (&connected(-5, ID, Some(false)), Cause::Timeout(-5)),
+        (&connected(39, ID, Some(false)), Cause::Timeout(39)),
+        (&connected(i32::MAX, ID, Some(false)), Cause::Timeout(i32::MAX)),
+        (&Record::new().int(0).int(T_MS).long(ID).buffer(&[9; 15]).bool(false).frame(), Cause::Malformed),
+        (&Record::new().int(0).int(T_MS).long(ID).int(17).frame(), Cause::Malformed),
+        (&Record::new().int(0).int(T_MS).long(ID).frame(), Cause::WrongLength),
+        (too_long[0], Cause::WrongLength),
+        (&[0, 0, 0, 0], Cause::WrongLength),
+        (b"HTTP/1.1 400 Bad Request\r\n", Cause::Http),
+        (&[0x15, 3, 3, 0, 2, 2, 0x50], Cause::Tls),
+        (&[0x16, 3, 1, 0], Cause::Tls),
+        (garbage, Cause::NotZooKeeper(garbage[..32].to_vec())),
+        (&[0xff; 5], Cause::NotZooKeeper(vec![0xff; 5])),
+    ] {
+        let mut peer = Peer::up();
+        peer.breaks();
+        peer.session.handle_connected(peer.now);
+        peer.transmits();
+        peer.sends(bytes);
+        peer.hangs_up(cause);
+        assert_eq!(peer.session.id(), SessionId(ID));
+    }
+    let mut peer = Peer::new(settings());
+    peer.session.handle_connected(peer.now);
+    peer.transmits();
+    peer.welcomes(0, 0);
+    assert_eq!(peer.events(), [Event::HangUp(Cause::NoSession)]);
+}
+
+/// Servers that do not say whether they are read-only are taken.
+#[test]
+fn a_server_without_the_last_byte() {
+    let mut peer = Peer::new(settings());
+    peer.session.handle_connected(peer.now);
+    peer.transmits();
+    peer.sends(&connected(T_MS, ID, None));
+    assert!(matches!(peer.events()[..], [Event::Connected { .. }]));
+}
+
+#[test]
+fn bad_frames_end_the_connection() {
+    let limit = 1_000;
+    let long = [(limit as u32 + 1).to_be_bytes().as_slice(), &[0; 8]].concat();
+    for (bytes, cause) in [
+        (long, Cause::FrameTooLong(limit as u32 + 1)),
+        (vec![0xff; 4], Cause::FrameTooLong(u32::MAX)),
+        (vec![0, 0, 0, 0], Cause::WrongLength),
+        (answer(1, 200, OK, &Record::new().text("/").0[..4]), Cause::Malformed),
+        (answer(1, 200, OK, &[]), Cause::WrongLength),
+        (answer(1, 200, OK, &Record::new().text("/").int(0).0), Cause::WrongLength),
+        (answer(1, 200, OK, &Record::new().buffer(&[0xff]).0), Cause::Malformed),
+        (answer(1, 200, 1, &Record::new().text("/").0), Cause::Malformed),
+        (answer(-1, -1, 0, &[0; 8]), Cause::WrongLength),
+    ] {
+        let mut peer = Peer::new(Settings { frame_limit: limit, ..settings() });
+        peer.connects();
+        peer.submits(1, Op::Touch);
+        peer.transmits();
+        peer.sends(&bytes);
+        peer.hangs_up(cause);
+        assert_eq!(peer.session.id(), SessionId(ID), "the session goes on");
+    }
+    // A list that claims 2^31 - 1 names.
+    let mut peer = Peer::up();
+    peer.submits(1, Op::List { path: path("/a"), sync: false, watch: false });
+    peer.transmits();
+    peer.answers(1, OK, &Record::new().int(i32::MAX).0);
+    peer.hangs_up(Cause::Malformed);
+}
+
+#[test]
+fn refused_credentials() {
+    let credentials = vec![Credential { scheme: "digest".into(), auth: b"a:b".to_vec() }];
+    let mut peer = Peer::new(Settings { credentials, ..settings() });
+    peer.connects();
+    peer.submits(1, Op::Touch);
+    peer.transmits();
+    let now = peer.now;
+    peer.answers(AUTH, rc::AUTH_FAILED, &[]);
+    let denied = [Event::HangUp(Cause::Denied(rc::AUTH_FAILED)), Event::Denied(rc::AUTH_FAILED)];
+    assert_eq!(peer.events(), [&[unknown(1, Some(now))][..], &denied].concat());
+}
+
+/// 10,000 watches outlive a connection: SetWatches comes in chunks, all of them with the zxid of the beginning.
+#[test]
+fn many_watches_are_set_again() {
+    let mut peer = Peer::up();
+    let name = |request: u64| format!("/elections/of/some/service/with/a/long/name/election-{request:06}");
+    for request in 1..=10_000 {
+        peer.submits(request, read(&name(request)));
+    }
+    for sent in peer.requests() {
+        peer.answers(sent.xid, OK, &Record::new().buffer(b"x").stat(7, 0, 0).0);
+    }
+    let zxid = peer.session.last_zxid();
+    assert_eq!(peer.events().len(), 10_000);
+    peer.breaks();
+    peer.session.handle_connected(peer.now);
+    peer.submits(10_001, Op::Touch);
+    peer.transmits();
+    peer.next_frame();
+    let sent = peer.requests();
+    let total: usize = sent.iter().map(|sent| sent.content.len()).sum();
+    assert!(sent.len() >= total / (192 << 10), "{} frames of {total} bytes", sent.len());
+    for sent in &sent {
+        assert_eq!((sent.xid, sent.opcode), (SET_WATCHES, opcode::SET_WATCHES));
+        assert_eq!(sent.content[..8], zxid.to_be_bytes());
+        assert!(sent.content.len() < 192 << 10);
+    }
+    peer.welcomes(ID, T_MS);
+    assert_eq!(peer.request().opcode, opcode::SYNC);
+    for _ in &sent {
+        peer.answers(SET_WATCHES, OK, &[]);
+    }
+    peer.tells(2, &name(10_000));
+    peer.tells(3, &name(1));
+    let events = peer.events();
+    assert_eq!(events[1..], [watched(10_000, WatchEvent::Deleted), watched(1, WatchEvent::Changed)]);
+}
+
+/// A server that cannot set watches again: each request that left one looks for itself.
+#[test]
+fn watches_that_are_refused() {
+    let mut peer = Peer::up();
+    peer.submits(1, read("/a"));
+    peer.transmits();
+    peer.answers(1, OK, &Record::new().buffer(b"x").stat(7, 0, 0).0);
+    peer.breaks();
+    peer.connects();
+    peer.events();
+    peer.answers(SET_WATCHES, rc::UNIMPLEMENTED, &[]);
+    assert_eq!(peer.events(), [watched(1, WatchEvent::Changed)]);
+}
+
+#[test]
+fn events_come_without_the_chroot() {
+    let mut peer = Peer::new(Settings { chroot: "/app".into(), ..settings() });
+    peer.connects();
+    peer.submits(1, Op::Exists { path: path("/a") });
+    assert_eq!(peer.request().content, Record::new().text("/app/a").bool(true).0);
+    peer.answers(1, rc::NO_NODE, &[]);
+    assert_eq!(peer.replies(), [(1, Reply::Exists(false))]);
+    for other in ["/a", "/application/a", "/app", "", "/app/b"] {
+        peer.tells(1, other);
+    }
+    assert_eq!(peer.events(), []);
+    peer.tells(1, "/app/a");
+    assert_eq!(peer.events(), [watched(1, WatchEvent::Created)]);
+}
+
+#[test]
+fn a_session_is_given_up_after_seven_fifths() {
+    let mut peer = Peer::up();
+    peer.later(1_000);
+    peer.breaks();
+    peer.passes(5_000);
+    peer.session.handle_connected(peer.now);
+    peer.submits(1, Op::Touch);
+    peer.breaks();
+    assert_eq!(peer.events(), [unknown(1, None)]);
+    peer.submits(2, Op::Touch);
+    // 7T/5 after the last answer.
+    peer.passes(7_999);
+    assert_eq!(peer.events(), []);
+    peer.passes(1);
+    assert_eq!(peer.events(), [unknown(2, None), Event::Expired(Cause::GivenUp)]);
+    assert!(peer.session.take_orphan().is_some());
+    assert_eq!(peer.session.poll_timeout(), None);
+}
+
+/// Also while a server keeps us waiting for the answer to a ConnectRequest.
+#[test]
+fn a_session_is_given_up_while_connecting() {
+    let mut peer = Peer::up();
+    peer.breaks();
+    peer.passes(13_000);
+    peer.session.handle_connected(peer.now);
+    peer.transmits();
+    peer.passes(999);
+    assert_eq!(peer.events(), []);
+    peer.passes(1);
+    assert_eq!(peer.events(), [Event::HangUp(Cause::GivenUp), Event::Expired(Cause::GivenUp)]);
+}
+
+#[test]
+fn a_session_is_closed() {
+    let mut peer = Peer::up();
+    peer.submits(1, Op::Touch);
+    peer.transmits();
+    peer.submits(2, Op::Touch);
+    peer.session.close();
+    peer.submits(3, Op::Touch);
+    assert_eq!(peer.events(), [unknown(2, None), unknown(3, None)]);
+    let sent = peer.requests();
+    assert_eq!(sent.iter().map(|sent| (sent.xid, sent.opcode)).collect::<Vec<_>>(), [(1, 9), (2, opcode::CLOSE)]);
+    peer.answers(1, OK, &Record::new().text("/").0);
+    peer.answers(2, OK, &[]);
+    assert!(matches!(peer.events()[..], [Event::Reply { .. }, Event::Closed]));
+    assert_eq!(peer.session.id(), SessionId(0));
+    assert_eq!(peer.session.poll_timeout(), None);
+}
+
+#[test]
+fn a_close_finds_no_session_or_no_connection() {
+    let mut peer = Peer::new(settings());
+    peer.session.close();
+    assert_eq!(peer.events(), [Event::Closed]);
+
+    // The ConnectRequest was not sent.
+    let mut peer = Peer::new(settings());
+    peer.session.handle_connected(peer.now);
+    peer.session.close();
+    assert_eq!(peer.events(), [Event::HangUp(Cause::Left), Event::Closed]);
+
+    // It was sent: the session that it makes is closed.
+    let mut peer = Peer::new(settings());
+    peer.session.handle_connected(peer.now);
+    peer.transmits();
+    peer.next_frame();
+    peer.session.close();
+    peer.welcomes(ID, T_MS);
+    assert_eq!(peer.request().opcode, opcode::CLOSE);
+    peer.answers(1, OK, &[]);
+    assert_eq!(peer.events().last(), Some(&Event::Closed));
+
+    // The connection breaks before the answer: the close goes out on the next one.
+    let mut peer = Peer::up();
+    peer.session.close();
+    assert_eq!(peer.request().opcode, opcode::CLOSE);
+    peer.breaks();
+    assert_eq!(peer.events(), []);
+    peer.session.handle_connected(peer.now);
+    peer.transmits();
+    peer.next_frame();
+    peer.welcomes(ID, T_MS);
+    let close = peer.request();
+    assert_eq!((close.xid, close.opcode), (2, opcode::CLOSE));
+}
+
+/// A session that was left is closed on a connection of its own, with an xid that it has not used.
+#[test]
+fn an_orphan_is_closed() {
+    let mut peer = Peer::up();
+    peer.submits(1, Op::Touch);
+    peer.transmits();
+    peer.session.leave();
+    assert_eq!(peer.events(), [Event::HangUp(Cause::Left)]);
+    let orphan = peer.session.take_orphan().expect("it was left");
+    let mut other = Peer::new(settings());
+    other.session = Session::to_close(settings(), orphan, other.now);
+    other.session.handle_connected(other.now);
+    other.transmits();
+    let connect = other.next_frame().expect("a ConnectRequest");
+    assert_eq!(connect[20..28], ID.to_be_bytes());
+    assert_eq!(other.requests(), []);
+    other.welcomes(ID, T_MS);
+    let close = other.request();
+    assert_eq!((close.xid, close.opcode), (2, opcode::CLOSE));
+    other.answers(2, OK, &[]);
+    assert_eq!(other.events().last(), Some(&Event::Closed));
+}
+
+/// What the session holds is bounded, whatever the server sends and however little the socket takes.
+#[test]
+fn memory_is_bounded() {
+    let limit = 1 << 20;
+    let mut peer = Peer::new(Settings { frame_limit: limit, ..settings() });
+    peer.connects();
+    let value = vec![7; 1 << 20].into();
+    for request in 1..=100 {
+        peer.submits(request, Op::SetValue { path: path("/a"), value: std::sync::Arc::clone(&value), version: 0 });
+    }
+    for _ in 0..1_000 {
+        peer.transmits_some(1_000);
+        assert!(peer.session.bytes_not_sent() <= (1 << 20) + (128 << 10) + 100);
+    }
+    for request in 1_000..10_000 {
+        assert!(peer.session.has_room() || request > 4_096);
+        peer.submits(request, Op::Touch);
+    }
+    assert!(!peer.session.has_room());
+
+    peer.sends(&(limit as u32).to_be_bytes());
+    for _ in 0..limit / 1_000 {
+        peer.sends(&[0; 1_000]);
+        assert!(peer.session.bytes_not_read() <= limit + 4);
+    }
+    assert_eq!(peer.events(), []);
+    peer.sends(&[0; 1_000]);
+    assert_eq!(peer.session.bytes_not_read(), 0);
+}
+
+/// A frame that comes byte by byte is not copied byte by byte. If it were, this would take minutes.
+#[test]
+fn a_frame_in_many_pieces() {
+    let mut peer = Peer::up();
+    let value = vec![7; 3 << 20];
+    peer.submits(1, Op::Read { path: path("/a"), sync: false, watch: false });
+    peer.transmits();
+    let bytes = answer(1, 200, OK, &Record::new().buffer(&value).stat(7, 0, 0).0);
+    for byte in &bytes {
+        peer.sends(std::slice::from_ref(byte));
+    }
+    let replies = peer.replies();
+    assert!(matches!(&replies[..], [(1, Reply::Read(znode))] if znode.value[..] == value[..]));
+}
+
+/// Nor do many small frames that arrive at once cost more than their bytes.
+#[test]
+fn many_frames_in_one_piece() {
+    let mut peer = Peer::up();
+    let events = notification(3, "/nobody").repeat(100_000);
+    peer.sends(&events);
+    assert_eq!(peer.events(), []);
+    for chunk in events.chunks(7) {
+        peer.sends(chunk);
+    }
+    assert_eq!(peer.events(), []);
+}
+
+#[test]
+fn the_access_control_list_of_a_znode() {
+    let acl = vec![AclEntry { permissions: 5, scheme: "digest".into(), id: "a:h".into() }];
+    let mut peer = Peer::new(Settings { acl, ..settings() });
+    peer.connects();
+    peer.submits(1, Op::Create { path: path("/a"), value: b"v"[..].into() });
+    let create = Record::new().text("/a").buffer(b"v").int(1).int(5).text("digest").text("a:h").int(1);
+    assert_eq!(peer.request().content, create.0);
+}
