@@ -68,6 +68,7 @@ for group in "$@"; do
         need cmake "builds a program that finds the installed library by find_package" command_there cmake
         need pkgconf "tells how to link with the installed library (pkg-config)" command_there pkg-config
         need python3-prometheus-client "reads what the command tells Prometheus" prometheus_there
+        need systemd "runs the command as a service, in namespaces of its own" command_there systemd
         need man-db "shows the man pages" command_there man
         need mandoc "checks the man pages" command_there mandoc
         need dpkg-dev "builds the Debian packages" command_there dpkg-shlibdeps

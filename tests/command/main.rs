@@ -2,6 +2,7 @@
 //!
 //! - [`run`]: `election run` in the ordinary course; [`faults`]: when it, its guard or its command is killed or stopped, or
 //!   its link is cut; [`duties`]: checks, hooks, service managers, HTTP, credentials; [`bad_input`]: what the user got wrong;
+//! - [`systemd`]: the units of the pages under a real systemd;
 //! - [`library`]: what the library has of all this, which is nothing;
 //! - [`show`]: `status`, `members`, `watch` and `wait`; [`doctor`]: `doctor`; [`manual`]: the man
 //!   pages and the completions.
@@ -15,3 +16,4 @@ mod library;
 mod manual;
 mod run;
 mod show;
+mod systemd;
