@@ -551,6 +551,11 @@ impl Session {
         }
     }
 
+    /// Whether the session stands on a connection. Events that tell of it may still wait in `poll_event`.
+    pub fn is_up(&self) -> bool {
+        self.link == Link::Up
+    }
+
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }

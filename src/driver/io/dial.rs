@@ -110,6 +110,11 @@ impl Race {
         !self.dials.is_empty()
     }
 
+    /// Whether an attempt to connect to this address is under way.
+    pub fn dials(&self, address: SocketAddr) -> bool {
+        self.dials.iter().any(|dial| dial.address == address)
+    }
+
     pub fn stop(&mut self) {
         self.dials.clear();
         self.last_start = None;
@@ -195,6 +200,7 @@ mod tests {
         let stream = ended.outcome.unwrap();
         assert!(!race.is_under_way());
         let (mut peer, _) = server.accept().unwrap();
+        peer.set_read_timeout(Some(LONG)).unwrap();
         assert_eq!(stream.write(b"hello").unwrap(), 5);
         let mut heard = [0; 5];
         std::io::Read::read_exact(&mut peer, &mut heard).unwrap();

@@ -198,6 +198,7 @@ mod tests {
     fn watched(poller: &Arc<Poller>, interest: Interest) -> (Watched, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
+        theirs.set_read_timeout(Some(LONG)).unwrap();
         (poller.watch(Descriptor::new(ours.into()).unwrap(), 7, interest).unwrap(), theirs)
     }
 

@@ -8,11 +8,14 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use once_cell::sync::OnceCell;
+
 use super::deadlines::Deadlines;
 use super::lookup::{LookedUp, Lookups};
 use super::poller::{Poller, Ready};
 use super::wake::Wake;
 use crate::driver::clock;
+use crate::driver::fork::Process;
 use crate::driver::thread;
 use crate::logic::Time;
 
@@ -123,7 +126,7 @@ impl Shared {
     }
 }
 
-/// Gives a task a turn. Any thread may use it.
+/// Gives a task a turn, and starts further tasks. Any thread may use it.
 #[derive(Clone, Debug)]
 pub struct TaskWaker {
     shared: Arc<Shared>,
@@ -131,10 +134,44 @@ pub struct TaskWaker {
 }
 
 impl TaskWaker {
+    /// Wakes nobody: the thread has failed.
+    pub fn of_nobody() -> TaskWaker {
+        let shared = Arc::new(Shared::default());
+        shared.inbox().has_failed = true;
+        TaskWaker { shared, task: 0 }
+    }
+
     pub fn wake(&self) {
         if self.shared.inbox().woken.insert(self.task) {
             self.shared.wake.signal();
         }
+    }
+
+    pub fn start_task(&self, make: impl FnOnce(TaskWaker) -> Box<dyn Task>) {
+        self.shared.start_task(make);
+    }
+}
+
+/// The thread of this process, once it runs.
+static THREAD: OnceCell<Arc<Shared>> = OnceCell::new();
+
+/// Starts the I/O thread if it does not run yet. Fails if the thread cannot be started or has failed. Also fails in a
+/// child of a process that has called this function: the thread does not run in the child, and never will.
+pub fn start() -> io::Result<&'static Arc<Shared>> {
+    // This check comes first: if a thread of the parent was starting the I/O thread at the fork, the child would wait
+    // for it forever.
+    if !Process::current()?.claims() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    let shared = THREAD.get_or_try_init(|| {
+        let reactor = Reactor::new()?;
+        let shared = reactor.shared();
+        thread::spawn("election-io", move || reactor.serve())?;
+        io::Result::Ok(shared)
+    })?;
+    match shared.has_failed() {
+        false => Ok(shared),
+        true => Err(io::ErrorKind::BrokenPipe.into()),
     }
 }
 
