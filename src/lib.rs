@@ -27,7 +27,8 @@
 
 #![deny(unsafe_op_in_unsafe_fn)]
 // Only the tests use some items. The tests are compiled with the feature `testing`, and without this attribute.
-#![cfg_attr(not(feature = "testing"), allow(dead_code, unused_imports))]
+// The feature `own-session` leaves the present session unused.
+#![cfg_attr(any(not(feature = "testing"), feature = "own-session"), allow(dead_code, unused_imports))]
 
 mod driver;
 #[allow(non_camel_case_types, clippy::missing_safety_doc)]

@@ -21,6 +21,9 @@ pub mod hosts;
 #[cfg_attr(not(feature = "own-session"), allow(dead_code))]
 mod io;
 pub mod log;
+#[cfg(any(test, feature = "own-session"))]
+#[cfg_attr(not(feature = "own-session"), allow(dead_code))]
+mod own_session;
 mod requests;
 mod runtime;
 mod server_health;
@@ -42,9 +45,14 @@ pub use events::{
     failed_connection, failed_master, failed_members, CandidateStatus, Denied, EventSink, LeaseEnd, Mastership,
     Notification, OnItsWay, Waited,
 };
+#[cfg(feature = "own-session")]
+pub use own_session::{open, start, Session};
 pub use requests::Answer;
+#[cfg(not(feature = "own-session"))]
 pub use runtime::start;
-pub use session::{open, Command, Session, Settings};
+#[cfg(not(feature = "own-session"))]
+pub use session::{open, Session};
+pub use session::{Command, Settings};
 pub use test_client::TestClient;
 pub use waits::{interrupt, Heeds, Interrupted, ReplyTo, Unready, Waits, Woken};
 pub use wake_fd::WakeFd;

@@ -1,0 +1,785 @@
+//! One session of a handle on our own ZooKeeper session (`zk`), as a task of the I/O thread. It passes commands, answers,
+//! states of the connection and time to the core, and performs the core's actions. If the ZooKeeper session ends for any
+//! reason, the next connection opens a new one.
+//!
+//! Each turn is bounded: so many commands, one read, one write of what waits. What is left comes with the next turn,
+//! after the turns of the other sessions.
+
+mod dialer;
+mod mailbox;
+mod orphan;
+mod query;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{mpsc, Arc};
+use std::time::Duration;
+
+use self::dialer::{cause_of, Dialer};
+use self::mailbox::{Close, Closes, Commands, Mailbox};
+use self::orphan::close_orphan;
+use self::query::{Answer as QueryAnswer, Query};
+use super::access::Access;
+use super::client::Written;
+use super::clock;
+use super::connect_cause::CauseKind;
+use super::counters::Count;
+use super::diagnostics::{Connection, Diagnostics};
+use super::events::EventSink;
+use super::failpoint;
+use super::io::reactor::{self, Happening, Io, Next, Task, TaskWaker};
+use super::io::stream::Stream;
+use super::log::{self, LogLevel};
+use super::requests::Answer;
+use super::session::{Command, Settings};
+use super::telemetry::{Asked, Telemetry};
+use super::waits::ReplyTo;
+use crate::logic::{rc, Action, Elections, Input, Op, Reply, Report, RequestId, Time, Write};
+use crate::zk;
+
+/// How long a close waits until the server confirms that the session is over.
+const CLOSE_WAIT_MS: u64 = 2_000;
+
+/// The most work of one turn: commands that are taken, bytes that are read, bytes that are written.
+const COMMANDS: usize = 64;
+const READ: usize = 16 << 10;
+const WRITTEN: usize = 256 << 10;
+
+/// The shortest session timeout that we request, because a server has a fifth of it to answer.
+const SHORTEST_ASKED: Duration = Duration::from_secs(1);
+
+/// The requests of the handle itself have numbers from here on. The core's have smaller ones.
+const OWN_REQUESTS: u64 = 1 << 63;
+
+/// The handle's side of a session. Dropping it also closes the session.
+pub struct Session {
+    mailbox: Arc<Mailbox>,
+}
+
+impl Session {
+    /// Sends a command to the session's task. Returns `Err` if the task has failed.
+    pub fn command(&self, command: Command) -> Result<(), ()> {
+        self.mailbox.put(command)
+    }
+
+    /// Whether the session's task has failed or was closed.
+    pub fn is_over(&self) -> bool {
+        self.mailbox.is_over()
+    }
+
+    /// Ends the session before all other pending work. `closed` receives whether a server confirmed the end. If the
+    /// session's task has failed, `closed` is dropped without a value.
+    pub fn close(&self, closed: mpsc::SyncSender<bool>) {
+        self.mailbox.close(Some(closed));
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.mailbox.close(None);
+    }
+}
+
+/// The result of the first attempt to open a session: a connection, or ZooKeeper's number for a refusal.
+type FirstConnection = ReplyTo<Result<(), i32>>;
+
+/// Starts the I/O thread if it does not run yet.
+pub fn start() -> std::io::Result<()> {
+    reactor::start().map(drop)
+}
+
+/// Starts a session on the I/O thread, which must run already. `connected` gets one answer: when the session is
+/// connected for the first time, or when it is refused permanently.
+pub fn open(
+    settings: Settings,
+    events: EventSink,
+    connected: FirstConnection,
+    diagnostics: Arc<Diagnostics>,
+) -> Session {
+    let mut opened = None;
+    let make = |waker: TaskWaker| -> Box<dyn Task> {
+        let mailbox = Arc::new(Mailbox::new(waker.clone()));
+        opened = Some(mailbox.clone());
+        Box::new(SessionTask::new(settings, events, connected, diagnostics, mailbox, waker))
+    };
+    match reactor::start() {
+        Ok(thread) => thread.start_task(make),
+        // The thread has failed since `start`. The task is dropped, and everybody learns of it.
+        Err(_) => drop(make(TaskWaker::of_nobody())),
+    }
+    Session { mailbox: opened.expect("the task was made") }
+}
+
+/// The settings of a ZooKeeper session.
+fn zk_settings(settings: &Settings, access: &Access) -> zk::Settings {
+    let asked = settings.session_timeout.max(SHORTEST_ASKED).as_millis();
+    let credential = |credential: &super::Credential| zk::Credential {
+        scheme: credential.scheme.clone(),
+        auth: credential.auth.clone(),
+    };
+    let entry = |permit: &super::Permit| zk::AclEntry {
+        permissions: permit.permissions,
+        scheme: permit.scheme.clone(),
+        id: permit.id.clone(),
+    };
+    zk::Settings {
+        session_timeout_ms: u32::try_from(asked).unwrap_or(u32::MAX),
+        chroot: settings.hosts.chroot.clone(),
+        credentials: access.credentials.iter().map(credential).collect(),
+        acl: access.acl.iter().map(entry).collect(),
+        ..zk::Settings::default()
+    }
+}
+
+struct SessionTask {
+    settings: Settings,
+    waker: TaskWaker,
+    dialer: Dialer,
+    zk: zk::Session,
+    link: Link,
+    /// The session that stands, with or without a connection at the moment.
+    has_session: bool,
+    /// True if no server has reported that the former session is over.
+    has_left: bool,
+    /// The former session, which we gave up. The servers may not know that yet.
+    orphan: Option<zk::Orphan>,
+    elections: Elections,
+    queries: BTreeMap<u64, Query>,
+    /// Requests of the core that came after the end of the connection, before the core knew of it.
+    unsent: Vec<RequestId>,
+    last_own_request: u64,
+    own_requests: BTreeMap<RequestId, OwnRequest>,
+    closing: Option<Closing>,
+    has_begun: bool,
+    is_done: bool,
+    // If the task fails, the fields are dropped in this order: first no more commands are accepted, then all
+    // subscriptions are notified, then a close returns.
+    commands: Commands,
+    events: EventSink,
+    closes: Closes,
+    connected: Option<FirstConnection>,
+    telemetry: Telemetry,
+}
+
+enum Link {
+    /// The dialer looks for a server.
+    Down,
+    Open(Box<OpenLink>),
+    /// The servers refuse our credentials, so the task dials none.
+    Denied,
+}
+
+struct OpenLink {
+    stream: Stream,
+    address: SocketAddr,
+    /// The session stands on this connection.
+    is_up: bool,
+    is_readable: bool,
+}
+
+/// The session is being closed.
+struct Closing {
+    answers: Vec<Close>,
+    had_session: bool,
+    until: Time,
+}
+
+/// A request of the handle itself.
+enum OwnRequest {
+    Write {
+        path: Arc<str>,
+        written: ReplyTo<Written>,
+        asked: Asked,
+    },
+    /// A request of this query.
+    Query(u64),
+}
+
+impl SessionTask {
+    fn new(
+        settings: Settings,
+        events: EventSink,
+        connected: FirstConnection,
+        diagnostics: Arc<Diagnostics>,
+        mailbox: Arc<Mailbox>,
+        waker: TaskWaker,
+    ) -> SessionTask {
+        SessionTask {
+            dialer: Dialer::new(&settings.hosts, settings.session_timeout),
+            zk: zk::Session::new(zk_settings(&settings, &settings.access)),
+            elections: Elections::new(settings.elections),
+            settings,
+            waker,
+            link: Link::Down,
+            has_session: false,
+            has_left: false,
+            orphan: None,
+            queries: BTreeMap::new(),
+            unsent: Vec::new(),
+            last_own_request: OWN_REQUESTS,
+            own_requests: BTreeMap::new(),
+            closing: None,
+            has_begun: false,
+            is_done: false,
+            commands: Commands(mailbox.clone()),
+            events,
+            closes: Closes(mailbox),
+            connected: Some(connected),
+            telemetry: Telemetry::new(diagnostics),
+        }
+    }
+
+    /// Takes some commands. Returns whether there are more.
+    fn take_commands(&mut self) -> bool {
+        for _ in 0..COMMANDS {
+            match self.commands.0.take() {
+                Some(command) => self.command(command),
+                None => return false,
+            }
+            self.act();
+        }
+        !self.commands.0.is_empty()
+    }
+
+    fn command(&mut self, command: Command) {
+        failpoint::pass("command");
+        let now = clock::now();
+        match command {
+            Command::Stand { id, path, value, guid, once, status } => {
+                self.telemetry.subscription(id, &path, "stands at");
+                self.events.add_candidate(id, status);
+                self.elections.handle(now, Input::Stand { id, path, value, guid, once });
+            }
+            Command::SetValue(id, value) => self.elections.handle(now, Input::SetValue(id, value)),
+            Command::Observe { id, path } => {
+                self.telemetry.subscription(id, &path, "observes");
+                self.events.add_observer(id);
+                self.elections.handle(now, Input::Observe { id, path });
+            }
+            Command::WatchMembers { id, path, enough } => {
+                self.telemetry.subscription(id, &path, "watches the members of");
+                self.events.add_watcher_of_members(id);
+                self.elections.handle(now, Input::WatchMembers { id, path, enough });
+            }
+            Command::Leave(id) => self.elections.handle(now, Input::Leave(id)),
+            Command::Write { path, write, written } => self.write_fenced(path, write, written),
+            Command::Members { path, members } => self.ask("members of", path, QueryAnswer::Members(members)),
+            Command::Master { path, master } => self.ask("master of", path, QueryAnswer::Master(master)),
+            Command::WatchConnection { id } => {
+                self.events.watch_connection(id, self.telemetry.diagnostics().connection());
+            }
+            Command::UnwatchConnection { id } => self.events.unwatch_connection(id),
+            Command::Mark(mark) => self.events.mark(mark),
+            Command::Describe { description } => {
+                let _ = description.send(self.describe(now));
+            }
+        }
+    }
+
+    fn describe(&self, now: Time) -> Report {
+        let client = match &self.link {
+            Link::Down => "connecting",
+            Link::Open(connection) if connection.is_up => "connected",
+            Link::Open(_) => "not_connected",
+            Link::Denied => "denied",
+        };
+        self.elections.describe(now).with("client", client).with("zookeeper", self.zk.describe(now))
+    }
+
+    fn write_fenced(&mut self, path: Arc<str>, write: Write, written: ReplyTo<Written>) {
+        let own = self.elections.fence(clock::now(), &path).filter(|_| self.is_up());
+        let Some(own) = own else { return written.send(Written::NotMaster) };
+        let asked = self.telemetry.asks(Count::FencedWrites, "write fenced by", &own);
+        self.submit_own(OwnRequest::Write { path, written, asked }, Op::Write { own, write });
+    }
+
+    fn submit_own(&mut self, own: OwnRequest, op: Op) {
+        self.last_own_request += 1;
+        let request = RequestId(self.last_own_request);
+        self.own_requests.insert(request, own);
+        self.zk.submit(request, op);
+    }
+
+    /// Asks the servers for the caller. If the handle is not connected, the question fails at once.
+    fn ask(&mut self, what: &str, path: Arc<str>, answer: QueryAnswer) {
+        let asked = self.telemetry.asks(Count::Reads, what, &path);
+        let (query, op) = Query::new(path, self.settings.elections.recipe, answer, asked);
+        if !self.is_up() {
+            return query.end(Err(rc::CONNECTION_LOSS));
+        }
+        let number = self.last_own_request + 1;
+        self.queries.insert(number, query);
+        self.submit_own(OwnRequest::Query(number), op);
+    }
+
+    fn query_answered(&mut self, number: u64, reply: Reply) {
+        // A query that has ended ignores the answers that are left.
+        let Some(query) = self.queries.get_mut(&number) else { return };
+        let outcome = match query.handle(reply) {
+            Ok(query::Next::Wait) => return,
+            Ok(query::Next::Ask(ops)) if self.is_up() => {
+                for op in ops {
+                    self.submit_own(OwnRequest::Query(number), op);
+                }
+                return;
+            }
+            Ok(query::Next::Ask(_)) => Err(rc::CONNECTION_LOSS),
+            Ok(query::Next::Done) => Ok(()),
+            Err(rc) => Err(rc),
+        };
+        if let Some(query) = self.queries.remove(&number) {
+            query.end(outcome);
+        }
+    }
+
+    fn own_request_ended(&mut self, request: RequestId, reply: Reply, is_sent: bool) {
+        match self.own_requests.remove(&request) {
+            Some(OwnRequest::Write { path, written, asked }) => {
+                let outcome = match reply {
+                    Reply::Done => Written::Done,
+                    Reply::NotMaster | Reply::Refused(rc::SESSION_EXPIRED) => Written::NotMaster,
+                    Reply::Refused(rc) => Written::Refused(rc),
+                    _ => Written::Unknown,
+                };
+                asked.ended(outcome != Written::Unknown);
+                if outcome == Written::Unknown && is_sent {
+                    // The core learns of it before the caller, because the caller may then resign.
+                    self.elections.write_in_doubt(clock::now(), path);
+                }
+                written.send(outcome);
+            }
+            Some(OwnRequest::Query(number)) => self.query_answered(number, reply),
+            None => {}
+        }
+    }
+
+    /// Whether the session stands on a connection at this moment. The core may not know yet that it does not.
+    fn is_up(&self) -> bool {
+        matches!(self.link, Link::Open(_)) && self.zk.is_up()
+    }
+
+    /// Performs the actions of the core, as long as the session has room for requests.
+    fn act(&mut self) {
+        while self.zk.has_room() {
+            let Some(action) = self.elections.poll_action() else { break };
+            match action {
+                Action::Submit(request, op) => self.submit(request, op),
+                Action::Unwatch(request) => {
+                    self.telemetry.unwatched(request);
+                    self.zk.unwatch(request);
+                }
+                Action::Renew => self.renew(),
+                told => self.tell(told),
+            }
+        }
+    }
+
+    /// Passes requests on only while the session stands. Otherwise they would be kept for later, and could not be
+    /// withdrawn.
+    fn submit(&mut self, request: RequestId, op: Op) {
+        match &self.link {
+            Link::Open(link) if link.is_up && self.zk.is_up() => {
+                self.telemetry.sent(request, &op);
+                self.zk.submit(request, op);
+            }
+            // The session has let go of the connection, and the core learns of it in a moment.
+            Link::Open(link) if link.is_up => self.unsent.push(request),
+            _ => self.elections.handle(clock::now(), Input::Reply(request, Reply::Unknown)),
+        }
+    }
+
+    fn renew(&mut self) {
+        let changed = self.telemetry.renewed();
+        self.leave_session();
+        self.connection(changed);
+    }
+
+    fn leave_session(&mut self) {
+        self.zk.leave();
+        // The core has forgotten its requests. Those of the handle get the answers that there are.
+        while let Some(event) = self.zk.poll_event() {
+            if let zk::Event::Reply { request, reply, sent_at } = event {
+                self.own_request_ended(request, reply, sent_at.is_some());
+            }
+        }
+        while let Some((request, _)) = self.own_requests.first_key_value() {
+            self.own_request_ended(*request, Reply::Unknown, true);
+        }
+        self.orphan = self.zk.take_orphan();
+        self.has_left |= self.has_session;
+        self.has_session = false;
+        drop(self.hang_up());
+    }
+
+    fn tell_all(&mut self) {
+        while let Some(action) = self.elections.poll_action() {
+            self.tell(action);
+        }
+    }
+
+    fn tell(&mut self, action: Action) {
+        match action {
+            Action::Lease(end) => self.events.lease(end),
+            Action::TellRole(id, event) => {
+                self.telemetry.role(id, &event, || self.elections.describe_lease(clock::now()));
+                self.events.role(id, event);
+            }
+            Action::TellMaster(id, master) => {
+                self.telemetry.master(id, &master);
+                self.events.master(id, master);
+            }
+            Action::TellMembers(id, members) => {
+                self.telemetry.members(id, &members);
+                self.events.members(id, members);
+            }
+            Action::Finished(id) => {
+                self.telemetry.finish(id);
+                self.events.finish(id);
+            }
+            Action::Submit(..) | Action::Unwatch(_) | Action::Renew => {}
+        }
+    }
+
+    fn connection(&mut self, changed: Option<Connection>) {
+        if let Some(connection) = changed {
+            self.events.connection(connection);
+        }
+    }
+
+    /// Reads once. The kernel says so if there is more.
+    fn read(&mut self) {
+        let Link::Open(connection) = &mut self.link else { return };
+        if !std::mem::take(&mut connection.is_readable) {
+            return;
+        }
+        let mut buffer = [0; READ];
+        match connection.stream.read(&mut buffer) {
+            Ok(Some(bytes)) => self.zk.handle_bytes(clock::now(), bytes),
+            Ok(None) => {}
+            Err(error) => self.broken(cause_of(&error)),
+        }
+        self.take_events();
+    }
+
+    /// Writes what waits. Returns whether there is more that the socket might take.
+    fn write(&mut self) -> bool {
+        let mut total = 0;
+        while total < WRITTEN {
+            let Link::Open(connection) = &mut self.link else { return false };
+            // The clock is read directly before the write: the lease counts from this moment.
+            let bytes = self.zk.poll_transmit(clock::now());
+            let length = bytes.len();
+            if length == 0 {
+                return self.expect_room(false);
+            }
+            match connection.stream.write(bytes) {
+                Ok(taken) => {
+                    self.zk.handle_transmitted(taken);
+                    if taken < length {
+                        return self.expect_room(true);
+                    }
+                    total += taken;
+                }
+                Err(error) => {
+                    // The server may have said why before it ended the connection.
+                    connection.is_readable = true;
+                    self.read();
+                    if let Link::Open(_) = self.link {
+                        self.broken(cause_of(&error));
+                        self.take_events();
+                    }
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn expect_room(&mut self, has_more: bool) -> bool {
+        if let Link::Open(connection) = &mut self.link {
+            if let Err(error) = connection.stream.set_has_more(has_more) {
+                self.broken(cause_of(&error));
+                self.take_events();
+            }
+        }
+        false
+    }
+
+    /// Passes on what the session has to say.
+    fn take_events(&mut self) {
+        while let Some(event) = self.zk.poll_event() {
+            let now = clock::now();
+            match event {
+                zk::Event::Connected { session, timeout_ns, asked_at, .. } => {
+                    self.session_stands(now, session.0, timeout_ns);
+                    self.elections.handle(now, Input::Connected { session, timeout_ns, asked_at });
+                }
+                zk::Event::Reply { request, reply, sent_at } if request.0 > OWN_REQUESTS => {
+                    self.own_request_ended(request, reply, sent_at.is_some());
+                }
+                zk::Event::Reply { request, reply, .. } => {
+                    self.telemetry.answer(&Answer::Reply(request, reply.clone()));
+                    self.elections.handle(now, Input::Reply(request, reply));
+                }
+                zk::Event::Watch(request, event) => {
+                    self.telemetry.answer(&Answer::WatchEvent(request, event));
+                    self.elections.handle(now, Input::WatchEvent(request, event));
+                }
+                zk::Event::HangUp(cause) => self.let_go(now, &cause),
+                zk::Event::Expired(cause) => self.session_is_over(now, &cause),
+                zk::Event::Denied(_) => self.denied(now),
+                zk::Event::Closed => self.closed(true),
+            }
+            self.act();
+        }
+        self.act();
+    }
+
+    fn session_stands(&mut self, now: Time, session: i64, timeout_ns: u64) {
+        if let Link::Open(connection) = &mut self.link {
+            connection.is_up = true;
+            self.dialer.connected(now, connection.address);
+        }
+        self.has_session = true;
+        self.has_left = false;
+        let changed = self.telemetry.connected(session, Duration::from_nanos(timeout_ns));
+        self.connection(changed);
+        self.telemetry.outage_ends();
+        self.close_orphan(&self.settings.access.clone());
+        if let Some(connected) = self.connected.take() {
+            connected.send(Ok(()));
+        }
+    }
+
+    fn close_orphan(&mut self, access: &Access) {
+        if let Some(orphan) = self.orphan.take() {
+            close_orphan(&self.waker, &self.settings, access, orphan);
+        }
+    }
+
+    /// The connection has ended, and the session did not let go of it.
+    fn broken(&mut self, kind: CauseKind) {
+        let now = clock::now();
+        self.zk.handle_disconnected();
+        // First the answers that the connection still owed.
+        self.take_events();
+        self.link_ended(now, Some(kind));
+    }
+
+    /// The session has let go of the connection.
+    fn let_go(&mut self, now: Time, cause: &zk::Cause) {
+        self.telemetry.says(
+            LogLevel::Debug,
+            None,
+            format_args!("the session lets go of the connection: it {cause}"),
+        );
+        let kind = match cause {
+            zk::Cause::Silence => Some(CauseKind::Silent),
+            zk::Cause::ReadOnly => Some(CauseKind::ReadOnly),
+            zk::Cause::NoSession => Some(CauseKind::NotServing),
+            zk::Cause::Http => Some(CauseKind::NotZooKeeper("HTTP".to_owned())),
+            zk::Cause::Tls => Some(CauseKind::SpeaksTls),
+            zk::Cause::NotZooKeeper(bytes) => {
+                Some(CauseKind::NotZooKeeper(String::from_utf8_lossy(bytes).into_owned()))
+            }
+            zk::Cause::Expired | zk::Cause::GivenUp | zk::Cause::Denied(_) | zk::Cause::Left => None,
+            other => Some(CauseKind::System(format!("it {other}"))),
+        };
+        self.link_ended(now, kind);
+    }
+
+    fn link_ended(&mut self, now: Time, kind: Option<CauseKind>) {
+        let Some(link) = self.hang_up() else { return };
+        let OpenLink { address, is_up, .. } = *link;
+        if is_up {
+            self.dialer.broken(now, address);
+            let changed = self.telemetry.suspended(rc::CONNECTION_LOSS);
+            self.connection(changed);
+            self.elections.handle(now, Input::Suspended(rc::CONNECTION_LOSS));
+            for request in std::mem::take(&mut self.unsent) {
+                self.elections.handle(now, Input::Reply(request, Reply::Unknown));
+            }
+        } else if let Some(kind) = kind {
+            self.dialer.attempt_failed(now, address, kind);
+        }
+        if self.closing.is_some() {
+            self.closed(false);
+        }
+    }
+
+    /// Closes the socket.
+    fn hang_up(&mut self) -> Option<Box<OpenLink>> {
+        match std::mem::replace(&mut self.link, Link::Down) {
+            Link::Open(connection) => Some(connection),
+            other => {
+                self.link = other;
+                None
+            }
+        }
+    }
+
+    fn session_is_over(&mut self, now: Time, cause: &zk::Cause) {
+        let changed = self.telemetry.expired();
+        self.connection(changed);
+        self.has_session = false;
+        self.orphan = self.zk.take_orphan();
+        self.has_left |= self.orphan.is_some();
+        if let zk::Cause::AnotherSession(_) = cause {
+            self.telemetry.says(LogLevel::Warn, None, format_args!("the server has resumed another session"));
+        }
+        let changed = self.telemetry.connecting(rc::SESSION_EXPIRED);
+        self.connection(changed);
+        self.elections.handle(now, Input::Expired);
+    }
+
+    /// The servers refuse our credentials and would refuse them again. The only work left is to close the session that
+    /// the servers still keep.
+    fn denied(&mut self, now: Time) {
+        drop(self.hang_up());
+        self.link = Link::Denied;
+        self.dialer.stop();
+        if self.has_session {
+            self.zk.leave();
+            self.orphan = self.zk.take_orphan();
+            self.has_session = false;
+        }
+        self.events.denied(rc::AUTH_FAILED);
+        self.telemetry.outage_ends();
+        let changed = self.telemetry.denied(&self.settings.hosts);
+        self.connection(changed);
+        self.elections.handle(now, Input::Denied(rc::AUTH_FAILED));
+        // A connection without credentials cannot have them refused.
+        self.close_orphan(&Access::default());
+        if let Some(connected) = self.connected.take() {
+            connected.send(Err(rc::AUTH_FAILED));
+        }
+    }
+
+    /// All servers were tried without success, or the look-ups take long. All subscriptions are notified of it, together
+    /// with the cause.
+    fn tell_failure(&mut self, now: Time) {
+        let Some(failure) = self.dialer.take_failure(now) else { return };
+        self.telemetry.round_failed(rc::CONNECTION_LOSS);
+        let cause: Arc<str> = failure.to_string().into();
+        self.telemetry.found_cause(&cause);
+        let changed = self.telemetry.not_connected(cause);
+        self.connection(changed);
+        self.elections.handle(now, Input::Suspended(rc::CONNECTION_LOSS));
+        self.act();
+    }
+
+    /// The handle is closed: sends the last notifications, then ends the session.
+    fn begin_close(&mut self, now: Time) {
+        failpoint::pass("close");
+        // Subscriptions whose commands are still queued are notified too.
+        while let Some(command) = self.commands.0.take() {
+            self.command(command);
+            self.tell_all();
+        }
+        self.elections.handle(now, Input::Close);
+        self.tell_all();
+        let changed = self.telemetry.closed(rc::CLOSING);
+        self.connection(changed);
+        let answers = self.closes.0.take_closes();
+        let had_session = self.has_left || self.has_session;
+        self.closing = Some(Closing { answers, had_session, until: now.plus_ms(CLOSE_WAIT_MS) });
+        self.dialer.stop();
+        if self.is_up() {
+            self.zk.close();
+            self.take_events();
+        } else {
+            self.closed(!self.has_session && !self.has_left);
+        }
+    }
+
+    /// Answers the calls that wait for the close, with whether a server confirmed the end of the session.
+    fn closed(&mut self, is_confirmed: bool) {
+        let Some(Closing { mut answers, had_session, .. }) = self.closing.take() else { return };
+        let how = match (had_session, is_confirmed) {
+            (false, _) => "it had no session",
+            (true, true) => "its session is over",
+            (true, false) => "no server confirmed the end of its session",
+        };
+        let diagnostics = self.telemetry.diagnostics();
+        log::say(LogLevel::Info, &diagnostics.place, None, format_args!("closed; {how}"));
+        self.is_done = true;
+        if self.has_session && !is_confirmed {
+            // It is closed as soon as a server can be reached.
+            self.leave_session();
+        }
+        self.close_orphan(&self.settings.access.clone());
+        answers.extend(self.closes.0.take_closes());
+        for answer in answers {
+            let _ = answer.send(is_confirmed);
+        }
+    }
+}
+
+impl Task for SessionTask {
+    fn handle(&mut self, _: &mut Io, happening: Happening) {
+        match happening {
+            Happening::Ready(ready) => match &mut self.link {
+                Link::Open(connection) if connection.stream.token() == ready.token => {
+                    connection.is_readable |= ready.read;
+                }
+                Link::Down => {
+                    let now = clock::now();
+                    if let Some((address, stream)) = self.dialer.ready(now, ready.token) {
+                        let open = OpenLink { stream, address, is_up: false, is_readable: false };
+                        self.link = Link::Open(Box::new(open));
+                        self.zk.handle_connected(now);
+                    }
+                }
+                _ => {}
+            },
+            Happening::LookedUp(answer) => self.dialer.looked_up(clock::now(), answer),
+            Happening::DescriptorsLost => {
+                self.dialer.descriptors_lost();
+                self.broken(CauseKind::System("this process has closed the descriptor".to_owned()));
+            }
+        }
+    }
+
+    fn turn(&mut self, io: &mut Io) -> Next {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            failpoint::pass("session");
+        }
+        if self.closing.is_none() && self.commands.0.is_closed() {
+            self.begin_close(clock::now());
+        }
+        self.read();
+        // While the session is full, the commands wait.
+        let mut has_more = self.closing.is_none() && self.zk.has_room() && self.take_commands();
+        let now = clock::now();
+        if self.zk.poll_timeout().is_some_and(|then| then <= now) {
+            self.zk.handle_timeout(now);
+            self.take_events();
+        }
+        if self.closing.is_none() && self.elections.poll_timeout().is_some_and(|then| then <= now) {
+            self.elections.handle(now, Input::Timeout);
+        }
+        self.act();
+        let was_full = !self.zk.has_room();
+        has_more |= self.write();
+        has_more |= was_full && self.zk.has_room();
+        if let Some(closing) = self.closing.as_ref().filter(|closing| now < closing.until) {
+            return if has_more { Next::Again } else { Next::Wait(Some(closing.until)) };
+        }
+        self.closed(false);
+        if self.is_done {
+            return Next::Done;
+        }
+        let mut dial_at = None;
+        if let Link::Down = self.link {
+            dial_at = self.dialer.turn(io, now);
+            self.tell_failure(now);
+        }
+        match has_more {
+            true => Next::Again,
+            false => {
+                let deadlines = [self.elections.poll_timeout(), self.zk.poll_timeout(), dial_at];
+                Next::Wait(deadlines.into_iter().flatten().min())
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Finds a server: looks the names up, dials the addresses in the order of `zk::Servers`, and remembers why the attempts
+//! failed.
+//!
+//! A look-up is no part of an attempt. The attempts of a round begin with the addresses that are known 250 ms after its
+//! start. A name whose look-up takes longer joins with the addresses that it had before; if nothing is known of any name,
+//! the round begins with the first answer.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::driver::connect_cause::{of_server, CauseKind, ConnectCause, ConnectFailure};
+use crate::driver::hosts::{Hosts, Server};
+use crate::driver::io::dial::{Ended, Race};
+use crate::driver::io::lookup::LookedUp;
+use crate::driver::io::poller::Token;
+use crate::driver::io::reactor::Io;
+use crate::driver::io::stream::Stream;
+use crate::logic::Time;
+use crate::zk::{Next, Servers};
+
+/// How long a round waits for look-ups if it knows some address.
+const LOOKUP_HEAD_START_MS: u64 = 250;
+
+/// A look-up that takes longer is told as the cause.
+const LOOKUP_IS_LONG_MS: u64 = 1_000;
+
+/// An attempt has this long to connect, or a fifth of the session timeout if that is longer. The first retry of TCP comes
+/// after a second.
+const SHORTEST_PATIENCE: Duration = Duration::from_millis(1_500);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Dialer {
+    hosts: Arc<Hosts>,
+    servers: Servers,
+    race: Race,
+    patience: Duration,
+    names: BTreeMap<Arc<str>, Name>,
+    /// The round waits for its addresses since this moment.
+    looks_up_since: Option<Time>,
+    told_lookup: bool,
+    /// Which server of the connect string an address belongs to.
+    owners: BTreeMap<SocketAddr, usize>,
+    /// Why the attempts of this outage failed, by server.
+    outcomes: BTreeMap<usize, Vec<(SocketAddr, CauseKind)>>,
+    /// An attempt has failed since the last report.
+    has_failed: bool,
+}
+
+#[derive(Default)]
+struct Name {
+    is_asked: bool,
+    addresses: Vec<SocketAddr>,
+    fault: Option<CauseKind>,
+}
+
+impl Dialer {
+    pub fn new(hosts: &Hosts, session_timeout: Duration) -> Dialer {
+        let names = hosts.servers.iter().filter(|server| server.address().is_none());
+        Dialer {
+            names: names.map(|server| (server.host.as_str().into(), Name::default())).collect(),
+            hosts: Arc::new(hosts.clone()),
+            servers: Servers::new(fastrand::u64(..)),
+            race: Race::default(),
+            patience: (session_timeout / 5).clamp(SHORTEST_PATIENCE, LONGEST_PATIENCE),
+            looks_up_since: None,
+            told_lookup: false,
+            owners: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
+            has_failed: false,
+        }
+    }
+
+    /// Dials what is due. Returns when the next turn is due.
+    pub fn turn(&mut self, io: &mut Io, now: Time) -> Option<Time> {
+        while let Some(Ended { address, outcome }) = self.race.give_up(now) {
+            if let Err(error) = outcome {
+                self.attempt_failed(now, address, CauseKind::of(&error));
+            }
+        }
+        self.use_addresses(now);
+        let next = self.dial(io, now);
+        next.into_iter().chain(self.race.poll_timeout()).min()
+    }
+
+    fn dial(&mut self, io: &mut Io, now: Time) -> Option<Time> {
+        loop {
+            let start = self.race.next_start()?;
+            if start > now {
+                return Some(start);
+            }
+            match self.servers.next(now) {
+                Next::Dial(address) if self.race.dials(address) => {}
+                Next::Dial(address) => {
+                    let started = io
+                        .poller()
+                        .map(Arc::clone)
+                        .and_then(|poller| self.race.start(&poller, io.task, now, address, self.patience));
+                    if let Err(error) = started {
+                        self.attempt_failed(now, address, CauseKind::of(&error));
+                    }
+                }
+                Next::LookUp => {
+                    self.looks_up_since = Some(now);
+                    for (host, name) in &mut self.names {
+                        name.is_asked = true;
+                        io.look_up(host);
+                    }
+                    self.use_addresses(now);
+                }
+                Next::WaitUntil(then) => return Some(then),
+                Next::WaitForLookUp => {
+                    let since = self.looks_up_since?;
+                    let waits = [LOOKUP_HEAD_START_MS, LOOKUP_IS_LONG_MS].map(|ms| since.plus_ms(ms));
+                    return waits.into_iter().find(|then| *then > now);
+                }
+            }
+        }
+    }
+
+    pub fn looked_up(&mut self, now: Time, answer: &LookedUp) {
+        if let Some(name) = self.names.get_mut(&answer.host) {
+            name.is_asked = false;
+            match &answer.found {
+                Ok(addresses) => (name.addresses, name.fault) = (addresses.clone(), None),
+                Err(kind) => (name.addresses, name.fault) = (Vec::new(), Some(kind.clone())),
+            }
+        }
+        self.use_addresses(now);
+    }
+
+    /// Begins the round if it waits for addresses and has waited long enough.
+    fn use_addresses(&mut self, now: Time) {
+        let Some(since) = self.looks_up_since else { return };
+        let is_pending = self.names.values().any(|name| name.is_asked);
+        if is_pending && now < since.plus_ms(LOOKUP_HEAD_START_MS) {
+            return;
+        }
+        self.owners.clear();
+        for (at, server) in self.hosts.servers.iter().enumerate() {
+            let addresses = match server.address() {
+                Some(address) => &[SocketAddr::new(address, server.port)][..],
+                None => self.names.get(server.host.as_str()).map_or(&[][..], |name| &name.addresses),
+            };
+            for address in addresses {
+                let mut address = *address;
+                address.set_port(server.port);
+                self.owners.insert(address, at);
+            }
+        }
+        if self.owners.is_empty() && is_pending {
+            return;
+        }
+        self.looks_up_since = None;
+        self.told_lookup = false;
+        self.has_failed |= self.names.values().any(|name| name.fault.is_some());
+        self.servers.set_addresses(now, self.owners.keys().copied().collect());
+    }
+
+    /// A socket is ready. Returns the connection, if that ends the race.
+    pub fn ready(&mut self, now: Time, token: Token) -> Option<(SocketAddr, Stream)> {
+        let Ended { address, outcome } = self.race.ready(token)?;
+        match outcome {
+            Ok(stream) => Some((address, stream)),
+            Err(error) => {
+                self.attempt_failed(now, address, CauseKind::of(&error));
+                None
+            }
+        }
+    }
+
+    /// The session stands on a connection to this address.
+    pub fn connected(&mut self, now: Time, address: SocketAddr) {
+        self.servers.connected(now, address);
+        self.outcomes.clear();
+        (self.has_failed, self.told_lookup) = (false, false);
+    }
+
+    /// The connection to this address, on which a session stood, has ended.
+    pub fn broken(&mut self, now: Time, address: SocketAddr) {
+        self.servers.failed(now, address);
+    }
+
+    /// An attempt has failed: no session stood.
+    pub fn attempt_failed(&mut self, now: Time, address: SocketAddr, kind: CauseKind) {
+        self.servers.failed(now, address);
+        // An address that was good before may be no address of any name now.
+        let Some(owner) = self.owners.get(&address) else { return };
+        self.has_failed = true;
+        let outcomes = self.outcomes.entry(*owner).or_default();
+        outcomes.retain(|(other, _)| *other != address);
+        outcomes.push((address, kind));
+        outcomes.sort_by_key(|(address, _)| *address);
+    }
+
+    /// Why no server was reached, once for each round that has failed, and once if the look-ups take long.
+    pub fn take_failure(&mut self, now: Time) -> Option<ConnectFailure> {
+        if self.race.is_under_way() {
+            return None;
+        }
+        if let Some(since) = self.looks_up_since {
+            let is_long = now >= since.plus_ms(LOOKUP_IS_LONG_MS);
+            if !is_long || std::mem::replace(&mut self.told_lookup, true) {
+                return None;
+            }
+        } else if !std::mem::take(&mut self.has_failed) {
+            return None;
+        }
+        let mut causes = Vec::new();
+        for (at, server) in self.hosts.servers.iter().enumerate() {
+            if let Some(kind) = self.fault_of_name(server) {
+                causes.push(ConnectCause { server: server.clone(), addresses: Vec::new(), kind });
+            }
+            if let Some(outcomes) = self.outcomes.get(&at) {
+                causes.extend(of_server(server, outcomes.clone()));
+            }
+        }
+        let others = 0;
+        (!causes.is_empty()).then_some(ConnectFailure { causes, others })
+    }
+
+    fn fault_of_name(&self, server: &Server) -> Option<CauseKind> {
+        let name = self.names.get(server.host.as_str())?;
+        let is_long = name.is_asked && name.addresses.is_empty() && self.looks_up_since.is_some();
+        name.fault.clone().or(is_long.then_some(CauseKind::LookupTakesLong))
+    }
+
+    /// Gives up all attempts.
+    pub fn stop(&mut self) {
+        self.race.stop();
+    }
+
+    pub fn descriptors_lost(&mut self) {
+        self.race.stop();
+    }
+}
+
+/// The cause for the error of a connection that stood.
+pub fn cause_of(error: &io::Error) -> CauseKind {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => CauseKind::ThrownOut,
+        _ => CauseKind::of(error),
+    }
+}
