@@ -35,7 +35,7 @@ pub fn is_candidate() -> bool {
     true
 }
 
-fn cpu_used() -> Duration {
+pub fn cpu_used() -> Duration {
     // SAFETY: all-zero bytes are a valid rusage, and getrusage writes to nothing else.
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();

@@ -7,6 +7,7 @@
 //! - [`access`]: credentials and access control lists;
 //! - [`observer`], [`members`], [`values`]: watching who is master and who is in, and values that change;
 //! - [`close`], [`servers`], [`old_servers`]: the end of a handle, and the servers themselves;
+//! - `system_faults`: a network, a resolver and a process that fail under the library;
 //! - [`diagnostics`]: what the log, the connection and the counters tell of all that;
 //! - [`seeds`]: what the seeds' programs do in the same faults, and one election of theirs and ours;
 //! - the rest is what these stand on.
@@ -36,5 +37,7 @@ mod queue;
 mod relays;
 mod seeds;
 mod servers;
+#[cfg(feature = "own-session")]
+mod system_faults;
 mod values;
 mod witness;
