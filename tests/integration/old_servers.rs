@@ -42,7 +42,8 @@ fn a_reconnect_to_a_server_that_does_not_list_ephemerals_keeps_the_mastership() 
             assert!((1..=2).contains(&asked), "round {round}: asked {asked} times");
         }
         let asked = relay.count(opcode::GET_EPHEMERALS);
-        assert_eq!(relay.connection_count(), 4 + asked, "four, and one for each question");
+        let requests = || relay.requests().iter().map(|it| (it.connection_number, it.opcode)).collect::<Vec<_>>();
+        assert_eq!(relay.connection_count(), 4 + asked, "four, and one for each question: {:?}", requests());
         assert_eq!(relay.session().expect("a session").id, session);
         master.ear.hears_nothing_for(A_MOMENT);
         interrogation.end().are_always_yes(token);
