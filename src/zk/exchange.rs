@@ -99,11 +99,13 @@ pub struct Exchange {
     /// Whether a create goes as `create2`, and parents as containers.
     is_new: bool,
     has_replied: bool,
+    /// `MakeParents`: why the first parent that could not be made could not.
+    refused: Option<i32>,
 }
 
 impl Exchange {
     pub fn new(request: RequestId, op: Op) -> Exchange {
-        Exchange { request, op, step: Step::First, is_new: true, has_replied: false }
+        Exchange { request, op, step: Step::First, is_new: true, has_replied: false, refused: None }
     }
 
     pub fn has_replied(&self) -> bool {
@@ -262,12 +264,20 @@ impl Exchange {
             // The znode was made, and is gone.
             (Op::Create { .. }, _, rc::NO_NODE) if is_last && !self.is_new => Reply::Unknown,
             (Op::CreateSequential { .. }, Step::Find(_), rc::NO_NODE) => Reply::Unknown,
-            (Op::MakeParents { .. }, _, rc::NODE_EXISTS) if is_last => Reply::Done,
             (Op::MakeParents { .. }, Step::First, rc::NO_NODE) => {
                 self.step = Step::AllParents;
                 return Ok(Progress::Again);
             }
-            // The last parent tells.
+            // The last parent tells whether there are all; if not, the first one that is missing tells why.
+            (Op::MakeParents { .. }, _, error) if error != rc::OK => match (is_last, error) {
+                (true, rc::NODE_EXISTS) => Reply::Done,
+                (true, error) => Reply::Refused(self.refused.unwrap_or(error)),
+                (false, rc::NODE_EXISTS) => return Ok(Progress::Wait),
+                (false, error) => {
+                    self.refused.get_or_insert(error);
+                    return Ok(Progress::Wait);
+                }
+            },
             (Op::MakeParents { .. }, _, _) if !is_last => return Ok(Progress::Wait),
             (Op::Prove { .. } | Op::Write { .. }, _, rc::UNIMPLEMENTED) => return Err(Cause::TooOld),
             (_, _, rc::OK) => return self.success(is_last, content, settings, session),

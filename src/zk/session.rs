@@ -111,6 +111,11 @@ enum Link {
         since: Time,
         asked_at: Option<Time>,
     },
+    /// The session stands, and the server has not answered all credentials.
+    Authenticating {
+        asked_at: Time,
+        is_resumed: bool,
+    },
     Up,
 }
 
@@ -169,11 +174,13 @@ pub struct Session {
 impl Session {
     pub fn new(settings: Settings) -> Session {
         let identity = Session::nobody(&settings);
+        let first_xid = if settings.keeps(Rule::FirstXidDrawn) { settings.first_xid } else { 0 };
         Session {
             settings,
             pace: Pace::default(),
             identity,
-            last_xid: 0,
+            // The negative ones are not ours to use.
+            last_xid: first_xid & i32::MAX,
             last_zxid: 0,
             known: Known::default(),
             watches: Watches::default(),
@@ -199,7 +206,7 @@ impl Session {
 
     /// A session that we have left, in order to close it: offer it a connection, until `Closed` or `Expired`.
     pub fn to_close(settings: Settings, orphan: Orphan, now: Time) -> Session {
-        let mut session = Session::new(Settings { credentials: Vec::new(), ..settings });
+        let mut session = Session::new(settings);
         session.identity = orphan.identity;
         session.last_xid = orphan.last_xid;
         session.heard_at = now;
@@ -237,8 +244,9 @@ impl Session {
     /// Drops the watch that this request left, or would leave.
     pub fn unwatch(&mut self, request: RequestId) {
         if let Some((path, kind)) = self.watches.drop(request) {
-            // Only where it is certain that the server knows the request: another server would hang up.
-            let is_new = self.known.create2 == Support::Yes && self.known.remove_watches != Support::No;
+            // Not where the server is known to be too old for it, for then it hangs up.
+            let Known { create2, create_container, remove_watches } = self.known;
+            let is_new = ![create2, create_container, remove_watches].contains(&Support::No);
             if is_new && self.link == Link::Up && !self.is_closing {
                 self.waiting.push_back((What::RemoveWatches(path, kind), None));
             }
@@ -269,11 +277,11 @@ impl Session {
             self.hang_up(Cause::Left);
         }
         if id != 0 && self.identity.id == id {
-            self.forget(true);
+            self.forget();
         }
     }
 
-    /// A session that was left, or lost, without a word of the servers that it is over.
+    /// The former session, which the servers may still have.
     pub fn take_orphan(&mut self) -> Option<Orphan> {
         self.orphan.take()
     }
@@ -347,7 +355,9 @@ impl Session {
         let claimed = u32::from_be_bytes(*len);
         let len = usize::try_from(claimed).unwrap_or(usize::MAX);
         match self.link {
-            Link::Up if len > self.settings.frame_limit => Err(Cause::FrameTooLong(claimed)),
+            Link::Authenticating { .. } | Link::Up if len > self.settings.frame_limit => {
+                Err(Cause::FrameTooLong(claimed))
+            }
             Link::Connecting { .. } if len > CONNECT_FRAME_LIMIT => Err(Cause::of_first_bytes(bytes)),
             _ => Ok(rest.get(..len)),
         }
@@ -376,6 +386,7 @@ impl Session {
         *due = due.checked_sub(1).ok_or(Cause::OutOfOrder)?;
         match header.xid {
             xid::AUTH if header.error != 0 => return Err(Cause::Denied(header.error)),
+            xid::AUTH => self.connected(),
             // The watches are not set. Each request finds out by itself what it has missed.
             xid::SET_WATCHES if header.error != 0 => {
                 let missed = self.watches.clear().into_iter();
@@ -407,15 +418,24 @@ impl Session {
         }
         let password = answer.password.try_into().map_err(|_| Malformed::Field)?;
         self.identity = Identity { id: answer.session, password, timeout_ms: answer.timeout_ms };
-        self.link = Link::Up;
+        self.link = Link::Authenticating { asked_at, is_resumed };
+        self.connected();
         self.heard(now);
-        self.events.push_back(Event::Connected {
-            session: SessionId(answer.session),
-            timeout_ns: ns_of_ms(self.timeout_ms()),
-            asked_at,
-            resumed: is_resumed,
-        });
         Ok(())
+    }
+
+    /// Goes on to the requests if the session stands and no credentials are without an answer.
+    fn connected(&mut self) {
+        let Link::Authenticating { asked_at, is_resumed } = self.link else { return };
+        if self.credentials_due == 0 {
+            self.link = Link::Up;
+            self.events.push_back(Event::Connected {
+                session: SessionId(self.identity.id),
+                timeout_ns: ns_of_ms(self.timeout_ms()),
+                asked_at,
+                resumed: is_resumed,
+            });
+        }
     }
 
     fn handle_notification(&mut self, notification: Notification) {
@@ -569,7 +589,7 @@ impl Session {
                 let answer_due = since.plus_ms(self.patience_ms());
                 Some(gives_up_at.map_or(answer_due, |gives_up_at| gives_up_at.min(answer_due)))
             }
-            Link::Up => Some(match self.owed_since {
+            Link::Authenticating { .. } | Link::Up => Some(match self.owed_since {
                 Some(since) => since.plus_ms(self.patience_ms()),
                 None => self.sent_at.plus_ms(self.part_ms().min(LONGEST_IDLE_MS)),
             }),
@@ -589,7 +609,7 @@ impl Session {
             Link::Connecting { since, .. } if now < since.plus_ms(self.patience_ms()) => {
                 self.hang_up(Cause::GivenUp);
             }
-            Link::Up | Link::Connecting { .. } => self.hang_up(Cause::Silence),
+            Link::Connecting { .. } | Link::Authenticating { .. } | Link::Up => self.hang_up(Cause::Silence),
             Link::Off => self.expire(Cause::GivenUp),
         }
     }
@@ -667,7 +687,7 @@ impl Session {
     /// The session is over or lost.
     fn expire(&mut self, cause: Cause) {
         self.answer_waiting();
-        self.forget(cause != Cause::Expired);
+        self.forget();
         self.events.push_back(Event::Expired(cause));
         self.tell_closed();
     }
@@ -679,13 +699,19 @@ impl Session {
         self.tell_closed();
     }
 
-    /// The next connection asks for a new session. The servers may still have this one.
-    fn forget(&mut self, may_live: bool) {
+    /// The next connection asks for a new session. The servers may still have this one, even if one of them said
+    /// otherwise.
+    fn forget(&mut self) {
         let nobody = Session::nobody(&self.settings);
         let identity = std::mem::replace(&mut self.identity, nobody);
-        self.orphan = may_live.then_some(Orphan { identity, last_xid: self.last_xid });
+        self.orphan = Some(Orphan { identity, last_xid: self.last_xid });
         self.last_zxid = 0;
         self.watches.clear();
+    }
+
+    /// Whether the session stands on a connection. What is submitted while it does not goes out on the next connection.
+    pub fn is_up(&self) -> bool {
+        self.link == Link::Up
     }
 
     /// The session; 0 for none.
@@ -724,6 +750,7 @@ impl Session {
         let link = match self.link {
             Link::Off => "off",
             Link::Connecting { .. } => "connecting",
+            Link::Authenticating { .. } => "authenticating",
             Link::Up => "up",
         };
         Report::from([

@@ -17,6 +17,9 @@ pub struct Settings {
     pub acl: Vec<AclEntry>,
     /// A server that sends a longer frame is left.
     pub frame_limit: usize,
+    /// The requests are numbered from here. It is drawn at random: servers tell requests apart by session and number,
+    /// and one that was started anew may hand out the id of a session that lives.
+    pub first_xid: i32,
     /// The rule that this session breaks, so that the simulation can show that each one is needed.
     #[cfg(feature = "testing")]
     pub broken: Option<Rule>,
@@ -31,6 +34,12 @@ pub enum Rule {
     WatchesFirst,
     /// A session with another id is another session.
     AnotherSession,
+    /// The first xid is drawn at random.
+    FirstXidDrawn,
+}
+
+impl Rule {
+    pub const ALL: [Rule; 4] = [Rule::XidsGoOn, Rule::WatchesFirst, Rule::AnotherSession, Rule::FirstXidDrawn];
 }
 
 impl Settings {
@@ -53,6 +62,7 @@ impl Default for Settings {
             credentials: Vec::new(),
             acl: Vec::new(),
             frame_limit: FRAME_LIMIT,
+            first_xid: 0,
             #[cfg(feature = "testing")]
             broken: None,
         }

@@ -1,12 +1,10 @@
 //! What each operation of the core is on the wire, and what the answers to that are for the core.
 
-use std::sync::Arc;
-
-use election::testing::logic::{rc, Op, Reply, RequestId, Stat, Value, Write, Znode};
+use election::testing::logic::{rc, Op, Reply, RequestId, Stat, Value, WatchEvent, Write, Znode};
 use election::testing::zk::opcode;
 use election::testing::zk::{Cause, Event, Settings};
 
-use crate::peer::{path, settings, unknown, Peer, Record, ID, OK};
+use crate::peer::{path, settings, unknown, watched, Peer, Record, ID, OK};
 
 const RUNTIME_INCONSISTENCY: i32 = -2;
 
@@ -388,6 +386,15 @@ fn parents() {
     peer.answers(sent.xid, rc::NO_AUTH, &[]);
     assert_eq!(peer.replies(), [(6, Reply::Refused(rc::NO_AUTH))]);
 
+    // All are missing, and the first one may not be made.
+    peer.submits(7, parents());
+    let sent = peer.request();
+    peer.answers(sent.xid, rc::NO_NODE, &[]);
+    for (sent, error) in peer.requests().iter().zip([rc::NODE_EXISTS, rc::NO_AUTH, rc::NO_NODE]) {
+        peer.answers(sent.xid, error, &[]);
+    }
+    assert_eq!(peer.replies(), [(7, Reply::Refused(rc::NO_AUTH))]);
+
     // A path below the root has no parent to make.
     let mut peer = Peer::up();
     peer.submits(1, Op::MakeParents { path: path("/a") });
@@ -417,8 +424,7 @@ fn a_name_that_does_not_begin_as_ours() {
     }
 }
 
-/// A watch that nobody needs is taken from the server once it is certain that the server knows the request, unless a
-/// request on its way may need it.
+/// A watch that nobody needs is taken from the server, unless a request on its way may need it.
 #[test]
 fn watches_are_removed() {
     let mut peer = Peer::up();
@@ -428,25 +434,46 @@ fn watches_are_removed() {
     peer.requests();
     peer.answers(1, OK, &found);
     peer.session.unwatch(RequestId(1));
-    assert_eq!(peer.requests(), [], "it may be a server of 3.4");
-    peer.submits(2, Op::Create { path: path("/own"), value: Arc::from(*b"") });
-    peer.requests();
-    peer.answers(2, OK, &made("/own", 7, ID));
-    peer.submits(3, read("/a"));
-    peer.requests();
-    peer.answers(3, OK, &found);
-    peer.session.unwatch(RequestId(3));
     let sent = peer.request();
     assert_eq!((sent.opcode, sent.content), (opcode::REMOVE_WATCHES, Record::new().text("/a").int(2).0));
     peer.answers(sent.xid, OK, &[]);
-    peer.tells(3, "/a");
-    peer.events();
-
-    peer.submits(5, read("/a"));
-    peer.requests();
-    peer.answers(5, OK, &found);
-    peer.submits(6, read("/a"));
-    peer.requests();
-    peer.session.unwatch(RequestId(5));
+    // Of two that watch, the second one still does.
+    for request in [2, 3] {
+        peer.submits(request, read("/a"));
+        let sent = peer.request();
+        peer.answers(sent.xid, OK, &found);
+    }
+    peer.session.unwatch(RequestId(2));
     assert_eq!(peer.requests(), []);
+    peer.tells(3, "/a");
+    assert_eq!(peer.events().last(), Some(&watched(3, WatchEvent::Changed)));
+
+    // A request on its way may leave the same watch.
+    peer.submits(4, read("/a"));
+    let sent = peer.request();
+    peer.answers(sent.xid, OK, &found);
+    peer.submits(5, read("/a"));
+    assert_eq!(peer.request().opcode, opcode::GET_DATA);
+    peer.session.unwatch(RequestId(4));
+    assert_eq!(peer.requests(), []);
+}
+
+/// A server of 3.4 hangs up when it is asked to remove a watch. It is not asked again.
+#[test]
+fn a_server_that_removes_no_watches() {
+    let mut peer = Peer::up();
+    let found = Record::new().buffer(b"").stat(7, 0, 0).0;
+    for asks in [true, false] {
+        peer.submits(1, Op::Read { path: path("/a"), sync: false, watch: true });
+        let sent = peer.request();
+        peer.answers(sent.xid, OK, &found);
+        peer.session.unwatch(RequestId(1));
+        let sent = peer.requests();
+        assert_eq!(!sent.is_empty(), asks);
+        for sent in sent {
+            peer.answers(sent.xid, rc::UNIMPLEMENTED, &[]);
+            peer.breaks();
+            peer.connects_again();
+        }
+    }
 }

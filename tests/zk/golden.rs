@@ -165,11 +165,15 @@ impl Play {
     }
 
     fn connect(&mut self) {
+        self.connect_until(|event| matches!(event, Event::Connected { .. }));
+    }
+
+    fn connect_until(&mut self, is_it: impl Fn(&Event) -> bool) {
         self.title("connect");
         self.tape.connect();
         self.is_connected = true;
         self.session.handle_connected(self.now);
-        self.until(|event| matches!(event, Event::Connected { .. }));
+        self.until(is_it);
     }
 
     /// Sends and receives until the session tells such an event.
@@ -341,8 +345,7 @@ impl Play {
         assert_eq!(self.does(Op::Delete { path: path("/m"), version: 0 }), Reply::Done);
         assert_eq!(self.does(Op::Touch), Reply::Done);
         self.starts_anew(Settings { credentials: credential("nonsense"), ..settings("") });
-        self.connect();
-        self.until(|event| matches!(event, Event::Denied(rc::AUTH_FAILED)));
+        self.connect_until(|event| *event == Event::Denied(rc::AUTH_FAILED));
     }
 
     /// A session that was left is closed by another one, and is over for a third.
@@ -355,9 +358,7 @@ impl Play {
         let orphan = self.session.take_orphan().expect("it was left");
         for _ in 0..2 {
             self.session = Session::to_close(settings(""), orphan.clone(), self.now);
-            self.tape.connect();
-            self.session.handle_connected(self.now);
-            self.until(|event| *event == Event::Closed);
+            self.connect_until(|event| *event == Event::Closed);
         }
     }
 }

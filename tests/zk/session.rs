@@ -41,10 +41,11 @@ fn the_order_on_a_connection() {
     peer.transmits();
     peer.next_frame();
     assert_eq!(peer.requests().iter().map(|sent| sent.xid).collect::<Vec<_>>(), [AUTH, AUTH]);
+    peer.submits(1, read("/a"));
     peer.welcomes(ID, T_MS);
     peer.answers(AUTH, OK, &[]);
+    assert_eq!((peer.requests(), peer.events()), (vec![], vec![]), "one of the credentials is not answered");
     peer.answers(AUTH, OK, &[]);
-    peer.submits(1, read("/a"));
     assert_eq!(peer.request().xid, 1);
     peer.answers(1, OK, &Record::new().buffer(b"x").stat(7, 0, 0).0);
     peer.breaks();
@@ -62,6 +63,10 @@ fn the_order_on_a_connection() {
     assert_eq!(sent[2].opcode, opcode::SET_WATCHES);
     assert_eq!(sent[2].content, Record::new().long(103).texts(&["/app/a"]).texts(&[]).texts(&[]).0);
     peer.welcomes(ID, T_MS);
+    peer.answers(AUTH, OK, &[]);
+    peer.answers(SET_WATCHES, OK, &[]);
+    assert_eq!(peer.events(), []);
+    peer.answers(AUTH, OK, &[]);
     let sent = peer.request();
     assert_eq!((sent.xid, sent.opcode, sent.content), (2, opcode::SYNC, Record::new().text("/app").0));
     assert!(matches!(peer.events()[..], [Event::Connected { resumed: true, .. }]));
@@ -267,7 +272,6 @@ fn a_session_is_over_when_the_server_says_so() {
     peer.welcomes(0, 0);
     let (over, hang_up) = (Event::Expired(Cause::Expired), Event::HangUp(Cause::Expired));
     assert_eq!(peer.events(), [unknown(2, None), hang_up, over]);
-    assert_eq!(peer.session.take_orphan(), None);
     // A new one, without the former one's watches and zxid. Its xids go on.
     peer.breaks();
     peer.session.handle_connected(peer.now);
@@ -386,13 +390,27 @@ fn bad_frames_end_the_connection() {
 fn refused_credentials() {
     let credentials = vec![Credential { scheme: "digest".into(), auth: b"a:b".to_vec() }];
     let mut peer = Peer::new(Settings { credentials, ..settings() });
-    peer.connects();
+    peer.session.handle_connected(peer.now);
     peer.submits(1, Op::Touch);
     peer.transmits();
-    let now = peer.now;
+    peer.welcomes(ID, T_MS);
     peer.answers(AUTH, rc::AUTH_FAILED, &[]);
     let denied = [Event::HangUp(Cause::Denied(rc::AUTH_FAILED)), Event::Denied(rc::AUTH_FAILED)];
-    assert_eq!(peer.events(), [&[unknown(1, Some(now))][..], &denied].concat());
+    assert_eq!(peer.events(), [&[unknown(1, None)][..], &denied].concat());
+    peer.session.leave();
+    assert!(peer.session.take_orphan().is_some(), "the session stands all the same");
+}
+
+/// Two clients may have one session by mistake. Their xids differ.
+#[test]
+fn xids_begin_where_they_are_told_to() {
+    for (first_xid, next) in [(0, [1, 2]), (i32::MAX - 1, [i32::MAX, 1]), (i32::MAX, [1, 2]), (-1, [1, 2])] {
+        let mut peer = Peer::new(Settings { first_xid, ..settings() });
+        peer.connects();
+        peer.submits(1, Op::Touch);
+        peer.submits(2, Op::Touch);
+        assert_eq!(peer.requests().iter().map(|sent| sent.xid).collect::<Vec<_>>(), next);
+    }
 }
 
 /// 10,000 watches outlive a connection: SetWatches comes in chunks, all of them with the zxid of the beginning.
