@@ -354,8 +354,8 @@ impl Exchange {
             }
             (Op::List { watch: leaves_watch, .. }, _) => {
                 watch = leaves_watch.then_some(WatchKind::Child);
-                let count = content.count(4)?;
-                let mut names = Vec::new();
+                let count = content.count(5)?; // no name is empty
+                let mut names = Vec::with_capacity(count);
                 for _ in 0..count {
                     names.push(content.text()?.into());
                 }

@@ -709,11 +709,6 @@ impl Session {
         self.watches.clear();
     }
 
-    /// Whether the session stands on a connection. What is submitted while it does not goes out on the next connection.
-    pub fn is_up(&self) -> bool {
-        self.link == Link::Up
-    }
-
     /// The session; 0 for none.
     pub fn id(&self) -> SessionId {
         SessionId(self.identity.id)

@@ -1,7 +1,9 @@
 //! The ZooKeeper session (`src/zk`) without a server: the tests write what a server would send, byte by byte.
 
 mod exchange;
+mod fuzz;
 mod golden;
+mod memory;
 mod peer;
 mod servers;
 mod session;
