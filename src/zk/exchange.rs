@@ -17,7 +17,7 @@ use super::cause::Cause;
 use super::jute::Reader;
 use super::messages::{Create, CreateMode, Operation, ReplyHeader, Request, WatchKind};
 use super::settings::{AclEntry, Settings};
-use crate::logic::{rc, Op, Reply, RequestId, Write, Znode};
+use crate::logic::{rc, Op, Reply, RequestId, Value, Write, Znode};
 
 const SESSION_MOVED: i32 = -118;
 
@@ -125,6 +125,28 @@ impl Exchange {
     #[cfg(feature = "testing")]
     pub fn is_create(&self) -> bool {
         matches!(self.op, Op::Create { .. } | Op::CreateSequential { .. })
+    }
+
+    /// The value, which is needed until it is written.
+    fn value(&mut self) -> Option<&mut Value> {
+        match &mut self.op {
+            Op::Create { value, .. } | Op::CreateSequential { value, .. } | Op::SetValue { value, .. } => {
+                Some(value)
+            }
+            Op::Write { write: Write::Create { value, .. } | Write::Set { value, .. }, .. } => Some(value),
+            _ => None,
+        }
+    }
+
+    /// How many bytes of a value wait with this.
+    pub fn value_len(&mut self) -> usize {
+        self.value().map_or(0, |value| value.len())
+    }
+
+    pub fn forget_value(&mut self) {
+        if let Some(value) = self.value() {
+            *value = Value::default();
+        }
     }
 
     /// Writes the requests of this step, each with the root of its paths. There may be none: then the operation is

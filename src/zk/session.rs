@@ -11,8 +11,8 @@
 //! # How much memory
 //!
 //! What has arrived and is not read yet is one frame at most, so [`Settings::frame_limit`]. What was written and is not
-//! taken by the socket is [`WRITTEN_MOST`] and one operation at most. What waits to be written is the core's:
-//! [`Session::has_room`] says when to stop.
+//! taken by the socket is [`WRITTEN_MOST`] and one operation at most. What waits to be written, and what has no answer,
+//! is the core's: [`Session::has_room`] says when to stop.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,11 +29,14 @@ use crate::logic::{Op, Reply, Report, RequestId, SessionId, Time, WatchEvent};
 /// No more is written for the socket while this many bytes wait for it.
 pub const WRITTEN_MOST: usize = 128 << 10;
 
-/// The paths in one SetWatches, as in ZooKeeper's own client (`SET_WATCHES_MAX_LENGTH` in `ClientCnxn`).
+/// The paths in one SetWatches, in bytes, as in ZooKeeper's own client (`SET_WATCHES_MAX_LENGTH` in `ClientCnxn`). A server
+/// takes a mebibyte.
 const SET_WATCHES_MOST: usize = 128 << 10;
 
-/// The core should submit nothing more while this many operations wait to be written.
-const WAITING_MOST: usize = 4096;
+/// The core should submit nothing more while this many operations have no answer, or while this many bytes wait to be
+/// written.
+const UNANSWERED_MOST: usize = 4096;
+const WAITING_MOST: usize = 1 << 20;
 
 /// A longer frame is no answer to a ConnectRequest.
 const CONNECT_FRAME_LIMIT: usize = 256;
@@ -150,6 +153,8 @@ pub struct Session {
     outgoing: Outgoing,
     /// What is to be written when there is room; what was sent before of an operation of several steps, when that was.
     waiting: VecDeque<(What, Option<Time>)>,
+    /// The length of the values in it.
+    waiting_bytes: usize,
     flights: VecDeque<Flight>,
     /// How many of the flights have begun to be sent.
     begun: usize,
@@ -188,6 +193,7 @@ impl Session {
             incoming: Vec::new(),
             outgoing: Outgoing::default(),
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             flights: VecDeque::new(),
             begun: 0,
             credentials_due: 0,
@@ -226,19 +232,20 @@ impl Session {
     /// Sends this in its turn once the session stands. While there is no connection it waits; if no connection comes, it
     /// is answered as not sent at the next end of a connection or of the session.
     pub fn submit(&mut self, request: RequestId, op: Op) {
-        let exchange = Exchange::new(request, op);
+        let mut exchange = Exchange::new(request, op);
         if self.is_closing {
             return self.reply(request, Reply::Unknown, None);
         }
         if exchange.watched().is_some() {
             self.watches.expect(request);
         }
+        self.waiting_bytes += exchange.value_len();
         self.waiting.push_back((What::Exchange(exchange), None));
     }
 
     /// Whether the core may submit more. If not, wait for a reply.
     pub fn has_room(&self) -> bool {
-        self.waiting.len() < WAITING_MOST
+        self.waiting.len() + self.flights.len() < UNANSWERED_MOST && self.waiting_bytes < WAITING_MOST
     }
 
     /// Drops the watch that this request left, or would leave.
@@ -270,7 +277,7 @@ impl Session {
 
     /// Leaves this session for another one; the next connection asks for it. Nothing is replied any more.
     pub fn leave(&mut self) {
-        self.waiting.clear();
+        (self.waiting, self.waiting_bytes) = (VecDeque::new(), 0);
         self.flights.clear();
         let id = self.identity.id;
         if self.link != Link::Off {
@@ -526,12 +533,13 @@ impl Session {
             let is_late =
                 !self.settings.keeps(Rule::WatchesFirst) && self.link == Link::Up && !self.waiting.is_empty();
             if let Some(cursor) = self.rearming.as_mut().filter(|_| !is_late) {
-                let watches = self.watches.next_chunk(cursor, SET_WATCHES_MOST);
+                let root = self.settings.chroot.as_str();
+                let watches = self.watches.next_chunk(cursor, 4 + root.len(), SET_WATCHES_MOST);
                 if watches.is_empty() {
                     self.rearming = None;
                 } else {
                     let set = Request::SetWatches { zxid: self.last_zxid, watches: &watches };
-                    set.write(xid::SET_WATCHES, &self.settings.chroot, self.outgoing.next_frame(None));
+                    set.write(xid::SET_WATCHES, root, self.outgoing.next_frame(None));
                     self.set_watches_due += 1;
                 }
             } else if self.link != Link::Up {
@@ -558,7 +566,11 @@ impl Session {
             frames += 1;
         };
         match &mut what {
-            What::Exchange(exchange) => exchange.write(settings, &self.known, &mut put),
+            What::Exchange(exchange) => {
+                self.waiting_bytes -= exchange.value_len();
+                exchange.write(settings, &self.known, &mut put);
+                exchange.forget_value();
+            }
             What::RemoveWatches(path, kind) => {
                 put(&Request::RemoveWatches { kind: *kind, path }, &settings.chroot);
             }
@@ -672,6 +684,7 @@ impl Session {
     }
 
     fn answer_waiting(&mut self) {
+        self.waiting_bytes = 0;
         for (what, sent_at) in std::mem::take(&mut self.waiting) {
             if let What::Exchange(exchange) = what {
                 self.reply(exchange.request, Reply::Unknown, sent_at);

@@ -97,9 +97,9 @@ impl Watches {
         self.expected.clear();
     }
 
-    /// The next watches for SetWatches, whose paths are not longer than `most` bytes together, or the next one alone. At
-    /// the end there are none.
-    pub fn next_chunk(&self, cursor: &mut Cursor, most: usize) -> Vec<(WatchKind, &str)> {
+    /// The next watches for SetWatches: no more than take `most` bytes, if each takes `extra` bytes beside its path; or
+    /// the next one alone. At the end there are none.
+    pub fn next_chunk(&self, cursor: &mut Cursor, extra: usize, most: usize) -> Vec<(WatchKind, &str)> {
         let start = match &cursor.0 {
             None => Bound::Unbounded,
             Some((path, kind)) => Bound::Excluded((path.clone(), *kind, RequestId(u64::MAX))),
@@ -110,7 +110,7 @@ impl Watches {
             if chunk.last() == Some(&(*kind, path)) {
                 continue;
             }
-            len += path.len();
+            len += extra + path.len();
             if len > most && !chunk.is_empty() {
                 break;
             }
@@ -191,7 +191,7 @@ mod tests {
         armed(&mut watches, 101, &format!("/x{}", "y".repeat(100)), WatchKind::Exist);
         let (mut cursor, mut all) = (Cursor::START, Vec::new());
         loop {
-            let chunk = watches.next_chunk(&mut cursor, 40);
+            let chunk = watches.next_chunk(&mut cursor, 6, 100);
             if chunk.is_empty() {
                 break;
             }
