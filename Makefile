@@ -122,6 +122,7 @@ test-long: campaign ## the fault campaign, a million seeds of the simulation, a 
 	$(CARGO) test --locked --release --test hostile -- --ignored --nocapture
 	$(CARGO) test --locked --test packaging -- --ignored
 	FUZZ_SECONDS=60 $(CARGO) test --locked --test c_api each_function_stands_whatever_comes
+	FUZZ_SECONDS=60 $(CARGO) test --locked --test zk a_session_stands_whatever_comes
 
 test-versions: setup ## the tests on ZooKeeper 3.9.5, 3.7.2, 3.6.3 and 3.5.9, and an upgrade under a master; fetches them (half an hour)
 	@CARGO='$(CARGO)' THREADS=$(TEST_THREADS) tests/versions/run.sh

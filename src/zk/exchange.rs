@@ -302,6 +302,7 @@ impl Exchange {
             },
             (Op::MakeParents { .. }, _, _) if !is_last => return Ok(Progress::Wait),
             (Op::Prove { .. } | Op::Write { .. }, _, rc::UNIMPLEMENTED) => return Err(Cause::TooOld),
+            (Op::Read { .. } | Op::List { .. }, _, rc::UNIMPLEMENTED) if !is_last => return Err(Cause::TooOld),
             (_, _, rc::OK) => return self.success(is_last, content, settings, session),
             (_, _, error) => Reply::Refused(error),
         };

@@ -5,6 +5,7 @@
 //! certainly not sent.
 
 use std::collections::VecDeque;
+use std::hint::black_box;
 
 use crate::logic::Time;
 
@@ -24,6 +25,8 @@ pub struct Outgoing {
     /// Where the frames begin that were not begun yet.
     marks: VecDeque<(usize, Mark)>,
     handed_out_at: Option<Time>,
+    /// `bytes` has credentials in it.
+    is_secret: bool,
 }
 
 /// An emptied buffer that is larger than this is given back.
@@ -34,6 +37,13 @@ impl Outgoing {
     pub fn next_frame(&mut self, mark: Option<Mark>) -> &mut Vec<u8> {
         self.marks.extend(mark.map(|mark| (self.bytes.len(), mark)));
         &mut self.bytes
+    }
+
+    /// So many bytes of credentials follow. They are overwritten when they are sent or forgotten, and no copy stays
+    /// where the buffer was before it grew.
+    pub fn keep_secret(&mut self, len: usize) {
+        self.bytes.reserve(len);
+        self.is_secret = len > 0;
     }
 
     /// The bytes to write now.
@@ -53,7 +63,7 @@ impl Outgoing {
         }
         if self.taken == self.bytes.len() {
             self.clear();
-        } else if self.taken > self.bytes.len() / 2 {
+        } else if self.taken > self.bytes.len() / 2 && !self.is_secret {
             // At most as many bytes move as were taken.
             self.bytes.drain(..self.taken);
             for (start, _) in &mut self.marks {
@@ -74,6 +84,10 @@ impl Outgoing {
 
     /// Forgets everything that was not taken.
     pub fn clear(&mut self) {
+        if std::mem::take(&mut self.is_secret) {
+            self.bytes.fill(0);
+            black_box(&self.bytes);
+        }
         self.bytes.clear();
         if self.bytes.capacity() > KEPT {
             self.bytes = Vec::new();

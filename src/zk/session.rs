@@ -22,7 +22,7 @@ use super::exchange::{Exchange, Known, Progress, Support};
 use super::jute::{Malformed, Reader};
 use super::messages::{xid, Connect, Connected, Notification, ReplyHeader, Request, WatchKind, PASSWORD_LEN};
 use super::outgoing::{Mark, Outgoing};
-use super::settings::{Rule, Settings};
+use super::settings::{Credential, Rule, Settings};
 use super::watches::{Cursor, Watches};
 use crate::logic::{Op, Reply, Report, RequestId, SessionId, Time, WatchEvent};
 
@@ -279,6 +279,7 @@ impl Session {
     pub fn leave(&mut self) {
         (self.waiting, self.waiting_bytes) = (VecDeque::new(), 0);
         self.flights.clear();
+        self.watches.clear();
         let id = self.identity.id;
         if self.link != Link::Off {
             self.hang_up(Cause::Left);
@@ -309,6 +310,7 @@ impl Session {
         };
         let connect = Connect { last_zxid: self.last_zxid, timeout_ms, session: *id, password };
         connect.write(self.outgoing.next_frame(Some(Mark::Connect)));
+        self.outgoing.keep_secret(self.settings.credentials.iter().map(Credential::frame_len).sum());
         for credential in &self.settings.credentials {
             let auth = Request::Auth { scheme: &credential.scheme, auth: &credential.auth };
             auth.write(xid::AUTH, "", self.outgoing.next_frame(None));

@@ -1,6 +1,7 @@
 //! What a session asks for, and how it proves who it is.
 
 use std::fmt;
+use std::hint::black_box;
 
 /// The limit of a frame that arrives, if nobody says otherwise: four times what a server sends by default.
 pub const FRAME_LIMIT: usize = 4 << 20;
@@ -69,11 +70,26 @@ impl Default for Settings {
     }
 }
 
-/// Proves our identity to a server. No `Debug` output shows its bytes.
+/// Proves our identity to a server. No `Debug` output shows its bytes, and they are overwritten when they are dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
     pub scheme: String,
     pub auth: Vec<u8>,
+}
+
+impl Credential {
+    /// The length of the frame that presents it.
+    pub fn frame_len(&self) -> usize {
+        24 + self.scheme.len() + self.auth.len()
+    }
+}
+
+impl Drop for Credential {
+    fn drop(&mut self) {
+        self.auth.fill(0);
+        // The compiler must take it that somebody reads the zeros.
+        black_box(&self.auth);
+    }
 }
 
 impl fmt::Debug for Credential {

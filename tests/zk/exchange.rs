@@ -405,11 +405,13 @@ fn parents() {
 /// Servers before 3.4 have no multi: nothing can be proved there.
 #[test]
 fn a_server_that_is_too_old() {
-    let mut peer = Peer::up();
-    peer.submits(1, Op::Prove { paths: vec![path("/a")] });
-    peer.transmits();
-    peer.answers(1, rc::UNIMPLEMENTED, &[]);
-    peer.hangs_up(Cause::TooOld);
+    for op in [Op::Prove { paths: vec![path("/a")] }, Op::Read { path: path("/a"), sync: true, watch: true }] {
+        let mut peer = Peer::up();
+        peer.submits(1, op);
+        peer.transmits();
+        peer.answers(1, rc::UNIMPLEMENTED, &[]);
+        peer.hangs_up(Cause::TooOld);
+    }
 }
 
 /// A server cannot make us believe that our znode is one that we did not ask for.

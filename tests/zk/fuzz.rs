@@ -13,24 +13,48 @@ use election::testing::zk::{opcode, Cause, Credential, Event, Session, Settings}
 
 use crate::peer::{answer, connected, notification, path, Record};
 
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 1_500;
 const STEPS: u64 = 300;
 
 #[test]
 fn a_session_stands_whatever_comes() {
     if let Ok(seed) = std::env::var("SEED") {
-        return Life::of(seed.parse().expect("SEED is a number")).live();
+        return drop(Life::of(seed.parse().expect("SEED is a number")).live());
     }
     let seconds =
         std::env::var("FUZZ_SECONDS").ok().map(|seconds| seconds.parse().expect("FUZZ_SECONDS is a number"));
-    let (began, mut seed) = (Instant::now(), 0);
+    let (began, mut seed, mut seen) = (Instant::now(), 0, BTreeSet::new());
     while seconds.map_or(seed < SEEDS, |seconds| began.elapsed() < Duration::from_secs(seconds)) {
         let lived = std::panic::catch_unwind(|| Life::of(seed).live());
-        assert!(lived.is_ok(), "SEED={seed}");
+        seen.extend(lived.unwrap_or_else(|_| panic!("SEED={seed}")));
         seed += 1;
     }
     println!("{seed} lives");
+    let missing: Vec<_> = ENDS.iter().filter(|end| !seen.contains(**end)).collect();
+    assert!(missing.is_empty(), "no life came to {missing:?}");
 }
+
+/// What the lives must come to.
+const ENDS: [&str; 18] = [
+    "Connected",
+    "Reply",
+    "Watch",
+    "Closed",
+    "Denied",
+    "Expired",
+    "HangUp(Silence",
+    "HangUp(FrameTooLong",
+    "HangUp(WrongLength",
+    "HangUp(Malformed",
+    "HangUp(OutOfOrder",
+    "HangUp(AnotherSession",
+    "HangUp(TooOld",
+    "HangUp(NoSession",
+    "HangUp(NotZooKeeper",
+    "HangUp(Expired",
+    "HangUp(GivenUp",
+    "HangUp(Moved",
+];
 
 /// SplitMix64.
 struct Random(u64);
@@ -79,6 +103,8 @@ struct Life {
     last_request: u64,
     /// Those without a reply.
     open: BTreeSet<u64>,
+    /// The kinds of events that came.
+    seen: BTreeSet<String>,
     /// How well the server behaves: one answer in so many is bad.
     badness: u64,
 }
@@ -107,6 +133,7 @@ impl Life {
             zxid: 1,
             last_request: 0,
             open: BTreeSet::new(),
+            seen: BTreeSet::new(),
             badness: random.pick(&[5, 50, 1_000_000]),
             random,
         }
@@ -116,7 +143,7 @@ impl Life {
         self.sessions.iter_mut().for_each(act);
     }
 
-    fn live(mut self) {
+    fn live(mut self) -> BTreeSet<String> {
         for _ in 0..STEPS {
             self.step();
             self.events();
@@ -125,6 +152,7 @@ impl Life {
         self.each(Session::close);
         self.events();
         assert!(self.open.is_empty(), "no reply to {:?}", self.open);
+        self.seen
     }
 
     fn step(&mut self) {
@@ -309,6 +337,10 @@ impl Life {
             .map(|session| std::iter::from_fn(|| session.poll_event()).map(event).collect::<Vec<_>>());
         assert_eq!(events, same);
         for event in events {
+            let told = format!("{event:?}");
+            let end = told.find("HangUp(").map_or(0, |_| "HangUp(".len());
+            let end = told[end..].find(|c: char| !c.is_alphabetic()).map_or(told.len(), |at| end + at);
+            self.seen.insert(told[..end].to_owned());
             match event {
                 Event::HangUp(_) => self.is_on = false,
                 Event::Reply { request, sent_at, .. } => {

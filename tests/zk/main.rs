@@ -1,4 +1,5 @@
-//! The ZooKeeper session (`src/zk`) without a server: the tests write what a server would send, byte by byte.
+//! The ZooKeeper session (`src/zk`) without a server: the tests write what a server would send, byte by byte, or play what
+//! servers of several releases have sent (`golden`).
 
 mod exchange;
 mod fuzz;

@@ -1,7 +1,7 @@
 //! A session on one connection and over several: what is sent in which order, what an answer leads to, and which answers
 //! end a connection.
 
-use election::testing::logic::{rc, Op, Reply, SessionId, Time, WatchEvent};
+use election::testing::logic::{rc, Op, Reply, RequestId, SessionId, Time, WatchEvent};
 use election::testing::zk::opcode;
 use election::testing::zk::{AclEntry, Cause, Credential, Event, Pace, Session, Settings};
 
@@ -592,6 +592,34 @@ fn an_orphan_is_closed() {
     assert_eq!((close.xid, close.opcode), (2, opcode::CLOSE));
     other.answers(2, OK, &[]);
     assert_eq!(other.events().last(), Some(&Event::Closed));
+}
+
+/// Nothing of the former session's requests is left when it was left, also if it never stood.
+#[test]
+fn a_session_that_is_left_before_it_stood() {
+    let mut peer = Peer::new(settings());
+    peer.submits(1, read("/a"));
+    peer.session.leave();
+    assert_eq!(peer.session.take_orphan(), None);
+    peer.connects();
+    assert_eq!(peer.requests(), []);
+    peer.submits(2, read("/a"));
+    let sent = peer.request();
+    peer.answers(sent.xid, OK, &Record::new().buffer(b"x").stat(7, 0, 0).0);
+    peer.session.unwatch(RequestId(2));
+    assert_eq!(peer.request().opcode, opcode::REMOVE_WATCHES, "no request is taken to be on its way");
+}
+
+/// The buffer for the socket may be cut anywhere in the credentials.
+#[test]
+fn credentials_in_pieces() {
+    let credentials = vec![Credential { scheme: "digest".into(), auth: vec![b'x'; 1_000] }];
+    let mut peer = Peer::new(Settings { credentials, ..settings() });
+    peer.session.handle_connected(peer.now);
+    while peer.transmits_some(7) > 0 {}
+    peer.next_frame();
+    let sent = peer.request();
+    assert_eq!(sent.content, Record::new().int(0).text("digest").buffer(&[b'x'; 1_000]).0);
 }
 
 /// What the session holds is bounded, whatever the server sends and however little the socket takes.
