@@ -25,9 +25,9 @@ use crate::driver::fork::Process;
 use crate::driver::log::{self, LogContext};
 use crate::driver::{
     self, guid, hosts, CandidateStatus, Command, Denied, Diagnostics, EventSink, LeaseEnd, Notification, OnItsWay,
-    ReplyTo, Session, Settings, Unready, Waited, Waits, WakeFd, Written,
+    ReplyTo, Session, Settings, Unready, Waited, Waits, WakeFd,
 };
-use crate::logic::{rc, Event, Report, Role, SubscriptionId, Time, Value, Write};
+use crate::logic::{rc, Call, Event, Outcome, Report, Role, SubscriptionId, Time, Value, Write};
 
 pub(crate) use crate::driver::failpoint;
 pub(crate) use crate::driver::fork::{is_child, kin, Kin};
@@ -425,19 +425,22 @@ impl Handle {
     }
 
     fn fenced(&self, election: &str, write: Write, timeout: Duration) -> Result<(), Error> {
-        let election = self.check_path(election)?;
-        let (written, outcome) = ReplyTo::new(&self.waits);
-        let changes = self.admitted()?;
-        self.command(Command::Write { path: election, write, written });
-        drop(changes);
-        match self.waits.answer(&outcome, timeout).map_err(|error| self.late(error, "no answer in time"))? {
-            Some(Written::Done) => Ok(()),
-            Some(Written::NotMaster) => Err(Error::NotMaster),
-            Some(Written::Refused(rc)) => Err(Error::ZooKeeper(rc)),
-            Some(Written::Unknown) | None => {
-                Err(self.explained(Error::ConnectionLoss, "nobody knows whether it was written"))
-            }
+        let path = self.check_path(election)?;
+        match self.call(Call::Write { path, write }, timeout)? {
+            Some(Outcome::Written) => Ok(()),
+            Some(Outcome::NotMaster) => Err(Error::NotMaster),
+            Some(Outcome::Refused(rc)) => Err(Error::ZooKeeper(rc)),
+            _ => Err(self.explained(Error::ConnectionLoss, "nobody knows whether it was written")),
         }
+    }
+
+    /// Passes a question or a write to the session's task and waits for the outcome. `None`: there will be none.
+    fn call(&self, call: Call, timeout: Duration) -> Result<Option<Outcome>, Error> {
+        let (outcome, answered) = ReplyTo::new(&self.waits);
+        let changes = self.admitted()?;
+        self.command(Command::Call { call, outcome });
+        drop(changes);
+        self.waits.answer(&answered, timeout).map_err(|error| self.late(error, "no answer in time"))
     }
 
     /// Resigns everywhere, ends the session, and waits until the last callback has run. It waits for a callback that is

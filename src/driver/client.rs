@@ -27,9 +27,7 @@ use super::hosts::Hosts;
 use super::server_health::LONGEST_SILENCE;
 use super::task_guard::{with_task_guard, Ended, TaskGuard};
 use super::unknown_requests::UnknownRequests;
-use crate::logic::{
-    rc, Dialect, Master, Member, Op, Recipe, Reply, SessionId, Stat, Value, WatchEvent, Write, Znode,
-};
+use crate::logic::{rc, Op, Reply, SessionId, Stat, Value, WatchEvent, Write, Znode};
 
 /// A session with ZooKeeper. Dropping the last clone closes the session at once, or as soon as the client reaches a
 /// server.
@@ -55,18 +53,6 @@ pub enum State {
     Over,
     /// This client cannot be used any more: the server refused the credentials.
     Denied,
-}
-
-/// How such a write ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
-    Done,
-    /// Our znode does not exist; ZooKeeper wrote nothing.
-    NotMaster,
-    /// The server refused the write itself, with this ZooKeeper error number; ZooKeeper wrote nothing.
-    Refused(i32),
-    /// The outcome is unknown: ZooKeeper may or may not have applied the write.
-    Unknown,
 }
 
 /// Reports the states of the connection. It may skip states, but never the latest one.
@@ -367,127 +353,29 @@ impl Client {
         let stat = self.chrooted.check_stat(path).await?.ok_or(Error::NoNode)?;
         Ok((Reply::Stat(stat_of(&stat)), None))
     }
-}
-
-impl Client {
-    /// Returns the current members at `path`, the master first. Fails with ZooKeeper's error number.
-    pub async fn members(self, path: Arc<str>, recipe: Recipe) -> Result<Vec<Member>, i32> {
-        let listed = match recipe {
-            Recipe::Node => Ok(vec![path.clone()]),
-            Recipe::Queue(dialect) => self.chrooted.list_children(&path).await.map(|names| {
-                let names: Vec<Arc<str>> = names.into_iter().map(Arc::from).collect();
-                dialect.in_order(&names).into_iter().map(|name| format!("{path}/{name}").into()).collect()
-            }),
-        };
-        let paths = match listed {
-            Err(Error::NoNode) => Vec::new(),
-            listed => listed.map_err(number_of)?,
-        };
-        // All requests are sent before we wait for the first answer.
-        let reads: Vec<_> = paths.iter().map(|path| (path, self.chrooted.get_data(path))).collect();
-        let mut members = Vec::new();
-        for (path, read) in reads {
-            match read.await {
-                Ok((value, stat)) => {
-                    let name = path.rsplit('/').next().unwrap_or_default().into();
-                    let znode = Znode { value: value.into(), stat: stat_of(&stat) };
-                    members.push(Member { name, znode });
-                }
-                Err(Error::NoNode) => {} // the member has left since the list was made
-                Err(error) => return Err(number_of(error)),
-            }
-        }
-        if let Recipe::Queue(dialect) = recipe {
-            dialect.settle_ties(&mut members, |member| &member.name, |member| member.znode.stat.czxid);
-        }
-        Ok(members)
-    }
-
-    /// Returns the current master at `path`. If the master cannot be determined, fails with ZooKeeper's error number.
-    pub async fn master(self, path: Arc<str>, recipe: Recipe) -> Result<Master, i32> {
-        loop {
-            let first = match recipe {
-                Recipe::Node => Some((path.clone(), None)),
-                Recipe::Queue(dialect) => self.first_in_queue(&path, dialect).await.map_err(number_of)?,
-            };
-            let Some((first, czxid)) = first else { break };
-            match self.chrooted.get_data(&first).await {
-                Ok((value, stat)) if czxid.is_none_or(|czxid| czxid == stat.czxid) => {
-                    let stat = stat_of(&stat);
-                    let rc = if stat.is_ephemeral() { rc::OK } else { rc::NOT_EPHEMERAL };
-                    return Ok(Master { rc, value: value.into(), stat });
-                }
-                Err(Error::NoNode) if recipe == Recipe::Node => break,
-                // The znode has disappeared since the list was made, and another znode may have its name. List again.
-                Ok(_) | Err(Error::NoNode) => {}
-                Err(error) => return Err(number_of(error)),
-            }
-        }
-        Ok(Master { rc: rc::NO_NODE, value: Value::from([]), stat: Stat::default() })
-    }
-
-    /// Returns the first znode of a queue. If the numbers do not decide, the oldest znode is first, and its czxid is
-    /// returned too.
-    async fn first_in_queue(&self, path: &str, dialect: Dialect) -> Result<Option<(Arc<str>, Option<i64>)>, Error> {
-        loop {
-            let names = match self.chrooted.list_children(path).await {
-                Err(Error::NoNode) => return Ok(None),
-                listed => listed?,
-            };
-            let names: Vec<Arc<str>> = names.into_iter().map(Arc::from).collect();
-            let leading = dialect.leading(&names).into_iter();
-            let mut leading: Vec<Arc<str>> = leading.map(|name| format!("{path}/{name}").into()).collect();
-            if leading.len() < 2 {
-                return Ok(leading.pop().map(|first| (first, None)));
-            }
-            let asked: Vec<_> = leading.iter().map(|path| self.chrooted.check_stat(path)).collect();
-            let mut oldest = None;
-            for (asked, path) in asked.into_iter().zip(&leading) {
-                let this = asked.await?.map(|stat| (stat.czxid, path.clone()));
-                oldest = oldest.into_iter().chain(this).min();
-            }
-            if let Some((czxid, path)) = oldest {
-                return Ok(Some((path, Some(czxid))));
-            }
-        }
-    }
 
     /// Writes in one transaction with the check that `own` exists.
-    pub async fn write_fenced(self, own: Arc<str>, write: Write) -> Written {
+    async fn write(&self, own: &str, write: &Write) -> Outcome {
         let mut transaction = self.chrooted.new_multi_writer();
         let persistent = self.making(CreateMode::Persistent);
-        let added = transaction.add_check_version(&own, -1).and_then(|()| match &write {
-            Write::Create { path, value } => transaction.add_create(path, value, &persistent),
-            Write::Set { path, value, version } => transaction.add_set_data(path, value, *version),
-            Write::Delete { path, version } => transaction.add_delete(path, *version),
-        });
-        if added.is_err() {
-            return Written::Refused(rc::BAD_ARGUMENTS);
+        transaction.add_check_version(own, -1)?;
+        match write {
+            Write::Create { path, value } => transaction.add_create(path, value, &persistent)?,
+            Write::Set { path, value, version } => transaction.add_set_data(path, value, *version)?,
+            Write::Delete { path, version } => transaction.add_delete(path, *version)?,
         }
-        match transaction.commit().await {
-            Ok(_) => Written::Done,
+        let reply = match transaction.commit().await {
+            Ok(_) => Reply::Done,
             Err(error) if has_moved(&error) => {
-                self.end_connection_of_moved_session(&own).await;
-                Written::Unknown
+                self.end_connection_of_moved_session(own).await;
+                Reply::Unknown
             }
-            Err(MultiWriteError::OperationFailed { index: 0, .. }) => Written::NotMaster,
+            Err(MultiWriteError::OperationFailed { index: 0, .. }) => Reply::NotMaster,
             // Our znode was deleted with the session.
-            Err(MultiWriteError::RequestFailed { source: Error::SessionExpired }) => Written::NotMaster,
+            Err(MultiWriteError::RequestFailed { source: Error::SessionExpired }) => Reply::NotMaster,
             Err(MultiWriteError::OperationFailed { source, .. } | MultiWriteError::RequestFailed { source }) => {
-                match reply_of(source) {
-                    Reply::Refused(rc) => Written::Refused(rc),
-                    _ => Written::Unknown,
-                }
+                reply_of(source)
             }
-        }
-    }
-
-    async fn write(&self, own: &Arc<str>, write: &Write) -> Outcome {
-        let reply = match self.clone().write_fenced(own.clone(), write.clone()).await {
-            Written::Done => Reply::Done,
-            Written::NotMaster => Reply::NotMaster,
-            Written::Refused(rc) => Reply::Refused(rc),
-            Written::Unknown => Reply::Unknown,
         };
         Ok((reply, None))
     }
@@ -503,13 +391,6 @@ impl States {
         select_biased! {
             said = said => state(said),
             _ = ended => State::Over,
-        }
-    }
-
-    /// Waits until the client is not connected.
-    pub async fn broken(mut self) {
-        if state(self.watcher.state()) == State::Connected {
-            while self.changed().await == State::Connected {}
         }
     }
 
@@ -560,13 +441,6 @@ fn stat_of(stat: &zookeeper_client::Stat) -> Stat {
 /// Whether the server has carried nothing out because another server has the session.
 fn has_moved(error: &MultiWriteError) -> bool {
     matches!(error, MultiWriteError::OperationFailed { source: Error::SessionMoved, .. })
-}
-
-fn number_of(error: Error) -> i32 {
-    match reply_of(error) {
-        Reply::Refused(rc) => rc,
-        _ => rc::CONNECTION_LOSS,
-    }
 }
 
 /// A server's own answer is definite; any other error leaves the outcome unknown. The numbers are those of

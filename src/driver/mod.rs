@@ -37,7 +37,6 @@ mod waits;
 mod wake_fd;
 
 pub use access::{Access, Credential, Permit};
-pub use client::Written;
 pub use clock::now;
 pub use counters::{Count, Counters};
 pub use diagnostics::{Connection, ConnectionState, Diagnostics};

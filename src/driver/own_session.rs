@@ -8,7 +8,6 @@
 mod dialer;
 mod mailbox;
 mod orphan;
-mod query;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,12 +17,9 @@ use std::time::Duration;
 use self::dialer::{cause_of, Dialer};
 use self::mailbox::{Close, Closes, Commands, Mailbox};
 use self::orphan::close_orphan;
-use self::query::{Answer as QueryAnswer, Query};
 use super::access::Access;
-use super::client::Written;
 use super::clock;
 use super::connect_cause::CauseKind;
-use super::counters::Count;
 use super::diagnostics::{Connection, Diagnostics};
 use super::events::EventSink;
 use super::failpoint;
@@ -32,9 +28,9 @@ use super::io::stream::Stream;
 use super::log::{self, LogLevel};
 use super::requests::Answer;
 use super::session::{Command, Settings};
-use super::telemetry::{Asked, Telemetry};
+use super::telemetry::Telemetry;
 use super::waits::ReplyTo;
-use crate::logic::{rc, Action, Elections, Input, Op, Reply, Report, RequestId, Time, Write};
+use crate::logic::{rc, Action, CallId, Elections, Input, Op, Outcome, Reply, Report, RequestId, Time};
 use crate::zk;
 
 /// How long a close waits until the server confirms that the session is over.
@@ -47,9 +43,6 @@ const WRITTEN: usize = 256 << 10;
 
 /// The shortest session timeout that we request, because a server has a fifth of it to answer.
 const SHORTEST_ASKED: Duration = Duration::from_secs(1);
-
-/// The requests of the handle itself have numbers from here on. The core's have smaller ones.
-const OWN_REQUESTS: u64 = 1 << 63;
 
 /// The handle's side of a session. Dropping it also closes the session.
 pub struct Session {
@@ -144,11 +137,11 @@ struct SessionTask {
     /// The former session, which we gave up. The servers may not know that yet.
     orphan: Option<zk::Orphan>,
     elections: Elections,
-    queries: BTreeMap<u64, Query>,
+    /// The calls that wait for an answer.
+    calls: BTreeMap<CallId, ReplyTo<Outcome>>,
+    last_call: u64,
     /// Requests of the core that came after the end of the connection, before the core knew of it.
     unsent: Vec<RequestId>,
-    last_own_request: u64,
-    own_requests: BTreeMap<RequestId, OwnRequest>,
     closing: Option<Closing>,
     has_begun: bool,
     is_done: bool,
@@ -184,17 +177,6 @@ struct Closing {
     until: Time,
 }
 
-/// A request of the handle itself.
-enum OwnRequest {
-    Write {
-        path: Arc<str>,
-        written: ReplyTo<Written>,
-        asked: Asked,
-    },
-    /// A request of this query.
-    Query(u64),
-}
-
 impl SessionTask {
     fn new(
         settings: Settings,
@@ -214,10 +196,9 @@ impl SessionTask {
             has_session: false,
             has_left: false,
             orphan: None,
-            queries: BTreeMap::new(),
             unsent: Vec::new(),
-            last_own_request: OWN_REQUESTS,
-            own_requests: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            last_call: 0,
             closing: None,
             has_begun: false,
             is_done: false,
@@ -262,9 +243,12 @@ impl SessionTask {
                 self.elections.handle(now, Input::WatchMembers { id, path, enough });
             }
             Command::Leave(id) => self.elections.handle(now, Input::Leave(id)),
-            Command::Write { path, write, written } => self.write_fenced(path, write, written),
-            Command::Members { path, members } => self.ask("members of", path, QueryAnswer::Members(members)),
-            Command::Master { path, master } => self.ask("master of", path, QueryAnswer::Master(master)),
+            Command::Call { call, outcome } => {
+                self.last_call += 1;
+                let id = CallId(self.last_call);
+                self.calls.insert(id, outcome);
+                self.elections.handle(now, Input::Call(id, call));
+            }
             Command::WatchConnection { id } => {
                 self.events.watch_connection(id, self.telemetry.diagnostics().connection());
             }
@@ -284,73 +268,6 @@ impl SessionTask {
             Link::Denied => "denied",
         };
         self.elections.describe(now).with("client", client).with("zookeeper", self.zk.describe(now))
-    }
-
-    fn write_fenced(&mut self, path: Arc<str>, write: Write, written: ReplyTo<Written>) {
-        let own = self.elections.fence(clock::now(), &path).filter(|_| self.is_up());
-        let Some(own) = own else { return written.send(Written::NotMaster) };
-        let asked = self.telemetry.asks(Count::FencedWrites, "write fenced by", &own);
-        self.submit_own(OwnRequest::Write { path, written, asked }, Op::Write { own, write });
-    }
-
-    fn submit_own(&mut self, own: OwnRequest, op: Op) {
-        self.last_own_request += 1;
-        let request = RequestId(self.last_own_request);
-        self.own_requests.insert(request, own);
-        self.zk.submit(request, op);
-    }
-
-    /// Asks the servers for the caller. If the handle is not connected, the question fails at once.
-    fn ask(&mut self, what: &str, path: Arc<str>, answer: QueryAnswer) {
-        let asked = self.telemetry.asks(Count::Reads, what, &path);
-        let (query, op) = Query::new(path, self.settings.elections.recipe, answer, asked);
-        if !self.is_up() {
-            return query.end(Err(rc::CONNECTION_LOSS));
-        }
-        let number = self.last_own_request + 1;
-        self.queries.insert(number, query);
-        self.submit_own(OwnRequest::Query(number), op);
-    }
-
-    fn query_answered(&mut self, number: u64, reply: Reply) {
-        // A query that has ended ignores the answers that are left.
-        let Some(query) = self.queries.get_mut(&number) else { return };
-        let outcome = match query.handle(reply) {
-            Ok(query::Next::Wait) => return,
-            Ok(query::Next::Ask(ops)) if self.is_up() => {
-                for op in ops {
-                    self.submit_own(OwnRequest::Query(number), op);
-                }
-                return;
-            }
-            Ok(query::Next::Ask(_)) => Err(rc::CONNECTION_LOSS),
-            Ok(query::Next::Done) => Ok(()),
-            Err(rc) => Err(rc),
-        };
-        if let Some(query) = self.queries.remove(&number) {
-            query.end(outcome);
-        }
-    }
-
-    fn own_request_ended(&mut self, request: RequestId, reply: Reply, is_sent: bool) {
-        match self.own_requests.remove(&request) {
-            Some(OwnRequest::Write { path, written, asked }) => {
-                let outcome = match reply {
-                    Reply::Done => Written::Done,
-                    Reply::NotMaster | Reply::Refused(rc::SESSION_EXPIRED) => Written::NotMaster,
-                    Reply::Refused(rc) => Written::Refused(rc),
-                    _ => Written::Unknown,
-                };
-                asked.ended(outcome != Written::Unknown);
-                if outcome == Written::Unknown && is_sent {
-                    // The core learns of it before the caller, because the caller may then resign.
-                    self.elections.write_in_doubt(clock::now(), path);
-                }
-                written.send(outcome);
-            }
-            Some(OwnRequest::Query(number)) => self.query_answered(number, reply),
-            None => {}
-        }
     }
 
     /// Whether the session stands on a connection at this moment. The core may not know yet that it does not.
@@ -396,15 +313,8 @@ impl SessionTask {
 
     fn leave_session(&mut self) {
         self.zk.leave();
-        // The core has forgotten its requests. Those of the handle get the answers that there are.
-        while let Some(event) = self.zk.poll_event() {
-            if let zk::Event::Reply { request, reply, sent_at } = event {
-                self.own_request_ended(request, reply, sent_at.is_some());
-            }
-        }
-        while let Some((request, _)) = self.own_requests.first_key_value() {
-            self.own_request_ended(*request, Reply::Unknown, true);
-        }
+        // The core has forgotten its requests.
+        while self.zk.poll_event().is_some() {}
         self.orphan = self.zk.take_orphan();
         self.has_left |= self.has_session;
         self.has_session = false;
@@ -435,6 +345,11 @@ impl SessionTask {
             Action::Finished(id) => {
                 self.telemetry.finish(id);
                 self.events.finish(id);
+            }
+            Action::Answer(id, outcome) => {
+                if let Some(call) = self.calls.remove(&id) {
+                    call.send(outcome);
+                }
             }
             Action::Submit(..) | Action::Unwatch(_) | Action::Renew => {}
         }
@@ -513,9 +428,6 @@ impl SessionTask {
                 zk::Event::Connected { session, timeout_ns, asked_at, .. } => {
                     self.session_stands(now, session.0, timeout_ns);
                     self.elections.handle(now, Input::Connected { session, timeout_ns, asked_at });
-                }
-                zk::Event::Reply { request, reply, sent_at } if request.0 > OWN_REQUESTS => {
-                    self.own_request_ended(request, reply, sent_at.is_some());
                 }
                 zk::Event::Reply { request, reply, .. } => {
                     self.telemetry.answer(&Answer::Reply(request, reply.clone()));

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::future::{poll_fn, Future};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::Poll;
 
 use futures::channel::mpsc::{unbounded, UnboundedReceiver, UnboundedSender};
@@ -23,8 +22,6 @@ use crate::logic::{Op, Reply, RequestId, WatchEvent};
 pub enum Answer {
     Reply(RequestId, Reply),
     WatchEvent(RequestId, WatchEvent),
-    /// A fenced write of this election got no answer.
-    InDoubt(Arc<str>),
 }
 
 /// A request with its watch. Resolves to the request's number when no further result can arrive.
@@ -60,12 +57,6 @@ impl Requests {
         let (abort, registration) = AbortHandle::new_pair();
         self.aborts.insert(request, abort);
         self.running.push(Box::pin(Abortable::new(work, registration).map(move |_| request)));
-    }
-
-    /// A sender for the results of requests that are not the core's. After the session has ended, the results are
-    /// discarded.
-    pub fn answered(&self) -> UnboundedSender<Answer> {
-        self.answered.clone()
     }
 
     /// Drops the watch that a request left.

@@ -2,10 +2,10 @@
 //! time to the core, and performs the core's actions. If the ZooKeeper session ends for any reason, the task opens a
 //! new one. The core learns the number of the new session and continues.
 
-mod asked;
 mod connection;
 mod round;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{mpsc, Arc};
@@ -18,10 +18,9 @@ use futures::{pin_mut, select_biased, FutureExt, StreamExt};
 use round::{round, Opened, Round};
 
 use super::access::Access;
-use super::client::{Client, OrphanSession, State, States, Written};
+use super::client::{Client, OrphanSession, State, States};
 use super::clock;
 use super::connect_cause::ConnectFailure;
-use super::counters::Count;
 use super::diagnosis::Diagnosis;
 use super::diagnostics::{self, Diagnostics};
 use super::events::{EventSink, OnItsWay};
@@ -34,8 +33,8 @@ use super::server_health::ServerHealth;
 use super::telemetry::Telemetry;
 use super::waits::ReplyTo;
 use crate::logic::{
-    rc, Action, Config, Elections, Input, Master, Member, Op, Reply, Report, RequestId, SubscriptionId, Time,
-    Value, Write,
+    rc, Action, Call, CallId, Config, Elections, Input, Op, Outcome, Reply, Report, RequestId, SubscriptionId,
+    Time, Value,
 };
 
 /// How long a close waits until the server confirms that the session is over.
@@ -72,11 +71,10 @@ pub enum Command {
     },
     /// End a candidacy, or stop observing or watching the members.
     Leave(SubscriptionId),
-    /// Write in one transaction with the check that our znode at `path` exists.
-    Write {
-        path: Arc<str>,
-        write: Write,
-        written: ReplyTo<Written>,
+    /// Ask a question, or write if we are master.
+    Call {
+        call: Call,
+        outcome: ReplyTo<Outcome>,
     },
     /// Notify of each change of the connection, and of its present state.
     WatchConnection {
@@ -90,16 +88,6 @@ pub enum Command {
     /// Describe the state of the task and of the core.
     Describe {
         description: mpsc::SyncSender<Report>,
-    },
-    /// List the members at `path`. The answer is ZooKeeper's error number if they cannot be determined.
-    Members {
-        path: Arc<str>,
-        members: ReplyTo<Result<Vec<Member>, i32>>,
-    },
-    /// Find the master at `path`. Fails like `Members`.
-    Master {
-        path: Arc<str>,
-        master: ReplyTo<Result<Master, i32>>,
     },
 }
 
@@ -153,6 +141,8 @@ pub fn open(settings: Settings, events: EventSink, connected: Connected, diagnos
         server_health: ServerHealth::default(),
         resumed: None,
         requests: Requests::new(),
+        calls: BTreeMap::new(),
+        last_call: 0,
         commands: receiver,
         close,
         events,
@@ -216,6 +206,9 @@ struct Task {
     resumed: Option<Question>,
     requests: Requests,
     elections: Elections,
+    /// The calls that wait for an answer.
+    calls: BTreeMap<CallId, ReplyTo<Outcome>>,
+    last_call: u64,
     // If the task fails, the fields are dropped in this order: first no more commands are accepted, then all
     // subscriptions are notified, then a close returns.
     commands: UnboundedReceiver<Command>,
@@ -334,14 +327,11 @@ impl Task {
                 self.elections.handle(now, Input::WatchMembers { id, path, enough });
             }
             Command::Leave(id) => self.elections.handle(now, Input::Leave(id)),
-            Command::Write { path, write, written } => self.write(path, write, written),
-            Command::Members { path, members } => {
-                let asked = self.telemetry.asks(Count::Reads, "members of", &path);
-                self.ask(members, asked, |client, recipe| client.members(path, recipe));
-            }
-            Command::Master { path, master } => {
-                let asked = self.telemetry.asks(Count::Reads, "master of", &path);
-                self.ask(master, asked, |client, recipe| client.master(path, recipe));
+            Command::Call { call, outcome } => {
+                self.last_call += 1;
+                let id = CallId(self.last_call);
+                self.calls.insert(id, outcome);
+                self.elections.handle(now, Input::Call(id, call));
             }
             Command::WatchConnection { id } => {
                 self.events.watch_connection(id, self.telemetry.diagnostics().connection());
@@ -380,7 +370,6 @@ impl Task {
         match answer {
             Answer::Reply(request, reply) => self.elections.handle(now, Input::Reply(request, reply)),
             Answer::WatchEvent(request, news) => self.elections.handle(now, Input::WatchEvent(request, news)),
-            Answer::InDoubt(path) => self.elections.write_in_doubt(now, path),
         }
     }
 
@@ -424,6 +413,11 @@ impl Task {
             Action::Finished(id) => {
                 self.telemetry.finish(id);
                 self.events.finish(id);
+            }
+            Action::Answer(id, outcome) => {
+                if let Some(call) = self.calls.remove(&id) {
+                    call.send(outcome);
+                }
             }
             Action::Submit(..) | Action::Unwatch(_) | Action::Renew => {}
         }

@@ -331,7 +331,6 @@ impl Telemetry {
     pub fn answer(&mut self, answer: &Answer) {
         match answer {
             Answer::Reply(request, reply) => self.reply(*request, reply),
-            Answer::InDoubt(_) => {}
             Answer::WatchEvent(request, news) => {
                 self.count(Count::WatchesFired);
                 self.says(LogLevel::Debug, None, format_args!("watch of request {}: {news:?}", request.0));
@@ -374,27 +373,7 @@ impl Telemetry {
         );
     }
 
-    /// A request of the handle itself, not of the core.
-    pub fn asks(&self, count: Count, what: &str, path: &Arc<str>) -> Asked {
-        self.count(Count::RequestsSent);
-        self.count(count);
-        self.says(LogLevel::Debug, Some(path), format_args!("request: {what} {path}"));
-        Asked { diagnostics: self.diagnostics.clone() }
-    }
-
     fn count(&self, count: Count) {
-        self.diagnostics.tally.one(count);
-    }
-}
-
-/// A pending request of the handle itself.
-pub struct Asked {
-    diagnostics: Arc<Diagnostics>,
-}
-
-impl Asked {
-    pub fn ended(self, is_answered: bool) {
-        let count = if is_answered { Count::RequestsAnswered } else { Count::RequestsUnknown };
         self.diagnostics.tally.one(count);
     }
 }

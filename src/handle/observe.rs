@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::callbacks::Listener;
 use super::{Error, Handle};
-use crate::driver::{Command, ReplyTo};
-use crate::logic::{rc, Master, Member, Members};
+use crate::driver::Command;
+use crate::logic::{Call, Master, Member, Members, Outcome};
 
 impl Handle {
     /// Watches who is master at `path`, without standing. `on_master` receives an event at once, and then one for each
@@ -108,7 +108,10 @@ impl Handle {
     /// The same as for [`members`](Handle::members).
     pub fn master(&self, path: &str, timeout: Duration) -> Result<Master, Error> {
         let path = self.check_path(path)?;
-        self.ask(timeout, |master| Command::Master { path, master })
+        match self.ask(Call::Master { path }, timeout)? {
+            Outcome::Master(master) => Ok(master),
+            _ => Err(Error::Internal),
+        }
     }
 
     /// Asks the server once who stands at `path`. The master comes first. Each member has its value.
@@ -118,22 +121,17 @@ impl Handle {
     /// [`Error::Interrupted`]; [`Error::ZooKeeper`] if the server refused.
     pub fn members(&self, path: &str, timeout: Duration) -> Result<Vec<Member>, Error> {
         let path = self.check_path(path)?;
-        self.ask(timeout, |members| Command::Members { path, members })
+        match self.ask(Call::Members { path }, timeout)? {
+            Outcome::Members(members) => Ok(members),
+            _ => Err(Error::Internal),
+        }
     }
 
-    /// Sends a question to the session's task and waits for the answer.
-    fn ask<T>(
-        &self,
-        timeout: Duration,
-        question: impl FnOnce(ReplyTo<Result<T, i32>>) -> Command,
-    ) -> Result<T, Error> {
-        let (answer, answered) = ReplyTo::new(&self.waits);
-        let changes = self.admitted()?;
-        self.command(question(answer));
-        drop(changes);
-        match self.waits.answer(&answered, timeout).map_err(|error| self.late(error, "no answer in time"))? {
-            Some(Err(rc::CONNECTION_LOSS)) | None => Err(self.explained(Error::ConnectionLoss, "not connected")),
-            Some(answer) => answer.map_err(Error::ZooKeeper),
+    fn ask(&self, question: Call, timeout: Duration) -> Result<Outcome, Error> {
+        match self.call(question, timeout)? {
+            Some(Outcome::Unknown) | None => Err(self.explained(Error::ConnectionLoss, "not connected")),
+            Some(Outcome::Refused(rc)) => Err(Error::ZooKeeper(rc)),
+            Some(outcome) => Ok(outcome),
         }
     }
 }

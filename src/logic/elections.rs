@@ -8,14 +8,16 @@ use std::sync::Arc;
 
 use super::candidate::{Candidate, Entry};
 use super::config::{Config, Recipe, Rule};
+use super::fenced_write::FencedWrite;
 use super::input::Input;
 use super::lease::{Answer, Lease};
 use super::members::MembersWatcher;
 use super::observer::Observer;
 use super::outbox::{Outbox, Sent};
+use super::question::{Question, Wanted};
 use super::report::Report;
 use super::subscription::{Context, Key, Subscription, Trigger};
-use super::types::{rc, Action, Reason, Reply, RequestId, SessionId, SubscriptionId, Time};
+use super::types::{rc, Action, Call, CallId, Outcome, Reason, Reply, RequestId, SessionId, SubscriptionId, Time};
 
 /// How long a session that holds nothing may stay suspended before the library opens a new session in its place. A
 /// session that holds nothing loses nothing when it is replaced. A new session connects sooner than an old one,
@@ -137,6 +139,7 @@ impl Elections {
             }
             Input::SetValue(id, value) => self.called(now, id, Trigger::SetValue(value)),
             Input::Leave(id) => self.called(now, id, Trigger::Unsubscribe),
+            Input::Call(id, call) => self.call(now, id, call),
             Input::Close => self.end(Reason::Closed, rc::CLOSING),
         }
         self.end_doomed_session(now);
@@ -172,20 +175,42 @@ impl Elections {
         }
     }
 
-    /// A write that depended on our mastership at `path` had no answer, and may be carried out later: it travels
-    /// through a server that we have left, and its check that our znode exists names only a path. By then another
-    /// master's znode may stand at this path. If our session has ended with our mastership, ZooKeeper refuses the
-    /// write.
-    pub fn write_in_doubt(&mut self, now: Time, path: Arc<str>) {
-        self.begin(now);
-        let names_return = match self.config.recipe {
-            Recipe::Node => true,
-            Recipe::Queue(dialect) => !dialect.has_guid(),
-        };
-        if names_return {
-            self.note_doubt(path);
+    /// The program asks, or writes.
+    fn call(&mut self, now: Time, id: CallId, call: Call) {
+        let recipe = self.config.recipe;
+        let key = Key::Call(id);
+        match call {
+            Call::Write { path, write } if self.fence(now, &path).is_some() => {
+                self.subscriptions.insert(key, Box::new(FencedWrite::new(id, path, write)));
+                self.fence_writes(now);
+            }
+            Call::Write { .. } => self.outbox.actions.push_back(Action::Answer(id, Outcome::NotMaster)),
+            Call::Master { .. } | Call::Members { .. } if !matches!(self.link, Link::Up(_)) => {
+                self.outbox.actions.push_back(Action::Answer(id, Outcome::Unknown));
+            }
+            Call::Master { path } => {
+                self.subscriptions.insert(key.clone(), Box::new(Question::new(id, path, recipe, Wanted::Master)));
+                self.catch_up(now, &key);
+            }
+            Call::Members { path } => {
+                self.subscriptions.insert(key.clone(), Box::new(Question::new(id, path, recipe, Wanted::Members)));
+                self.catch_up(now, &key);
+            }
         }
-        self.end_doomed_session(now);
+    }
+
+    /// Sends the writes that wait, if a connection exists.
+    fn fence_writes(&mut self, now: Time) {
+        if !matches!(self.link, Link::Up(_)) {
+            return;
+        }
+        let calls = self.subscriptions.range(Key::Call(CallId(0))..);
+        let writes: Vec<_> =
+            calls.filter_map(|(key, call)| Some((key.clone(), call.election()?.clone()))).collect();
+        for (key, path) in writes {
+            let own = self.fence(now, &path);
+            self.trigger(now, &key, Trigger::Fence(own));
+        }
     }
 
     fn note_doubt(&mut self, path: Arc<str>) {
@@ -195,8 +220,17 @@ impl Elections {
         }
     }
 
-    /// The session must end, and no candidate leads in it any more.
+    /// If the session must end, and no candidate leads in it any more: gives it up.
     fn end_doomed_session(&mut self, now: Time) {
+        let names_return = match self.config.recipe {
+            Recipe::Node => true,
+            Recipe::Queue(dialect) => !dialect.has_guid(),
+        };
+        for path in std::mem::take(&mut self.outbox.writes_in_doubt) {
+            if names_return {
+                self.note_doubt(path);
+            }
+        }
         self.session_doomed |= std::mem::take(&mut self.outbox.session_is_given_up);
         if self.session_doomed && self.elected.is_empty() {
             let rc = rc::SESSION_EXPIRED;
@@ -238,6 +272,7 @@ impl Elections {
         if !self.elected.is_empty() {
             self.renew(now);
         }
+        self.fence_writes(now);
     }
 
     fn suspended(&mut self, now: Time, rc: i32) {
@@ -270,7 +305,8 @@ impl Elections {
                 (Reply::Unknown, Some(Key::Candidate(path))) if changes && self.config.recipe == Recipe::Node => {
                     self.note_doubt(path.clone());
                 }
-                (Reply::Unknown, _) => {}
+                // The lease counts nothing that the program asks.
+                (Reply::Unknown, _) | (_, Some(Key::Call(_))) => {}
                 (Reply::Refused(_) | Reply::NotMaster, _) => self.lease.answered(now, sent_at, Answer::Server),
                 _ => self.lease.answered(now, sent_at, answer),
             }
@@ -413,7 +449,8 @@ impl Elections {
         self.candidate(&path.into())?.elected_by()
     }
 
-    /// A znode with which a candidate is elected. As long as it exists, our session owns it.
+    /// A znode with which a candidate is elected. As long as it exists, our session owns it. The driver asks for it
+    /// because the client library may resume another session and not tell.
     pub fn elected_znode(&self) -> Option<Arc<str>> {
         self.elected.iter().find_map(|path| self.candidate(path)?.elected_by())
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::types::{Reply, RequestId, SessionId, SubscriptionId, Time, Value, WatchEvent};
+use super::types::{Call, CallId, Reply, RequestId, SessionId, SubscriptionId, Time, Value, WatchEvent};
 
 /// One event. Answers come in the order in which the server gave them. A watch event comes before the answers that the
 /// server gave after it, and after the answer to the request that left the watch.
@@ -43,7 +43,10 @@ pub enum Input {
     /// The program ends a subscription. A candidate receives its last event at once. Its znode is deleted, however
     /// long that takes.
     Leave(SubscriptionId),
-    /// The handle is closed, and the session with it: each subscription gets its last event. No znode is deleted,
-    /// because the end of the session deletes them.
+    /// The program asks a question, or writes. A question needs a connection. A write waits for the connection while we
+    /// are master.
+    Call(CallId, Call),
+    /// The handle is closed, and the session with it: each subscription gets its last event, and each call
+    /// its answer. No znode is deleted, because the end of the session deletes them.
     Close,
 }

@@ -234,9 +234,9 @@ impl Subscription for MembersWatcher {
             }
             (State::Pausing(until), Trigger::Tick) if now >= until => self.begin_round(now, context),
             (_, Trigger::Reply(..) | Trigger::Tick) => {}
-            // Of candidates.
+            // For candidates and writes.
             (_, Trigger::LeaseExpired | Trigger::Doubt | Trigger::Missing | Trigger::Leave(..)) => {}
-            (_, Trigger::SetValue(_) | Trigger::StandAgain(..)) => {}
+            (_, Trigger::SetValue(_) | Trigger::StandAgain(..) | Trigger::Fence(_)) => {}
         }
         self.check();
     }

@@ -17,6 +17,7 @@ mod config;
 mod context;
 mod dialect;
 mod elections;
+mod fenced_write;
 mod input;
 mod lease;
 mod members;
@@ -24,6 +25,7 @@ mod names;
 mod node;
 mod observer;
 mod outbox;
+mod question;
 mod queue;
 mod recipe;
 mod report;
@@ -36,6 +38,6 @@ pub use elections::Elections;
 pub use input::Input;
 pub use report::Report;
 pub use types::{
-    rc, Action, Alarm, Event, Master, Member, Members, Op, Reason, Reply, RequestId, Role, SessionId, Stat,
-    SubscriptionId, Time, Value, WatchEvent, Write, Znode,
+    rc, Action, Alarm, Call, CallId, Event, Master, Member, Members, Op, Outcome, Reason, Reply, RequestId, Role,
+    SessionId, Stat, SubscriptionId, Time, Value, WatchEvent, Write, Znode,
 };

@@ -372,7 +372,8 @@ impl Recipe for Node {
             (State::Watching { refresh_at, .. }, Trigger::Tick) if now >= refresh_at => self.read(context),
             (State::Pausing(until), Trigger::Tick) if now >= until => self.ask(context),
             (_, Trigger::Reply(..) | Trigger::WatchEvent(..) | Trigger::Tick | Trigger::Doubt) => {}
-            (_, Trigger::End(..) | Trigger::Unsubscribe | Trigger::StandAgain(..)) => {} // the candidate's
+            // The candidate handles the others.
+            (_, Trigger::End(..) | Trigger::Unsubscribe | Trigger::StandAgain(..) | Trigger::Fence(_)) => {}
         }
         if self.config.broken.is_none() {
             self.check();

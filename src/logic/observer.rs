@@ -227,9 +227,9 @@ impl Subscription for Observer {
             (State::Watching { refresh_at }, Trigger::Tick) if now >= refresh_at => self.look(context),
             (State::Pausing(until), Trigger::Tick) if now >= until => self.look(context),
             (_, Trigger::Reply(..) | Trigger::WatchEvent(..) | Trigger::Tick) => {}
-            // Of candidates.
+            // For candidates and writes.
             (_, Trigger::LeaseExpired | Trigger::Doubt | Trigger::Missing | Trigger::Leave(..)) => {}
-            (_, Trigger::SetValue(_) | Trigger::StandAgain(..)) => {}
+            (_, Trigger::SetValue(_) | Trigger::StandAgain(..) | Trigger::Fence(_)) => {}
         }
         if matches!(self.state, State::Watching { .. }) {
             assert!(self.armed.is_some() && self.connected, "who watches has a watch");

@@ -40,6 +40,8 @@ pub struct Outbox {
     pub subscribed: BTreeMap<SubscriptionId, Key>,
     /// A candidate asks for the end of the session.
     pub session_is_given_up: bool,
+    /// The paths of the elections on which a write depended that has had no answer.
+    pub writes_in_doubt: Vec<Arc<str>>,
     sent: BTreeMap<RequestId, Sent>,
     /// The results of the candidates' creates in this session, by path.
     creates: BTreeMap<Arc<str>, Creates>,
@@ -58,6 +60,7 @@ impl Outbox {
             routes: BTreeMap::new(),
             subscribed: BTreeMap::new(),
             session_is_given_up: false,
+            writes_in_doubt: Vec::new(),
             sent: BTreeMap::new(),
             creates: BTreeMap::new(),
             newest_zxid: 0,

@@ -489,7 +489,8 @@ impl Recipe for Queue {
             }
             (_, Trigger::Reply(..) | Trigger::WatchEvent(..) | Trigger::Tick) => {}
             (_, Trigger::Doubt | Trigger::Missing) => {}
-            (_, Trigger::End(..) | Trigger::Unsubscribe | Trigger::StandAgain(..)) => {} // the candidate's
+            // The candidate handles the others.
+            (_, Trigger::End(..) | Trigger::Unsubscribe | Trigger::StandAgain(..) | Trigger::Fence(_)) => {}
         }
         if self.config.broken.is_none() {
             self.check();

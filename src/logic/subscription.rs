@@ -1,5 +1,5 @@
 //! A subscription: a state machine that works for one caller. Candidates, observers and watchers of members are
-//! subscriptions. `Elections` keeps them all in one map, gives each its triggers, and knows nothing of their states.
+//! subscriptions, and so are questions and fenced writes, which end with their answer. `Elections` keeps them all in one map, gives each its triggers, and knows nothing of their states.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::candidate::{Candidate, Entry};
 use super::outbox::Outbox;
 use super::report::Report;
-use super::types::{Action, Op, Reason, Reply, RequestId, SessionId, SubscriptionId, Time, Value, WatchEvent};
+use super::types::{
+    Action, CallId, Op, Reason, Reply, RequestId, SessionId, SubscriptionId, Time, Value, WatchEvent,
+};
 
 /// How long a subscription trusts a watch before it reads the watched znode again, in milliseconds.
 pub const REFRESH_MS: u64 = 30_000;
@@ -31,6 +33,11 @@ pub trait Subscription: Debug + Send {
         None
     }
 
+    /// The path of the election on whose mastership a write depends.
+    fn election(&self) -> Option<&Arc<str>> {
+        None
+    }
+
     /// The present state of this machine.
     fn describe(&self, now: Time) -> Report;
 }
@@ -42,6 +49,7 @@ pub enum Key {
     Candidate(Arc<str>),
     Observer(Arc<str>),
     Members(Arc<str>),
+    Call(CallId),
     /// The lease sends requests too. It is not a subscription.
     Lease,
 }
@@ -53,6 +61,7 @@ impl Key {
             Key::Candidate(path) => ("candidate", Some(path)),
             Key::Observer(path) => ("observer", Some(path)),
             Key::Members(path) => ("members", Some(path)),
+            Key::Call(_) => ("call", None),
             Key::Lease => ("lease", None),
         }
     }
@@ -89,6 +98,8 @@ pub enum Trigger {
     Missing,
     /// Of a candidate: it must leave. This is its last event.
     Leave(Reason, i32),
+    /// Of a fenced write: a connection exists. With our znode at the path of the election, if we are master there.
+    Fence(Option<Arc<str>>),
 }
 
 /// The operations of a subscription while it handles a trigger.

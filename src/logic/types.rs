@@ -26,6 +26,10 @@ pub struct RequestId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriptionId(pub u64);
 
+/// One question or fenced write of the program. It names the receiver of the one answer. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub u64);
+
 /// The bytes of a znode.
 pub type Value = Arc<[u8]>;
 
@@ -156,8 +160,36 @@ pub enum Action {
     TellMembers(SubscriptionId, Members),
     /// This subscription gets no more events.
     Finished(SubscriptionId),
+    /// Answer a question or a fenced write, once.
+    Answer(CallId, Outcome),
     /// Give up the session and open a new one: nothing in the old one is worth a wait.
     Renew,
+}
+
+/// What the program asks, or has written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Who is master at `path` now? Answered by `Master`.
+    Master { path: Arc<str> },
+    /// Which members are at `path` now? Answered by `Members`.
+    Members { path: Arc<str> },
+    /// Write, if we are master at `path`. Answered by `Written`.
+    Write { path: Arc<str>, write: Write },
+}
+
+/// How a question or a fenced write ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Master(Master),
+    /// The master first, then the others in the order in which they will lead.
+    Members(Vec<Member>),
+    Written,
+    /// We are not master, so nothing was written.
+    NotMaster,
+    /// ZooKeeper refused the request with this number; nothing was written.
+    Refused(i32),
+    /// There was no connection, or it broke. A write may or may not have been carried out.
+    Unknown,
 }
 
 /// The role of a candidate, as far as the candidate knows.

@@ -8,16 +8,13 @@ use std::sync::Arc;
 use election::testing::logic::{rc, Op, Reply, RequestId, SessionId};
 
 use crate::clock::{Ns, MS};
-use crate::messages::{ClientMsg, ConnId, Fenced, Happening, ServerMsg, WatchKind};
+use crate::messages::{ClientMsg, ConnId, Happening, ServerMsg, WatchKind};
 use crate::plan::Plan;
 use crate::process::Input;
 use crate::say;
 use crate::server::watch_of;
 use crate::tree::parent;
 use crate::world::World;
-
-/// The number of requests that are not the core's. The core's own numbers begin with 1.
-pub const OF_THE_PROGRAM: RequestId = RequestId(0);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
@@ -48,8 +45,6 @@ pub struct Client {
     untold: VecDeque<(RequestId, Reply, bool)>,
     /// Parents that the client is making, one transaction for each.
     making: BTreeMap<RequestId, Arc<str>>,
-    /// Writes of the program that wait for a connection.
-    writes: VecDeque<Fenced>,
     /// The outcome of a create in this session is unknown.
     in_doubt: bool,
     /// A session that the client gave up and that may live on.
@@ -75,7 +70,6 @@ impl Client {
             requests: VecDeque::new(),
             untold: VecDeque::new(),
             making: BTreeMap::new(),
-            writes: VecDeque::new(),
             in_doubt: false,
             leftover: 0,
             watches: BTreeMap::new(),
@@ -129,7 +123,6 @@ impl World {
         client.requests.clear();
         client.untold.clear();
         client.making.clear();
-        client.writes.clear();
         client.in_doubt = false;
         client.watches.clear();
         self.begin_round(process);
@@ -256,22 +249,6 @@ impl World {
         }
     }
 
-    /// The program writes, in one transaction with the check that its znode stands. Without a connection the client
-    /// keeps the write for later.
-    pub fn client_writes(&mut self, process: usize, write: Fenced) {
-        let now = self.local(process);
-        let election = self.plan.paths[write.path].clone();
-        let client = self.client(process);
-        match client.link {
-            Link::Up(conn) => {
-                client.sent_at = now;
-                client.requests.push_back((OF_THE_PROGRAM, Op::Prove { paths: vec![election] }));
-                self.send_up(conn, ClientMsg::Fenced(write));
-            }
-            _ => client.writes.push_back(write),
-        }
-    }
-
     /// The parent of a znode is made, or cannot be made. Returns the next znode to make: the one above if that is
     /// missing, else the next one down.
     fn next_parent(&mut self, process: usize, request: RequestId, op: &Op, reply: &Reply) -> Option<Arc<str>> {
@@ -350,9 +327,6 @@ impl World {
                 if resumed && !watches.is_empty() {
                     self.send_up(conn, ClientMsg::SetWatches { last_zxid, watches });
                 }
-                for write in std::mem::take(&mut self.client(process).writes) {
-                    self.client_writes(process, write);
-                }
                 if !resumed {
                     self.bury(process);
                 }
@@ -372,9 +346,6 @@ impl World {
                 client.last_zxid = client.last_zxid.max(zxid);
                 let (expected, op) = client.requests.pop_front().expect("somebody asked");
                 assert_eq!(expected, request, "answers come in the order of the requests");
-                if request == OF_THE_PROGRAM {
-                    return;
-                }
                 if let Some(path) = self.next_parent(process, request, &op, &reply) {
                     return self.client_sends(process, request, Op::MakeParents { path });
                 }
@@ -427,13 +398,8 @@ impl World {
         self.client(process).making.clear();
         let client = self.client(process);
         client.in_doubt = client.may_be_in_doubt();
-        for (request, op) in std::mem::take(&mut self.client(process).requests) {
-            match op {
-                Op::Prove { paths } if request == OF_THE_PROGRAM => {
-                    self.drive(process, Input::InDoubt(paths[0].clone()));
-                }
-                _ => self.drive(process, Input::Reply(request, Reply::Unknown)),
-            }
+        for (request, _) in std::mem::take(&mut self.client(process).requests) {
+            self.drive(process, Input::Reply(request, Reply::Unknown));
         }
         self.drive(process, Input::Suspended(rc::CONNECTION_LOSS));
         let client = &self.processes[process].client;

@@ -249,7 +249,7 @@ impl Play<'_> {
         while unanswered > 0 {
             match self.hear(session) {
                 Some(Answer::Reply(..)) => unanswered -= 1,
-                Some(Answer::WatchEvent(..) | Answer::InDoubt(_)) => {}
+                Some(Answer::WatchEvent(..)) => {}
                 None => return,
             }
         }
@@ -327,7 +327,6 @@ impl Play<'_> {
             let _ = match line {
                 Line::Step(step) => writeln!(text, "{step}"),
                 Line::Silence => writeln!(text, "    nothing"),
-                Line::Heard(Answer::InDoubt(path)) => writeln!(text, "    in doubt at {path}"),
                 Line::Heard(Answer::WatchEvent(request, news)) => {
                     writeln!(text, "    {} sees: {news:?}", request.0)
                 }

@@ -5,10 +5,8 @@
 
 use std::rc::Rc;
 
-use election::testing::logic::{rc, Reply};
-
 use crate::clock::Ns;
-use crate::messages::{Apply, Ask, ConnId, Fenced, Happening, PeerMsg, Txn, Verdict};
+use crate::messages::{Apply, Ask, ConnId, Happening, PeerMsg, Txn, Verdict};
 use crate::process::Process;
 use crate::say;
 use crate::server::Role;
@@ -118,16 +116,6 @@ impl World {
                         }
                         (Verdict::Reply(reply), changes)
                     }
-                    Check::Moved | Check::Expired => (Verdict::Hangup, Vec::new()),
-                };
-                self.propose(leader, Some(conn), verdict, changes);
-            }
-            Ask::Fenced { conn, session, write: Fenced { own, path, token } } => {
-                let (verdict, changes) = match reign.tracker.check(session, from) {
-                    Check::Fine if reign.ahead.nodes.contains_key(&own) => {
-                        (Verdict::Reply(Reply::Done), vec![Change::Fenced { path, token }])
-                    }
-                    Check::Fine => (Verdict::Reply(Reply::Refused(rc::NO_NODE)), Vec::new()),
                     Check::Moved | Check::Expired => (Verdict::Hangup, Vec::new()),
                 };
                 self.propose(leader, Some(conn), verdict, changes);

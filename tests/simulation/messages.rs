@@ -20,15 +20,6 @@ pub enum WatchKind {
     Child,
 }
 
-/// A write of a program that has to be carried out only while its znode stands.
-#[derive(Clone, Debug)]
-pub struct Fenced {
-    pub own: Arc<str>,
-    /// The path of the election, and the token.
-    pub path: usize,
-    pub token: i64,
-}
-
 #[derive(Clone, Debug)]
 pub enum ClientMsg {
     Connect {
@@ -41,7 +32,6 @@ pub enum ClientMsg {
         watches: Vec<(WatchKind, Arc<str>)>,
     },
     Request(RequestId, Op),
-    Fenced(Fenced),
     Sync(RequestId),
     /// A transaction that changes nothing. The client wants its answer only for the requests after it.
     CatchUp,
@@ -103,7 +93,6 @@ pub enum Verdict {
 pub enum Ask {
     Open { conn: ConnId, session: i64, timeout: Ns },
     Write { conn: ConnId, session: i64, op: Op },
-    Fenced { conn: ConnId, session: i64, write: Fenced },
     Close { conn: ConnId, session: i64 },
     Revalidate { conn: ConnId, session: i64, timeout: Ns },
     Sync { conn: ConnId },

@@ -113,6 +113,15 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The znode that the masters of an election write.
+    pub fn written(&self, path: usize) -> Arc<str> {
+        format!("/written-{path}").into()
+    }
+
+    pub fn written_at(place: &str) -> Option<usize> {
+        place.strip_prefix("/written-")?.parse().ok()
+    }
+
     pub fn draw(rng: &mut Rng, broken: Option<Rule>) -> Plan {
         // Some runs are where the margins of the lease are smallest: a short tick within a long timeout.
         let tight = rng.chance(150);

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use election::testing::logic::{
-    self, Action, Elections, Reply, RequestId, Role, SessionId, SubscriptionId, Time, WatchEvent,
+    self, Action, Call, CallId, Elections, Reply, RequestId, Role, SessionId, SubscriptionId, Time, Value,
+    WatchEvent, Write,
 };
 
 use crate::client::Client;
 use crate::clock::{Clock, Ns};
-use crate::messages::{Fenced, Happening};
+use crate::messages::Happening;
 use crate::plan::Plan;
 use crate::say;
 use crate::world::World;
@@ -43,22 +44,17 @@ pub struct Process {
 
 /// The inputs of the core.
 pub enum Input {
-    Connected {
-        session: SessionId,
-        timeout: Ns,
-        asked_at: u64,
-    },
+    Connected { session: SessionId, timeout: Ns, asked_at: u64 },
     Suspended(i32),
     Expired,
     Reply(RequestId, Reply),
     WatchEvent(RequestId, WatchEvent),
-    /// A write of the program has had no answer.
-    InDoubt(Arc<str>),
     Timeout,
     Stand(usize),
     Resign(usize),
     Observe(usize),
     Unobserve(usize),
+    Write(usize),
     Close,
 }
 
@@ -147,11 +143,9 @@ impl World {
         if !it.alive || it.life != life || !self.faults_on {
             return;
         }
-        let now = Time(self.local(process));
         for path in (0..self.plan.paths.len()).filter(|_| !it.paused).collect::<Vec<_>>() {
-            let (core, name) = (&self.processes[process].core, &self.plan.paths[path]);
-            if let (Some(own), Some(token)) = (core.fence(now, name), core.master_token(now, name)) {
-                self.client_writes(process, Fenced { own, path, token });
+            if self.token_of(process, path).is_some() {
+                self.drive(process, Input::Write(path));
             }
         }
         let soon = self.rng.below(self.plan.timeout);
@@ -234,7 +228,6 @@ impl World {
                 say!(self, "process {process}, watch {}: {news:?}", request.0);
                 self.processes[process].core.handle(now, logic::Input::WatchEvent(request, news));
             }
-            Input::InDoubt(path) => core.write_in_doubt(now, path),
             Input::Timeout => core.handle(now, logic::Input::Timeout),
             Input::Stand(path) => {
                 it.candidates[path] = Some(id);
@@ -259,6 +252,13 @@ impl World {
                 if let Some(id) = it.observers[path].take() {
                     core.handle(now, logic::Input::Leave(id));
                 }
+            }
+            // The value is the token, for the checker.
+            Input::Write(path) => {
+                let value = Value::from(it.tokens[path].unwrap_or(0).to_be_bytes());
+                let write = Write::Set { path: self.plan.written(path), value, version: None };
+                let call = Call::Write { path: self.plan.paths[path].clone(), write };
+                core.handle(now, logic::Input::Call(CallId(id.0), call));
             }
             Input::Close => core.handle(now, logic::Input::Close),
         }
@@ -300,6 +300,7 @@ impl World {
             Action::TellMaster(id, master) => self.checker.told_master(id, &master),
             Action::TellMembers(..) => unreachable!("nobody here watches the members"),
             Action::Finished(id) => self.checker.dismissed(id),
+            Action::Answer(..) => {}
             Action::Renew => {
                 say!(self, "process {process} leaves its session for a new one");
                 self.client_restarts(process);

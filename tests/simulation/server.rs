@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use election::testing::logic::{Op, Reply, RequestId, SessionId, WatchEvent};
 
-use crate::client::OF_THE_PROGRAM;
 use crate::clock::{Clock, Ns};
 use crate::ensemble::Reign;
 use crate::messages::{Ask, ClientMsg, ConnId, Happening, PeerMsg, ServerMsg, Txn, Verdict, WatchKind};
@@ -159,10 +158,6 @@ impl World {
             ClientMsg::Request(request, op) => {
                 self.conns[id].pending.push_back(Item::Read(request, op));
                 self.answer(id);
-            }
-            ClientMsg::Fenced(write) => {
-                self.conns[id].pending.push_back(Item::Write(Some(OF_THE_PROGRAM), None));
-                self.forward(server, Ask::Fenced { conn: id, session, write });
             }
             ClientMsg::Ping => {
                 self.conns[id].pending.push_back(Item::Ping);

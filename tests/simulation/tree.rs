@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use election::testing::logic::{rc, Op, Reply, Stat, Value, Znode};
+use election::testing::logic::{rc, Op, Reply, Stat, Value, Write, Znode};
 
 use crate::clock::Ns;
+use crate::plan::Plan;
 
 #[derive(Clone, Debug)]
 pub struct Node {
@@ -175,6 +176,8 @@ impl Tree {
                 Ok((Reply::Done, Vec::new()))
             }
             Op::Prove { .. } => Err(rc::NO_NODE),
+            Op::Write { own, .. } if !self.nodes.contains_key(own) => Ok((Reply::NotMaster, Vec::new())),
+            Op::Write { write, .. } => Ok((Reply::Done, vec![fenced(write)])),
             _ => unreachable!("not a write: {op:?}"),
         };
         outcome.unwrap_or_else(|rc| (Reply::Refused(rc), Vec::new()))
@@ -238,6 +241,13 @@ impl Tree {
     pub fn ephemerals(&self) -> impl Iterator<Item = (&Arc<str>, &Node)> {
         self.nodes.iter().filter(|(_, node)| node.stat.is_ephemeral())
     }
+}
+
+/// A write of a program: a master writes its token.
+fn fenced(write: &Write) -> Change {
+    let Write::Set { path, value, .. } = write else { unreachable!("no program writes {write:?}") };
+    let path = Plan::written_at(path).expect("where programs write");
+    Change::Fenced { path, token: i64::from_be_bytes(value[..].try_into().expect("a token")) }
 }
 
 pub fn is_write(op: &Op) -> bool {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use election::testing::logic::{
-    rc, Action, Alarm, Event, Master, Members, Op, Reply, RequestId, Role, SubscriptionId, Time,
+    rc, Action, Alarm, CallId, Event, Master, Members, Op, Reply, RequestId, Role, SubscriptionId, Time,
 };
 
 use crate::notation::{Input, Parsed};
@@ -24,6 +24,22 @@ pub struct Audit {
     pub candidates: BTreeMap<SubscriptionId, (String, Option<Event>)>,
     pub observers: BTreeMap<SubscriptionId, Option<Master>>,
     pub watchers_of_members: BTreeMap<SubscriptionId, Option<Members>>,
+    pub calls: Calls,
+}
+
+/// Questions and fenced writes. Each is answered once.
+#[derive(Default)]
+pub struct Calls {
+    last: u64,
+    open: BTreeSet<CallId>,
+}
+
+impl Calls {
+    pub fn begin(&mut self) -> CallId {
+        self.last += 1;
+        self.open.insert(CallId(self.last));
+        CallId(self.last)
+    }
 }
 
 impl Audit {
@@ -108,6 +124,7 @@ impl Audit {
                 ensure(!has_run_out || end.is_none() || unseated, "a lease that had run out goes on")?;
                 self.lease_end = *end;
             }
+            Action::Answer(id, _) => ensure(self.calls.open.remove(id), "answered twice")?,
             Action::Renew => self.session_is_over(),
         }
         Ok(())

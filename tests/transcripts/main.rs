@@ -31,11 +31,13 @@
 //! | `suspended CONNECTIONLOSS` | the connection is broken; the session may live on |
 //! | `expired` | the session is over |
 //! | `denied AUTHFAILED` | the servers refuse our credentials |
-//! | `stand PATH VALUE [as=NAME]`, `resign NAME` | a candidate; its name is its path unless `as` says other |
+//! | `stand PATH VALUE [as=NAME] [once]`, `resign NAME` | a candidate; its name is its path unless `as` says other; `once`: it leaves when its mastership ends |
 //! | `set-value NAME VALUE` | a candidate has another value from now on |
 //! | `observe PATH`, `unobserve PATH`, `close` | an observer (`watch_master`); the end of the handle |
 //! | `watch-members PATH [enough=N]`, `unwatch-members PATH` | a watcher of the members |
-//! | `reply N created czxid=`, `created-as PATH czxid=`, `read VALUE czxid= owner=`, `exists yes`, `stat czxid=`, `listed NAME...`, `done` | the answer to request N |
+//! | `ask-master PATH`, `ask-members PATH` | a question, to be answered once (`master`, `members`) |
+//! | `write PATH set PATH VALUE [version=]` (`create`, `delete`) | a fenced write of the master at the first path |
+//! | `reply N created czxid=`, `created-as PATH czxid=`, `read VALUE czxid= owner=`, `exists yes`, `stat czxid=`, `listed NAME...`, `done`, `not-master` | the answer to request N |
 //! | `reply N refused NOAUTH`, `reply N unknown` | ZooKeeper said no; nobody knows whether it was carried out |
 //! | `watch N deleted` (`changed`, `created`) | the watch that request N left has fired |
 //! | `timeout` | the moment of `next` has come |
@@ -45,7 +47,7 @@
 //!
 //! With several processes, `a:` before a line says which one. `{01-70}` in a line stands for 70 lines.
 //! What comes out is `submit`, `unwatch`, `tell`, `show` (to an observer), `show-members` (to a watcher of the members: who
-//! is in, in order, with values), `dismiss` (that was the last news),
+//! is in, in order, with values), `answer` (to the first call, the second, ...), `dismiss` (that was the last news),
 //! `renew` (a new session, please), and what has changed of `lease`, `next` and `watches` (those that are armed);
 //! `nothing`, if nothing does. `only a timer will wake it` points at those who wait for nobody's answer.
 //!

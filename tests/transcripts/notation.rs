@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use election::testing::logic::{
-    Config, Dialect, LeaseMode, Recipe, Reply, RequestId, SessionId, Stat, Value, WatchEvent, Znode,
+    Call, Config, Dialect, LeaseMode, Recipe, Reply, RequestId, SessionId, Stat, Value, WatchEvent, Write, Znode,
 };
 
 pub type Parsed<T> = Result<T, String>;
@@ -21,6 +21,7 @@ pub enum Input {
     Unobserve(Arc<str>),
     WatchMembers { path: Arc<str>, enough: usize },
     UnwatchMembers(Arc<str>),
+    Call(Call),
     Close,
     Reply(RequestId, Reply),
     Watch(RequestId, WatchEvent),
@@ -187,6 +188,9 @@ pub fn input(words: &mut Words) -> Parsed<Input> {
             Input::WatchMembers { path: path(words)?, enough }
         }
         "unwatch-members" => Input::UnwatchMembers(path(words)?),
+        "ask-master" => Input::Call(Call::Master { path: path(words)? }),
+        "ask-members" => Input::Call(Call::Members { path: path(words)? }),
+        "write" => Input::Call(Call::Write { path: path(words)?, write: write(words)? }),
         "close" => Input::Close,
         "reply" => Input::Reply(request(words)?, reply(words)?),
         "watch" => Input::Watch(request(words)?, news(words)?),
@@ -211,6 +215,18 @@ fn news(words: &mut Words) -> Parsed<WatchEvent> {
     })
 }
 
+fn write(words: &mut Words) -> Parsed<Write> {
+    let what = words.next("create, set or delete")?;
+    let version = words.number("version")?.map(|version| version as i32);
+    let path = path(words)?;
+    Ok(match what.as_str() {
+        "create" => Write::Create { path, value: value(words)? },
+        "set" => Write::Set { path, value: value(words)?, version },
+        "delete" => Write::Delete { path, version },
+        other => return Err(format!("no such write: {other}")),
+    })
+}
+
 fn reply(words: &mut Words) -> Parsed<Reply> {
     Ok(match words.next("a reply")?.as_str() {
         "created" => Reply::Created(stat(words)?),
@@ -224,6 +240,7 @@ fn reply(words: &mut Words) -> Parsed<Reply> {
         },
         "listed" => Reply::Listed(std::mem::take(&mut words.0).iter().map(|name| name.as_str().into()).collect()),
         "done" => Reply::Done,
+        "not-master" => Reply::NotMaster,
         "refused" => Reply::Refused(rc(words)?),
         "unknown" => Reply::Unknown,
         other => return Err(format!("no such reply: {other}")),

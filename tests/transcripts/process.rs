@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use election::testing::logic::{
-    self, Action, Alarm, Config, Elections, Member, Op, Reply, RequestId, SubscriptionId, Time, Write, Znode,
+    self, Action, Alarm, CallId, Config, Elections, Member, Op, Outcome, Reply, RequestId, SubscriptionId, Time,
+    Write, Znode,
 };
 
 use crate::audit::Audit;
@@ -81,6 +82,10 @@ impl Process {
             Input::UnwatchMembers(path) => {
                 let id = self.party(&path, |id| self.audit.watchers_of_members.contains_key(id))?;
                 self.elections.handle(now, logic::Input::Leave(id));
+            }
+            Input::Call(call) => {
+                let id = self.audit.calls.begin();
+                self.elections.handle(now, logic::Input::Call(id, call));
             }
             Input::Close => self.elections.handle(now, logic::Input::Close),
             Input::Reply(request, reply) => self.elections.handle(now, logic::Input::Reply(request, reply)),
@@ -199,10 +204,25 @@ impl Process {
                 format!("show-members {} rc={}{alarm}{each}", name(id), name_of(members.rc))
             }
             Action::Finished(id) => format!("dismiss {}", name(id)),
+            Action::Answer(CallId(call), outcome) => format!("answer {call} {}", self::outcome(outcome)),
             Action::Lease(Some(end)) => format!("lease until {}", ms(*end)),
             Action::Lease(None) => "lease none".into(),
             Action::Renew => "renew".into(),
         }
+    }
+}
+
+fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Master(master) => format!("rc={}{}", name_of(master.rc), known(master.stat.czxid, &master.value)),
+        Outcome::Members(members) => {
+            let each: Vec<_> = members.iter().map(|member| format!(" {}", member_text(member))).collect();
+            format!("members{}", fold(&each).join(","))
+        }
+        Outcome::Written => "written".into(),
+        Outcome::NotMaster => "not master".into(),
+        Outcome::Refused(rc) => format!("refused {}", name_of(*rc)),
+        Outcome::Unknown => "unknown".into(),
     }
 }
 
