@@ -9,7 +9,7 @@
 //! | the parents of a path | the nearest parent; if its own parent is missing, all of them from the top, in one write |
 //!
 //! A server that does not know a request answers UNIMPLEMENTED and closes the connection, or closes it without an
-//! answer. [`Known`] remembers that, so that it costs one or two connections and not one each time.
+//! answer. [`Known`] remembers that, so that it costs a few connections and not one each time.
 
 use std::sync::Arc;
 
@@ -21,15 +21,15 @@ use crate::logic::{rc, Op, Reply, RequestId, Value, Write, Znode};
 
 const SESSION_MOVED: i32 = -118;
 
-/// This many connections in a row that ended at a request, and no answer to such a request ever: the servers do not
-/// know it.
-const ENDED_AT: u8 = 2;
+/// The servers do not know a request if they closed this many connections at one and never answered one. Fewer may be
+/// chance: servers that lose their leader close all connections.
+const ENDED_AT: u8 = 3;
 
 /// Whether the servers of a session know a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Support {
-    /// Nobody knows yet; so many connections ended at one.
-    Untold(u8),
+    /// No server has answered one yet; so many connections were closed at one.
+    Untested(u8),
     Yes,
     No,
 }
@@ -38,15 +38,15 @@ impl Support {
     pub fn answered(&mut self, error: i32) {
         match (error, *self) {
             (rc::UNIMPLEMENTED, _) => *self = Support::No,
-            (_, Support::Untold(_)) => *self = Support::Yes,
+            (_, Support::Untested(_)) => *self = Support::Yes,
             _ => {}
         }
     }
 
-    /// A connection ended while such a request was the oldest one without an answer.
+    /// A server closed the connection while such a request was the oldest one without an answer.
     pub fn ended(&mut self) {
-        if let Support::Untold(times) = self {
-            *self = if *times + 1 >= ENDED_AT { Support::No } else { Support::Untold(*times + 1) };
+        if let Support::Untested(times) = self {
+            *self = if *times + 1 >= ENDED_AT { Support::No } else { Support::Untested(*times + 1) };
         }
     }
 }
@@ -64,8 +64,8 @@ pub struct Known {
 
 impl Default for Known {
     fn default() -> Known {
-        let untold = Support::Untold(0);
-        Known { create2: untold, create_container: untold, remove_watches: untold }
+        let untested = Support::Untested(0);
+        Known { create2: untested, create_container: untested, remove_watches: untested }
     }
 }
 
@@ -246,7 +246,7 @@ impl Exchange {
         Ok(progress)
     }
 
-    /// The connection ended while this was the oldest request without an answer.
+    /// The server closed the connection while this was the oldest request without an answer.
     pub fn ended(&self, known: &mut Known) {
         if let Some(support) = self.support(known) {
             support.ended();

@@ -323,10 +323,16 @@ impl Session {
 
     /// The connection has ended.
     pub fn handle_disconnected(&mut self) {
-        if self.link != Link::Off {
-            self.disconnect();
-            self.tell_closed();
+        if self.link == Link::Off {
+            return;
         }
+        match self.flights.front().filter(|_| self.begun > 0).map(|flight| &flight.what) {
+            Some(What::Exchange(exchange)) => exchange.ended(&mut self.known),
+            Some(What::RemoveWatches(..)) => self.known.remove_watches.ended(),
+            Some(What::Close) | None => {}
+        }
+        self.disconnect();
+        self.tell_closed();
     }
 
     /// These bytes have arrived.
@@ -660,11 +666,6 @@ impl Session {
         self.link = Link::Off;
         self.incoming = Vec::new();
         self.outgoing.clear();
-        match self.flights.front().filter(|_| self.begun > 0).map(|flight| &flight.what) {
-            Some(What::Exchange(exchange)) => exchange.ended(&mut self.known),
-            Some(What::RemoveWatches(..)) => self.known.remove_watches.ended(),
-            Some(What::Close) | None => {}
-        }
         for flight in std::mem::take(&mut self.flights) {
             if let What::Exchange(exchange) = flight.what {
                 if !exchange.has_replied() {

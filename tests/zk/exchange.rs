@@ -271,7 +271,7 @@ fn a_server_without_create2() {
 
     // Another one closes the connection without a word, as ClickHouse Keeper does.
     let mut peer = Peer::up();
-    for request in 1..=2 {
+    for request in 1..=3 {
         peer.submits(request, create2());
         assert_eq!(peer.request().opcode, opcode::CREATE2);
         peer.breaks();
@@ -279,7 +279,7 @@ fn a_server_without_create2() {
         peer.connects();
     }
     peer.breaks();
-    falls_back(peer, 3);
+    falls_back(peer, 4);
 }
 
 /// The next two requests have these xids.
@@ -321,20 +321,25 @@ fn falls_back(mut peer: Peer, xid: i32) {
     assert_eq!(peer.replies(), [(1, Reply::CreatedAs(path("/q/n_0000000004"), stat(7, ID)))]);
 }
 
-/// One connection that ended at a create tells nothing, and none does after an answer.
+/// Two connections that ended at a create tell nothing, nor do those that we end; and none does after an answer.
 #[test]
 fn a_connection_that_ends_at_a_create() {
     let mut peer = Peer::up();
     let create = || Op::Create { path: path("/a"), value: value() };
-    peer.submits(1, create());
-    peer.transmits();
-    peer.breaks();
-    peer.connects_again();
-    peer.submits(2, create());
+    for request in 1..=6 {
+        peer.submits(request, create());
+        assert_eq!(peer.request().opcode, opcode::CREATE2);
+        match request {
+            1 | 2 => peer.breaks(),
+            _ => peer.passes(2_000),
+        }
+        peer.connects_again();
+    }
+    peer.submits(7, create());
     let sent = peer.request();
     assert_eq!(sent.opcode, opcode::CREATE2);
     peer.answers(sent.xid, rc::NODE_EXISTS, &[]);
-    for request in 3..10 {
+    for request in 8..15 {
         peer.submits(request, create());
         assert_eq!(peer.request().opcode, opcode::CREATE2);
         peer.breaks();

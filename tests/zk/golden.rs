@@ -61,6 +61,36 @@ fn record(version: &str) {
     std::fs::write(file(version), lines).expect("the dialogue can be written");
 }
 
+/// More watches than one SetWatches may have: a real server takes them in chunks, and all of them are armed.
+#[test]
+fn a_real_server_sets_many_watches_again() {
+    const COUNT: u64 = 4_000;
+    let ensemble = Ensemble::start(1);
+    let mut play = Play::new(Tape::Live { host: ensemble.host(0), stream: None, lines: String::new() });
+    play.connect();
+    let name = |number| format!("/{}-{number:06}", "a-long-name".repeat(8));
+    for number in 1..=COUNT {
+        play.session.submit(RequestId(number), Op::Exists { path: path(&name(number)) });
+    }
+    let is_last = |event: &Event| matches!(event, Event::Reply { request: RequestId(COUNT), .. });
+    play.until(is_last);
+    play.session.handle_disconnected();
+    play.connect();
+    play.tape.elsewhere(|client| {
+        for number in [1, COUNT / 2, COUNT] {
+            assert_eq!(client.create(&name(number), b"", 0).expect("an answer").err, 0);
+        }
+    });
+    for number in [1, COUNT / 2, COUNT] {
+        let created = Event::Watch(RequestId(number), WatchEvent::Created);
+        play.until(|event| *event == created);
+    }
+    assert_eq!(play.does(Op::Touch), Reply::Done);
+    let Tape::Live { lines, .. } = play.tape else { unreachable!("it was one") };
+    let chunks = lines.lines().filter(|line| line.get(10..26) == Some("fffffff800000065")).count();
+    assert_eq!(chunks, COUNT as usize * 99 / (128 << 10) + 1);
+}
+
 /// A server, or what one has said.
 enum Tape {
     Live { host: String, stream: Option<TcpStream>, lines: String },

@@ -1,5 +1,5 @@
-//! The ZooKeeper session (`src/zk`) without a server: the tests write what a server would send, byte by byte, or play what
-//! servers of several releases have sent (`golden`).
+//! The ZooKeeper session (`src/zk`): the tests write what a server would send, byte by byte, or play what servers of
+//! several releases have sent. Few need a server.
 
 mod exchange;
 mod fuzz;
