@@ -29,7 +29,7 @@ use crate::driver::{
 };
 use crate::logic::{rc, Call, Event, Outcome, Report, Role, SubscriptionId, Time, Value, Write};
 
-pub(crate) use crate::driver::failpoint;
+pub(crate) use crate::driver::failpoint::failpoint;
 pub(crate) use crate::driver::fork::{is_child, kin, Kin};
 pub use crate::driver::log::{LogLevel, LogRecord};
 use crate::driver::thread::SignalMask;
@@ -558,7 +558,7 @@ impl Handle {
     fn changes(&self) -> Result<std::sync::MutexGuard<'_, Changes>, Error> {
         self.check_process()?;
         let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        failpoint::pass("change");
+        failpoint!("change");
         if changes.closed {
             return Err(Error::BadHandle);
         }

@@ -26,15 +26,17 @@
 //! election logic without I/O.
 
 #![deny(unsafe_op_in_unsafe_fn)]
-// Only the tests use some items. The tests are compiled with the feature `testing`, and without this attribute.
 // The feature `own-session` leaves the present session unused.
-#![cfg_attr(any(not(feature = "testing"), feature = "own-session"), allow(dead_code, unused_imports))]
+#![cfg_attr(feature = "own-session", allow(dead_code, unused_imports))]
 
 mod driver;
+// Some constants and numbers are for C, and only the header and the tests have them.
+#[cfg_attr(not(feature = "testing"), allow(dead_code, unused_imports))]
 #[allow(non_camel_case_types, clippy::missing_safety_doc)]
 mod ffi;
 mod handle;
 mod logic;
+#[cfg(any(test, feature = "testing", feature = "own-session"))]
 mod zk;
 
 pub use crate::handle::{check_path, Acl, Dispatch, Error, Handle, Leadership, Mastership, Options, Verifier};

@@ -30,6 +30,7 @@ mod server_health;
 mod session;
 mod task_guard;
 mod telemetry;
+#[cfg(feature = "testing")]
 mod test_client;
 pub mod thread;
 mod unknown_requests;
@@ -46,12 +47,14 @@ pub use events::{
 };
 #[cfg(feature = "own-session")]
 pub use own_session::{open, start, Session};
+#[cfg(feature = "testing")]
 pub use requests::Answer;
 #[cfg(not(feature = "own-session"))]
 pub use runtime::start;
 #[cfg(not(feature = "own-session"))]
 pub use session::{open, Session};
 pub use session::{Command, Settings};
+#[cfg(feature = "testing")]
 pub use test_client::TestClient;
 pub use waits::{interrupt, Heeds, Interrupted, ReplyTo, Unready, Waits, Woken};
 pub use wake_fd::WakeFd;

@@ -22,7 +22,7 @@ use super::clock;
 use super::connect_cause::CauseKind;
 use super::diagnostics::{Connection, Diagnostics};
 use super::events::EventSink;
-use super::failpoint;
+use super::failpoint::failpoint;
 use super::io::reactor::{self, Happening, Io, Next, Task, TaskWaker};
 use super::io::stream::Stream;
 use super::log::{self, LogLevel};
@@ -223,7 +223,7 @@ impl SessionTask {
     }
 
     fn command(&mut self, command: Command) {
-        failpoint::pass("command");
+        failpoint!("command");
         let now = clock::now();
         match command {
             Command::Stand { id, path, value, guid, once, status } => {
@@ -582,7 +582,7 @@ impl SessionTask {
 
     /// The handle is closed: sends the last notifications, then ends the session.
     fn begin_close(&mut self, now: Time) {
-        failpoint::pass("close");
+        failpoint!("close");
         // Subscriptions whose commands are still queued are notified too.
         while let Some(command) = self.commands.0.take() {
             self.command(command);
@@ -654,7 +654,7 @@ impl Task for SessionTask {
 
     fn turn(&mut self, io: &mut Io) -> Next {
         if !std::mem::replace(&mut self.has_begun, true) {
-            failpoint::pass("session");
+            failpoint!("session");
         }
         if self.closing.is_none() && self.commands.0.is_closed() {
             self.begin_close(clock::now());

@@ -24,7 +24,7 @@ use super::connect_cause::ConnectFailure;
 use super::diagnosis::Diagnosis;
 use super::diagnostics::{self, Diagnostics};
 use super::events::{EventSink, OnItsWay};
-use super::failpoint;
+use super::failpoint::failpoint;
 use super::hosts::Hosts;
 use super::log::{self, LogLevel};
 use super::requests::{Answer, Requests};
@@ -220,7 +220,7 @@ struct Task {
 
 impl Task {
     async fn run(mut self) {
-        failpoint::pass("session");
+        failpoint!("session");
         loop {
             while let Some(action) = self.elections.poll_action() {
                 self.carry_out(action);
@@ -307,7 +307,7 @@ impl Task {
     }
 
     fn command(&mut self, command: Command) {
-        failpoint::pass("command");
+        failpoint!("command");
         let now = clock::now();
         match command {
             Command::Stand { id, path, value, guid, once, status } => {
@@ -441,7 +441,7 @@ impl Task {
 
     /// Sends the last notifications, then ends the session. Returns whether a server confirmed the end.
     async fn close(mut self) -> bool {
-        failpoint::pass("close");
+        failpoint!("close");
         // Subscriptions whose commands are still queued are notified too.
         while let Ok(command) = self.commands.try_recv() {
             self.command(command);

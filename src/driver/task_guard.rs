@@ -12,7 +12,7 @@ use futures::channel::oneshot;
 use futures::future::{select, Shared};
 use futures::{pin_mut, FutureExt};
 
-use super::failpoint;
+use super::failpoint::failpoint;
 
 thread_local! {
     /// The token for the task that starts next, while a future of `with_task_guard` is polled.
@@ -78,7 +78,7 @@ pub async fn guarded(cancel_token: Option<CancelToken>, task: impl Future<Output
     };
     pin_mut!(abandoned, task);
     let rehearsed = poll_fn(|context| {
-        failpoint::pass("the client's task");
+        failpoint!("the client's task");
         task.as_mut().poll(context)
     });
     select(abandoned, rehearsed).await;

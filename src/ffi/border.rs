@@ -53,7 +53,7 @@ fn run<T>(body: impl FnOnce() -> T) -> Result<T, Error> {
         return Err(Error::Forked);
     }
     let entered = enter(|| {
-        failpoint::pass("border");
+        failpoint!("border");
         body()
     });
     entered.map_err(|_| Error::InHandler)?.map_err(|_| Error::Internal)

@@ -9,10 +9,11 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::Error;
+use crate::driver::failpoint::failpoint;
 use crate::driver::thread::{quietly, SignalMask};
 use crate::driver::{
-    failed_connection, failed_master, failed_members, failpoint, CandidateStatus, Connection, Count, Diagnostics,
-    Heeds, Notification, Unready, Waits, WakeFd,
+    failed_connection, failed_master, failed_members, CandidateStatus, Connection, Count, Diagnostics, Heeds,
+    Notification, Unready, Waits, WakeFd,
 };
 use crate::logic::{Event, Master, Members, SubscriptionId};
 
@@ -121,7 +122,7 @@ impl Callbacks {
     /// `None` if there was no notification and the wait was interrupted, or would have been.
     pub fn dispatch(&self, timeout: Duration) -> Option<usize> {
         let Some(inbox) = self.take_inbox(lock(&self.inbox)) else { return Some(0) };
-        failpoint::pass("dispatch");
+        failpoint!("dispatch");
         let told = self.drain(&inbox);
         if told > 0 || timeout.is_zero() {
             return Some(told);
@@ -194,7 +195,7 @@ impl Callbacks {
     }
 
     fn try_to_pass_on(&self, note: Notification) -> bool {
-        failpoint::pass("note");
+        failpoint!("note");
         match note {
             Notification::Role(id, event) => self.tell(id, |listener| {
                 if let Listener::Role(_, on_role) = listener {

@@ -34,20 +34,48 @@ pub struct Config {
     pub tick_ms: Option<u64>,
     pub lease_mode: LeaseMode,
     /// For tests of the tests: a rule that the core breaks.
+    #[cfg(feature = "testing")]
     pub broken: Option<Rule>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         let recipe = Recipe::Node;
-        Config { recipe, grace_ms: 0, margin_ms: 0, tick_ms: None, lease_mode: LeaseMode::Committed, broken: None }
+        Config {
+            recipe,
+            grace_ms: 0,
+            margin_ms: 0,
+            tick_ms: None,
+            lease_mode: LeaseMode::Committed,
+            #[cfg(feature = "testing")]
+            broken: None,
+        }
     }
 }
 
 impl Config {
     /// Whether the core keeps this rule. True, except in a test that shows the purpose of the rule.
+    #[cfg(feature = "testing")]
     pub fn keeps(&self, rule: Rule) -> bool {
         self.broken != Some(rule)
+    }
+
+    #[cfg(not(feature = "testing"))]
+    #[inline(always)]
+    pub const fn keeps(&self, _: Rule) -> bool {
+        true
+    }
+
+    /// Whether the core keeps all rules.
+    #[cfg(feature = "testing")]
+    pub fn keeps_all(&self) -> bool {
+        self.broken.is_none()
+    }
+
+    #[cfg(not(feature = "testing"))]
+    #[inline(always)]
+    pub const fn keeps_all(&self) -> bool {
+        true
     }
 
     /// Whether the lease counts only from requests that passed through the leader. True, except where a test breaks
@@ -57,8 +85,10 @@ impl Config {
     }
 }
 
-/// The rules of the lease and of the recipes. If any of them is broken, the simulation must find it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The rules of the lease and of the recipes. If any of them is broken, the simulation must find it. In a build that is
+/// not for tests, a rule is only a name in the source: none can be broken.
+#[cfg_attr(feature = "testing", derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash))]
+#[cfg_attr(not(feature = "testing"), allow(dead_code))]
 pub enum Rule {
     /// Lease: time counts from the moment when a request was sent, not from the moment when its answer arrived.
     CountFromSending,
@@ -131,6 +161,7 @@ pub enum Rule {
     ForeignBehindWithdraws,
 }
 
+#[cfg(feature = "testing")]
 impl Rule {
     pub const ALL: [Rule; 32] = [
         Rule::CountFromSending,

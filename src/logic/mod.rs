@@ -32,8 +32,12 @@ mod report;
 mod subscription;
 mod types;
 
-pub use config::{Config, LeaseMode, Recipe, Rule};
-pub use dialect::{Dialect, Name};
+#[cfg(feature = "testing")]
+pub use config::Rule;
+pub use config::{Config, LeaseMode, Recipe};
+pub use dialect::Dialect;
+#[cfg(feature = "testing")]
+pub use dialect::Name;
 pub use elections::Elections;
 pub use input::Input;
 pub use report::Report;

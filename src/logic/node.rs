@@ -79,7 +79,8 @@ pub struct Node {
     leaving: bool,
     backoff: Backoff,
     config: Config,
-    /// Used only by `Rule::EarlierSessionIsNotOurs`.
+    /// The sessions that a test makes the candidate take for its own, by `Rule::EarlierSessionIsNotOurs`.
+    #[cfg(feature = "testing")]
     earlier_sessions: Vec<SessionId>,
 }
 
@@ -100,6 +101,7 @@ impl Node {
             leaving: false,
             backoff: Backoff::default(),
             config,
+            #[cfg(feature = "testing")]
             earlier_sessions: Vec::new(),
         }
     }
@@ -156,7 +158,8 @@ impl Recipe for Node {
             (State::Gone, _) => {}
             (_, Trigger::Up(session)) => {
                 self.session = Some(session);
-                if !self.earlier_sessions.contains(&session) && !self.config.keeps(Rule::EarlierSessionIsNotOurs) {
+                #[cfg(feature = "testing")]
+                if !self.config.keeps(Rule::EarlierSessionIsNotOurs) {
                     self.earlier_sessions.push(session);
                 }
                 if self.state == State::Offline {
@@ -375,7 +378,7 @@ impl Recipe for Node {
             // The candidate handles the others.
             (_, Trigger::End(..) | Trigger::Unsubscribe | Trigger::StandAgain(..) | Trigger::Fence(_)) => {}
         }
-        if self.config.broken.is_none() {
+        if self.config.keeps_all() {
             self.check();
         }
     }
@@ -384,6 +387,16 @@ impl Recipe for Node {
 impl Node {
     fn is_master(&self) -> bool {
         matches!(self.recipe_state, RecipeState::Master { .. })
+    }
+
+    #[cfg(feature = "testing")]
+    fn is_taken_for_ours(&self, owner: SessionId) -> bool {
+        self.earlier_sessions.contains(&owner)
+    }
+
+    #[cfg(not(feature = "testing"))]
+    fn is_taken_for_ours(&self, _: SessionId) -> bool {
+        false
     }
 
     /// The invariants between any two inputs.
@@ -450,8 +463,8 @@ impl Node {
         let owner = SessionId(stat.ephemeral_owner);
         self.value_due &= value != self.value;
         let known = self.may_own || self.config.keeps(Rule::UnknownMayBeOurs);
-        self.may_own = owner == session && known && self.may_have_made(token, context)
-            || self.earlier_sessions.contains(&owner);
+        self.may_own =
+            owner == session && known && self.may_have_made(token, context) || self.is_taken_for_ours(owner);
         self.own_version = self.may_own.then_some(stat.version);
         match (self.may_own, self.leaving) {
             (true, false) if self.must_delete => return self.delete(stat.version, context),

@@ -492,7 +492,7 @@ impl Recipe for Queue {
             // The candidate handles the others.
             (_, Trigger::End(..) | Trigger::Unsubscribe | Trigger::StandAgain(..) | Trigger::Fence(_)) => {}
         }
-        if self.config.broken.is_none() {
+        if self.config.keeps_all() {
             self.check();
         }
     }

@@ -106,6 +106,24 @@ fn each_exported_function_is_guarded() {
     }
 }
 
+/// Panics on request, rules that can be broken, and bare sessions are for the tests of this package. The release
+/// build has nothing of them.
+#[test]
+fn no_test_gear_is_in_the_library() {
+    let of_tests = ["a panic was asked for", "panic_at", "CountFromSending", "TestClient", "test_client"];
+    for file in [library::shared(), library::archive()] {
+        let bytes = std::fs::read(&file).expect("it can be read");
+        let text = String::from_utf8_lossy(&bytes);
+        let has = |wanted: &str| text.contains(wanted);
+        let file = file.display();
+        assert!(has("the lease that ran out"), "{file}: this test sees texts");
+        assert!(has("election_fenced_set"), "{file}: and symbols");
+        for gear in of_tests {
+            assert!(!has(gear), "{gear} in {file}");
+        }
+    }
+}
+
 /// All `#[no_mangle]` functions with their bodies, as rustfmt lays them out.
 fn read_bodies(folder: &Path, bodies: &mut BTreeMap<String, String>) {
     for entry in std::fs::read_dir(folder).expect("src can be read") {
