@@ -8,6 +8,7 @@
 mod dialer;
 mod mailbox;
 mod orphan;
+mod probe;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -120,6 +121,7 @@ fn zk_settings(settings: &Settings, access: &Access) -> zk::Settings {
         chroot: settings.hosts.chroot.clone(),
         credentials: access.credentials.iter().map(credential).collect(),
         acl: access.acl.iter().map(entry).collect(),
+        first_xid: fastrand::i32(..),
         ..zk::Settings::default()
     }
 }
@@ -640,13 +642,15 @@ impl Task for SessionTask {
                         let open = OpenLink { stream, address, is_up: false, is_readable: false };
                         self.link = Link::Open(Box::new(open));
                         self.zk.handle_connected(now);
+                    } else {
+                        self.dialer.probe_ready(now, ready.token);
                     }
                 }
-                _ => {}
+                _ => self.dialer.probe_ready(clock::now(), ready.token),
             },
             Happening::LookedUp(answer) => self.dialer.looked_up(clock::now(), answer),
             Happening::DescriptorsLost => {
-                self.dialer.descriptors_lost();
+                self.dialer.stop();
                 self.broken(CauseKind::System("this process has closed the descriptor".to_owned()));
             }
         }

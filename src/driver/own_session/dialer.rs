@@ -5,12 +5,13 @@
 //! start. A name whose look-up takes longer joins with the addresses that it had before; if nothing is known of any name,
 //! the round begins with the first answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::probe::Probe;
 use crate::driver::connect_cause::{of_server, CauseKind, ConnectCause, ConnectFailure};
 use crate::driver::hosts::{Hosts, Server};
 use crate::driver::io::dial::{Ended, Race};
@@ -26,6 +27,13 @@ const LOOKUP_HEAD_START_MS: u64 = 250;
 
 /// A look-up that takes longer is told as the cause.
 const LOOKUP_IS_LONG_MS: u64 = 1_000;
+
+/// Failures are reported when a round is over, and after this time at the latest.
+const REPORT_MS: u64 = 1_000;
+
+/// The maximum number of probes at the same time, and how long an answer counts.
+const PROBES: usize = 8;
+const PROBED_AGAIN_MS: u64 = 2_000;
 
 /// An attempt has this long to connect, or a fifth of the session timeout if that is longer. The first retry of TCP comes
 /// after a second.
@@ -45,8 +53,12 @@ pub struct Dialer {
     owners: BTreeMap<SocketAddr, usize>,
     /// Why the attempts of this outage failed, by server.
     outcomes: BTreeMap<usize, Vec<(SocketAddr, CauseKind)>>,
-    /// An attempt has failed since the last report.
-    has_failed: bool,
+    /// The first failure since the last report.
+    failed_since: Option<Time>,
+    /// The servers that ended a connection without a word, and what they said when they were asked why.
+    to_probe: BTreeSet<SocketAddr>,
+    probes: Vec<Probe>,
+    probed: BTreeMap<SocketAddr, (Time, CauseKind)>,
 }
 
 #[derive(Default)]
@@ -69,7 +81,10 @@ impl Dialer {
             told_lookup: false,
             owners: BTreeMap::new(),
             outcomes: BTreeMap::new(),
-            has_failed: false,
+            failed_since: None,
+            to_probe: BTreeSet::new(),
+            probes: Vec::new(),
+            probed: BTreeMap::new(),
         }
     }
 
@@ -81,8 +96,35 @@ impl Dialer {
             }
         }
         self.use_addresses(now);
+        self.probe(io, now);
         let next = self.dial(io, now);
-        next.into_iter().chain(self.race.poll_timeout()).min()
+        let probes = self.probes.iter().map(|probe| probe.until).min();
+        let report = self.failed_since.map(|since| since.plus_ms(REPORT_MS)).filter(|then| *then > now);
+        [next, self.race.poll_timeout(), probes, report].into_iter().flatten().min()
+    }
+
+    /// Asks servers why they ended a connection without a word.
+    fn probe(&mut self, io: &mut Io, now: Time) {
+        self.probes.retain(|probe| now < probe.until);
+        for address in std::mem::take(&mut self.to_probe) {
+            let started = io.poller().and_then(|poller| Probe::start(poller, io.task, now, address));
+            self.probes.extend(started);
+        }
+    }
+
+    /// A socket is ready that may be a probe's.
+    pub fn probe_ready(&mut self, now: Time, token: Token) {
+        let ended = |probe: &mut Probe| probe.ready(token);
+        let Some((at, is_over)) =
+            self.probes.iter_mut().enumerate().find_map(|(at, probe)| ended(probe).map(|is_over| (at, is_over)))
+        else {
+            return;
+        };
+        if is_over {
+            let probe = self.probes.swap_remove(at);
+            self.probed.insert(probe.address, (now, probe.kind()));
+            self.note(probe.address, probe.kind());
+        }
     }
 
     fn dial(&mut self, io: &mut Io, now: Time) -> Option<Time> {
@@ -155,7 +197,9 @@ impl Dialer {
         }
         self.looks_up_since = None;
         self.told_lookup = false;
-        self.has_failed |= self.names.values().any(|name| name.fault.is_some());
+        if self.names.values().any(|name| name.fault.is_some()) {
+            self.failed_since.get_or_insert(now);
+        }
         self.servers.set_addresses(now, self.owners.keys().copied().collect());
     }
 
@@ -175,7 +219,10 @@ impl Dialer {
     pub fn connected(&mut self, now: Time, address: SocketAddr) {
         self.servers.connected(now, address);
         self.outcomes.clear();
-        (self.has_failed, self.told_lookup) = (false, false);
+        (self.failed_since, self.told_lookup) = (None, false);
+        self.to_probe.clear();
+        self.probes.clear();
+        self.probed.clear();
     }
 
     /// The connection to this address, on which a session stood, has ended.
@@ -186,28 +233,40 @@ impl Dialer {
     /// An attempt has failed: no session stood.
     pub fn attempt_failed(&mut self, now: Time, address: SocketAddr, kind: CauseKind) {
         self.servers.failed(now, address);
+        self.failed_since.get_or_insert(now);
+        match self.probed.get(&address) {
+            _ if kind != CauseKind::ThrownOut => self.note(address, kind),
+            Some((then, said)) if now < then.plus_ms(PROBED_AGAIN_MS) => self.note(address, said.clone()),
+            _ => {
+                self.note(address, kind);
+                if !self.probes.iter().any(|probe| probe.address == address) && self.probes.len() < PROBES {
+                    self.to_probe.insert(address);
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, address: SocketAddr, kind: CauseKind) {
         // An address that was good before may be no address of any name now.
         let Some(owner) = self.owners.get(&address) else { return };
-        self.has_failed = true;
         let outcomes = self.outcomes.entry(*owner).or_default();
         outcomes.retain(|(other, _)| *other != address);
         outcomes.push((address, kind));
         outcomes.sort_by_key(|(address, _)| *address);
     }
 
-    /// Why no server was reached, once for each round that has failed, and once if the look-ups take long.
+    /// Why no server was reached: once for each round that has failed, at least once a second while attempts fail, and
+    /// once if the look-ups take long.
     pub fn take_failure(&mut self, now: Time) -> Option<ConnectFailure> {
-        if self.race.is_under_way() {
+        let lookup_is_long =
+            self.looks_up_since.is_some_and(|since| now >= since.plus_ms(LOOKUP_IS_LONG_MS)) && !self.told_lookup;
+        let is_busy = self.race.is_under_way() || !self.probes.is_empty() || !self.to_probe.is_empty();
+        let has_failed = self.failed_since.is_some_and(|since| !is_busy || now >= since.plus_ms(REPORT_MS));
+        if !lookup_is_long && !has_failed {
             return None;
         }
-        if let Some(since) = self.looks_up_since {
-            let is_long = now >= since.plus_ms(LOOKUP_IS_LONG_MS);
-            if !is_long || std::mem::replace(&mut self.told_lookup, true) {
-                return None;
-            }
-        } else if !std::mem::take(&mut self.has_failed) {
-            return None;
-        }
+        self.told_lookup |= lookup_is_long;
+        self.failed_since = None;
         let mut causes = Vec::new();
         for (at, server) in self.hosts.servers.iter().enumerate() {
             if let Some(kind) = self.fault_of_name(server) {
@@ -230,10 +289,8 @@ impl Dialer {
     /// Gives up all attempts.
     pub fn stop(&mut self) {
         self.race.stop();
-    }
-
-    pub fn descriptors_lost(&mut self) {
-        self.race.stop();
+        self.to_probe.clear();
+        self.probes.clear();
     }
 }
 

@@ -88,7 +88,7 @@ impl Task for OrphanTask {
             },
             Happening::LookedUp(answer) => self.dialer.looked_up(now, answer),
             Happening::DescriptorsLost => {
-                self.dialer.descriptors_lost();
+                self.dialer.stop();
                 self.broken();
             }
         }
