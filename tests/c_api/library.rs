@@ -9,6 +9,9 @@ use testkit::ScratchFolder;
 
 use crate::tools::{self, root};
 
+/// The features of this test are those of the library under test.
+const FEATURES: &[&str] = if cfg!(feature = "own-session") { &["--features", "own-session"] } else { &[] };
+
 /// The folder of the release build. It is built when the first test asks for it, in the target folder of the test
 /// itself, whichever way cargo was told of that one.
 fn release() -> &'static Path {
@@ -19,7 +22,8 @@ fn release() -> &'static Path {
         let mut cargo = Command::new(env!("CARGO"));
         cargo
             .args(["build", "--release", "--locked", "--package", "election", "--lib", "--target-dir"])
-            .arg(target);
+            .arg(target)
+            .args(FEATURES);
         cargo.current_dir(root());
         tools::run_command(cargo);
         target.join("release")

@@ -1,6 +1,8 @@
 //! Servers that do not know a request that the library would like to make. They answer -6 and close the connection, as ZooKeeper does,
 //! or close it without a word, as ClickHouse Keeper does. A relay makes a request unknown to the server of today.
 
+#![cfg_attr(feature = "own-session", allow(dead_code, unused_imports))]
+
 use crate::candidates::{options, Candidate, TestHandle};
 use crate::ground::{one_server, A_MOMENT, LONG_MS, SOON};
 use crate::witness::Witness;
@@ -20,6 +22,7 @@ fn without(relay: &Relay, unknown: i32, verdict: Verdict) {
 }
 
 /// Before 3.6 no server says whose ephemerals these are: asked once, and never again in that session.
+#[cfg(not(feature = "own-session"))]
 #[test]
 fn a_reconnect_to_a_server_that_does_not_list_ephemerals_keeps_the_mastership() {
     let ensemble = one_server();
@@ -72,6 +75,7 @@ fn parents_are_persistent_where_there_are_no_containers() {
 }
 
 /// ZooKeeper 3.4 does not know create2.
+#[cfg(not(feature = "own-session"))]
 #[test]
 fn a_server_that_does_not_know_create2_is_named_as_too_old() {
     let ensemble = one_server();
@@ -96,8 +100,33 @@ fn a_server_that_does_not_know_create2_is_named_as_too_old() {
     }
 }
 
+/// ZooKeeper 3.4 does not know create2, and ClickHouse Keeper closes the connection without an answer. Both are served by
+/// the old create, after a connection or two.
+#[cfg(feature = "own-session")]
+#[test]
+fn a_server_without_create2_is_served() {
+    let ensemble = one_server();
+    let witness = Witness::new(&ensemble.host(0));
+    for verdict in [Verdict::AsUnknown, Verdict::Cut] {
+        for recipe in [Recipe::Node, Recipe::Queue(Dialect::default())] {
+            let relay = Relay::start(ensemble.addr(0));
+            without(&relay, opcode::CREATE2, verdict);
+            let mut options = options(LONG_MS);
+            options.set_recipe(recipe);
+            let path = format!("/without-create2-{}", relay.addr().ip());
+            witness.create(&path, b"", CreateMode::Persistent);
+            let candidate = TestHandle::open_with(&relay.host(), &options).stand(&format!("{path}/one"), "mine");
+            let event = candidate.next_but_for(&[Reason::Suspended]);
+            candidate.check_master(&event);
+            let (asked, connections) = (relay.count(opcode::CREATE2), relay.connection_count());
+            assert!((1..=3).contains(&asked) && connections <= 5, "asked {asked} times, {connections} connections");
+        }
+    }
+}
+
 /// ClickHouse Keeper closes the connection without an answer. That is no proof, so it is tried on, less and less often; the
 /// number says what it may be.
+#[cfg(not(feature = "own-session"))]
 #[test]
 fn a_server_that_never_answers_a_create_is_told_of_and_tried_slowly() {
     let ensemble = one_server();
