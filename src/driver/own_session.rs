@@ -317,6 +317,7 @@ impl SessionTask {
         self.zk.leave();
         // The core has forgotten its requests.
         while self.zk.poll_event().is_some() {}
+        self.unsent.clear();
         self.orphan = self.zk.take_orphan();
         self.has_left |= self.has_session;
         self.has_session = false;

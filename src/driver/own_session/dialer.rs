@@ -301,3 +301,128 @@ pub fn cause_of(error: &io::Error) -> CauseKind {
         _ => CauseKind::of(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::clock;
+    use crate::driver::hosts;
+    use crate::driver::io::reactor::{self, Happening, Reactor, Task};
+    use crate::driver::thread;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::mpsc::{channel, Receiver, Sender};
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    #[derive(Debug, PartialEq)]
+    enum Said {
+        Connected(SocketAddr),
+        Failed(String),
+    }
+
+    /// Dials until a server keeps the connection, and says how each round ended.
+    struct Dials {
+        dialer: Dialer,
+        stream: Option<(SocketAddr, Stream)>,
+        says: Sender<Said>,
+    }
+
+    impl Task for Dials {
+        fn handle(&mut self, _: &mut Io, happening: Happening) {
+            let now = clock::now();
+            match (happening, &self.stream) {
+                (Happening::Ready(ready), Some((address, stream))) if stream.token() == ready.token => {
+                    if stream.read(&mut [0]).is_err() {
+                        self.dialer.attempt_failed(now, *address, CauseKind::ThrownOut);
+                        self.stream = None;
+                    }
+                }
+                (Happening::Ready(ready), None) => match self.dialer.ready(now, ready.token) {
+                    Some((address, stream)) => {
+                        self.stream = Some((address, stream));
+                        let _ = self.says.send(Said::Connected(address));
+                    }
+                    None => self.dialer.probe_ready(now, ready.token),
+                },
+                (Happening::Ready(ready), Some(_)) => self.dialer.probe_ready(now, ready.token),
+                (Happening::LookedUp(answer), _) => self.dialer.looked_up(now, answer),
+                (Happening::DescriptorsLost, _) => self.dialer.stop(),
+            }
+        }
+
+        fn turn(&mut self, io: &mut Io) -> reactor::Next {
+            if self.stream.is_some() {
+                return reactor::Next::Wait(None);
+            }
+            let now = clock::now();
+            let at = self.dialer.turn(io, now);
+            if let Some(failure) = self.dialer.take_failure(now) {
+                let _ = self.says.send(Said::Failed(failure.to_string()));
+            }
+            reactor::Next::Wait(at)
+        }
+    }
+
+    fn dial(hosts: &str) -> Receiver<Said> {
+        let reactor = Reactor::new().unwrap();
+        let shared = reactor.shared();
+        thread::spawn("election-io", move || reactor.serve()).unwrap();
+        let (says, said) = channel();
+        let dialer = Dialer::new(&hosts::parse(hosts).unwrap(), LONG);
+        shared.start_task(|_| Box::new(Dials { dialer, stream: None, says }));
+        said
+    }
+
+    /// The port of nobody.
+    fn refused() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    }
+
+    #[test]
+    fn the_server_that_listens_is_found_among_those_that_refuse() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let said = dial(&format!("{},localhost:{},{}", refused(), address.port(), refused()));
+        let found =
+            std::iter::from_fn(|| said.recv_timeout(LONG).ok()).find(|said| matches!(said, Said::Connected(_)));
+        assert_eq!(found, Some(Said::Connected(address)));
+        server.accept().unwrap();
+    }
+
+    #[test]
+    fn attempts_that_fail_at_once_are_told_with_their_cause_and_paused() {
+        let address = refused();
+        let said = dial(&address.to_string());
+        let until = clock::now().plus_ms(1_500);
+        let mut rounds = 0;
+        while let Ok(heard) = said.recv_timeout(clock::until(until)) {
+            assert_eq!(heard, Said::Failed(format!("connection refused by {address}")));
+            rounds += 1;
+        }
+        assert!((3..=20).contains(&rounds), "{rounds} rounds in 1.5 s");
+    }
+
+    /// It answers `srvr` alone, as a server without a quorum does.
+    #[test]
+    fn a_server_that_ends_the_connection_without_a_word_is_asked_why() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for mut client in server.incoming().flatten() {
+                let mut word = [0; 4];
+                client.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+                if client.read_exact(&mut word).is_ok() && &word == b"srvr" {
+                    let _ = client.write_all(b"This ZooKeeper instance is not currently serving requests\n");
+                }
+            }
+        });
+        let said = dial(&address.to_string());
+        let failure = std::iter::from_fn(|| said.recv_timeout(LONG).ok()).find_map(|said| match said {
+            Said::Failed(failure) => Some(failure),
+            Said::Connected(_) => None,
+        });
+        let expected = format!("{address} serves nobody: it has no quorum, or is starting");
+        assert_eq!(failure.as_deref(), Some(&*expected));
+    }
+}
