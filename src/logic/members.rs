@@ -16,9 +16,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::backoff::Backoff;
 use super::config::Recipe;
 use super::report::Report;
+use super::retry::{Next, Retry};
 use super::subscription::{Context, Subscription, Trigger, REFRESH_MS};
 use super::types::{
     rc, Action, Alarm, Member, Members, Op, Reply, RequestId, SubscriptionId, Time, WatchEvent, Znode,
@@ -60,7 +60,6 @@ pub struct MembersWatcher {
     /// Fewer members than this raise an alarm; 0 for no alarm.
     enough: usize,
     state: State,
-    connected: bool,
     /// The request that left the armed watch on the list, or on the creation of the path.
     list_watch: Option<RequestId>,
     list_due: bool,
@@ -75,7 +74,7 @@ pub struct MembersWatcher {
     watches: BTreeMap<RequestId, Arc<str>>,
     /// The failure in this round.
     failure: Option<Reply>,
-    backoff: Backoff,
+    retry: Retry,
     /// The last alarm reported too few members.
     too_few: bool,
     told: Option<Members>,
@@ -89,7 +88,6 @@ impl MembersWatcher {
             recipe,
             enough,
             state: State::Offline,
-            connected: false,
             list_watch: None,
             list_due: true,
             all_due: false,
@@ -98,7 +96,7 @@ impl MembersWatcher {
             reading: BTreeMap::new(),
             watches: BTreeMap::new(),
             failure: None,
-            backoff: Backoff::default(),
+            retry: Retry::default(),
             too_few: false,
             told: None,
         }
@@ -127,7 +125,7 @@ impl Subscription for MembersWatcher {
             ("next_in_ms", self.deadline().map(|at| Report::ms_between(now.0, at.0)).into()),
             ("watched_znode", self.list_watch.map(|_| &self.path).into()),
             ("watched_members", self.watches.len().into()),
-            ("failures_in_a_row", self.backoff.failures().into()),
+            ("failures_in_a_row", self.retry.failures().into()),
         ]);
         Report::from([
             ("path", (&self.path).into()),
@@ -152,15 +150,15 @@ impl Subscription for MembersWatcher {
             (State::Gone, _) => {}
             (_, Trigger::Unsubscribe) => self.stop(context),
             (_, Trigger::End(_, rc)) => self.end(rc, context),
-            (state, Trigger::Up(_)) => {
-                self.connected = true;
+            (state, Trigger::Up(session)) => {
+                self.retry.connected(session);
                 self.list_due = true;
                 if state == State::Offline {
                     self.start(now, context);
                 }
             }
             (state, Trigger::Down(rc)) => {
-                self.connected = false;
+                self.retry.disconnected();
                 self.unread.clear();
                 self.tell(nobody(rc), context);
                 if matches!(state, State::Watching { .. } | State::Pausing(_)) {
@@ -168,7 +166,7 @@ impl Subscription for MembersWatcher {
                 }
             }
             (_, Trigger::Over(_, rc)) => {
-                self.connected = false;
+                self.retry.disconnected();
                 self.list_watch = None;
                 self.present.clear();
                 self.unread.clear();
@@ -193,7 +191,7 @@ impl Subscription for MembersWatcher {
             (State::Checking(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Exists(there) => {
                     self.arm_list(request, context);
-                    match there && self.connected {
+                    match there && self.retry.is_connected() {
                         true => self.look(now, context),
                         false => self.end_round(now, context),
                     }
@@ -268,7 +266,7 @@ impl MembersWatcher {
     fn check(&self) {
         let is_known = |present: &Present| present.znode.is_some() && present.watch.is_some();
         if matches!(self.state, State::Watching { .. }) {
-            assert!(self.connected && !self.list_due, "who watches has nothing to ask");
+            assert!(self.retry.is_connected() && !self.list_due, "who watches has nothing to ask");
             assert!(self.reading.is_empty() && self.unread.is_empty());
             assert!(self.present.values().all(is_known), "each member is watched");
             let by_list = self.list_watch.is_some();
@@ -277,9 +275,10 @@ impl MembersWatcher {
     }
 
     fn start(&mut self, now: Time, context: &mut Context) {
-        match self.backoff.pause(now) {
-            Some(until) => self.state = State::Pausing(until),
-            None => self.begin_round(now, context),
+        match self.retry.next(now) {
+            Next::Now => self.begin_round(now, context),
+            Next::After(until) => self.state = State::Pausing(until),
+            Next::Offline => self.state = State::Offline,
         }
     }
 
@@ -314,7 +313,7 @@ impl MembersWatcher {
     }
 
     fn check_path(&mut self, now: Time, context: &mut Context) {
-        match self.connected {
+        match self.retry.is_connected() {
             true => {
                 let op = Op::Exists { path: self.path.clone() };
                 self.state = State::Checking(context.submit(op));
@@ -343,7 +342,7 @@ impl MembersWatcher {
 
     fn read_next(&mut self, now: Time, context: &mut Context) {
         self.state = State::Reading;
-        while self.connected && self.reading.len() < READS_AT_ONCE {
+        while self.retry.is_connected() && self.reading.len() < READS_AT_ONCE {
             let Some(path) = self.unread.pop_first() else { break };
             let request = context.submit(Op::Read { path: path.clone(), sync: false, watch: true });
             self.reading.insert(request, path);
@@ -386,22 +385,22 @@ impl MembersWatcher {
     /// All answers of this round have arrived.
     fn end_round(&mut self, now: Time, context: &mut Context) {
         let failure = self.failure.take();
-        if !self.connected {
+        if !self.retry.is_connected() {
             self.state = State::Offline;
         } else if let Some(reply) = failure {
-            self.backoff.failed();
+            self.retry.failed();
             if let Reply::Refused(rc) = reply {
                 if rc::is_for_good(rc) {
                     self.tell(nobody(rc), context);
                     self.state = State::Gone;
                     return self.stop(context);
                 }
-                self.backoff.failed();
+                self.retry.refused();
                 self.tell(nobody(rc), context);
             }
             self.start(now, context);
         } else {
-            self.backoff.succeeded();
+            self.retry.succeeded();
             self.tell_present(context);
             self.state = State::Watching { refresh_at: now.plus_ms(REFRESH_MS) };
             if self.list_due || self.present.values().any(|present| present.watch.is_none()) {

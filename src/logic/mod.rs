@@ -11,7 +11,6 @@
 //!
 //! The core imports nothing from the other layers; `tests/layers.rs` checks that.
 
-mod backoff;
 mod candidate;
 mod config;
 mod context;
@@ -29,6 +28,7 @@ mod question;
 mod queue;
 mod recipe;
 mod report;
+mod retry;
 mod subscription;
 mod types;
 

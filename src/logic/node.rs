@@ -27,11 +27,11 @@
 
 use std::sync::Arc;
 
-use super::backoff::Backoff;
 use super::config::{Config, Rule};
 use super::context::{RecipeContext, RecipeState};
 use super::recipe::Recipe;
 use super::report::Report;
+use super::retry::{Next, Retry};
 use super::subscription::{Trigger, REFRESH_MS};
 use super::types::{rc, Op, Reason, Reply, RequestId, SessionId, Time, Value, WatchEvent, Znode};
 
@@ -64,8 +64,6 @@ pub struct Node {
     value: Value,
     state: State,
     recipe_state: RecipeState,
-    /// The session, while it is connected.
-    session: Option<SessionId>,
     /// The read that left the armed watch.
     armed: Option<RequestId>,
     /// Our znode exists, or a create of ours had no answer.
@@ -77,7 +75,7 @@ pub struct Node {
     /// The caller has set a value that our znode may not have yet.
     value_due: bool,
     leaving: bool,
-    backoff: Backoff,
+    retry: Retry,
     config: Config,
     /// The sessions that a test makes the candidate take for its own, by `Rule::EarlierSessionIsNotOurs`.
     #[cfg(feature = "testing")]
@@ -92,14 +90,13 @@ impl Node {
             value,
             state: State::Offline,
             recipe_state,
-            session: None,
             armed: None,
             may_own: false,
             own_version: None,
             must_delete: false,
             value_due: false,
             leaving: false,
-            backoff: Backoff::default(),
+            retry: Retry::default(),
             config,
             #[cfg(feature = "testing")]
             earlier_sessions: Vec::new(),
@@ -149,7 +146,7 @@ impl Recipe for Node {
             ("watched_znode", self.armed.map(|_| &self.path).into()),
             ("must_delete", self.must_delete.into()),
             ("leaving", self.leaving.into()),
-            ("failures_in_a_row", self.backoff.failures().into()),
+            ("failures_in_a_row", self.retry.failures().into()),
         ])
     }
 
@@ -157,7 +154,7 @@ impl Recipe for Node {
         match (self.state.clone(), trigger) {
             (State::Gone, _) => {}
             (_, Trigger::Up(session)) => {
-                self.session = Some(session);
+                self.retry.connected(session);
                 #[cfg(feature = "testing")]
                 if !self.config.keeps(Rule::EarlierSessionIsNotOurs) {
                     self.earlier_sessions.push(session);
@@ -167,7 +164,7 @@ impl Recipe for Node {
                 }
             }
             (state, Trigger::Down(rc)) => {
-                self.session = None;
+                self.retry.disconnected();
                 // A master stays master as long as the lease holds.
                 if !self.is_master() {
                     self.stand(RecipeState::Unknown { reason: Reason::Suspended, rc }, context);
@@ -177,7 +174,7 @@ impl Recipe for Node {
                 }
             }
             (_, Trigger::Over(reason, rc)) => {
-                self.session = None;
+                self.retry.disconnected();
                 self.armed = None;
                 self.may_own = false;
                 self.own_version = None;
@@ -225,10 +222,10 @@ impl Recipe for Node {
 
             (State::Creating(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Created(stat) => {
-                    self.backoff.succeeded();
+                    self.retry.succeeded();
                     self.may_own = true;
                     self.own_version = Some(stat.version);
-                    if self.session.is_none() {
+                    if !self.retry.is_connected() {
                         self.state = State::Offline;
                     } else if self.leaving {
                         self.delete(stat.version, context);
@@ -238,10 +235,10 @@ impl Recipe for Node {
                         self.read(context);
                     }
                 }
-                Reply::Refused(rc::NODE_EXISTS) if self.session.is_some() => self.read(context),
+                Reply::Refused(rc::NODE_EXISTS) if self.retry.is_connected() => self.read(context),
                 Reply::Refused(rc::NODE_EXISTS) => self.state = State::Offline,
                 Reply::Refused(rc::NO_NODE) if self.leaving => self.gone(context),
-                Reply::Refused(rc::NO_NODE) if self.session.is_some() => {
+                Reply::Refused(rc::NO_NODE) if self.retry.is_connected() => {
                     let op = Op::MakeParents { path: self.path.clone() };
                     self.state = State::MakingParents(context.submit(op));
                 }
@@ -253,7 +250,7 @@ impl Recipe for Node {
             },
             (State::MakingParents(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 _ if self.leaving => self.gone(context),
-                Reply::Done if self.session.is_some() => self.create(context),
+                Reply::Done if self.retry.is_connected() => self.create(context),
                 Reply::Refused(rc) => self.refused(now, rc, context),
                 _ => self.failed(now, context),
             },
@@ -262,7 +259,7 @@ impl Recipe for Node {
                     if let Some(former) = self.armed.replace(request) {
                         context.unwatch(former);
                     }
-                    match self.session {
+                    match self.retry.session() {
                         Some(session) => self.seen(now, session, znode, context),
                         None => self.state = State::Offline,
                     }
@@ -277,7 +274,7 @@ impl Recipe for Node {
                 }
                 Reply::Refused(rc) => {
                     self.refused(now, rc, context);
-                    if rc == rc::NO_AUTH && self.leaving && self.may_own && self.session.is_some() {
+                    if rc == rc::NO_AUTH && self.leaving && self.may_own && self.retry.is_connected() {
                         match self.own_version {
                             Some(version) => self.delete(version, context),
                             None => {
@@ -290,7 +287,7 @@ impl Recipe for Node {
                 _ => self.failed(now, context),
             },
             (State::Identifying(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
-                Reply::Stat(stat) => match self.session {
+                Reply::Stat(stat) => match self.retry.session() {
                     Some(session)
                         if SessionId(stat.ephemeral_owner) == session
                             && self.may_have_made(stat.czxid, context) =>
@@ -314,9 +311,9 @@ impl Recipe for Node {
                     self.own_version = None;
                     if reply == Reply::Done {
                         self.value_due = value != self.value;
-                        self.backoff.succeeded();
+                        self.retry.succeeded();
                     }
-                    match self.session {
+                    match self.retry.session() {
                         Some(_) => self.read(context),
                         None => self.state = State::Offline,
                     }
@@ -327,7 +324,7 @@ impl Recipe for Node {
                 }
                 // A candidate that may not write its value still leads.
                 Reply::Refused(_) => {
-                    self.backoff.failed();
+                    self.retry.refused();
                     self.failed(now, context);
                 }
                 _ => self.failed(now, context),
@@ -340,13 +337,11 @@ impl Recipe for Node {
                     self.disarm(context);
                     if self.leaving {
                         self.gone(context);
-                    } else if self.session.is_some() {
-                        self.start(now, context);
                     } else {
-                        self.state = State::Offline;
+                        self.start(now, context);
                     }
                 }
-                Reply::Refused(rc::BAD_VERSION) if self.session.is_some() => {
+                Reply::Refused(rc::BAD_VERSION) if self.retry.is_connected() => {
                     self.own_version = None;
                     self.read(context);
                 }
@@ -407,18 +402,19 @@ impl Node {
             assert!(!self.leaving, "one who leaves is no master");
         }
         if matches!(self.state, State::Watching { .. } | State::Pausing(_)) {
-            assert!(self.session.is_some(), "to watch and to wait needs a connection");
+            assert!(self.retry.is_connected(), "to watch and to wait needs a connection");
         }
         if matches!(self.state, State::Watching { .. }) {
             assert!(self.armed.is_some(), "who watches has a watch");
         }
     }
 
-    /// A connection exists: continues the pending work. After several failures it waits first.
+    /// Continues the pending work: now, after a wait if several requests have failed, or with the next connection.
     fn start(&mut self, now: Time, context: &mut RecipeContext) {
-        match self.backoff.pause(now) {
-            Some(until) => self.state = State::Pausing(until),
-            None => self.ask(context),
+        match self.retry.next(now) {
+            Next::Now => self.ask(context),
+            Next::After(until) => self.state = State::Pausing(until),
+            Next::Offline => self.state = State::Offline,
         }
     }
 
@@ -487,7 +483,7 @@ impl Node {
         if self.value_due && self.may_own {
             return self.set_value(stat.version, context);
         }
-        self.backoff.succeeded();
+        self.retry.succeeded();
         self.state = State::Watching { version: stat.version, refresh_at: now.plus_ms(REFRESH_MS) };
     }
 
@@ -505,10 +501,8 @@ impl Node {
         self.must_delete = false;
         if self.leaving {
             self.gone(context);
-        } else if self.session.is_some() {
-            self.start(now, context);
         } else {
-            self.state = State::Offline;
+            self.start(now, context);
         }
     }
 
@@ -531,21 +525,16 @@ impl Node {
             self.stand(RecipeState::Unknown { reason, rc }, context);
             self.leaving |= for_good;
         }
-        self.backoff.failed();
+        self.retry.refused();
         self.failed(now, context);
     }
 
     fn failed(&mut self, now: Time, context: &mut RecipeContext) {
-        // A request that was sent while the connection broke counts no second failure.
-        if self.session.is_some() {
-            self.backoff.failed();
-        }
+        self.retry.failed();
         if self.leaving && !self.may_own {
             self.gone(context);
-        } else if self.session.is_some() {
-            self.start(now, context);
         } else {
-            self.state = State::Offline;
+            self.start(now, context);
         }
     }
 

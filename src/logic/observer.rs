@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::backoff::Backoff;
 use super::config::Recipe;
 use super::report::Report;
+use super::retry::{Next, Retry};
 use super::subscription::{Context, Subscription, Trigger, REFRESH_MS};
 use super::types::{rc, Action, Master, Op, Reply, RequestId, Stat, SubscriptionId, Time, Value};
 
@@ -46,10 +46,9 @@ pub struct Observer {
     /// The czxid of the master's znode, where we had to ask for the age.
     oldest: Option<i64>,
     state: State,
-    connected: bool,
     /// The request that left the armed watch.
     armed: Option<RequestId>,
-    backoff: Backoff,
+    retry: Retry,
     told: Option<Master>,
 }
 
@@ -62,9 +61,8 @@ impl Observer {
             recipe,
             oldest: None,
             state: State::Offline,
-            connected: false,
             armed: None,
-            backoff: Backoff::default(),
+            retry: Retry::default(),
             told: None,
         }
     }
@@ -102,7 +100,7 @@ impl Subscription for Observer {
             ("request", request.map(|request| request.0).into()),
             ("next_in_ms", self.deadline().map(|at| Report::ms_between(now.0, at.0)).into()),
             ("watched_znode", self.armed.map(|_| &self.master).into()),
-            ("failures_in_a_row", self.backoff.failures().into()),
+            ("failures_in_a_row", self.retry.failures().into()),
         ]);
         reports.with("machine", machine)
     }
@@ -120,21 +118,21 @@ impl Subscription for Observer {
             (State::Gone, _) => {}
             (_, Trigger::Unsubscribe) => self.stop(context),
             (_, Trigger::End(_, rc)) => self.end(rc, context),
-            (state, Trigger::Up(_)) => {
-                self.connected = true;
+            (state, Trigger::Up(session)) => {
+                self.retry.connected(session);
                 if state == State::Offline {
                     self.start(now, context);
                 }
             }
             (state, Trigger::Down(rc)) => {
-                self.connected = false;
+                self.retry.disconnected();
                 self.tell(nobody(rc), context);
                 if matches!(state, State::Watching { .. } | State::Pausing(_)) {
                     self.state = State::Offline;
                 }
             }
             (_, Trigger::Over(_, rc)) => {
-                self.connected = false;
+                self.retry.disconnected();
                 self.armed = None;
                 self.state = State::Offline;
                 self.tell(nobody(rc), context);
@@ -145,21 +143,21 @@ impl Subscription for Observer {
                         if watch {
                             context.unwatch(request);
                         }
-                        match self.connected {
+                        match self.retry.is_connected() {
                             true => self.choose(leading, context),
                             false => self.state = State::Offline,
                         }
                     }
                     (_, true) => {
                         self.arm(request, now, context);
-                        if self.connected {
+                        if self.retry.is_connected() {
                             self.tell(nobody(rc::NO_NODE), context);
                         }
                     }
-                    (_, false) if self.connected => self.list(true, context),
+                    (_, false) if self.retry.is_connected() => self.list(true, context),
                     (_, false) => self.state = State::Offline,
                 },
-                Reply::Refused(rc::NO_NODE) if self.connected => self.check(context),
+                Reply::Refused(rc::NO_NODE) if self.retry.is_connected() => self.check(context),
                 reply => self.failed(now, reply, context),
             },
             (State::Ranking { mut asked, mut oldest }, Trigger::Reply(request, reply))
@@ -176,7 +174,7 @@ impl Subscription for Observer {
                 }
                 match oldest {
                     oldest if !asked.is_empty() => self.state = State::Ranking { asked, oldest },
-                    _ if !self.connected => self.state = State::Offline,
+                    _ if !self.retry.is_connected() => self.state = State::Offline,
                     Some((czxid, path)) => {
                         self.master = path;
                         self.oldest = Some(czxid);
@@ -189,19 +187,19 @@ impl Subscription for Observer {
                 // Another, younger znode has that name by now.
                 Reply::Read(znode) if self.oldest.is_some_and(|czxid| czxid != znode.stat.czxid) => {
                     context.unwatch(request);
-                    match self.connected {
+                    match self.retry.is_connected() {
                         true => self.list(false, context),
                         false => self.state = State::Offline,
                     }
                 }
                 Reply::Read(znode) => {
                     self.arm(request, now, context);
-                    if self.connected {
+                    if self.retry.is_connected() {
                         let rc = if znode.stat.is_ephemeral() { rc::OK } else { rc::NOT_EPHEMERAL };
                         self.tell(Master { rc, value: znode.value, stat: znode.stat }, context);
                     }
                 }
-                Reply::Refused(rc::NO_NODE) if self.connected => match self.recipe {
+                Reply::Refused(rc::NO_NODE) if self.retry.is_connected() => match self.recipe {
                     Recipe::Node => self.check(context),
                     Recipe::Queue(_) => self.list(false, context),
                 },
@@ -210,9 +208,9 @@ impl Subscription for Observer {
             (State::Checking(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Exists(there) => {
                     self.arm(request, now, context);
-                    if there && self.connected {
+                    if there && self.retry.is_connected() {
                         self.look(context);
-                    } else if self.connected {
+                    } else if self.retry.is_connected() {
                         self.tell(nobody(rc::NO_NODE), context);
                     }
                 }
@@ -232,7 +230,7 @@ impl Subscription for Observer {
             (_, Trigger::SetValue(_) | Trigger::StandAgain(..) | Trigger::Fence(_)) => {}
         }
         if matches!(self.state, State::Watching { .. }) {
-            assert!(self.armed.is_some() && self.connected, "who watches has a watch");
+            assert!(self.armed.is_some() && self.retry.is_connected(), "who watches has a watch");
         }
     }
 }
@@ -258,9 +256,10 @@ impl Observer {
     }
 
     fn start(&mut self, now: Time, context: &mut Context) {
-        match self.backoff.pause(now) {
-            Some(until) => self.state = State::Pausing(until),
-            None => self.look(context),
+        match self.retry.next(now) {
+            Next::Now => self.look(context),
+            Next::After(until) => self.state = State::Pausing(until),
+            Next::Offline => self.state = State::Offline,
         }
     }
 
@@ -307,35 +306,30 @@ impl Observer {
 
     /// The watch that came with this answer replaces the former one.
     fn arm(&mut self, request: RequestId, now: Time, context: &mut Context) {
-        self.backoff.succeeded();
+        self.retry.succeeded();
         if let Some(former) = self.armed.replace(request) {
             context.unwatch(former);
         }
-        self.state = match self.connected {
+        self.state = match self.retry.is_connected() {
             true => State::Watching { refresh_at: now.plus_ms(REFRESH_MS) },
             false => State::Offline,
         };
     }
 
     fn failed(&mut self, now: Time, reply: Reply, context: &mut Context) {
-        if self.connected {
-            self.backoff.failed();
-        }
+        self.retry.failed();
         if let Reply::Refused(rc) = reply {
             if rc::is_for_good(rc) {
                 self.tell(nobody(rc), context);
                 self.state = State::Gone;
                 return self.stop(context);
             }
-            self.backoff.failed();
+            self.retry.refused();
             if rc != rc::NO_NODE {
                 self.tell(nobody(rc), context);
             }
         }
-        match self.connected {
-            true => self.start(now, context),
-            false => self.state = State::Offline,
-        }
+        self.start(now, context);
     }
 
     fn tell(&mut self, master: Master, context: &mut Context) {

@@ -26,12 +26,12 @@ mod value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::backoff::Backoff;
 use super::config::{Config, Rule};
 use super::context::{RecipeContext, RecipeState};
 use super::dialect::{Dialect, Name};
 use super::recipe::Recipe;
 use super::report::Report;
+use super::retry::{Next, Retry};
 use super::subscription::Trigger;
 use super::types::{rc, Op, Reason, Reply, RequestId, SessionId, Stat, Time, Value, WatchEvent};
 
@@ -96,7 +96,6 @@ pub struct Queue {
     first_guid: u128,
     state: State,
     recipe_state: RecipeState,
-    session: Option<SessionId>,
     own: Option<Own>,
     /// A create of ours had no answer.
     may_have_joined: bool,
@@ -132,7 +131,7 @@ pub struct Queue {
     /// We gave up our place: delete our znode before joining again.
     must_delete: bool,
     leaving: bool,
-    backoff: Backoff,
+    retry: Retry,
     config: Config,
 }
 
@@ -147,7 +146,6 @@ impl Queue {
             first_guid: guid,
             state: State::Offline,
             recipe_state,
-            session: None,
             own: None,
             may_have_joined: false,
             to_confirm: VecDeque::new(),
@@ -167,7 +165,7 @@ impl Queue {
             setting: None,
             must_delete: false,
             leaving: false,
-            backoff: Backoff::default(),
+            retry: Retry::default(),
             config,
         }
     }
@@ -222,7 +220,7 @@ impl Recipe for Queue {
             ("withdrawn", self.withdrawn.into()),
             ("must_delete", self.must_delete.into()),
             ("leaving", self.leaving.into()),
-            ("failures_in_a_row", self.backoff.failures().into()),
+            ("failures_in_a_row", self.retry.failures().into()),
         ])
     }
 
@@ -233,13 +231,13 @@ impl Recipe for Queue {
         match (self.state.clone(), trigger) {
             (State::Gone, _) => {}
             (_, Trigger::Up(session)) => {
-                self.session = Some(session);
+                self.retry.connected(session);
                 if self.state == State::Offline {
                     self.start(now, context);
                 }
             }
             (state, Trigger::Down(rc)) => {
-                self.session = None;
+                self.retry.disconnected();
                 self.setting = None;
                 // A master stays master as long as the lease holds.
                 if !self.is_master() {
@@ -250,7 +248,7 @@ impl Recipe for Queue {
                 }
             }
             (_, Trigger::Over(reason, rc)) => {
-                self.session = None;
+                self.retry.disconnected();
                 self.forget_own();
                 self.first_guid = self.guid;
                 self.watch = None;
@@ -287,7 +285,7 @@ impl Recipe for Queue {
             (State::Joining(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::CreatedAs(path, stat) => self.joined(path, stat, context),
                 Reply::Refused(rc::NO_NODE) if self.leaving => self.gone(context),
-                Reply::Refused(rc::NO_NODE) if self.session.is_some() => {
+                Reply::Refused(rc::NO_NODE) if self.retry.is_connected() => {
                     let op = Op::MakeParents { path: self.prefix() };
                     self.state = State::MakingParents(context.submit(op));
                 }
@@ -299,7 +297,7 @@ impl Recipe for Queue {
             },
             (State::MakingParents(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 _ if self.leaving => self.gone(context),
-                Reply::Done if self.session.is_some() => self.ask(context),
+                Reply::Done if self.retry.is_connected() => self.ask(context),
                 Reply::Refused(rc) => self.refused(now, rc, context),
                 _ => self.failed(now, context),
             },
@@ -326,12 +324,12 @@ impl Recipe for Queue {
                         }
                     }
                     // Servers before 3.8.4 and 3.9.2 tell the owner also to clients that may not read the znode.
-                    Reply::Refused(rc::NO_AUTH) if self.session.is_some() && is_read => {
+                    Reply::Refused(rc::NO_AUTH) if self.retry.is_connected() && is_read => {
                         let asked = context.submit(Op::Stat { path: path.clone() });
                         self.state = State::Confirming { asked, path, is_read: false };
                     }
                     // The GUID shows that it is ours. It has no use, because it could not be proved.
-                    Reply::Refused(rc::NO_AUTH) if self.session.is_some() && self.dialect.has_guid() => {
+                    Reply::Refused(rc::NO_AUTH) if self.retry.is_connected() && self.dialect.has_guid() => {
                         self.may_have_joined = false;
                         self.own = Some(Own { path, number: 0, czxid: 0, version: 0 });
                         self.refused(now, rc::NO_AUTH, context);
@@ -350,8 +348,8 @@ impl Recipe for Queue {
                 }
             }
             (State::Listing(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
-                Reply::Listed(names) if self.session.is_some() => {
-                    self.backoff.succeeded();
+                Reply::Listed(names) if self.retry.is_connected() => {
+                    self.retry.succeeded();
                     self.look(now, &names, context);
                 }
                 Reply::Listed(_) => self.state = State::Offline,
@@ -360,12 +358,12 @@ impl Recipe for Queue {
                 _ => self.failed(now, context),
             },
             (State::Scouting(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
-                Reply::Listed(names) if self.session.is_some() => {
-                    self.backoff.succeeded();
+                Reply::Listed(names) if self.retry.is_connected() => {
+                    self.retry.succeeded();
                     self.scouted(&names, context);
                 }
                 Reply::Listed(_) => self.state = State::Offline,
-                Reply::Refused(rc::NO_NODE) if self.session.is_some() => self.scouted(&[], context),
+                Reply::Refused(rc::NO_NODE) if self.retry.is_connected() => self.scouted(&[], context),
                 Reply::Refused(rc::NO_NODE) => self.state = State::Offline,
                 Reply::Refused(rc) => self.refused(now, rc, context),
                 _ => self.failed(now, context),
@@ -383,14 +381,14 @@ impl Recipe for Queue {
                 // Another contender may use a name without a GUID by now.
                 Reply::Read(znode) => {
                     let there = self.older.is_none() || self.is_older(znode.stat.czxid);
-                    if there && self.predecessor_leads && self.session.is_some() {
+                    if there && self.predecessor_leads && self.retry.is_connected() {
                         self.stand(RecipeState::Slave { master: znode.value, token: znode.stat.czxid }, context);
                     }
                     self.followed(now, request, there, context);
                 }
                 // ZooKeeper also tells clients that may not read a znode whether it exists.
                 Reply::Refused(rc::NO_AUTH)
-                    if self.predecessor_leads && self.older.is_none() && self.session.is_some() =>
+                    if self.predecessor_leads && self.older.is_none() && self.retry.is_connected() =>
                 {
                     self.predecessor_leads = false;
                     self.stand(RecipeState::Slave { master: Value::from([]), token: 0 }, context);
@@ -402,7 +400,7 @@ impl Recipe for Queue {
                 Reply::Refused(rc::NO_NODE) if !self.config.keeps(Rule::PredecessorGone) => {
                     self.followed(now, request, false, context);
                 }
-                Reply::Refused(rc::NO_NODE) if self.session.is_some() => {
+                Reply::Refused(rc::NO_NODE) if self.retry.is_connected() => {
                     self.is_older(0);
                     self.ask(context);
                 }
@@ -447,7 +445,7 @@ impl Recipe for Queue {
                 match news {
                     WatchEvent::Deleted if !self.config.keeps(Rule::DeletedStepsDown) => {}
                     WatchEvent::Deleted => self.lost_own(now, context),
-                    _ if self.session.is_some() && state != State::Gone => self.watch_own(context),
+                    _ if self.retry.is_connected() && state != State::Gone => self.watch_own(context),
                     _ => {}
                 }
             }
@@ -511,7 +509,7 @@ impl Queue {
             assert!(!self.must_delete && !self.leaving, "and means to keep it");
         }
         if matches!(self.state, State::Waiting { .. } | State::Pausing(_)) {
-            assert!(self.session.is_some(), "to wait needs a connection");
+            assert!(self.retry.is_connected(), "to wait needs a connection");
         }
     }
 
@@ -519,11 +517,12 @@ impl Queue {
         format!("{}/{}", self.path, self.dialect.prefix(self.guid)).into()
     }
 
-    /// A connection exists: continues the pending work. After several failures it waits first.
+    /// Continues the pending work: now, after a wait if several requests have failed, or with the next connection.
     fn start(&mut self, now: Time, context: &mut RecipeContext) {
-        match self.backoff.pause(now) {
-            Some(until) => self.state = State::Pausing(until),
-            None => self.ask(context),
+        match self.retry.next(now) {
+            Next::Now => self.ask(context),
+            Next::After(until) => self.state = State::Pausing(until),
+            Next::Offline => self.state = State::Offline,
         }
     }
 
@@ -560,7 +559,7 @@ impl Queue {
 
     /// Our znode exists.
     fn joined(&mut self, path: Arc<str>, stat: Stat, context: &mut RecipeContext) {
-        self.backoff.succeeded();
+        self.retry.succeeded();
         self.may_have_joined = false;
         self.to_confirm.clear();
         let name = path.rsplit('/').next().unwrap_or_default();
@@ -570,7 +569,7 @@ impl Queue {
             let Stat { czxid, version, .. } = stat;
             self.own = Some(Own { path, number, czxid, version });
         }
-        match self.session {
+        match self.retry.session() {
             Some(_) => self.ask(context),
             None => self.state = State::Offline,
         }
@@ -589,11 +588,11 @@ impl Queue {
     /// Whether a create of ours may have made this znode.
     fn is_ours(&self, stat: &Stat, context: &RecipeContext) -> bool {
         let made = context.may_have_made(stat.czxid) || !self.config.keeps(Rule::OwnCreate);
-        self.session == Some(SessionId(stat.ephemeral_owner)) && made
+        self.retry.session() == Some(SessionId(stat.ephemeral_owner)) && made
     }
 
     fn confirm_next(&mut self, context: &mut RecipeContext) {
-        if self.session.is_none() {
+        if !self.retry.is_connected() {
             self.state = State::Offline;
             return;
         }
@@ -656,10 +655,8 @@ impl Queue {
     fn rejoin(&mut self, now: Time, context: &mut RecipeContext) {
         if self.leaving {
             self.gone(context);
-        } else if self.session.is_some() {
-            self.start(now, context);
         } else {
-            self.state = State::Offline;
+            self.start(now, context);
         }
     }
 
@@ -671,28 +668,23 @@ impl Queue {
             let for_good = rc::is_for_good(rc);
             let reason = if for_good { Reason::Denied } else { Reason::Refused };
             self.stand(RecipeState::Unknown { reason, rc }, context);
-            if for_good && !self.leaving && self.session.is_some() {
+            if for_good && !self.leaving && self.retry.is_connected() {
                 self.leaving = true;
                 return self.ask(context);
             }
             self.leaving |= for_good;
         }
-        self.backoff.failed();
+        self.retry.refused();
         self.failed(now, context);
     }
 
     fn failed(&mut self, now: Time, context: &mut RecipeContext) {
         self.to_rank.clear();
-        // A request that was sent while the connection broke counts no second failure.
-        if self.session.is_some() {
-            self.backoff.failed();
-        }
+        self.retry.failed();
         if self.leaving && !self.holds_session() {
             self.gone(context);
-        } else if self.session.is_some() {
-            self.start(now, context);
         } else {
-            self.state = State::Offline;
+            self.start(now, context);
         }
     }
 

@@ -123,7 +123,7 @@ impl Queue {
     /// The contender that blocks us cannot be watched.
     pub(super) fn look_again_later(&mut self, now: Time) {
         self.predecessor = None;
-        self.state = match self.session {
+        self.state = match self.retry.session() {
             Some(_) => State::Waiting { refresh_at: now.plus_ms(FOREIGN_MS) },
             None => State::Offline,
         };

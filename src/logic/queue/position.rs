@@ -134,9 +134,9 @@ impl Queue {
         if !self.to_rank.is_empty() {
             return;
         }
-        self.backoff.succeeded();
+        self.retry.succeeded();
         self.older = Some(std::mem::take(&mut self.ranked));
-        match self.session {
+        match self.retry.session() {
             Some(_) => self.ask(context),
             None => self.state = State::Offline,
         }
@@ -180,13 +180,13 @@ impl Queue {
 
     /// The predecessor is watched, or gone.
     pub(super) fn followed(&mut self, now: Time, request: RequestId, there: bool, context: &mut RecipeContext) {
-        self.backoff.succeeded();
+        self.retry.succeeded();
         // A watch on the name of a deleted znode reports no more events.
         let spent = if there { self.watch.replace(request) } else { Some(request) };
         if let Some(spent) = spent {
             context.unwatch(spent);
         }
-        if self.session.is_none() {
+        if !self.retry.is_connected() {
             self.state = State::Offline;
         } else if there || !self.config.keeps(Rule::PredecessorGone) {
             self.state = State::Waiting { refresh_at: now.plus_ms(REFRESH_MS) };

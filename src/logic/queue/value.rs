@@ -7,7 +7,7 @@ use crate::logic::types::{rc, Op, Reply, RequestId, SessionId, Time};
 impl Queue {
     /// Gives our znode the value that the caller has set.
     pub(super) fn set_value(&mut self, context: &mut RecipeContext) {
-        let stays = self.session.is_some() && !self.leaving && !self.must_delete;
+        let stays = self.retry.is_connected() && !self.leaving && !self.must_delete;
         if let (Some(own), None, true) = (&self.own, &self.setting, self.value_due && stays) {
             let value = self.value.clone();
             let op = Op::SetValue { path: own.path.clone(), value: value.clone(), version: own.version };
@@ -43,7 +43,7 @@ impl Queue {
             }
             (_, Reply::Read(znode)) => {
                 context.unwatch(request);
-                if self.session == Some(SessionId(znode.stat.ephemeral_owner)) {
+                if self.retry.session() == Some(SessionId(znode.stat.ephemeral_owner)) {
                     own.version = znode.stat.version;
                     self.value_due &= znode.value != self.value;
                     self.set_value(context);
