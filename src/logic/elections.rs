@@ -1,5 +1,5 @@
-//! All elections of one session: the candidates and observers by path, the state of the connection that they share,
-//! and the routing of each answer to the subscription that sent the request.
+//! All elections of one session: the subscriptions, the state of the connection that they share, and the routing of each
+//! answer to the subscription that sent the request. `handle` is the only way in.
 
 mod proofs;
 

@@ -145,7 +145,7 @@ pub enum WatchEvent {
 /// The next step for the driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Send a request, and answer it by `handle_reply`, once.
+    /// Send a request, and answer it by `Input::Reply`, once.
     Submit(RequestId, Op),
     /// Drop the watch that this request left.
     Unwatch(RequestId),
