@@ -538,8 +538,9 @@ impl Session {
     /// Writes what may be sent now, as far as there is room.
     fn write(&mut self) {
         while self.link != Link::Off && self.outgoing.len() < WRITTEN_MOST {
-            let is_late =
-                !self.settings.keeps(Rule::WatchesFirst) && self.link == Link::Up && !self.waiting.is_empty();
+            // To break the rule: the watches wait until there is an answer to the requests.
+            let is_late = !self.settings.keeps(Rule::WatchesFirst)
+                && (self.link != Link::Up || !self.waiting.is_empty() || !self.flights.is_empty());
             if let Some(cursor) = self.rearming.as_mut().filter(|_| !is_late) {
                 let root = self.settings.chroot.as_str();
                 let watches = self.watches.next_chunk(cursor, 4 + root.len(), SET_WATCHES_MOST);

@@ -7,10 +7,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
 
-use election::testing::logic::Rule;
-
 use crate::campaign::quietly;
 use crate::number;
+use crate::plan::Broken;
 use crate::run::run;
 
 /// As many seeds as `make test` plays.
@@ -20,12 +19,12 @@ fn table() -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests", "simulation", "broken_rules.txt"].iter().collect()
 }
 
-fn line(rule: Rule, seed: u64, property: &str) -> String {
-    format!("{:<24} {seed:>6}  {property}\n", format!("{rule:?}"))
+fn line(rule: Broken, seed: u64, property: &str) -> String {
+    format!("{:<24} {seed:>6}  {property}\n", rule.name())
 }
 
 /// The first seed that finds the broken rule.
-fn catch(rule: Rule, seeds: u64) -> Option<(u64, &'static str)> {
+fn catch(rule: Broken, seeds: u64) -> Option<(u64, &'static str)> {
     let (next, found) = (AtomicU64::new(number("FIRST").unwrap_or(0)), Mutex::new(None));
     let look = || loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -43,8 +42,8 @@ fn catch(rule: Rule, seeds: u64) -> Option<(u64, &'static str)> {
     found.into_inner().expect("no run panics")
 }
 
-fn wanted(rule: Rule) -> bool {
-    std::env::var("RULE").map_or(true, |name| name == format!("{rule:?}"))
+fn wanted(rule: Broken) -> bool {
+    std::env::var("RULE").map_or(true, |name| name == rule.name())
 }
 
 #[test]
@@ -53,9 +52,9 @@ fn every_broken_rule_is_found() {
     let mut found = String::from("# rule, the first seed that finds it broken, and what is violated then\n");
     let mut missed = Vec::new();
     quietly(|| {
-        for rule in Rule::ALL {
+        for rule in Broken::all() {
             let mut words =
-                expected.lines().find_map(|line| line.strip_prefix(&format!("{rule:?} "))).unwrap_or("");
+                expected.lines().find_map(|line| line.strip_prefix(&format!("{} ", rule.name()))).unwrap_or("");
             words = words.trim();
             let seed = words.split_whitespace().next().and_then(|seed| seed.parse().ok());
             let caught = match seed {
@@ -64,14 +63,21 @@ fn every_broken_rule_is_found() {
                 None => None,
             };
             match caught {
-                Some((seed, property)) => found.push_str(&line(rule, seed, property)),
-                None => missed.push(rule),
+                Some((seed, property)) => {
+                    let line = line(rule, seed, property);
+                    print!("{line}");
+                    found.push_str(&line);
+                }
+                None => {
+                    println!("{} is not found", rule.name());
+                    missed.push(rule.name());
+                }
             }
         }
     });
     if number("BLESS").is_some() {
         for rule in &missed {
-            let _ = writeln!(found, "{rule:?} is not found");
+            let _ = writeln!(found, "{rule} is not found");
         }
         std::fs::write(table(), &found).expect("the table can be written");
     }

@@ -4,10 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use election::testing::logic::{Event, LeaseMode, Master, Reason, Recipe, Role, SubscriptionId, Time};
+use election::testing::logic::{
+    rc, Alarm, Event, LeaseMode, Master, Members, Outcome, Reason, Recipe, Role, SubscriptionId, Time,
+};
 
 use crate::clock::Ns;
 use crate::plan::Plan;
+use crate::process::ENOUGH;
 use crate::say;
 use crate::world::World;
 
@@ -35,6 +38,9 @@ struct Heard {
     seen: Option<Master>,
     /// The czxid of the last master that an observer was told of in this session.
     shown: i64,
+    members: Option<Members>,
+    /// The last alarm of a watcher of members.
+    too_few: bool,
 }
 
 pub struct Checker {
@@ -47,6 +53,9 @@ pub struct Checker {
     parties: BTreeMap<SubscriptionId, Heard>,
     highest: Vec<i64>,
     committed: i64,
+    /// The programs' writes that were committed, and those that their programs believe not to be.
+    written: BTreeSet<u64>,
+    not_written: BTreeSet<u64>,
     /// The tokens of znodes that an operator has deleted: until their masters hear of it, another process may be
     /// master.
     pub deleted: BTreeSet<i64>,
@@ -67,6 +76,8 @@ impl Checker {
             parties: BTreeMap::new(),
             highest: vec![0; plan.paths.len()],
             committed: 0,
+            written: BTreeSet::new(),
+            not_written: BTreeSet::new(),
             deleted: BTreeSet::new(),
             masterships: 0,
             lapses: 0,
@@ -101,12 +112,75 @@ impl Checker {
 
     pub fn stands(&mut self, id: SubscriptionId, process: usize, path: usize) {
         let (master, last_end, seen) = (None, None, None);
-        self.parties
-            .insert(id, Heard { path, process, master, last_token: 0, last_end, dismissed: false, seen, shown: 0 });
+        let (members, too_few) = (None, false);
+        let heard = Heard {
+            path,
+            process,
+            master,
+            last_token: 0,
+            last_end,
+            dismissed: false,
+            seen,
+            shown: 0,
+            members,
+            too_few,
+        };
+        self.parties.insert(id, heard);
     }
 
     pub fn observes(&mut self, id: SubscriptionId, process: usize, path: usize) {
         self.stands(id, process, path);
+    }
+
+    pub fn watches_members(&mut self, id: SubscriptionId, process: usize, path: usize) {
+        self.stands(id, process, path);
+    }
+
+    pub fn told_members(&mut self, id: SubscriptionId, members: Members) {
+        let Some(heard) = self.parties.get_mut(&id) else { return };
+        let is_known = members.rc == rc::OK;
+        let too_few = match members.alarm {
+            Alarm::None => heard.too_few,
+            Alarm::TooFew => true,
+            Alarm::Enough => false,
+        };
+        let is_news = members.alarm == Alarm::None || too_few != heard.too_few;
+        let is_right = !is_known || too_few == (members.members.len() < ENOUGH);
+        heard.too_few = too_few;
+        let wrong = heard.dismissed || !is_news || !is_right || !is_known && members.alarm != Alarm::None;
+        let detail = format!("{id:?} heard {members:?}");
+        heard.members = Some(members);
+        if wrong {
+            self.violated("members are told right", detail);
+        }
+    }
+
+    pub fn members(&self, id: SubscriptionId) -> Option<&Members> {
+        self.parties.get(&id)?.members.as_ref()
+    }
+
+    /// This write of a program was committed.
+    pub fn written(&mut self, write: u64) {
+        self.written.insert(write);
+        if self.not_written.contains(&write) {
+            self.violated("a write ends as it is told", format!("{write} was told not to be written"));
+        }
+    }
+
+    /// A program was told how its write ended.
+    pub fn told_written(&mut self, write: u64, outcome: &Outcome) {
+        let is_written = self.written.contains(&write);
+        let is_right = match outcome {
+            Outcome::Written => is_written,
+            Outcome::NotMaster | Outcome::Refused(_) => {
+                self.not_written.insert(write);
+                !is_written
+            }
+            _ => true,
+        };
+        if !is_right {
+            self.violated("a write ends as it is told", format!("{write} ended {outcome:?}"));
+        }
     }
 
     /// Another session may begin on a server that is behind the former session's server.

@@ -108,7 +108,8 @@ impl Simulated {
         let worlds = (0..).map(|seed| (seed, World::new(seed, None, false)));
         let fits = move |world: &World| {
             let plan = &world.plan;
-            plan.servers == servers && plan.processes >= 3 && plan.config.recipe == Recipe::Node
+            let is_fast = 20 * plan.latency + plan.lag < plan.timeout / 5;
+            plan.servers == servers && plan.processes >= 3 && plan.config.recipe == Recipe::Node && is_fast
         };
         worlds
             .filter(move |(_, world)| fits(world))
@@ -159,6 +160,7 @@ impl Stage for Simulated {
 
     fn submit(&mut self, session: usize, request: RequestId, op: Op) {
         self.0.client_sends(session, request, op);
+        self.0.go_on(session);
     }
 
     fn next(&mut self, session: usize) -> Option<Answer> {

@@ -5,8 +5,10 @@
 
 use std::rc::Rc;
 
+use election::testing::logic::rc;
+
 use crate::clock::Ns;
-use crate::messages::{Apply, Ask, ConnId, Happening, PeerMsg, Txn, Verdict};
+use crate::messages::{Answer, Apply, Ask, ConnId, Happening, Origin, PeerMsg, Txn, Verdict, Writes};
 use crate::process::Process;
 use crate::say;
 use crate::server::Role;
@@ -24,7 +26,7 @@ pub struct Reign {
     pub tracker: Tracker,
     pub followers: Vec<Option<Follower>>,
     /// Syncs that wait until this many transactions are committed.
-    pub syncs: Vec<(usize, usize, ConnId)>,
+    pub syncs: Vec<(usize, usize, Origin)>,
     pub beats: u64,
     /// Until when the leader is busy with earlier requests.
     pub busy_until: Ns,
@@ -101,31 +103,38 @@ impl World {
                 reign.tracker.track(clock, session, timeout);
                 reign.tracker.set_owner(session, from);
                 let changes = vec![Change::OpenSession { session, timeout }];
-                self.propose(leader, Some(conn), Verdict::Opened { session }, changes);
+                self.opening(conn, session);
+                self.propose(leader, Some((session, 0)), Verdict::Opened, changes);
             }
-            Ask::Write { conn, session, op } => {
+            Ask::Write { origin, writes } => {
+                let (session, _) = origin;
                 let zxid = reign.epoch << 32 | (reign.proposed + 1);
-                let (verdict, changes) = match reign.tracker.check(session, from) {
+                let checked = reign.tracker.check(session, from);
+                let is_denied = matches!(&writes, Writes::One(write) if self.refuses_to_create(write));
+                let reign = self.reign(leader);
+                let (verdict, changes) = match checked {
+                    Check::Fine if is_denied => (Verdict::Answer(Answer::Refused(rc::NO_AUTH)), Vec::new()),
                     Check::Fine => {
-                        let (reply, changes) = reign.ahead.prepare(zxid, ctime_ms, session, &op);
+                        let (answer, changes) = reign.ahead.prepare(zxid, ctime_ms, session, &writes);
                         if let [Change::Delete { path }] = &changes[..] {
                             let stat = reign.ahead.nodes[path].stat;
                             if stat.ephemeral_owner != session {
                                 self.foreign_delete(stat.czxid);
                             }
                         }
-                        (Verdict::Reply(reply), changes)
+                        (Verdict::Answer(answer), changes)
                     }
                     Check::Moved | Check::Expired => (Verdict::Hangup, Vec::new()),
                 };
-                self.propose(leader, Some(conn), verdict, changes);
+                self.propose(leader, Some(origin), verdict, changes);
             }
-            Ask::Close { conn, session } => {
+            Ask::Close { origin } => {
+                let (session, _) = origin;
                 self.disowns(leader, session);
                 let reign = self.reign(leader);
                 reign.tracker.close(session);
                 let changes = reign.ahead.close_session(session);
-                self.propose(leader, Some(conn), Verdict::Closed, changes);
+                self.propose(leader, Some(origin), Verdict::Closed, changes);
             }
             Ask::Revalidate { conn, session, timeout } => {
                 // A shorter timeout than before begins to count when its client hears of it.
@@ -143,25 +152,25 @@ impl World {
                     (false, None) => {}
                 }
             }
-            Ask::Sync { conn } if behind => {
+            Ask::Sync { origin } if behind => {
                 let until = self.servers[leader].log.len();
-                self.reign(leader).syncs.push((until, from, conn));
+                self.reign(leader).syncs.push((until, from, origin));
             }
-            Ask::Sync { conn } => self.sync_done(leader, from, conn),
+            Ask::Sync { origin } => self.sync_done(leader, from, origin),
         }
     }
 
-    fn sync_done(&mut self, leader: usize, from: usize, conn: ConnId) {
+    fn sync_done(&mut self, leader: usize, from: usize, origin: Origin) {
         match (from == leader, self.reign(leader).followers[from]) {
-            (true, _) => self.synced(conn),
+            (true, _) => self.synced(leader, origin),
             (false, Some(follower)) => {
-                self.send_peer(leader, from, follower.link, PeerMsg::Apply(Apply::Synced(conn)));
+                self.send_peer(leader, from, follower.link, PeerMsg::Apply(Apply::Synced(origin)));
             }
             (false, None) => {}
         }
     }
 
-    pub fn propose(&mut self, leader: usize, origin: Option<ConnId>, verdict: Verdict, changes: Vec<Change>) {
+    pub fn propose(&mut self, leader: usize, origin: Option<Origin>, verdict: Verdict, changes: Vec<Change>) {
         let ctime_ms = self.ms_of(leader);
         let reign = self.reign(leader);
         reign.proposed += 1;
@@ -200,8 +209,8 @@ impl World {
         let (done, waiting): (Vec<_>, _) =
             std::mem::take(&mut self.reign(leader).syncs).into_iter().partition(|(until, ..)| *until <= committed);
         self.reign(leader).syncs = waiting;
-        for (_, from, conn) in done {
-            self.sync_done(leader, from, conn);
+        for (_, from, origin) in done {
+            self.sync_done(leader, from, origin);
         }
     }
 
@@ -228,17 +237,24 @@ impl World {
                 Change::OpenSession { session, timeout } if it.reign().is_none() => {
                     it.touches.insert(*session, *timeout);
                 }
-                Change::Fenced { path, token } if first_anywhere => self.fenced(server, *path, *token),
                 Change::CloseSession { session } => self.session_closed(server, *session, txn.origin),
                 change => self.fire(server, change),
             }
+            if let Change::Set { path, value } = change {
+                if let (Some(path), true) = (self.plan.written_at(path), first_anywhere) {
+                    let half = |at: usize| value[at..at + 8].try_into().expect("two numbers");
+                    let (token, write) = (i64::from_be_bytes(half(0)), u64::from_be_bytes(half(8)));
+                    self.checker.written(write);
+                    self.fenced(server, path, token);
+                }
+            }
         }
-        if let Some(conn) = txn.origin.filter(|conn| self.conns[*conn].server == server) {
-            self.resolve(conn, &txn.verdict);
+        if let Some(origin) = txn.origin {
+            self.resolve(server, origin, &txn.verdict);
         }
     }
 
-    fn session_closed(&mut self, server: usize, session: i64, asked_by: Option<ConnId>) {
+    fn session_closed(&mut self, server: usize, session: i64, asked_by: Option<Origin>) {
         let it = &mut self.servers[server];
         it.touches.remove(&session);
         if let Some(reign) = it.reign() {
@@ -246,7 +262,8 @@ impl World {
         }
         let conns: Vec<_> = self.servers[server].conns.clone();
         for conn in conns {
-            if self.conns[conn].session == session && asked_by != Some(conn) {
+            let asks = self.asks_to_close(server, conn, asked_by);
+            if self.conns[conn].session == session && !asks {
                 self.hang_up(conn);
             }
         }
@@ -318,7 +335,7 @@ impl World {
                     self.apply_next(server);
                 }
             }
-            Apply::Synced(conn) => self.synced(conn),
+            Apply::Synced(origin) => self.synced(server, origin),
         }
     }
 
@@ -397,6 +414,7 @@ impl World {
     pub fn timeout_heard(&mut self, conn: ConnId) {
         let (session, timeout, resumed) =
             (self.conns[conn].session, self.conns[conn].timeout, self.conns[conn].resumed);
+        self.conns[conn].timeout_heard = true;
         // A timeout that is not shorter takes nothing away: another process that has the same session may have touched it since.
         if timeout >= self.plan.timeout {
             return;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::clock::Ns;
-use crate::messages::{Happening, Mend, Verdict};
+use crate::messages::{Denial, Happening, Mend, Verdict};
 use crate::network::{DOWN, UP};
 use crate::plan::Fault;
 use crate::process::Input;
@@ -148,7 +148,7 @@ impl World {
                 crate::client::Link::Up(conn) => {
                     let server = self.conns[conn].server;
                     // If it were longer, the client would give the connection up.
-                    let held_for = timeout / 8 + self.rng.below(timeout / 5 * 2 - timeout / 8);
+                    let held_for = timeout / 8 + self.rng.below(timeout / 5 - timeout / 8);
                     self.cut_client(process, server, [true, false]);
                     let mend = Mend::ClientLink(process, server, [true, false]);
                     self.plan_in(held_for, Happening::Mend(mend));
@@ -200,10 +200,33 @@ impl World {
                 }
                 true
             }
+            Fault::Members if self.processes[process].alive && !self.processes[process].paused => {
+                match self.processes[process].watchers[path] {
+                    Some(_) => self.drive(process, Input::UnwatchMembers(path)),
+                    None => self.drive(process, Input::WatchMembers(path)),
+                }
+                true
+            }
+            Fault::SetValue if self.processes[process].candidates[path].is_some() => {
+                let paused = self.processes[process].paused;
+                if !paused {
+                    self.drive(process, Input::SetValue(path));
+                }
+                !paused
+            }
+            Fault::Denial => {
+                let denial = self.rng.pick(&[Denial::Create, Denial::Read, Denial::Credentials]);
+                let is_new = self.denied[path].is_none();
+                if is_new {
+                    self.denied[path] = Some(denial);
+                    self.plan_at(mends_at, Happening::Mend(Mend::Denial(path)));
+                }
+                is_new
+            }
             Fault::Stranger => self.visit(path, mends_at),
             Fault::Block => self.block(path, mends_at),
             Fault::Change | Fault::Delete => self.meddle(path, fault),
-            Fault::ProcessKill | Fault::Resign | Fault::Watch => false,
+            Fault::ProcessKill | Fault::Resign | Fault::Watch | Fault::Members | Fault::SetValue => false,
         };
         if done {
             say!(self, "fault: {fault:?}, process {process}, server {server}, for {} ms", duration / 1_000_000);

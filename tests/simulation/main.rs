@@ -1,5 +1,5 @@
-//! The simulation: the core's elections among processes on a simulated ZooKeeper ensemble, with every known kind of
-//! fault. One seed draws everything, so that each failure can be repeated:
+//! The simulation: the library's elections and sessions in several processes on a simulated ZooKeeper ensemble, with
+//! every known kind of fault. One seed draws everything, so that each failure can be repeated:
 //!
 //!     SEED=123 cargo test --release --test simulation one_seed -- --nocapture
 //!
@@ -25,9 +25,10 @@ mod run;
 mod server;
 mod sessions;
 mod tree;
+mod wire;
 mod world;
 
-use election::testing::logic::Rule;
+use plan::Broken;
 use run::run;
 
 /// Seeds that have found an error before, here or in the core. When a plan draws a new value, these seeds become other
@@ -44,7 +45,7 @@ pub fn number(name: &str) -> Option<u64> {
 fn one_seed() {
     let Some(seed) = number("SEED") else { return };
     let rule = std::env::var("RULE").ok();
-    let broken = Rule::ALL.into_iter().find(|known| rule == Some(format!("{known:?}")));
+    let broken = Broken::all().find(|known| rule == Some(known.name()));
     let outcome = run(seed, broken, true);
     outcome.trace.iter().for_each(|line| println!("{line}"));
     assert!(outcome.violation.is_none(), "{:?}", outcome.violation);

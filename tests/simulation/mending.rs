@@ -82,6 +82,7 @@ impl World {
                 }
             }
             Mend::Unblock(_) => {}
+            Mend::Denial(path) => self.denied[path] = None,
             Mend::Leaves(visitor) => self.leaves(visitor),
             Mend::Repeated => self.end_repeated(),
         }
@@ -116,6 +117,7 @@ impl World {
             }
         }
         self.mend(Mend::Repeated);
+        self.denied.fill(None);
         if self.plan.faults.contains(&Fault::Block) {
             (0..self.plan.paths.len()).for_each(|path| self.mend(Mend::Unblock(path)));
         }

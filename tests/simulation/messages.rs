@@ -3,10 +3,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use election::testing::logic::{Op, Reply, RequestId, SessionId, WatchEvent};
+use election::testing::logic::{Value, WatchEvent};
 
 use crate::clock::Ns;
-use crate::tree::Change;
+use crate::tree::{Change, FullStat};
 
 pub type ConnId = usize;
 
@@ -20,40 +20,101 @@ pub enum WatchKind {
     Child,
 }
 
-#[derive(Clone, Debug)]
-pub enum ClientMsg {
-    Connect {
-        session: i64,
-        last_zxid: i64,
-        timeout: Ns,
-    },
-    SetWatches {
-        last_zxid: i64,
-        watches: Vec<(WatchKind, Arc<str>)>,
-    },
-    Request(RequestId, Op),
-    Sync(RequestId),
-    /// A transaction that changes nothing. The client wants its answer only for the requests after it.
-    CatchUp,
-    Ping,
-    CloseSession,
-    /// The client has closed the connection.
-    Fin,
+/// The number of a request on its session. The answer has the same number.
+pub type Xid = i32;
+
+/// How long a znode lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Persistent,
+    Ephemeral,
+    Container,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    Data { path: Arc<str>, watch: bool },
+    Exists { path: Arc<str>, watch: bool },
+    Children { path: Arc<str>, watch: bool },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    Create {
+        path: Arc<str>,
+        value: Value,
+        kind: Kind,
+        sequential: bool,
+        /// The client wants the znode's stat as well (`create2`).
+        with_stat: bool,
+    },
+    Set {
+        path: Arc<str>,
+        value: Value,
+        version: i32,
+    },
+    Delete {
+        path: Arc<str>,
+        version: i32,
+    },
+    Check {
+        path: Arc<str>,
+        version: i32,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    Ping,
+    Auth { scheme: Arc<str>, auth: Vec<u8> },
+    SetWatches { relative_zxid: i64, watches: Vec<(WatchKind, Arc<str>)> },
+    RemoveWatches { path: Arc<str>, kinds: &'static [WatchKind] },
+    Sync { path: Arc<str> },
+    Read(Read),
+    Write(Write),
+    Multi(Vec<Write>),
+    Close,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connect {
+    pub session: i64,
+    pub password: Vec<u8>,
+    pub last_zxid: i64,
+    pub timeout: Ns,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientMsg {
+    Connect(Connect),
+    Request(Xid, Request),
+}
+
+/// A server's answer to a request. The error is one of ZooKeeper's numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Done,
+    Deleted,
+    Refused(i32),
+    Synced(Arc<str>),
+    Created(Arc<str>, Option<FullStat>),
+    Data(Value, FullStat),
+    Stat(FullStat),
+    Children(Vec<Arc<str>>),
+    Multi(Vec<Answer>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerMsg {
-    /// The session is open. `None`: it has expired.
+    /// The session is open. If it has expired, its number is 0.
     Welcome {
-        session: Option<SessionId>,
+        session: i64,
+        password: Vec<u8>,
         timeout: Ns,
     },
-    Reply {
-        request: RequestId,
-        reply: Reply,
-        zxid: i64,
-    },
-    Pong {
+    Answer {
+        xid: Xid,
+        answer: Answer,
         zxid: i64,
     },
     WatchEvent {
@@ -61,7 +122,17 @@ pub enum ServerMsg {
         path: Arc<str>,
         news: WatchEvent,
     },
-    Closed,
+}
+
+/// What travels on a connection between a client and a server.
+#[derive(Clone, Debug)]
+pub enum Packet {
+    /// The client dials, and the server's machine accepts.
+    Syn,
+    SynAck,
+    /// A part of the stream, cut anywhere.
+    Bytes(Vec<u8>),
+    /// The sender has closed the connection, or there is nobody.
     Fin,
 }
 
@@ -70,32 +141,41 @@ pub enum ServerMsg {
 pub struct Txn {
     pub zxid: i64,
     pub ctime_ms: i64,
-    /// The connection that gets the answer.
-    pub origin: Option<ConnId>,
+    /// The request that asked for it: its session and its number there.
+    pub origin: Option<Origin>,
     pub verdict: Verdict,
     pub changes: Vec<Change>,
 }
 
+/// A request, as the servers know it among themselves (`Request.sessionId` and `cxid`). Nothing else tells a server
+/// whether a committed transaction is the answer to a request that waits there.
+pub type Origin = (i64, Xid);
+
 #[derive(Clone, Debug)]
 pub enum Verdict {
-    Reply(Reply),
-    Opened {
-        session: i64,
-    },
+    Answer(Answer),
+    Opened,
     Closed,
     /// The session has moved or expired: the server does not carry the request out, and the connection ends without an
     /// answer.
     Hangup,
 }
 
+/// A write, or several writes as one transaction.
+#[derive(Clone, Debug)]
+pub enum Writes {
+    One(Write),
+    Multi(Vec<Write>),
+}
+
 /// The requests of a server to its leader.
 #[derive(Clone, Debug)]
 pub enum Ask {
     Open { conn: ConnId, session: i64, timeout: Ns },
-    Write { conn: ConnId, session: i64, op: Op },
-    Close { conn: ConnId, session: i64 },
+    Write { origin: Origin, writes: Writes },
+    Close { origin: Origin },
     Revalidate { conn: ConnId, session: i64, timeout: Ns },
-    Sync { conn: ConnId },
+    Sync { origin: Origin },
 }
 
 #[derive(Clone, Debug)]
@@ -119,13 +199,13 @@ pub enum PeerMsg {
 pub enum Apply {
     /// This many transactions of the log are committed.
     Commit(usize),
-    Synced(ConnId),
+    Synced(Origin),
 }
 
 #[derive(Clone, Debug)]
 pub enum Happening {
-    ToServer(ConnId, ClientMsg),
-    ToClient(ConnId, ServerMsg),
+    ToServer(ConnId, Packet),
+    ToClient(ConnId, Packet),
     /// The sender, the receiver, and the number of the connection between them.
     ToPeer(usize, usize, u32, PeerMsg),
     /// A follower does this step of its work; with the number of its connection to the leader.
@@ -146,8 +226,10 @@ pub enum Happening {
     /// A process's client has to act; with its life and the number of the timer.
     ClientTimer(usize, u32),
     CoreTimer(usize, u32),
-    /// A process reads the answers that have arrived.
-    Tell(usize),
+    /// A process reads what has arrived on its connection.
+    Reads(usize, ConnId),
+    /// The socket of a process takes bytes again.
+    Writable(usize, ConnId),
     /// The program writes something where it believes that it is master; with its life.
     Write(usize, u32),
     Wake(usize, u32),
@@ -162,6 +244,16 @@ pub enum Happening {
     Mend(Mend),
 }
 
+/// What the servers refuse to everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// An access control list forbids to create at a path, or to read there.
+    Create,
+    Read,
+    /// They know nobody's credentials.
+    Credentials,
+}
+
 #[derive(Clone, Debug)]
 pub enum Mend {
     ClientLink(usize, usize, [bool; 2]),
@@ -173,6 +265,7 @@ pub enum Mend {
     /// The sessions that have the same number end.
     Repeated,
     Unblock(usize),
+    Denial(usize),
     /// A visitor that stands at this path leaves.
     Leaves(Arc<str>),
 }

@@ -1,13 +1,12 @@
 //! Links: first in, first out, at times slow. A cut link holds the messages that are sent on it until it is mended, as
 //! TCP does. A peer that waits for an answer has to give up by itself.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::clock::Ns;
-use crate::messages::{ClientMsg, ConnId, Happening, PeerMsg, ServerMsg, WatchKind};
+use crate::messages::{ConnId, Happening, Packet, PeerMsg, ServerMsg, WatchKind};
 use crate::plan::Plan;
-use crate::server::Item;
+use crate::wire::{bytes_of, Inbox};
 use crate::world::World;
 
 pub const UP: usize = 0;
@@ -21,15 +20,18 @@ pub struct Conn {
     /// The connection closes a session that was given up, and does nothing else.
     pub buries: bool,
     pub server_open: bool,
+    /// What has arrived at the server.
+    pub inbox: Inbox,
     /// The last moment at which a message arrives in each direction, up and down, to keep the order.
     last: [Ns; 2],
-    /// At the server: the session, once it is established, and the requests that wait for an answer.
+    /// At the server: the session, once it is established.
     pub session: i64,
     pub established: bool,
     pub timeout: Ns,
     /// When the connection's session was resumed on it, on the leader's clock; with the number of the leader's reign.
     pub resumed: (u32, u64),
-    pub pending: VecDeque<Item>,
+    /// Whether the client knows the timeout. It may send requests behind a ConnectRequest, before it knows.
+    pub timeout_heard: bool,
     pub watches: Vec<(WatchKind, Arc<str>)>,
 }
 
@@ -81,23 +83,41 @@ impl World {
             client_open: true,
             buries: false,
             server_open: true,
+            inbox: Inbox::default(),
             last: [0; 2],
             session: 0,
             established: false,
             timeout: 0,
             resumed: (0, 0),
-            pending: VecDeque::new(),
+            timeout_heard: false,
             watches: Vec::new(),
         });
         self.conns.len() - 1
     }
 
-    pub fn send_up(&mut self, conn: ConnId, message: ClientMsg) {
-        self.send_client(conn, UP, Happening::ToServer(conn, message));
+    pub fn send_up(&mut self, conn: ConnId, packet: Packet) {
+        self.send_client(conn, UP, Happening::ToServer(conn, packet));
     }
 
-    pub fn send_down(&mut self, conn: ConnId, message: ServerMsg) {
-        self.send_client(conn, DOWN, Happening::ToClient(conn, message));
+    pub fn send_down(&mut self, conn: ConnId, packet: Packet) {
+        self.send_client(conn, DOWN, Happening::ToClient(conn, packet));
+    }
+
+    pub fn send_up_bytes(&mut self, conn: ConnId, bytes: Vec<u8>) {
+        self.cut(bytes).into_iter().for_each(|part| self.send_up(conn, Packet::Bytes(part)));
+    }
+
+    pub fn send_down_message(&mut self, conn: ConnId, message: &ServerMsg) {
+        self.cut(bytes_of(message)).into_iter().for_each(|part| self.send_down(conn, Packet::Bytes(part)));
+    }
+
+    /// A stream has no messages: at times what was sent together arrives in parts, cut anywhere.
+    fn cut(&mut self, mut bytes: Vec<u8>) -> Vec<Vec<u8>> {
+        if !self.rng.chance(self.plan.cuts) {
+            return vec![bytes];
+        }
+        let rest = bytes.split_off(self.rng.below(bytes.len() as u64) as usize);
+        vec![bytes, rest]
     }
 
     fn send_client(&mut self, conn: ConnId, direction: usize, what: Happening) {

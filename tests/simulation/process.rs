@@ -1,7 +1,5 @@
 //! A process: the core, driven as the real driver drives it, and the acts of the program that uses it.
 
-use std::sync::Arc;
-
 use election::testing::logic::{
     self, Action, Call, CallId, Elections, Reply, RequestId, Role, SessionId, SubscriptionId, Time, Value,
     WatchEvent, Write,
@@ -10,9 +8,12 @@ use election::testing::logic::{
 use crate::client::Client;
 use crate::clock::{Clock, Ns};
 use crate::messages::Happening;
-use crate::plan::Plan;
+use crate::plan::{Fault, Plan};
 use crate::say;
 use crate::world::World;
+
+/// Fewer members than this are too few.
+pub const ENOUGH: usize = 2;
 
 pub struct Process {
     pub clock: Clock,
@@ -30,6 +31,9 @@ pub struct Process {
     /// The candidates and the observers at each path.
     pub candidates: Vec<Option<SubscriptionId>>,
     pub observers: Vec<Option<SubscriptionId>>,
+    pub watchers: Vec<Option<SubscriptionId>>,
+    /// The value that the program wants its znode at each path to have.
+    pub values: Vec<Value>,
     /// The inputs of the core, if a test listens in the core's place.
     pub heard: Option<Vec<Input>>,
     /// The values that `election_is_master` reads: the end of the lease, and the token at each path.
@@ -44,26 +48,35 @@ pub struct Process {
 
 /// The inputs of the core.
 pub enum Input {
-    Connected { session: SessionId, timeout: Ns, asked_at: u64 },
+    Connected {
+        session: SessionId,
+        timeout: Ns,
+        asked_at: u64,
+    },
     Suspended(i32),
     Expired,
+    /// The servers refuse the credentials.
+    Denied(i32),
     Reply(RequestId, Reply),
     WatchEvent(RequestId, WatchEvent),
     Timeout,
     Stand(usize),
     Resign(usize),
+    SetValue(usize),
     Observe(usize),
     Unobserve(usize),
+    WatchMembers(usize),
+    UnwatchMembers(usize),
     Write(usize),
     Close,
 }
 
 impl Process {
-    pub fn new(clock: Clock, plan: &Plan) -> Process {
+    pub fn new(clock: Clock, plan: &Plan, seed: u64) -> Process {
         Process {
             clock,
             core: Elections::new(plan.config),
-            client: Client::new(plan),
+            client: Client::new(plan, seed),
             alive: false,
             life: 0,
             paused: false,
@@ -73,6 +86,8 @@ impl Process {
             parked: Vec::new(),
             candidates: vec![None; plan.paths.len()],
             observers: vec![None; plan.paths.len()],
+            watchers: vec![None; plan.paths.len()],
+            values: vec![Value::from([]); plan.paths.len()],
             heard: None,
             lease_end: None,
             tokens: vec![None; plan.paths.len()],
@@ -113,6 +128,9 @@ impl World {
             if self.rng.chance(if stands { 200 } else { 700 }) {
                 self.drive(process, Input::Observe(path));
             }
+            if self.rng.chance(300) {
+                self.drive(process, Input::WatchMembers(path));
+            }
         }
     }
 
@@ -127,12 +145,14 @@ impl World {
         it.parked.clear();
         it.candidates.fill(None);
         it.observers.fill(None);
+        it.watchers.fill(None);
         it.timer = (0, 0);
     }
 
     pub fn stand_again(&mut self, process: usize, life: u32, path: usize) {
         let it = &self.processes[process];
-        if self.faults_on && it.alive && it.life == life && it.candidates[path].is_none() {
+        let may = self.faults_on || self.plan.faults.contains(&Fault::Denial);
+        if may && it.alive && it.life == life && it.candidates[path].is_none() {
             self.drive(process, Input::Stand(path));
         }
     }
@@ -152,6 +172,15 @@ impl World {
         self.plan_in(soon, Happening::Write(process, life));
     }
 
+    /// A program that was cut off writes what it has to write as soon as it is connected again.
+    pub fn writes_again(&mut self, process: usize) {
+        for path in 0..self.plan.paths.len() {
+            if self.plan.writes && self.faults_on && self.token_of(process, path).is_some() {
+                self.drive(process, Input::Write(path));
+            }
+        }
+    }
+
     pub fn wake(&mut self, process: usize, pause: u32) {
         let it = &mut self.processes[process];
         if it.paused && it.pause == pause {
@@ -161,6 +190,7 @@ impl World {
             // The program asks first.
             self.check_before(process);
             let parked = std::mem::take(&mut self.processes[process].parked);
+            self.go_on(process);
             self.unpark(parked);
         }
     }
@@ -220,6 +250,7 @@ impl World {
                 say!(self, "process {process} has lost its session");
                 self.processes[process].core.handle(now, logic::Input::Expired);
             }
+            Input::Denied(rc) => core.handle(now, logic::Input::Denied(rc)),
             Input::Reply(request, reply) => {
                 say!(self, "process {process}, answer {}: {reply:?}", request.0);
                 self.processes[process].core.handle(now, logic::Input::Reply(request, reply));
@@ -232,7 +263,8 @@ impl World {
             Input::Stand(path) => {
                 it.candidates[path] = Some(id);
                 self.checker.stands(id, process, path);
-                let value = Arc::from(format!("process {process}").as_bytes());
+                let value = Value::from(format!("process {process}, {}", id.0).as_bytes());
+                it.values[path] = value.clone();
                 let (path, once) = (self.plan.paths[path].clone(), false);
                 let stand = logic::Input::Stand { id, path, value, guid, once };
                 self.processes[process].core.handle(now, stand);
@@ -241,6 +273,24 @@ impl World {
                 if let Some(id) = it.candidates[path].take() {
                     core.handle(now, logic::Input::Leave(id));
                     say!(self, "process {process} resigns at {}", self.plan.paths[path]);
+                }
+            }
+            Input::SetValue(path) => {
+                if let Some(candidate) = it.candidates[path] {
+                    let value = Value::from(format!("process {process}, then {}", id.0).as_bytes());
+                    it.values[path] = value.clone();
+                    core.handle(now, logic::Input::SetValue(candidate, value));
+                }
+            }
+            Input::WatchMembers(path) => {
+                it.watchers[path] = Some(id);
+                self.checker.watches_members(id, process, path);
+                let path = self.plan.paths[path].clone();
+                core.handle(now, logic::Input::WatchMembers { id, path, enough: ENOUGH });
+            }
+            Input::UnwatchMembers(path) => {
+                if let Some(id) = it.watchers[path].take() {
+                    core.handle(now, logic::Input::Leave(id));
                 }
             }
             Input::Observe(path) => {
@@ -253,9 +303,10 @@ impl World {
                     core.handle(now, logic::Input::Leave(id));
                 }
             }
-            // The value is the token, for the checker.
+            // The value tells the checker the token, and which write it is.
             Input::Write(path) => {
-                let value = Value::from(it.tokens[path].unwrap_or(0).to_be_bytes());
+                let token = it.tokens[path].unwrap_or(0);
+                let value = Value::from([token.to_be_bytes(), id.0.to_be_bytes()].concat());
                 let write = Write::Set { path: self.plan.written(path), value, version: None };
                 let call = Call::Write { path: self.plan.paths[path].clone(), write };
                 core.handle(now, logic::Input::Call(CallId(id.0), call));
@@ -268,6 +319,7 @@ impl World {
         }
         self.check_after(process);
         self.plan_core_timer(process);
+        self.go_on(process);
     }
 
     fn carry_out(&mut self, process: usize, now: Time, action: Action) {
@@ -298,12 +350,31 @@ impl World {
                 }
             }
             Action::TellMaster(id, master) => self.checker.told_master(id, &master),
-            Action::TellMembers(..) => unreachable!("nobody here watches the members"),
-            Action::Finished(id) => self.checker.dismissed(id),
-            Action::Answer(..) => {}
+            Action::TellMembers(id, members) => self.checker.told_members(id, members),
+            Action::Finished(id) => {
+                self.checker.dismissed(id);
+                self.ended_by_itself(process, id);
+            }
+            Action::Answer(CallId(write), outcome) => self.checker.told_written(write, &outcome),
             Action::Renew => {
                 say!(self, "process {process} leaves its session for a new one");
                 self.client_restarts(process);
+            }
+        }
+    }
+
+    /// A subscription has ended that the program did not end: it was refused. The program tries again later.
+    fn ended_by_itself(&mut self, process: usize, id: SubscriptionId) {
+        let it = &mut self.processes[process];
+        for path in 0..self.plan.paths.len() {
+            if it.candidates[path] == Some(id) {
+                it.candidates[path] = None;
+                let life = it.life;
+                let soon = self.rng.below(self.plan.timeout);
+                return self.plan_in(soon, Happening::StandAgain(process, life, path));
+            }
+            for subscription in [&mut it.observers[path], &mut it.watchers[path]] {
+                subscription.take_if(|subscription| *subscription == id);
             }
         }
     }

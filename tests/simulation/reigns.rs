@@ -18,6 +18,7 @@ impl World {
             self.hang_up(conn);
         }
         self.servers[server].touches.clear();
+        self.forget_requests(server);
         match std::mem::replace(&mut self.servers[server].role, Role::Looking) {
             Role::Following { leader, link, .. } => self.send_peer(server, leader, link, PeerMsg::Goodbye),
             Role::Leading(reign) => {

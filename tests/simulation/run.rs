@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use election::testing::logic::{Dialect, Name, Recipe, Rule};
+use election::testing::logic::{rc, Dialect, Name, Recipe};
 
 use crate::checker::Violation;
 use crate::clock::{Ns, MS};
-use crate::plan::Fault;
+use crate::plan::{Broken, Fault};
 use crate::process::Input;
 use crate::say;
-use crate::tree::Change;
+use crate::tree::{Change, Node};
 use crate::world::{Stats, World};
 
 pub struct Outcome {
@@ -23,7 +23,7 @@ pub struct Outcome {
 }
 
 /// Runs a seed. A panic of the core counts as a violation.
-pub fn run(seed: u64, broken: Option<Rule>, traced: bool) -> Outcome {
+pub fn run(seed: u64, broken: Option<Broken>, traced: bool) -> Outcome {
     let mut world = World::new(seed, broken, traced);
     let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.play()));
     if let Err(panic) = played {
@@ -51,7 +51,13 @@ impl World {
         self.heal();
         let bound = self.bound();
         self.await_or("one master", bound, |world| world.all_have_masters());
-        for step in [World::stays_calm, World::meet_a_foreign_contender, World::hand_over, World::leave_nothing] {
+        for step in [
+            World::stays_calm,
+            World::meet_a_foreign_contender,
+            World::values_are_kept,
+            World::hand_over,
+            World::leave_nothing,
+        ] {
             if !self.checker.failed() {
                 step(self);
             }
@@ -90,8 +96,65 @@ impl World {
                 let seen = self.checker.observed(observer).map_or(0, |master| master.stat.czxid);
                 seen == masters.first().map_or(0, |(_, token)| *token)
             });
-            masters.len() == usize::from(self.candidates(path) > 0) && observed
+            masters.len() == usize::from(self.candidates(path) > 0) && observed && self.members_are_known(path)
         })
+    }
+
+    /// Whether those who watch the members know them all, in their order, with their values.
+    fn members_are_known(&self, path: usize) -> bool {
+        let Some(leader) = self.leader() else { return false };
+        let (tree, place) = (&self.servers[leader].tree, &self.plan.paths[path]);
+        let mut members: Vec<(&str, &Node)> = match self.plan.config.recipe {
+            Recipe::Node => tree
+                .nodes
+                .get(place)
+                .map(|node| (place.rsplit('/').next().unwrap_or_default(), node))
+                .into_iter()
+                .collect(),
+            Recipe::Queue(dialect) => {
+                let names: Vec<Arc<str>> =
+                    tree.children(place).map(|child| child[place.len() + 1..].into()).collect();
+                let in_order = dialect.in_order(&names).into_iter();
+                in_order
+                    .map(|name| tree.nodes.get_key_value(&*format!("{place}/{name}")).expect("listed"))
+                    .map(|(path, node)| (&path[place.len() + 1..], node))
+                    .collect()
+            }
+        };
+        if let Recipe::Queue(dialect) = self.plan.config.recipe {
+            dialect.settle_ties(&mut members, |(name, _)| name, |(_, node)| node.stat.czxid);
+        }
+        self.processes.iter().filter_map(|process| process.watchers[path]).all(|watcher| {
+            let told = self.checker.members(watcher).filter(|told| told.rc == rc::OK);
+            let told = told.map(|told| told.members.iter().map(|member| (&*member.name, &member.znode.value)));
+            told.is_some_and(|told| told.eq(members.iter().map(|(name, node)| (*name, &node.value))))
+        })
+    }
+
+    /// Each candidate sets its value anew. The master's znode gets it, and everybody sees it.
+    fn values_are_kept(&mut self) {
+        for process in 0..self.plan.processes {
+            for path in 0..self.plan.paths.len() {
+                if self.rng.chance(500) {
+                    self.drive(process, Input::SetValue(path));
+                }
+            }
+        }
+        let bound = self.bound();
+        self.await_or("values are kept", bound, |world| {
+            world.all_have_masters() && (0..world.plan.paths.len()).all(|path| world.value_is_kept(path))
+        });
+    }
+
+    fn value_is_kept(&self, path: usize) -> bool {
+        let (Some(leader), Some((master, token))) = (self.leader(), self.believers(path).first().copied()) else {
+            return self.candidates(path) == 0;
+        };
+        let mut nodes = self.servers[leader].tree.ephemerals();
+        let wanted = &self.processes[master].values[path];
+        // An operator has changed it.
+        let may_differ = self.plan.faults.contains(&Fault::Change);
+        may_differ || nodes.any(|(_, node)| node.stat.czxid == token && node.value == *wanted)
     }
 
     /// If nothing goes wrong, and a write takes a small part of the session timeout, no process loses a mastership.
@@ -141,8 +204,11 @@ impl World {
                 return;
             }
         }
-        // The commit, the event, a list, and a pause before it.
-        let soon = 25 * self.plan.latency + 2 * self.plan.jitter + 12 * MS;
+        // The commit, the event, a list, and a pause before it. A master that may not list the queue tries again when
+        // it reads all it watches again.
+        let may_list = !self.plan.faults.contains(&Fault::Denial);
+        let list_again = if may_list { 0 } else { 31_000 * MS };
+        let soon = 25 * self.plan.latency + 2 * self.plan.jitter + 12 * MS + list_again;
         self.await_or("a foreign contender is seen", soon, |world| {
             joins.iter().all(|(path, _)| world.believers(*path).is_empty())
         });

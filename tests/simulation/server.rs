@@ -1,18 +1,21 @@
 //! A server as its clients see it: connections, requests answered in their order, and reads from the server's own copy
 //! of the tree. A client hears a one-shot watch before any answer that the server gives after it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use election::testing::logic::{Op, Reply, RequestId, SessionId, WatchEvent};
+use election::testing::logic::{rc, WatchEvent};
 
 use crate::clock::{Clock, Ns};
 use crate::ensemble::Reign;
-use crate::messages::{Ask, ClientMsg, ConnId, Happening, PeerMsg, ServerMsg, Txn, Verdict, WatchKind};
+use crate::messages::{
+    Answer, Ask, ClientMsg, ConnId, Connect, Denial, Happening, Origin, Packet, PeerMsg, Read, Request, ServerMsg,
+    Txn, Verdict, WatchKind, Write, Writes, Xid,
+};
 use crate::plan::Plan;
 use crate::say;
-use crate::tree::{is_write, parent, Change, Tree};
+use crate::tree::{parent, Change, Tree};
 use crate::world::World;
 
 pub enum Role {
@@ -41,6 +44,8 @@ pub struct Server {
     pub accepted_epoch: i64,
     pub current_epoch: i64,
     pub conns: Vec<ConnId>,
+    /// The requests of each session that wait for their turn, whatever connection they came on (`CommitProcessor`).
+    pending: BTreeMap<i64, VecDeque<Item>>,
     /// The sessions that are alive, with their timeouts, for the next answer to the leader's PING.
     pub touches: BTreeMap<i64, Ns>,
     /// The sessions whose last touch was lost.
@@ -52,13 +57,31 @@ pub struct Server {
 }
 
 /// A request that waits for its turn to be answered.
-pub enum Item {
-    Read(RequestId, Op),
-    /// The request, if the client wants the answer.
-    Write(Option<RequestId>, Option<Reply>),
-    /// Whether the leader has answered.
-    Sync(RequestId, bool),
-    Ping,
+struct Item {
+    conn: ConnId,
+    xid: Xid,
+    what: Waits,
+}
+
+enum Waits {
+    /// For the transaction that it has asked for.
+    Write(Option<Verdict>),
+    /// For the leader's answer to a sync of this path.
+    Sync(Arc<str>, bool),
+    /// For its turn only.
+    Here(Request),
+}
+
+impl Item {
+    fn waits_for_leader(&self) -> bool {
+        matches!(self.what, Waits::Write(None) | Waits::Sync(_, false))
+    }
+}
+
+/// What a server gives a session as its password. Whoever knows it may take the session over.
+fn password(session: i64) -> Vec<u8> {
+    let half = (session ^ 0x00b3_415c).to_be_bytes();
+    [half, half].concat()
 }
 
 impl Server {
@@ -78,6 +101,10 @@ impl Server {
                 }
             }
         }
+        for path in 0..plan.paths.len() {
+            let (path, value) = (plan.written(path), [].into());
+            tree.apply(0, 0, &Change::Create { path, value, owner: 0, container: false });
+        }
         Server {
             clock,
             role: Role::Looking,
@@ -90,6 +117,7 @@ impl Server {
             accepted_epoch: 0,
             current_epoch: 0,
             conns: Vec::new(),
+            pending: BTreeMap::new(),
             touches: BTreeMap::new(),
             lost: BTreeSet::new(),
             lag: 0,
@@ -121,7 +149,41 @@ impl Server {
 }
 
 impl World {
-    pub fn server_hears(&mut self, id: ConnId, message: ClientMsg) {
+    pub fn server_receives(&mut self, id: ConnId, packet: Packet) {
+        let conn = &mut self.conns[id];
+        if !conn.server_open {
+            return;
+        }
+        match packet {
+            Packet::Syn => match self.servers[conn.server].role {
+                Role::Down => self.hang_up(id),
+                _ => self.send_down(id, Packet::SynAck),
+            },
+            Packet::Bytes(bytes) => {
+                conn.inbox.take_in(&bytes);
+                self.serve(id);
+            }
+            Packet::Fin => self.drop_conn(id),
+            Packet::SynAck => unreachable!("said by servers"),
+        }
+    }
+
+    /// Handles what has arrived. After a ConnectRequest the server reads nothing until the session stands
+    /// (`ZooKeeperServer.processConnectRequest`).
+    fn serve(&mut self, id: ConnId) {
+        loop {
+            let conn = &mut self.conns[id];
+            if !conn.server_open || conn.timeout != 0 && !conn.established {
+                return;
+            }
+            match conn.inbox.next() {
+                Some(message) => self.server_hears(id, message),
+                None => return,
+            }
+        }
+    }
+
+    fn server_hears(&mut self, id: ConnId, message: ClientMsg) {
         let conn = &self.conns[id];
         let (server, session) = (conn.server, conn.session);
         if !conn.server_open {
@@ -130,46 +192,44 @@ impl World {
         if !self.servers[server].is_serving() {
             return self.hang_up(id);
         }
-        match message {
-            ClientMsg::Fin => return self.drop_conn(id),
-            ClientMsg::Connect { session, last_zxid, timeout } => {
-                return self.client_connects(id, session, last_zxid, timeout)
+        let (xid, request) = match message {
+            ClientMsg::Connect(connect) => return self.client_connects(id, connect),
+            ClientMsg::Request(xid, request) => (xid, request),
+        };
+        // A shorter timeout than before begins to count when its client hears of it.
+        let conn = &self.conns[id];
+        let timeout = if conn.timeout_heard { conn.timeout } else { conn.timeout.max(self.plan.timeout) };
+        self.touch(server, session, timeout);
+        let origin = (session, xid);
+        let (what, ask) = match request {
+            // Not in its turn (`ZooKeeperServer.processPacket`).
+            Request::Auth { .. } => {
+                let zxid = 0;
+                let is_refused = self.denied.contains(&Some(Denial::Credentials));
+                let answer = if is_refused { Answer::Refused(rc::AUTH_FAILED) } else { Answer::Done };
+                self.send_down_message(id, &ServerMsg::Answer { xid, answer, zxid });
+                if is_refused {
+                    self.hang_up(id);
+                }
+                return;
             }
-            _ => {}
-        }
-        if !self.conns[id].established {
-            return;
-        }
-        self.touch(server, session, self.conns[id].timeout);
-        match message {
-            ClientMsg::Sync(request) => {
-                self.conns[id].pending.push_back(Item::Sync(request, false));
-                self.forward(server, Ask::Sync { conn: id });
+            Request::Sync { path } => (Waits::Sync(path, false), Some(Ask::Sync { origin })),
+            Request::Write(write) => (Waits::Write(None), Some(Ask::Write { origin, writes: Writes::One(write) })),
+            Request::Multi(writes) => {
+                (Waits::Write(None), Some(Ask::Write { origin, writes: Writes::Multi(writes) }))
             }
-            ClientMsg::CatchUp => {
-                self.conns[id].pending.push_back(Item::Write(None, None));
-                let op = Op::Prove { paths: Vec::new() };
-                self.forward(server, Ask::Write { conn: id, session, op });
-            }
-            ClientMsg::Request(request, op) if is_write(&op) => {
-                self.conns[id].pending.push_back(Item::Write(Some(request), None));
-                self.forward(server, Ask::Write { conn: id, session, op });
-            }
-            ClientMsg::Request(request, op) => {
-                self.conns[id].pending.push_back(Item::Read(request, op));
-                self.answer(id);
-            }
-            ClientMsg::Ping => {
-                self.conns[id].pending.push_back(Item::Ping);
-                self.answer(id);
-            }
-            ClientMsg::CloseSession => self.forward(server, Ask::Close { conn: id, session }),
-            ClientMsg::SetWatches { last_zxid, watches } => self.set_watches(id, last_zxid, watches),
-            ClientMsg::Connect { .. } | ClientMsg::Fin => unreachable!("handled above"),
+            Request::Close => (Waits::Write(None), Some(Ask::Close { origin })),
+            request => (Waits::Here(request), None),
+        };
+        self.servers[server].pending.entry(session).or_default().push_back(Item { conn: id, xid, what });
+        match ask {
+            Some(ask) => self.forward(server, ask),
+            None => self.answer(server, session),
         }
     }
 
-    fn client_connects(&mut self, id: ConnId, session: i64, last_zxid: i64, timeout: Ns) {
+    fn client_connects(&mut self, id: ConnId, connect: Connect) {
+        let Connect { session, password: known, last_zxid, timeout } = connect;
         let server = self.conns[id].server;
         if last_zxid > self.servers[server].tree.zxid {
             say!(self, "server {server} is behind connection {id} and refuses it");
@@ -180,6 +240,11 @@ impl World {
             _ => 20 * self.plan.tick,
         };
         let timeout = timeout.clamp(2 * self.plan.tick, longest);
+        let is_strange = session != 0 && self.faults_on && self.rng.chance(self.plan.other_sessions);
+        if is_strange {
+            say!(self, "server {server} opens another session for {session:x} on connection {id}");
+        }
+        let session = if is_strange { 0 } else { session };
         if session != 0 {
             let former = |conn: &ConnId| self.conns[*conn].session == session;
             let former: Vec<_> = self.servers[server].conns.iter().copied().filter(former).collect();
@@ -192,10 +257,22 @@ impl World {
             *count += 1;
             let session = (server as i64 + 1) << 32 | *count;
             self.forward(server, Ask::Open { conn: id, session, timeout });
+        } else if known != password(session) {
+            self.revalidated(id, false);
         } else {
             self.conns[id].session = session;
             self.forward(server, Ask::Revalidate { conn: id, session, timeout });
         }
+    }
+
+    /// The leader has named the session that it opens. The server waits for the transaction.
+    pub fn opening(&mut self, id: ConnId, session: i64) {
+        let server = self.conns[id].server;
+        if !self.conns[id].server_open {
+            return;
+        }
+        let item = Item { conn: id, xid: 0, what: Waits::Write(None) };
+        self.servers[server].pending.entry(session).or_default().push_back(item);
     }
 
     pub fn revalidated(&mut self, id: ConnId, valid: bool) {
@@ -204,10 +281,11 @@ impl World {
             return;
         }
         conn.established = valid;
-        let (timeout, session) = (conn.timeout, valid.then_some(SessionId(conn.session)));
-        self.send_down(id, ServerMsg::Welcome { session, timeout });
-        if !valid {
-            self.hang_up(id);
+        let (session, timeout) = if valid { (conn.session, conn.timeout) } else { (0, 0) };
+        self.send_down_message(id, &ServerMsg::Welcome { session, password: password(session), timeout });
+        match valid {
+            true => self.serve(id),
+            false => self.hang_up(id),
         }
     }
 
@@ -247,77 +325,132 @@ impl World {
         }
     }
 
-    /// The transaction of a client of this server has been carried out.
-    pub fn resolve(&mut self, id: ConnId, verdict: &Verdict) {
-        if !self.conns[id].server_open {
-            return;
-        }
-        match verdict {
-            Verdict::Reply(reply) => {
-                let open = |item: &&mut Item| matches!(item, Item::Write(_, None));
-                if let Some(Item::Write(_, answer)) = self.conns[id].pending.iter_mut().find(open) {
-                    *answer = Some(reply.clone());
-                }
-                self.answer(id);
+    /// A transaction has been carried out that may be the answer to a request of this server. If it is not of the
+    /// request that waits first in that session, it is of another server's client (`CommitProcessor.run`).
+    pub fn resolve(&mut self, server: usize, (session, xid): Origin, verdict: &Verdict) {
+        let first = self.servers[server].pending.get_mut(&session).and_then(|items| items.front_mut());
+        match first {
+            Some(Item { xid: waits, what: Waits::Write(answer @ None), .. }) if *waits == xid => {
+                *answer = Some(verdict.clone());
+                self.answer(server, session);
             }
-            Verdict::Opened { session } => {
-                let conn = &mut self.conns[id];
-                conn.session = *session;
-                conn.established = true;
-                let timeout = conn.timeout;
-                self.send_down(id, ServerMsg::Welcome { session: Some(SessionId(*session)), timeout });
-            }
-            Verdict::Closed => {
-                self.send_down(id, ServerMsg::Closed);
-                self.hang_up(id);
-            }
-            Verdict::Hangup => self.hang_up(id),
+            _ => {}
         }
     }
 
-    pub fn synced(&mut self, id: ConnId) {
-        let open = |item: &&mut Item| matches!(item, Item::Sync(_, false));
-        if let Some(Item::Sync(_, done)) = self.conns[id].pending.iter_mut().find(open) {
-            *done = true;
-        }
-        self.answer(id);
+    /// Whether this connection waits for the answer to that closeSession.
+    pub fn asks_to_close(&self, server: usize, id: ConnId, origin: Option<Origin>) -> bool {
+        let Some((session, xid)) = origin else { return false };
+        let first = self.servers[server].pending.get(&session).and_then(|items| items.front());
+        first.is_some_and(|item| item.conn == id && item.xid == xid)
     }
 
-    /// Answers the requests that can be answered, in their order.
-    fn answer(&mut self, id: ConnId) {
-        while self.conns[id].server_open {
-            let server = self.conns[id].server;
+    pub fn synced(&mut self, server: usize, (session, xid): Origin) {
+        let items = self.servers[server].pending.get_mut(&session).into_iter().flatten();
+        for item in items.filter(|item| item.xid == xid) {
+            if let Waits::Sync(_, done) = &mut item.what {
+                *done = true;
+            }
+        }
+        self.answer(server, session);
+    }
+
+    /// Forgets all requests: the server leaves its leader.
+    pub fn forget_requests(&mut self, server: usize) {
+        self.servers[server].pending.clear();
+    }
+
+    /// Answers the requests of a session that can be answered, in their order.
+    fn answer(&mut self, server: usize, session: i64) {
+        loop {
             let zxid = self.servers[server].tree.zxid;
-            match self.conns[id].pending.front() {
-                None | Some(Item::Write(_, None) | Item::Sync(_, false)) => return,
-                Some(_) => {}
+            let Some(items) = self.servers[server].pending.get_mut(&session) else { return };
+            let item = match items.front() {
+                None => break,
+                Some(item) if item.waits_for_leader() => return,
+                Some(_) => items.pop_front().expect("looked at"),
+            };
+            let Item { conn: id, xid, what } = item;
+            if !self.conns[id].server_open {
+                continue;
             }
-            match self.conns[id].pending.pop_front().expect("looked at") {
-                Item::Read(request, op) => {
-                    let reply = self.servers[server].tree.read(&op);
-                    if let Some(watch) = watch_of(&op, &reply) {
+            let is_write = matches!(what, Waits::Write(Some(Verdict::Answer(_))));
+            if is_write && self.faults_on && self.rng.chance(self.plan.lost_replies) {
+                say!(self, "the answer of server {server} on connection {id} is lost");
+                *self.stats.faults.entry(crate::plan::Fault::LostReply).or_default() += 1;
+                self.hang_up(id);
+                continue;
+            }
+            let answer = match what {
+                Waits::Write(Some(Verdict::Answer(answer))) => answer,
+                Waits::Write(Some(Verdict::Opened)) => {
+                    let conn = &mut self.conns[id];
+                    conn.session = session;
+                    conn.established = true;
+                    conn.timeout_heard = true;
+                    let (timeout, password) = (conn.timeout, password(session));
+                    self.send_down_message(id, &ServerMsg::Welcome { session, password, timeout });
+                    self.serve(id);
+                    continue;
+                }
+                Waits::Write(Some(Verdict::Closed)) => {
+                    self.send_down_message(id, &ServerMsg::Answer { xid, answer: Answer::Done, zxid });
+                    self.hang_up(id);
+                    continue;
+                }
+                Waits::Write(Some(Verdict::Hangup)) => {
+                    self.hang_up(id);
+                    continue;
+                }
+                Waits::Sync(path, true) => Answer::Synced(path),
+                Waits::Here(Request::Read(read)) => {
+                    let answer = match self.refuses_to_read(&read) {
+                        true => Answer::Refused(rc::NO_AUTH),
+                        false => self.servers[server].tree.read(&read),
+                    };
+                    if let Some(watch) = watch_of(&read, &answer) {
                         if !self.conns[id].watches.contains(&watch) {
                             self.conns[id].watches.push(watch);
                         }
                     }
-                    self.send_down(id, ServerMsg::Reply { request, reply, zxid });
+                    answer
                 }
-                Item::Write(_, Some(_)) if self.faults_on && self.rng.chance(self.plan.lost_replies) => {
-                    say!(self, "the answer of server {server} on connection {id} is lost");
-                    *self.stats.faults.entry(crate::plan::Fault::LostReply).or_default() += 1;
-                    self.hang_up(id);
+                Waits::Here(Request::SetWatches { relative_zxid, watches }) => {
+                    self.set_watches(id, relative_zxid, watches);
+                    Answer::Done
                 }
-                Item::Write(None, Some(_)) => {}
-                Item::Write(Some(request), Some(reply)) => {
-                    self.send_down(id, ServerMsg::Reply { request, reply, zxid });
+                Waits::Here(Request::RemoveWatches { path, kinds }) => {
+                    let watches = &mut self.conns[id].watches;
+                    let before = watches.len();
+                    watches.retain(|(kind, watched)| *watched != path || !kinds.contains(kind));
+                    if watches.len() < before {
+                        Answer::Done
+                    } else {
+                        Answer::Refused(NO_WATCHER)
+                    }
                 }
-                Item::Ping => self.send_down(id, ServerMsg::Pong { zxid }),
-                Item::Sync(request, _) => {
-                    self.send_down(id, ServerMsg::Reply { request, reply: Reply::Done, zxid });
-                }
-                Item::Write(_, None) => unreachable!("looked at"),
-            }
+                Waits::Here(_) => Answer::Done,
+                Waits::Write(None) | Waits::Sync(_, false) => unreachable!("waits for the leader"),
+            };
+            self.send_down_message(id, &ServerMsg::Answer { xid, answer, zxid });
         }
+        self.servers[server].pending.remove(&session);
+    }
+
+    fn refuses(&self, denial: Denial, path: &str) -> bool {
+        let mut denied = self.plan.paths.iter().zip(&self.denied).filter(|(_, denied)| **denied == Some(denial));
+        denied.any(|(election, _)| path == &**election || parent(path) == &**election)
+    }
+
+    fn refuses_to_read(&self, read: &Read) -> bool {
+        match read {
+            Read::Data { path, .. } | Read::Children { path, .. } => self.refuses(Denial::Read, path),
+            Read::Exists { .. } => false,
+        }
+    }
+
+    pub fn refuses_to_create(&self, write: &Write) -> bool {
+        matches!(write, Write::Create { path, .. } if self.refuses(Denial::Create, path))
     }
 
     /// The client's watches of its former connection: the server reports missed events at once, and sets the other
@@ -333,7 +466,7 @@ impl World {
                 (WatchKind::Child, Some(node)) => (node.pzxid > last_zxid).then_some(WatchEvent::Changed),
             };
             match news {
-                Some(news) => self.send_down(id, ServerMsg::WatchEvent { kind, path, news }),
+                Some(news) => self.send_down_message(id, &ServerMsg::WatchEvent { kind, path, news }),
                 None => self.conns[id].watches.push((kind, path)),
             }
         }
@@ -360,12 +493,18 @@ impl World {
             if self.rng.chance(self.plan.reorders) {
                 seen.reverse();
             }
+            let mut told: Option<Arc<str>> = None;
             for (kind, path, news) in &seen {
                 let watches = &mut self.conns[id].watches;
                 let watch = watches.iter().position(|(armed, watched)| armed == kind && &**watched == *path);
                 if let Some(watch) = watch {
                     let (kind, path) = watches.remove(watch);
-                    self.send_down(id, ServerMsg::WatchEvent { kind, path, news: *news });
+                    // A deletion is told once, however many of a znode's watches see it (`DataTree.deleteNode`).
+                    let is_told = *news == WatchEvent::Deleted && told.as_ref() == Some(&path);
+                    told = Some(path.clone());
+                    if !is_told {
+                        self.send_down_message(id, &ServerMsg::WatchEvent { kind, path, news: *news });
+                    }
                 }
             }
         }
@@ -375,7 +514,7 @@ impl World {
     pub fn hang_up(&mut self, id: ConnId) {
         if self.conns[id].server_open {
             self.drop_conn(id);
-            self.send_down(id, ServerMsg::Fin);
+            self.send_down(id, Packet::Fin);
         }
     }
 
@@ -383,19 +522,22 @@ impl World {
     pub fn drop_conn(&mut self, id: ConnId) {
         let conn = &mut self.conns[id];
         conn.server_open = false;
-        conn.pending.clear();
         conn.watches.clear();
         self.servers[conn.server].conns.retain(|other| *other != id);
     }
 }
 
+const NO_WATCHER: i32 = -121;
+
 /// The watch that an answered read leaves.
-pub fn watch_of(op: &Op, reply: &Reply) -> Option<(WatchKind, Arc<str>)> {
-    match (op, reply) {
-        (Op::Read { path, watch: true, .. }, Reply::Read(_)) => Some((WatchKind::Data, path.clone())),
-        (Op::Exists { path }, Reply::Exists(true)) => Some((WatchKind::Data, path.clone())),
-        (Op::Exists { path }, Reply::Exists(false)) => Some((WatchKind::Exist, path.clone())),
-        (Op::List { path, watch: true, .. }, Reply::Listed(_)) => Some((WatchKind::Child, path.clone())),
+fn watch_of(read: &Read, answer: &Answer) -> Option<(WatchKind, Arc<str>)> {
+    match (read, answer) {
+        (Read::Exists { path, watch: true }, Answer::Refused(_)) => Some((WatchKind::Exist, path.clone())),
+        (_, Answer::Refused(_)) => None,
+        (Read::Data { path, watch: true } | Read::Exists { path, watch: true }, _) => {
+            Some((WatchKind::Data, path.clone()))
+        }
+        (Read::Children { path, watch: true }, _) => Some((WatchKind::Child, path.clone())),
         _ => None,
     }
 }

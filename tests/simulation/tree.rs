@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use election::testing::logic::{rc, Op, Reply, Stat, Value, Write, Znode};
+use election::testing::logic::{rc, Stat, Value};
 
 use crate::clock::Ns;
-use crate::plan::Plan;
+use crate::messages::{Answer, Kind, Read, Write, Writes};
 
 #[derive(Clone, Debug)]
 pub struct Node {
     pub value: Value,
     pub stat: Stat,
+    pub mtime_ms: i64,
     /// The transaction that last added or removed a child.
     pub pzxid: i64,
     /// Numbers the next sequential child: how many children have ever been made, as a signed 32-bit number.
@@ -20,38 +21,45 @@ pub struct Node {
     pub container: bool,
 }
 
+/// All that ZooKeeper tells of a znode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FullStat {
+    pub of_data: Stat,
+    pub mtime_ms: i64,
+    pub cversion: i32,
+    pub data_length: i32,
+    pub children: i32,
+    pub pzxid: i64,
+}
+
+impl Node {
+    fn new(value: Value, stat: Stat, container: bool) -> Node {
+        let (pzxid, mtime_ms) = (stat.czxid, stat.ctime_ms);
+        Node { value, stat, mtime_ms, pzxid, counter: 0, children: 0, container }
+    }
+
+    pub fn full_stat(&self) -> FullStat {
+        FullStat {
+            of_data: self.stat,
+            mtime_ms: self.mtime_ms,
+            // Creations and deletions of children (`DataNode.copyStat`).
+            cversion: self.counter.wrapping_mul(2).wrapping_sub(self.children as i32),
+            data_length: self.value.len() as i32,
+            children: self.children as i32,
+            pzxid: self.pzxid,
+        }
+    }
+}
+
 /// One step of a transaction.
 #[derive(Clone, Debug)]
 pub enum Change {
-    Create {
-        path: Arc<str>,
-        value: Value,
-        owner: i64,
-        container: bool,
-    },
-    Delete {
-        path: Arc<str>,
-    },
-    Set {
-        path: Arc<str>,
-        value: Value,
-    },
-    /// A fenced write of a program, at another place.
-    Fenced {
-        path: usize,
-        token: i64,
-    },
-    Number {
-        path: Arc<str>,
-        counter: i32,
-    },
-    OpenSession {
-        session: i64,
-        timeout: Ns,
-    },
-    CloseSession {
-        session: i64,
-    },
+    Create { path: Arc<str>, value: Value, owner: i64, container: bool },
+    Delete { path: Arc<str> },
+    Set { path: Arc<str>, value: Value },
+    Number { path: Arc<str>, counter: i32 },
+    OpenSession { session: i64, timeout: Ns },
+    CloseSession { session: i64 },
 }
 
 #[derive(Clone, Debug)]
@@ -64,6 +72,9 @@ pub struct Tree {
     pub counters_end: bool,
 }
 
+const NOT_EMPTY: i32 = -111;
+const RUNTIME_INCONSISTENCY: i32 = -2;
+
 pub fn parent(path: &str) -> &str {
     match path.rfind('/') {
         Some(0) | None => "/",
@@ -73,14 +84,7 @@ pub fn parent(path: &str) -> &str {
 
 impl Tree {
     pub fn new() -> Tree {
-        let root = Node {
-            value: Value::from([]),
-            stat: Stat::default(),
-            pzxid: 0,
-            counter: 0,
-            children: 0,
-            container: false,
-        };
+        let root = Node::new(Value::from([]), Stat::default(), false);
         Tree {
             nodes: BTreeMap::from([("/".into(), root)]),
             sessions: BTreeMap::new(),
@@ -94,9 +98,7 @@ impl Tree {
         match change {
             Change::Create { path, value, owner, container } => {
                 let stat = Stat { czxid: zxid, mzxid: zxid, ctime_ms, version: 0, ephemeral_owner: *owner };
-                let (value, container) = (value.clone(), *container);
-                let node = Node { value, stat, pzxid: zxid, counter: 0, children: 0, container };
-                self.nodes.insert(path.clone(), node);
+                self.nodes.insert(path.clone(), Node::new(value.clone(), stat, *container));
                 let above = self.nodes.get_mut(parent(path)).expect("checked by prepare");
                 above.pzxid = zxid;
                 above.counter = match self.counters_end {
@@ -115,12 +117,12 @@ impl Tree {
                 let node = self.nodes.get_mut(path).expect("checked by prepare");
                 node.value = value.clone();
                 node.stat.mzxid = zxid;
+                node.mtime_ms = ctime_ms;
                 node.stat.version = node.stat.version.wrapping_add(1);
             }
             Change::Number { path, counter } => {
                 self.nodes.get_mut(path).expect("checked by prepare").counter = *counter;
             }
-            Change::Fenced { .. } => {}
             Change::OpenSession { session, timeout } => {
                 self.sessions.insert(*session, *timeout);
             }
@@ -130,77 +132,108 @@ impl Tree {
         }
     }
 
-    /// The reply and the changes of a write of this session, as the transaction `zxid`.
-    pub fn prepare(&self, zxid: i64, ctime_ms: i64, session: i64, op: &Op) -> (Reply, Vec<Change>) {
-        let create = |path: Arc<str>, value: &Value| -> Result<(Stat, Vec<Change>), i32> {
-            if self.nodes.contains_key(&path) {
-                return Err(rc::NODE_EXISTS);
+    /// The answer to a request of this session, and its changes, as the transaction `zxid`.
+    pub fn prepare(&self, zxid: i64, ctime_ms: i64, session: i64, writes: &Writes) -> (Answer, Vec<Change>) {
+        let writes = match writes {
+            Writes::One(write) => {
+                let outcome = self.prepare_one(zxid, ctime_ms, session, write);
+                return match outcome {
+                    Ok((answer, change)) => (answer, change.into_iter().collect()),
+                    Err(rc) => (Answer::Refused(rc), Vec::new()),
+                };
             }
-            match self.nodes.get(parent(&path)) {
-                None => return Err(rc::NO_NODE),
-                Some(above) if above.stat.is_ephemeral() => return Err(-108),
-                Some(_) => {}
-            }
-            let stat = Stat { czxid: zxid, mzxid: zxid, ctime_ms, version: 0, ephemeral_owner: session };
-            Ok((stat, vec![Change::Create { path, value: value.clone(), owner: session, container: false }]))
+            Writes::Multi(writes) => writes,
         };
-        let outcome = match op {
-            Op::Create { path, value } => {
-                create(path.clone(), value).map(|(stat, changes)| (Reply::Created(stat), changes))
+        // Each write finds what those before it have changed.
+        let mut ahead = None;
+        let (mut answers, mut changes) = (Vec::new(), Vec::new());
+        for (at, write) in writes.iter().enumerate() {
+            match ahead.as_ref().unwrap_or(self).prepare_one(zxid, ctime_ms, session, write) {
+                Ok((answer, change)) => {
+                    if let (Some(change), true) = (&change, at + 1 < writes.len()) {
+                        ahead.get_or_insert_with(|| self.clone()).apply(zxid, ctime_ms, change);
+                    }
+                    // A multi tells no stat of what it creates, whatever was asked.
+                    answers.push(match answer {
+                        Answer::Created(path, _) => Answer::Created(path, None),
+                        answer => answer,
+                    });
+                    changes.extend(change);
+                }
+                Err(rc) => {
+                    // The writes before the refused one did no wrong; those after it were not tried.
+                    let told = |other| Answer::Refused(if other < at { 0 } else { RUNTIME_INCONSISTENCY });
+                    let told =
+                        (0..writes.len()).map(|other| if other == at { Answer::Refused(rc) } else { told(other) });
+                    return (Answer::Multi(told.collect()), Vec::new());
+                }
             }
-            Op::CreateSequential { prefix, value } => {
-                let counter = self.nodes.get(parent(prefix)).map_or(0, |above| above.counter);
-                let path: Arc<str> = format!("{prefix}{counter:010}").into();
-                create(path.clone(), value).map(|(stat, changes)| (Reply::CreatedAs(path, stat), changes))
-            }
-            // One of several transactions: the parent of the path.
-            Op::MakeParents { path } => match self.nodes.get(parent(path)) {
-                Some(_) => Ok((Reply::Done, Vec::new())),
-                None => create(parent(path).into(), &Value::from([])).map(|_| {
-                    let (path, value) = (parent(path).into(), Value::from([]));
-                    (Reply::Done, vec![Change::Create { path, value, owner: 0, container: true }])
-                }),
-            },
-            Op::SetValue { path, value, version } => match self.nodes.get(path) {
-                None => Err(rc::NO_NODE),
-                Some(node) if *version != -1 && node.stat.version != *version => Err(rc::BAD_VERSION),
-                Some(_) => Ok((Reply::Done, vec![Change::Set { path: path.clone(), value: value.clone() }])),
-            },
-            Op::Delete { path, version } => match self.nodes.get(path) {
-                None => Err(rc::NO_NODE),
-                Some(node) if *version != -1 && node.stat.version != *version => Err(rc::BAD_VERSION),
-                Some(node) if node.children > 0 => Err(-111),
-                Some(_) => Ok((Reply::Done, vec![Change::Delete { path: path.clone() }])),
-            },
-            Op::Prove { paths } if paths.iter().all(|path| self.nodes.contains_key(path)) => {
-                Ok((Reply::Done, Vec::new()))
-            }
-            Op::Prove { .. } => Err(rc::NO_NODE),
-            Op::Write { own, .. } if !self.nodes.contains_key(own) => Ok((Reply::NotMaster, Vec::new())),
-            Op::Write { write, .. } => Ok((Reply::Done, vec![fenced(write)])),
-            _ => unreachable!("not a write: {op:?}"),
+        }
+        (Answer::Multi(answers), changes)
+    }
+
+    fn prepare_one(
+        &self,
+        zxid: i64,
+        ctime_ms: i64,
+        session: i64,
+        write: &Write,
+    ) -> Result<(Answer, Option<Change>), i32> {
+        let found = |path: &Arc<str>, version: i32| match self.nodes.get(path) {
+            None => Err(rc::NO_NODE),
+            Some(node) if version != -1 && node.stat.version != version => Err(rc::BAD_VERSION),
+            Some(node) => Ok(node),
         };
-        outcome.unwrap_or_else(|rc| (Reply::Refused(rc), Vec::new()))
+        match write {
+            Write::Create { path, value, kind, sequential, with_stat } => {
+                let above = self.nodes.get(parent(path));
+                let path: Arc<str> = match (sequential, above) {
+                    (true, Some(above)) => format!("{path}{:010}", above.counter).into(),
+                    _ => path.clone(),
+                };
+                if self.nodes.contains_key(&path) {
+                    return Err(rc::NODE_EXISTS);
+                }
+                match above {
+                    None => return Err(rc::NO_NODE),
+                    Some(above) if above.stat.is_ephemeral() => return Err(rc::NO_CHILDREN_FOR_EPHEMERALS),
+                    Some(_) => {}
+                }
+                let owner = if *kind == Kind::Ephemeral { session } else { 0 };
+                let stat = Stat { czxid: zxid, mzxid: zxid, ctime_ms, version: 0, ephemeral_owner: owner };
+                let stat = Node::new(value.clone(), stat, false).full_stat();
+                let answer = Answer::Created(path.clone(), with_stat.then_some(stat));
+                let (value, container) = (value.clone(), *kind == Kind::Container);
+                Ok((answer, Some(Change::Create { path, value, owner, container })))
+            }
+            Write::Set { path, value, version } => {
+                let mut node = found(path, *version)?.clone();
+                node.value = value.clone();
+                node.stat.mzxid = zxid;
+                node.stat.version = node.stat.version.wrapping_add(1);
+                node.mtime_ms = ctime_ms;
+                let change = Change::Set { path: path.clone(), value: value.clone() };
+                Ok((Answer::Stat(node.full_stat()), Some(change)))
+            }
+            Write::Delete { path, version } => match found(path, *version)? {
+                node if node.children > 0 => Err(NOT_EMPTY),
+                _ => Ok((Answer::Deleted, Some(Change::Delete { path: path.clone() }))),
+            },
+            Write::Check { path, version } => found(path, *version).map(|_| (Answer::Done, None)),
+        }
     }
 
     /// The answer to a read.
-    pub fn read(&self, op: &Op) -> Reply {
-        match op {
-            Op::Read { path, .. } => match self.nodes.get(path) {
-                Some(node) => Reply::Read(Znode { value: node.value.clone(), stat: node.stat }),
-                None => Reply::Refused(rc::NO_NODE),
-            },
-            Op::Exists { path } => Reply::Exists(self.nodes.contains_key(path)),
-            Op::Stat { path } => match self.nodes.get(path) {
-                Some(node) => Reply::Stat(node.stat),
-                None => Reply::Refused(rc::NO_NODE),
-            },
-            Op::List { path, .. } if self.nodes.contains_key(path) => {
+    pub fn read(&self, read: &Read) -> Answer {
+        let (Read::Data { path, .. } | Read::Exists { path, .. } | Read::Children { path, .. }) = read;
+        let Some(node) = self.nodes.get(path) else { return Answer::Refused(rc::NO_NODE) };
+        match read {
+            Read::Data { .. } => Answer::Data(node.value.clone(), node.full_stat()),
+            Read::Exists { .. } => Answer::Stat(node.full_stat()),
+            Read::Children { .. } => {
                 let names = self.children(path).map(|child| child[path.len() + 1..].into());
-                Reply::Listed(names.collect())
+                Answer::Children(names.collect())
             }
-            Op::List { .. } => Reply::Refused(rc::NO_NODE),
-            _ => unreachable!("not a read: {op:?}"),
         }
     }
 
@@ -241,15 +274,4 @@ impl Tree {
     pub fn ephemerals(&self) -> impl Iterator<Item = (&Arc<str>, &Node)> {
         self.nodes.iter().filter(|(_, node)| node.stat.is_ephemeral())
     }
-}
-
-/// A write of a program: a master writes its token.
-fn fenced(write: &Write) -> Change {
-    let Write::Set { path, value, .. } = write else { unreachable!("no program writes {write:?}") };
-    let path = Plan::written_at(path).expect("where programs write");
-    Change::Fenced { path, token: i64::from_be_bytes(value[..].try_into().expect("a token")) }
-}
-
-pub fn is_write(op: &Op) -> bool {
-    !matches!(op, Op::Read { .. } | Op::Exists { .. } | Op::List { .. } | Op::Stat { .. })
 }

@@ -4,13 +4,11 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use election::testing::logic::Rule;
-
 use crate::checker::Checker;
 use crate::clock::Ns;
-use crate::messages::Happening;
+use crate::messages::{Denial, Happening};
 use crate::network::{Conn, Network};
-use crate::plan::{Fault, Plan};
+use crate::plan::{Broken, Fault, Plan};
 use crate::process::Process;
 use crate::rng::Rng;
 use crate::server::Server;
@@ -72,6 +70,7 @@ pub struct World {
     pub faults_on: bool,
     pub ambush_after: Ns,
     pub blocked: Vec<bool>,
+    pub denied: Vec<Option<Denial>>,
     /// The session numbers that were handed out twice.
     pub repeated: BTreeSet<i64>,
     /// The events so far, for the reader of a failure.
@@ -90,7 +89,7 @@ macro_rules! say {
 }
 
 impl World {
-    pub fn new(seed: u64, broken: Option<Rule>, traced: bool) -> World {
+    pub fn new(seed: u64, broken: Option<Broken>, traced: bool) -> World {
         let mut rng = Rng::new(seed);
         let plan = Plan::draw(&mut rng, broken);
         let servers = (0..plan.servers).map(|_| Server::new(plan.draw_clock(&mut rng), &plan)).collect();
@@ -110,6 +109,7 @@ impl World {
             ambush_after: 0,
             repeated: BTreeSet::new(),
             blocked: vec![false; plan.paths.len()],
+            denied: vec![None; plan.paths.len()],
             trace: traced.then(Vec::new),
             rng,
             plan,
@@ -118,7 +118,8 @@ impl World {
         world.plan_election(0);
         for process in 0..world.plan.processes {
             let clock = world.plan.draw_clock(&mut world.rng);
-            world.processes.push(Process::new(clock, &world.plan));
+            let servers_seed = world.rng.next();
+            world.processes.push(Process::new(clock, &world.plan, servers_seed));
             let delay = world.rng.below(world.plan.timeout / 2);
             world.plan_at(delay, Happening::Restart(process, 0));
         }
@@ -185,7 +186,8 @@ impl World {
         let process = match &what {
             Happening::ToClient(conn, _) => Some(self.conns[*conn].process),
             Happening::ClientTimer(process, _) | Happening::CoreTimer(process, _) => Some(*process),
-            Happening::StandAgain(process, ..) | Happening::Tell(process) => Some(*process),
+            Happening::StandAgain(process, ..) => Some(*process),
+            Happening::Reads(process, _) | Happening::Writable(process, _) => Some(*process),
             _ => None,
         };
         if let Some(process) = process {
@@ -194,8 +196,8 @@ impl World {
             }
         }
         match what {
-            Happening::ToServer(conn, message) => self.server_hears(conn, message),
-            Happening::ToClient(conn, message) => self.client_hears(conn, message),
+            Happening::ToServer(conn, packet) => self.server_receives(conn, packet),
+            Happening::ToClient(conn, packet) => self.client_receives(conn, packet),
             Happening::ToPeer(from, to, link, message) => self.peer_hears(from, to, link, message),
             Happening::Applies(server, link, apply) => self.follower_applies(server, link, apply),
             Happening::Forwards(server, life, ask) => self.forward_now(server, life, ask),
@@ -207,7 +209,8 @@ impl World {
             Happening::Election => self.election(),
             Happening::ClientTimer(process, timer) => self.client_timer(process, timer),
             Happening::CoreTimer(process, timer) => self.core_timer(process, timer),
-            Happening::Tell(process) => self.tell_replies(process, usize::MAX),
+            Happening::Reads(process, conn) => self.client_reads(process, conn),
+            Happening::Writable(process, conn) => self.writable(process, conn),
             Happening::Write(process, life) => self.write(process, life),
             Happening::Wake(process, pause) => self.wake(process, pause),
             Happening::Restart(process, life) => self.start_process(process, life),

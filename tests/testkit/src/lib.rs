@@ -6,7 +6,7 @@
 
 mod ensemble;
 mod folder;
-mod frame;
+pub mod frame;
 mod loopback;
 mod network;
 pub mod opcode;
