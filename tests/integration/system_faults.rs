@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use testkit::{eventually, Ensemble, Namespace, Program, Relay, ScratchFolder};
+use testkit::{eventually, opcode, Ensemble, Namespace, Program, Relay, ScratchFolder};
 
 const VARIABLE: &str = "ELECTION_TEST_TWO_HANDLES";
 const TIMEOUT_MS: u64 = 4_000;
@@ -325,6 +325,49 @@ fn a_handle_that_is_kept_busy() {
     asked.end().are_always_yes(token);
     others.end().are_always_yes(others_token);
     assert!(grown < 20_000, "{grown} KiB more after {last} values");
+}
+
+/// 10,000 elections on one handle and a connection that breaks: all watches are set again, nobody hears of anything, and
+/// each candidate is master all the time.
+#[test]
+#[ignore = "half a minute: `make test-long` runs it"]
+fn ten_thousand_elections_come_through_a_reconnect() {
+    const HOW_MANY: usize = 10_000;
+    let ensemble = one_server();
+    let relay = Relay::start(ensemble.addr(0));
+    let handle = TestHandle::open_for(&relay.host(), 10_000);
+    let heard = Arc::new(AtomicUsize::new(0));
+    let path = |i: usize| format!("/many/one-of-ten-thousand-{i}");
+    let before = resident_kib();
+    let began = Instant::now();
+    for i in 0..HOW_MANY {
+        let heard = heard.clone();
+        let count = move |_: &election::Event| {
+            heard.fetch_add(1, Ordering::SeqCst);
+        };
+        handle.go_to_election(&path(i), b"mine", count).unwrap();
+    }
+    let how_many_lead = || (0..HOW_MANY).filter(|i| handle.is_master(&path(*i))).count();
+    let how_many_watched = || {
+        let watches = ensemble.four_letter(0, "wchs");
+        let total = watches.lines().find_map(|line| line.strip_prefix("Total watches:")).unwrap_or("0");
+        total.trim().parse::<usize>().unwrap()
+    };
+    let patience = Duration::from_secs(60);
+    eventually(patience, "all lead", || how_many_lead() == HOW_MANY && heard.load(Ordering::SeqCst) == HOW_MANY);
+    let joined = began.elapsed();
+    eventually(patience, "all are watched", || how_many_watched() >= HOW_MANY);
+    let each = (resident_kib() - before) * 1_024 / HOW_MANY as u64;
+    let session = relay.session().unwrap().id;
+    let cut_at = Instant::now();
+    relay.cut_all();
+    eventually(patience, "the watches go out on a new connection", || relay.count(opcode::SET_WATCHES) > 1);
+    eventually(patience, "all are watched again", || how_many_watched() >= HOW_MANY);
+    let back = cut_at.elapsed();
+    println!("{HOW_MANY} joined in {joined:?}, {each} bytes each; all watches set again after {back:?}");
+    assert_eq!((how_many_lead(), heard.load(Ordering::SeqCst)), (HOW_MANY, HOW_MANY), "nobody heard of anything");
+    assert_eq!(relay.session().unwrap().id, session);
+    assert!(back < Duration::from_secs(5), "{back:?}");
 }
 
 fn resident_kib() -> u64 {
