@@ -209,6 +209,13 @@ fn a_resignation_wakes_the_next_one_alone() {
     });
     let witness = Witness::new(&ensemble.host(0));
     eventually(SOON, "all is watched", || each_watches_the_one_before(&ensemble, &witness, PATH));
+    // The master lists the queue once more because the third has joined.
+    let asked_by_first = || relays[0].requests().iter().filter(|request| is_for_the_election(request)).count();
+    let mut asked = asked_by_first();
+    eventually(SOON, "the master has listed all three", || {
+        std::thread::sleep(A_MOMENT);
+        std::mem::replace(&mut asked, asked_by_first()) == asked_by_first()
+    });
     relays.iter().for_each(Relay::clear_requests);
     let resigned = Instant::now();
     first.resign();
