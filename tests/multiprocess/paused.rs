@@ -35,7 +35,14 @@ fn stop_and_go(recipe: i32) {
     let (mut master, mut other): (&Believer, &Believer) = (&first, &second);
 
     let mut slowest = 0;
-    for _ in 0..ROUNDS {
+    let (mut shown, mut rounds) = (0, 0);
+    while shown < ROUNDS {
+        rounds += 1;
+        assert!(
+            rounds <= 2 * ROUNDS,
+            "the callback came before the question in {} of {rounds} rounds",
+            rounds - shown
+        );
         master.wait_master(master.mark());
         let (mark, other_mark) = (master.mark(), other.mark());
         master.process().freeze();
@@ -61,7 +68,8 @@ fn stop_and_go(recipe: i32) {
             Line::Callback { at, .. } if at >= thawed => Some(at),
             _ => None,
         });
-        assert!(first_callback.is_some_and(|at| at > after), "the callback came before the question was asked");
+        // Which thread the machine runs first is luck. A round in which the callback came first shows nothing.
+        shown += usize::from(first_callback.is_some_and(|at| at > after));
         (master, other) = (other, master);
     }
     let all = belief::check(&[&first, &second]);
@@ -69,7 +77,7 @@ fn stop_and_go(recipe: i32) {
     let gaps: Vec<f64> = all.windows(2).map(|pair| belief::gap_ms(&pair[0], &pair[1])).collect();
     let shortest = gaps.iter().copied().fold(f64::INFINITY, f64::min);
     println!(
-        "{recipe}: no at the first question {ROUNDS} of {ROUNDS} times, before any callback; it was answered at most {} ms after \
+        "{recipe}: no at the first question {rounds} of {rounds} times, {shown} times before any callback; it was answered at most {} ms after \
          SIGCONT; {} masterships, between two of them nobody believed for at least {shortest:.1} ms",
         ms(slowest),
         all.len()
