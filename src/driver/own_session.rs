@@ -538,7 +538,7 @@ impl SessionTask {
         self.connection(changed);
         self.has_session = false;
         self.orphan = self.zk.take_orphan();
-        self.has_left |= self.orphan.is_some();
+        self.has_left |= !matches!(cause, zk::Cause::Expired);
         if let zk::Cause::AnotherSession(_) = cause {
             self.telemetry.says(LogLevel::Warn, None, format_args!("the server has resumed another session"));
         }

@@ -10,13 +10,12 @@
 //! - Events arrive for a socket that was closed a moment ago. Each registration has a token that is never used again.
 
 use std::io;
-use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::event::Timespec;
 use rustix::net::{shutdown, Shutdown};
 
 use super::descriptor::Descriptor;
@@ -41,8 +40,8 @@ impl Token {
         EventData::new_u64(u64::from(self.owner) << 32 | u64::from(self.serial))
     }
 
-    fn of(data: EventData) -> Token {
-        Token { owner: (data.u64() >> 32) as u32, serial: data.u64() as u32 }
+    fn of(data: u64) -> Token {
+        Token { owner: (data >> 32) as u32, serial: data as u32 }
     }
 }
 
@@ -100,18 +99,19 @@ impl Poller {
     /// Waits for at most `timeout`. Adds the sockets that are ready, and returns whether the thread was woken. Fails if
     /// our descriptors are lost.
     pub fn wait(&self, timeout: Duration, ready: &mut Vec<Ready>) -> io::Result<bool> {
-        let mut events = [const { MaybeUninit::uninit() }; EVENTS];
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
         // Rounded up: a wait that ends before its deadline would be repeated at once.
-        let ms = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i64;
-        let timeout = Timespec { tv_sec: ms / 1_000, tv_nsec: ms % 1_000 * 1_000_000 };
-        let events = match epoll::wait(self.epoll()?, &mut events, Some(&timeout)) {
-            Ok((events, _)) => events,
-            Err(rustix::io::Errno::INTR) => return Ok(false),
-            Err(error) => return Err(error.into()),
+        let ms = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32;
+        // SAFETY: the events are ours. rustix leaves an argument of this call uninitialised, which valgrind reports.
+        let count =
+            unsafe { libc::epoll_wait(self.epoll()?.as_raw_fd(), events.as_mut_ptr(), events.len() as i32, ms) };
+        let Ok(count) = usize::try_from(count) else {
+            let error = io::Error::last_os_error();
+            return if error.kind() == io::ErrorKind::Interrupted { Ok(false) } else { Err(error) };
         };
         let mut is_woken = false;
-        for event in events {
-            let (token, flags) = (Token::of(event.data), event.flags);
+        for event in &events[..count] {
+            let (token, flags) = (Token::of(event.u64), EventFlags::from_bits_retain(event.events));
             if token == WAKE {
                 is_woken = true;
                 continue;
