@@ -46,7 +46,9 @@ fn a_reconnect_to_a_server_that_does_not_list_ephemerals_keeps_the_mastership() 
         }
         let asked = relay.count(opcode::GET_EPHEMERALS);
         let requests = || relay.requests().iter().map(|it| (it.connection_number, it.opcode)).collect::<Vec<_>>();
-        assert_eq!(relay.connection_count(), 4 + asked, "four, and one for each question: {:?}", requests());
+        // One for each cut and each question; a question that is lost with its connection may cost one more.
+        let connections = relay.connection_count();
+        assert!((4 + asked..=4 + 2 * asked).contains(&connections), "{connections} connections: {:?}", requests());
         assert_eq!(relay.session().expect("a session").id, session);
         master.ear.hears_nothing_for(A_MOMENT);
         interrogation.end().are_always_yes(token);
