@@ -7,8 +7,9 @@ use crate::history::{History, Life, Sample};
 /// everything.
 const SETTLING: i64 = 3_000_000_000;
 const AFTER_THE_FIRST_WORD: i64 = 1_000_000_000;
-/// A second attempt to connect, and the connection of a session that was given up, for each handle; and the register.
-const MORE_DESCRIPTORS: i64 = 6;
+/// For each of two handles: a second attempt to connect, the connection of a session that was given up, and one to each of three
+/// servers that are asked why there is no connection; and the register.
+const MORE_DESCRIPTORS: i64 = 12;
 const MORE_RSS_KIB: i64 = 4_096;
 const WINDOW: i64 = 5_000_000_000;
 /// The limit, in percent of one core. The questions, one for each election in a millisecond, take a tenth.
