@@ -443,6 +443,7 @@ impl SessionTask {
                 zk::Event::HangUp(cause) => self.let_go(now, &cause),
                 zk::Event::Expired(cause) => self.session_is_over(now, &cause),
                 zk::Event::Denied(_) => self.denied(now),
+                zk::Event::Answered => self.answer_open(Ok(())),
                 zk::Event::Closed => self.closed(true),
             }
             self.act();
@@ -461,8 +462,11 @@ impl SessionTask {
         self.connection(changed);
         self.telemetry.outage_ends();
         self.close_orphan(&self.settings.access.clone());
+    }
+
+    fn answer_open(&mut self, answer: Result<(), i32>) {
         if let Some(connected) = self.connected.take() {
-            connected.send(Ok(()));
+            connected.send(answer);
         }
     }
 
@@ -497,7 +501,9 @@ impl SessionTask {
             zk::Cause::NotZooKeeper(bytes) => {
                 Some(CauseKind::NotZooKeeper(String::from_utf8_lossy(bytes).into_owned()))
             }
-            zk::Cause::Expired | zk::Cause::GivenUp | zk::Cause::Denied(_) | zk::Cause::Left => None,
+            // `denied` follows, and it is no suspension.
+            zk::Cause::Denied(_) => return,
+            zk::Cause::Expired | zk::Cause::GivenUp | zk::Cause::Left => None,
             other => Some(CauseKind::System(format!("it {other}"))),
         };
         self.link_ended(now, kind);
@@ -551,6 +557,7 @@ impl SessionTask {
     /// the servers still keep.
     fn denied(&mut self, now: Time) {
         drop(self.hang_up());
+        self.unsent.clear();
         self.link = Link::Denied;
         self.dialer.stop();
         if self.has_session {
@@ -565,8 +572,9 @@ impl SessionTask {
         self.elections.handle(now, Input::Denied(rc::AUTH_FAILED));
         // A connection without credentials cannot have them refused.
         self.close_orphan(&Access::default());
-        if let Some(connected) = self.connected.take() {
-            connected.send(Err(rc::AUTH_FAILED));
+        self.answer_open(Err(rc::AUTH_FAILED));
+        if self.closing.is_some() {
+            self.closed(false);
         }
     }
 
@@ -643,6 +651,9 @@ impl Task for SessionTask {
                         let open = OpenLink { stream, address, is_up: false, is_readable: false };
                         self.link = Link::Open(Box::new(open));
                         self.zk.handle_connected(now);
+                        if self.connected.is_some() {
+                            self.zk.ask_for_answer();
+                        }
                     } else {
                         self.dialer.probe_ready(now, ready.token);
                     }

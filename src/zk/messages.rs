@@ -37,6 +37,15 @@ pub mod xid {
     pub const SET_WATCHES: i32 = -8;
 }
 
+pub mod error {
+    pub const AUTH_FAILED: i32 = -115;
+    pub const SESSION_CLOSED_REQUIRES_SASL: i32 = -124;
+
+    /// The answer to any request on a connection without the credentials that the server demands. The server then ends the
+    /// connection (`AuthenticationHelper.enforceAuthentication`).
+    pub const IS_DENIAL: [i32; 2] = [AUTH_FAILED, SESSION_CLOSED_REQUIRES_SASL];
+}
+
 const ALL_PERMISSIONS: i32 = 31;
 
 /// The length of a session's password.

@@ -20,7 +20,9 @@ use std::sync::Arc;
 use super::cause::Cause;
 use super::exchange::{Exchange, Known, Progress, Support};
 use super::jute::{Malformed, Reader};
-use super::messages::{xid, Connect, Connected, Notification, ReplyHeader, Request, WatchKind, PASSWORD_LEN};
+use super::messages::{
+    error, xid, Connect, Connected, Notification, ReplyHeader, Request, WatchKind, PASSWORD_LEN,
+};
 use super::outgoing::{Mark, Outgoing};
 use super::settings::{Credential, Rule, Settings};
 use super::watches::{Cursor, Watches};
@@ -77,6 +79,8 @@ pub enum Event {
         sent_at: Option<Time>,
     },
     Watch(RequestId, WatchEvent),
+    /// The server has answered for the session, as `ask_for_answer` asked.
+    Answered,
     /// The session was closed as asked, or there is none.
     Closed,
 }
@@ -162,6 +166,8 @@ pub struct Session {
     credentials_due: usize,
     set_watches_due: usize,
     pings_due: usize,
+    /// Tell of the answer to the next ping.
+    tells_answer: bool,
     /// How far the watches are set again on this connection; `None` when all are.
     rearming: Option<Cursor>,
     /// When the server last answered.
@@ -199,6 +205,7 @@ impl Session {
             credentials_due: 0,
             set_watches_due: 0,
             pings_due: 0,
+            tells_answer: false,
             rearming: None,
             heard_at: Time(0),
             sent_at: Time(0),
@@ -241,6 +248,21 @@ impl Session {
         }
         self.waiting_bytes += exchange.value_len();
         self.waiting.push_back((What::Exchange(exchange), None));
+    }
+
+    /// Sends a ping on the present connection, directly behind what waits for the socket, and tells of the answer by
+    /// `Event::Answered`. A server that demands other credentials than it got opens the session all the same, and refuses
+    /// the first request.
+    pub fn ask_for_answer(&mut self) {
+        if self.link != Link::Off {
+            self.ping();
+            self.tells_answer = true;
+        }
+    }
+
+    fn ping(&mut self) {
+        Request::Ping.write(xid::PING, "", self.outgoing.next_frame(None));
+        self.pings_due += 1;
     }
 
     /// Whether the core may submit more. If not, wait for a reply.
@@ -389,6 +411,7 @@ impl Session {
                 self.handle_notification(Notification::read(content)?);
                 return Ok(());
             }
+            _ if error::IS_DENIAL.contains(&header.error) => return Err(Cause::Denied(header.error)),
             xid::PING => &mut self.pings_due,
             xid::AUTH => &mut self.credentials_due,
             xid::SET_WATCHES => &mut self.set_watches_due,
@@ -402,6 +425,7 @@ impl Session {
         match header.xid {
             xid::AUTH if header.error != 0 => return Err(Cause::Denied(header.error)),
             xid::AUTH => self.connected(),
+            xid::PING if std::mem::take(&mut self.tells_answer) => self.events.push_back(Event::Answered),
             // The watches are not set. Each request finds out by itself what it has missed.
             xid::SET_WATCHES if header.error != 0 => {
                 let missed = self.watches.clear().into_iter();
@@ -623,8 +647,7 @@ impl Session {
         }
         match self.link {
             Link::Up if self.owed_since.is_none() => {
-                Request::Ping.write(xid::PING, "", self.outgoing.next_frame(None));
-                self.pings_due += 1;
+                self.ping();
                 self.owed_since = Some(now);
             }
             Link::Connecting { since, .. } if now < since.plus_ms(self.patience_ms()) => {
@@ -677,7 +700,7 @@ impl Session {
         self.answer_waiting();
         self.watches.expect_nothing();
         (self.begun, self.credentials_due, self.set_watches_due, self.pings_due) = (0, 0, 0, 0);
-        (self.rearming, self.owed_since, self.close_written) = (None, None, false);
+        (self.rearming, self.owed_since, self.close_written, self.tells_answer) = (None, None, false, false);
     }
 
     /// Tells it if the session is to be closed, and there is none.

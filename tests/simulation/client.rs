@@ -429,7 +429,7 @@ impl World {
                 }
             }
             Event::Watch(request, news) => self.drive(process, Input::WatchEvent(request, news)),
-            Event::Closed => {}
+            Event::Answered | Event::Closed => {}
         }
     }
 

@@ -9,8 +9,10 @@ use crate::peer::{
     answer, connected, notification, path, read, settings, unknown, watched, Peer, Record, ID, OK, T_MS,
 };
 
+const PING: i32 = -2;
 const AUTH: i32 = -4;
 const SET_WATCHES: i32 = -8;
+const REQUIRES_SASL: i32 = -124;
 
 fn ms(ms: u64) -> Time {
     Time(0).plus_ms(ms)
@@ -399,6 +401,46 @@ fn refused_credentials() {
     assert_eq!(peer.events(), [&[unknown(1, None)][..], &denied].concat());
     peer.session.leave();
     assert!(peer.session.take_orphan().is_some(), "the session stands all the same");
+}
+
+/// A server that demands credentials opens the session without them, and refuses whatever comes next.
+#[test]
+fn demanded_credentials() {
+    for error in [rc::AUTH_FAILED, REQUIRES_SASL] {
+        let denied = [Event::HangUp(Cause::Denied(error)), Event::Denied(error)];
+        let mut peer = Peer::up();
+        peer.submits(1, Op::Touch);
+        peer.transmits();
+        peer.answers(1, error, &[]);
+        assert_eq!(peer.events(), [&[unknown(1, Some(peer.now))][..], &denied].concat());
+
+        let mut peer = Peer::new(settings());
+        peer.session.handle_connected(peer.now);
+        peer.session.ask_for_answer();
+        peer.transmits();
+        peer.next_frame();
+        assert_eq!(peer.request().opcode, opcode::PING, "behind the ConnectRequest");
+        peer.welcomes(ID, T_MS);
+        peer.answers(PING, error, &[]);
+        assert_eq!(peer.events()[1..], denied);
+    }
+}
+
+#[test]
+fn the_answer_that_was_asked_for_is_told_once() {
+    let mut peer = Peer::new(settings());
+    peer.session.ask_for_answer();
+    assert_eq!(peer.requests(), [], "there is no connection");
+    peer.session.handle_connected(peer.now);
+    peer.session.ask_for_answer();
+    peer.transmits();
+    peer.welcomes(ID, T_MS);
+    assert!(matches!(peer.events()[..], [Event::Connected { .. }]));
+    peer.answers(PING, OK, &[]);
+    assert_eq!(peer.events(), [Event::Answered]);
+    peer.passes(T_MS as u64 / 5);
+    peer.answers(PING, OK, &[]);
+    assert_eq!(peer.events(), []);
 }
 
 /// Two clients may have one session by mistake. Their xids differ.

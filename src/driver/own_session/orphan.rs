@@ -38,7 +38,10 @@ impl OrphanTask {
             match event {
                 zk::Event::HangUp(_) => self.stream = None,
                 zk::Event::Closed | zk::Event::Expired(_) | zk::Event::Denied(_) => self.is_over = true,
-                zk::Event::Connected { .. } | zk::Event::Reply { .. } | zk::Event::Watch(..) => {}
+                zk::Event::Connected { .. }
+                | zk::Event::Reply { .. }
+                | zk::Event::Watch(..)
+                | zk::Event::Answered => {}
             }
         }
     }
