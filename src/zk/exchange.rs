@@ -35,7 +35,7 @@ pub enum Support {
 }
 
 impl Support {
-    pub fn answered(&mut self, error: i32) {
+    fn answered(&mut self, error: i32) {
         match (error, *self) {
             (rc::UNIMPLEMENTED, _) => *self = Support::No,
             (_, Support::Untested(_)) => *self = Support::Yes,
@@ -43,12 +43,19 @@ impl Support {
         }
     }
 
-    /// A server closed the connection while such a request was the oldest one without an answer.
-    pub fn ended(&mut self) {
+    fn ended(&mut self) {
         if let Support::Untested(times) = self {
             *self = if *times + 1 >= ENDED_AT { Support::No } else { Support::Untested(*times + 1) };
         }
     }
+}
+
+/// A request that a server may not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Feature {
+    Create2,
+    CreateContainer,
+    RemoveWatches,
 }
 
 /// Which requests the servers of this session know.
@@ -60,6 +67,35 @@ pub struct Known {
     pub create_container: Support,
     /// Since ZooKeeper 3.5.0.
     pub remove_watches: Support,
+}
+
+impl Known {
+    fn of(&mut self, feature: Feature) -> &mut Support {
+        match feature {
+            Feature::Create2 => &mut self.create2,
+            Feature::CreateContainer => &mut self.create_container,
+            Feature::RemoveWatches => &mut self.remove_watches,
+        }
+    }
+
+    /// A server has answered such a request.
+    pub fn answered(&mut self, feature: Feature, error: i32) {
+        self.of(feature).answered(error);
+        self.conclude();
+    }
+
+    /// A server closed the connection while such a request had no answer.
+    pub fn ended(&mut self, feature: Feature) {
+        self.of(feature).ended();
+        self.conclude();
+    }
+
+    /// A server that does not know the first of them knows none of those that came later.
+    fn conclude(&mut self) {
+        if self.create2 == Support::No {
+            *self = Known { create2: Support::No, create_container: Support::No, remove_watches: Support::No };
+        }
+    }
 }
 
 impl Default for Known {
@@ -235,8 +271,8 @@ impl Exchange {
         session: i64,
         known: &mut Known,
     ) -> Result<Progress, Cause> {
-        if let Some(support) = self.support(known) {
-            support.answered(header.error);
+        if let Some(feature) = self.feature() {
+            known.answered(feature, header.error);
         }
         if self.has_replied {
             return Ok(Progress::Wait);
@@ -246,19 +282,12 @@ impl Exchange {
         Ok(progress)
     }
 
-    /// The server closed the connection while this was the oldest request without an answer.
-    pub fn ended(&self, known: &mut Known) {
-        if let Some(support) = self.support(known) {
-            support.ended();
-        }
-    }
-
-    /// The request whose support an answer tells of.
-    fn support<'a>(&self, known: &'a mut Known) -> Option<&'a mut Support> {
+    /// The request of this step that a server may not know.
+    pub fn feature(&self) -> Option<Feature> {
         match (&self.op, &self.step) {
             _ if !self.is_new => None,
-            (Op::Create { .. } | Op::CreateSequential { .. }, Step::First) => Some(&mut known.create2),
-            (Op::MakeParents { .. }, _) => Some(&mut known.create_container),
+            (Op::Create { .. } | Op::CreateSequential { .. }, Step::First) => Some(Feature::Create2),
+            (Op::MakeParents { .. }, _) => Some(Feature::CreateContainer),
             _ => None,
         }
     }
@@ -366,7 +395,7 @@ impl Exchange {
                 Reply::Done
             }
             (Op::Read { sync: true, .. } | Op::List { sync: true, .. }, _) if !is_last => {
-                content.multi()?;
+                multi(&mut content)?;
                 content.finish()?;
                 return Ok(Progress::Wait);
             }
@@ -395,13 +424,13 @@ impl Exchange {
                 Reply::Done
             }
             (Op::Delete { .. }, _) => Reply::Done,
-            (Op::Prove { .. }, _) => match content.multi()? {
+            (Op::Prove { .. }, _) => match multi(&mut content)? {
                 None => Reply::Done,
                 Some((_, error)) => Reply::Refused(error),
             },
-            (Op::Write { .. }, _) => match content.multi()? {
+            (Op::Write { .. }, _) => match multi(&mut content)? {
                 None => Reply::Done,
-                Some((0, _)) => Reply::NotMaster,
+                Some((0, rc::NO_NODE)) => Reply::NotMaster,
                 Some((_, error)) => Reply::Refused(error),
             },
             (Op::Touch, _) => {
@@ -411,6 +440,17 @@ impl Exchange {
         };
         content.finish()?;
         Ok(Progress::Reply(reply, watch))
+    }
+}
+
+/// Reads the answer to a multi: the operation that failed, and its error. The leader asks for each operation whether the
+/// session is alive and its requests come from the right server, and tells it as that operation's error
+/// (`PrepRequestProcessor.pRequest2Txn`).
+fn multi(content: &mut Reader) -> Result<Option<(usize, i32)>, Cause> {
+    match content.multi()? {
+        Some((_, rc::SESSION_EXPIRED)) => Err(Cause::Expired),
+        Some((_, SESSION_MOVED)) => Err(Cause::Moved),
+        failed => Ok(failed),
     }
 }
 

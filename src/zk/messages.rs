@@ -390,6 +390,10 @@ impl<'a> Reader<'a> {
             match kind {
                 opcode::CHECK | opcode::DELETE => {}
                 opcode::CREATE => drop(self.text()?),
+                opcode::CREATE2 => {
+                    self.text()?;
+                    self.stat()?;
+                }
                 opcode::SET_DATA => drop(self.stat()?),
                 opcode::ERROR => match self.i32()? {
                     0 | -2 => {}

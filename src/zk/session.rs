@@ -12,13 +12,17 @@
 //!
 //! What has arrived and is not read yet is one frame at most, so [`Settings::frame_limit`]. What was written and is not
 //! taken by the socket is [`WRITTEN_MOST`] and one operation at most. What waits to be written, and what has no answer,
-//! is the core's: [`Session::has_room`] says when to stop.
+//! is the core's: [`Session::has_room`] says when to stop. So are the watches: one for each request that left one, until
+//! it fires or is dropped. Events that are not polled yet: one for each request without a reply, one for each watch, and
+//! a few of the connection.
+//!
+//! Nothing takes more time than its length, times the logarithm of the number of watches.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::cause::Cause;
-use super::exchange::{Exchange, Known, Progress, Support};
+use super::exchange::{Exchange, Feature, Known, Progress, Support};
 use super::jute::{Malformed, Reader};
 use super::messages::{
     error, xid, Connect, Connected, Notification, ReplyHeader, Request, WatchKind, PASSWORD_LEN,
@@ -26,7 +30,7 @@ use super::messages::{
 use super::outgoing::{Mark, Outgoing};
 use super::settings::{Credential, Rule, Settings};
 use super::watches::{Cursor, Watches};
-use crate::logic::{Op, Reply, Report, RequestId, SessionId, Time, WatchEvent};
+use crate::logic::{rc, Op, Reply, Report, RequestId, SessionId, Time, WatchEvent};
 
 /// No more is written for the socket while this many bytes wait for it.
 pub const WRITTEN_MOST: usize = 128 << 10;
@@ -141,6 +145,16 @@ enum What {
     Exchange(Exchange),
     RemoveWatches(Arc<str>, WatchKind),
     Close,
+}
+
+impl What {
+    fn feature(&self) -> Option<Feature> {
+        match self {
+            What::Exchange(exchange) => exchange.feature(),
+            What::RemoveWatches(..) => Some(Feature::RemoveWatches),
+            What::Close => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -322,7 +336,7 @@ impl Session {
             self.disconnect();
         }
         if !self.settings.keeps(Rule::XidsGoOn) {
-            self.last_xid = 0;
+            self.last_xid = self.settings.first_xid & i32::MAX;
         }
         self.link = Link::Connecting { since: now, asked_at: None };
         let Identity { id, password, timeout_ms } = &self.identity;
@@ -348,11 +362,10 @@ impl Session {
         if self.link == Link::Off {
             return;
         }
-        match self.flights.front().filter(|_| self.begun > 0).map(|flight| &flight.what) {
-            Some(What::Exchange(exchange)) => exchange.ended(&mut self.known),
-            Some(What::RemoveWatches(..)) => self.known.remove_watches.ended(),
-            Some(What::Close) | None => {}
-        }
+        // A server that does not know a request closes the connection when it reads it, whatever it still works on.
+        let begun = self.flights.iter().take(self.begun);
+        let features: BTreeSet<_> = begun.filter_map(|flight| flight.what.feature()).collect();
+        features.into_iter().for_each(|feature| self.known.ended(feature));
         self.disconnect();
         self.tell_closed();
     }
@@ -485,6 +498,9 @@ impl Session {
     }
 
     fn handle_answer(&mut self, header: &ReplyHeader, content: Reader) -> Result<(), Cause> {
+        if header.error == rc::UNIMPLEMENTED {
+            self.handle_unimplemented(header.xid);
+        }
         let flight = self.flights.front_mut().filter(|_| self.begun > 0).ok_or(Cause::OutOfOrder)?;
         if header.xid != nth_xid(flight.first_xid, flight.answered) {
             return Err(Cause::OutOfOrder);
@@ -494,7 +510,7 @@ impl Session {
         let is_last = flight.answered == flight.frames;
         let (sent_at, mut again) = (flight.sent_at, false);
         match &mut flight.what {
-            What::RemoveWatches(..) => self.known.remove_watches.answered(header.error),
+            What::RemoveWatches(..) => self.known.answered(Feature::RemoveWatches, header.error),
             What::Close => {
                 self.finish_close();
                 return Ok(());
@@ -523,6 +539,16 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// A server of ZooKeeper 3.4 says at once that it does not know a request, before it answers older ones
+    /// (`ZooKeeperServer.submitRequest`). It closes the connection then.
+    fn handle_unimplemented(&mut self, xid: i32) {
+        let is_answered = |flight: &&Flight| (0..flight.frames).any(|n| nth_xid(flight.first_xid, n) == xid);
+        let flight = self.flights.iter().take(self.begun).find(is_answered);
+        if let Some(feature) = flight.and_then(|flight| flight.what.feature()) {
+            self.known.answered(feature, rc::UNIMPLEMENTED);
+        }
     }
 
     /// The server has answered something.

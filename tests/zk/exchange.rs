@@ -178,7 +178,15 @@ fn a_write_that_depends_on_our_znode() {
         errors.into_iter().fold(Record::new(), one).multi(-1, true, -1)
     };
     let create = || Write::Create { path: path("/a"), value: value() };
+    let made_with_stat = Record::new().multi(opcode::CHECK, false, 0).multi(opcode::CREATE2, false, 0).text("/a");
     for (write, content, answer, reply) in [
+        // Some servers tell the stat of what a transaction creates, if they are asked for it.
+        (
+            Write::Delete { path: path("/b"), version: None },
+            check().multi(opcode::DELETE, false, -1).text("/b").int(-1),
+            made_with_stat.stat(7, 0, 0).multi(-1, true, -1),
+            Reply::Done,
+        ),
         (
             create(),
             check()
@@ -216,6 +224,13 @@ fn a_write_that_depends_on_our_znode() {
             check().multi(opcode::DELETE, false, -1).text("/a").int(2),
             failed([0, rc::BAD_VERSION]),
             Reply::Refused(rc::BAD_VERSION),
+        ),
+        // Our znode may not be read, so nobody tells us whether it stands.
+        (
+            Write::Delete { path: path("/a"), version: Some(2) },
+            check().multi(opcode::DELETE, false, -1).text("/a").int(2),
+            failed([rc::NO_AUTH, RUNTIME_INCONSISTENCY]),
+            Reply::Refused(rc::NO_AUTH),
         ),
     ] {
         let mut peer = Peer::up();
@@ -282,6 +297,33 @@ fn a_server_without_create2() {
     falls_back(peer, 4);
 }
 
+/// It says so before it answers older requests, and it hangs up while older ones have no answer.
+#[test]
+fn a_server_without_create2_that_works_on_something_else() {
+    let create2 = || Op::Create { path: path("/a"), value: value() };
+    let mut peer = Peer::up();
+    peer.submits(1, Op::Touch);
+    peer.submits(2, create2());
+    peer.transmits();
+    peer.answers(2, rc::UNIMPLEMENTED, &[]);
+    peer.hangs_up(Cause::OutOfOrder);
+    falls_back(peer, 3);
+
+    let mut peer = Peer::up();
+    for _ in 1..=3 {
+        peer.submits(1, Op::Touch);
+        peer.submits(2, create2());
+        peer.submits(3, create2());
+        let sent = peer.requests();
+        assert_eq!(sent.iter().map(|sent| sent.opcode).collect::<Vec<_>>(), [9, opcode::CREATE2, opcode::CREATE2]);
+        peer.breaks();
+        peer.events();
+        peer.connects();
+    }
+    peer.breaks();
+    falls_back(peer, 10);
+}
+
 /// The next two requests have these xids.
 fn falls_back(mut peer: Peer, xid: i32) {
     peer.connects();
@@ -319,6 +361,17 @@ fn falls_back(mut peer: Peer, xid: i32) {
     assert_eq!((sent.opcode, sent.content), (opcode::EXISTS, Record::new().text("/q/n_0000000004").bool(false).0));
     peer.answers(sent.xid, OK, &Record::new().stat(7, 0, ID).0);
     assert_eq!(peer.replies(), [(1, Reply::CreatedAs(path("/q/n_0000000004"), stat(7, ID)))]);
+
+    // Such a server knows no containers either, and removes no watches.
+    peer.submits(1, Op::MakeParents { path: path("/a/b") });
+    let sent = peer.request();
+    assert_eq!((sent.opcode, sent.content), (opcode::CREATE, create("/a", b"", 0)));
+    peer.answers(sent.xid, OK, &Record::new().text("/a").0);
+    peer.submits(2, Op::Exists { path: path("/a") });
+    let sent = peer.request();
+    peer.answers(sent.xid, OK, &Record::new().stat(7, 0, ID).0);
+    peer.session.unwatch(RequestId(2));
+    assert_eq!(peer.requests(), []);
 }
 
 /// Two connections that ended at a create tell nothing, nor do those that we end; and none does after an answer.

@@ -6,6 +6,7 @@
 //! long to go on; the failure names the seed, and `SEED=...` lives that life alone.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use election::testing::logic::{Op, RequestId, Time, Write};
@@ -35,8 +36,13 @@ fn a_session_stands_whatever_comes() {
 }
 
 /// What the lives must come to.
-const ENDS: [&str; 18] = [
+const ENDS: [&str; 23] = [
     "Connected",
+    "Connected again",
+    "SetWatches",
+    "SetWatches refused",
+    "Full of requests",
+    "Full of bytes",
     "Reply",
     "Watch",
     "Closed",
@@ -163,6 +169,7 @@ impl Life {
                 self.each(Session::handle_disconnected);
             }
             2..7 => self.submits(),
+            14 if self.random.one_in(100) => self.fills(),
             7 => {
                 let request = RequestId(self.random.below(self.last_request + 1));
                 self.each(|session| session.unwatch(request));
@@ -218,6 +225,24 @@ impl Life {
         self.each(|session| session.submit(request, op.clone()));
     }
 
+    /// The core submits as long as it may, and then waits.
+    fn fills(&mut self) {
+        let len = self.random.pick(&[0, 0, 200_000]);
+        let value = vec![7; len].into();
+        while self.sessions[0].has_room() {
+            self.last_request += 1;
+            self.open.insert(self.last_request);
+            let (request, value) = (RequestId(self.last_request), Arc::clone(&value));
+            let op = match len {
+                0 => Op::Touch,
+                _ => Op::SetValue { path: path("/a"), value, version: -1 },
+            };
+            self.each(|session| session.submit(request, op.clone()));
+        }
+        self.seen.insert(if len == 0 { "Full of requests" } else { "Full of bytes" }.to_owned());
+        assert!(self.open.len() <= 4_096 + STEPS as usize, "{} requests have no reply", self.open.len());
+    }
+
     fn transmits(&mut self) {
         let most = self.random.pick(&[1, 20, usize::MAX]);
         let now = self.now;
@@ -225,7 +250,7 @@ impl Life {
             let bytes = session.poll_transmit(now);
             let taken = bytes[..bytes.len().min(most)].to_vec();
             session.handle_transmitted(taken.len());
-            assert!(session.bytes_not_sent() < (128 << 10) + 1_000);
+            assert!(session.bytes_not_sent() < (128 << 10) + 201_000);
             taken
         });
         assert_eq!(taken, same);
@@ -239,6 +264,9 @@ impl Life {
                 false => Asked { xid: number(0), opcode: number(4), content: frame[8..].to_vec() },
             });
             self.sent.drain(..4 + len);
+            if self.asked.back().is_some_and(|asked| asked.opcode == opcode::SET_WATCHES) {
+                self.seen.insert("SetWatches".to_owned());
+            }
         }
     }
 
@@ -302,6 +330,9 @@ impl Life {
         self.zxid += 1;
         let error =
             if self.random.one_in(6) { self.random.pick(&[-101, -110, -6, -102, -112, -118, -4]) } else { 0 };
+        if asked.opcode == opcode::SET_WATCHES && error != 0 {
+            self.seen.insert("SetWatches refused".to_owned());
+        }
         let of_path = asked.content.get(..4).map_or(0, |len| u32::from_be_bytes(len.try_into().expect("four")));
         let of_path = asked.content.get(4..4 + of_path as usize).unwrap_or_default();
         let name = String::from_utf8_lossy(of_path).into_owned();
@@ -315,7 +346,7 @@ impl Life {
             opcode::GET_CHILDREN => Record::new().texts(&["a", "", "ü"][..self.random.below(4) as usize]),
             opcode::SYNC => Record::new().text(&name),
             opcode::MULTI => {
-                let error = self.random.pick(&[0, 0, -2, -101]);
+                let error = self.random.pick(&[0, 0, 0, 0, -2, -101, -118, -112]);
                 let record = Record::new().multi(opcode::CHECK, false, 0);
                 let record = if error == 0 { record } else { record.multi(-1, false, error).int(error) };
                 record.multi(-1, true, -1)
@@ -342,6 +373,7 @@ impl Life {
             let end = told[end..].find(|c: char| !c.is_alphabetic()).map_or(told.len(), |at| end + at);
             self.seen.insert(told[..end].to_owned());
             match event {
+                Event::Connected { resumed: true, .. } => drop(self.seen.insert("Connected again".to_owned())),
                 Event::HangUp(_) => self.is_on = false,
                 Event::Reply { request, sent_at, .. } => {
                     assert!(self.open.remove(&request.0), "a second reply to {request:?}");

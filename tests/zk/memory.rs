@@ -8,7 +8,7 @@ use std::cell::Cell;
 use election::testing::logic::{Op, Reply};
 use election::testing::zk::{Cause, Settings};
 
-use crate::peer::{path, settings, Peer, Record, OK};
+use crate::peer::{path, read, settings, Peer, Record, OK};
 
 /// A list of names of one byte is the worst: five bytes of the frame become a pointer, its counters and the byte.
 const TIMES: usize = 16;
@@ -83,6 +83,52 @@ fn a_frame_costs_no_more_than_a_multiple_of_its_length() {
         assert!(held < TIMES * limit, "{op:?}: {held}");
         assert!(held > limit, "it counts");
     }
+}
+
+/// A session is full at some point, and what it holds then, with all that comes of it, is bounded.
+#[test]
+fn a_full_session_has_a_size() {
+    // A mebibyte of values that wait, 4,096 requests, and what is written for the socket.
+    let most = (1 << 20) + (64 << 10) + 4_096 * 1_000 + 2 * (128 << 10);
+    for len in [0, 1_000, 64 << 10] {
+        let mut peer = Peer::up();
+        let held = most_held(|| {
+            let mut request = 0;
+            while peer.session.has_room() {
+                request += 1;
+                let (path, value) = (path("/elections/one"), vec![7; len].into());
+                peer.submits(request, Op::SetValue { path, value, version: 0 });
+            }
+            for _ in 0..100 {
+                peer.transmits_some(100);
+            }
+            peer.breaks();
+            assert_eq!(peer.replies().len() as u64, request);
+        });
+        assert!(held < most, "{len}: {held}");
+    }
+}
+
+/// A watch costs so much beside its path.
+#[test]
+fn a_watch_has_a_size() {
+    let mut peer = Peer::up();
+    let count = 4_000;
+    let mut leave = |round: u64| {
+        for request in round * count..(round + 1) * count {
+            peer.submits(request, read(&format!("/{request:031}")));
+        }
+        for sent in peer.requests() {
+            peer.answers(sent.xid, OK, &Record::new().buffer(b"").stat(7, 0, 0).0);
+        }
+        drop(peer.events());
+    };
+    // The first round makes the queues as large as they will be.
+    leave(0);
+    let before = HELD.get();
+    leave(1);
+    let each = (HELD.get() - before) as usize / count as usize;
+    assert!((32..32 + 200).contains(&each), "{each}");
 }
 
 /// Nor does a claim cost anything.

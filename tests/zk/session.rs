@@ -1,7 +1,7 @@
 //! A session on one connection and over several: what is sent in which order, what an answer leads to, and which answers
 //! end a connection.
 
-use election::testing::logic::{rc, Op, Reply, RequestId, SessionId, Time, WatchEvent};
+use election::testing::logic::{rc, Op, Reply, RequestId, SessionId, Time, WatchEvent, Write};
 use election::testing::zk::opcode;
 use election::testing::zk::{AclEntry, Cause, Credential, Event, Pace, Session, Settings};
 
@@ -307,6 +307,32 @@ fn a_server_that_moved_or_lost_the_session_says_so_in_an_answer() {
         peer.answers(1, error, &[]);
         assert_eq!(peer.session.id() == SessionId(0), is_over);
         peer.hangs_up(cause);
+    }
+}
+
+/// In a transaction of several operations it is the error of one of them.
+#[test]
+fn a_server_that_moved_or_lost_the_session_says_so_in_the_result_of_a_multi() {
+    let write = Write::Set { path: path("/b"), value: b"x"[..].into(), version: None };
+    for (op, errors) in [
+        (Op::Prove { paths: vec![path("/a"), path("/b")] }, [true, false]),
+        (Op::Write { own: path("/a"), write: write.clone() }, [true, false]),
+        (Op::Write { own: path("/a"), write }, [false, true]),
+        (Op::Read { path: path("/a"), sync: true, watch: false }, [true, false]),
+        (Op::List { path: path("/a"), sync: true, watch: false }, [true, false]),
+    ] {
+        for (error, cause) in [(rc::SESSION_EXPIRED, Cause::Expired), (-118, Cause::Moved)] {
+            let mut peer = Peer::up();
+            peer.submits(1, op.clone());
+            peer.transmits();
+            let sent_at = Some(peer.now);
+            peer.answers(1, OK, &multi(&errors.map(|is_here| if is_here { error } else { 0 })));
+            let mut events = vec![unknown(1, sent_at), Event::HangUp(cause.clone())];
+            if error == rc::SESSION_EXPIRED {
+                events.push(Event::Expired(cause));
+            }
+            assert_eq!(peer.events(), events, "{op:?}");
+        }
     }
 }
 
@@ -727,6 +753,56 @@ fn many_frames_in_one_piece() {
         peer.sends(chunk);
     }
     assert_eq!(peer.events(), []);
+}
+
+/// The time in which this thread has computed.
+fn computed() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells");
+    stat.split(' ').next().and_then(|ns| ns.parse().ok()).expect("a number of nanoseconds")
+}
+
+/// The life of so many watches: left, set again on the next connection, half of them fired, byte by byte, and the others
+/// dropped.
+fn live_with_watches(count: u64) {
+    let name = |request: u64| format!("/elections/{request:06}");
+    let mut peer = Peer::up();
+    for request in 1..=count {
+        peer.submits(request, read(&name(request)));
+        if !peer.session.has_room() || request == count {
+            for sent in peer.requests() {
+                peer.answers(sent.xid, OK, &Record::new().buffer(b"x").stat(7, 0, 0).0);
+            }
+            assert!(peer.replies().iter().all(|(_, reply)| matches!(reply, Reply::Read(_))));
+        }
+    }
+    peer.breaks();
+    peer.connects_again();
+    let sent = peer.requests();
+    assert!(sent.iter().all(|sent| sent.opcode == opcode::SET_WATCHES));
+    sent.iter().for_each(|_| peer.answers(SET_WATCHES, OK, &[]));
+    for request in 1..=count / 2 {
+        for byte in notification(3, &name(request)) {
+            peer.sends(&[byte]);
+        }
+    }
+    assert_eq!(peer.events().len(), count as usize / 2);
+    for request in count / 2 + 1..=count {
+        peer.session.unwatch(RequestId(request));
+    }
+    assert_eq!(peer.requests().len(), (count - count / 2) as usize);
+}
+
+/// Five times as many watches take about five times as long. If any step looked at all of them, it would be 25 times.
+#[test]
+fn no_time_is_quadratic() {
+    let of = |count| {
+        let before = computed();
+        live_with_watches(count);
+        computed() - before
+    };
+    // The first run warms up.
+    let (_, few, many) = (of(1_000), of(20_000), of(100_000));
+    assert!(many < 12 * few, "{few} ns for 20,000 watches, {many} ns for 100,000");
 }
 
 #[test]
