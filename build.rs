@@ -28,8 +28,7 @@ const PREFACE: &str = "\
  *
  * - It returns an int: ELECTION_OK (0), or a negative number of election_rc_t, and then nothing has happened. Arguments are
  *   checked first; the error code names the bad one. A result is written only on success.
- * - The library prints nothing, never exits and installs no signal handler. It reads no environment variable. Rust's runtime
- *   reads one, RUST_MIN_STACK; it changes no thread that runs your code.
+ * - The library prints nothing, never exits and installs no signal handler. It reads no environment variable.
  * - Any thread may call it, also inside a callback. A handle cannot be closed inside its own callback.
  * - Strings are UTF-8, end with a 0 byte and are copied. Times are in milliseconds.
  * - A call that waits can be ended. It returns ELECTION_INTERRUPTED if a signal handler runs on its thread while it waits, with

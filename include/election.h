@@ -20,8 +20,7 @@
  *
  * - It returns an int: ELECTION_OK (0), or a negative number of election_rc_t, and then nothing has happened. Arguments are
  *   checked first; the error code names the bad one. A result is written only on success.
- * - The library prints nothing, never exits and installs no signal handler. It reads no environment variable. Rust's runtime
- *   reads one, RUST_MIN_STACK; it changes no thread that runs your code.
+ * - The library prints nothing, never exits and installs no signal handler. It reads no environment variable.
  * - Any thread may call it, also inside a callback. A handle cannot be closed inside its own callback.
  * - Strings are UTF-8, end with a 0 byte and are copied. Times are in milliseconds.
  * - A call that waits can be ended. It returns ELECTION_INTERRUPTED if a signal handler runs on its thread while it waits, with
@@ -142,8 +141,8 @@ typedef enum election_reason_t {
     ELECTION_REASON_FOREIGN_CONTENDER = 12,
     /**
      * UNKNOWN: ZooKeeper refused a request or the credentials, and would refuse them again. `rc` says why:
-     * ELECTION_NOAUTH, ELECTION_INVALIDACL, ELECTION_NOCHILDRENFOREPHEMERALS, ELECTION_BADARGUMENTS,
-     * ELECTION_SERVER_TOO_OLD; for all elections of a handle, ELECTION_AUTHFAILED. This is the last event of
+     * ELECTION_NOAUTH, ELECTION_INVALIDACL, ELECTION_NOCHILDRENFOREPHEMERALS, ELECTION_BADARGUMENTS;
+     * for all elections of a handle, ELECTION_AUTHFAILED. This is the last event of
      * the candidate, and its znode is deleted. When somebody has removed the cause, call go_to_election for
      * the path again.
      */
@@ -304,13 +303,6 @@ typedef enum election_rc_t {
     ELECTION_LEADERSHIP_LOST = -1041,
     /** The leadership is NULL, over, or never was one. */
     ELECTION_BAD_LEADERSHIP = -1042,
-    /** The server does not know the request that makes a candidate's znode (create2): it is older than ZooKeeper 3.5. */
-    ELECTION_SERVER_TOO_OLD = -1063,
-    /**
-     * The connection ends each time that the library creates the znode of a candidate. The server, or a proxy
-     * in front of it, does not know the request (create2). ClickHouse Keeper behaves like this.
-     */
-    ELECTION_CREATE_NOT_ANSWERED = -1064,
     /** This call would wait for callbacks that wait for the callback that makes it: nothing happened. */
     ELECTION_DEADLOCK = -1045,
     /** This call is made by a signal handler that has interrupted a call of the library: nothing happened. */
@@ -593,8 +585,6 @@ typedef struct election_log_t {
      * but no credentials and no values of znodes.
      */
     const char *message;
-    /** Who wrote it: "election" or "zookeeper-client". */
-    const char *origin;
     /** The path of the election that the record is about; NULL for none. */
     const char *path;
     /** The handle that the record is about, which may be closed by now; NULL for none. */
@@ -746,8 +736,8 @@ int election_open(const char *hosts,
  * Close a handle: resign everywhere, end the session, and forget the handle. Every candidate and observer gets
  * its last event before this returns; no callback runs afterwards. The function of an election_lead hears that
  * it should stop, and this waits until it has returned. It also waits for a running callback, and up to 2 s
- * for the server to confirm the end of the session (4 s if a hostile server keeps the I/O thread busy). If
- * another thread closes the handle at the same time, this waits for that call and returns its answer.
+ * for the server to confirm the end of the session. If another thread closes the handle at the same time,
+ * this waits for that call and returns its answer.
  *
  * Returns ELECTION_OK; ELECTION_CONNECTIONLOSS if no server confirmed the end of the session: the handle is
  * closed all the same, and a znode of ours may stand until the session expires. Otherwise nothing has
@@ -1160,8 +1150,7 @@ int election_unwatch_master(election_t *handle,
  * passed to `on_members`; `free_ctx` may be NULL.
  *
  * It costs ZooKeeper one watch for each member, and one more. Each change costs a read; a member that comes or
- * goes costs a list as well. If the watched paths of one handle are longer than 128 KiB in all (some 1,500
- * members), the watches do not survive a reconnect. A program that needs only the master calls watch_master.
+ * goes costs a list as well. A program that needs only the master calls watch_master.
  *
  * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Otherwise nothing has happened and `ctx` is
  * still yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH; ELECTION_BAD_COUNT if `enough` is negative;

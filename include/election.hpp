@@ -143,8 +143,6 @@ enum class rc : int {
     interrupted = ELECTION_INTERRUPTED,
     leadership_lost = ELECTION_LEADERSHIP_LOST,
     bad_leadership = ELECTION_BAD_LEADERSHIP,
-    server_too_old = ELECTION_SERVER_TOO_OLD,
-    create_not_answered = ELECTION_CREATE_NOT_ANSWERED,
     deadlock = ELECTION_DEADLOCK,
     in_handler = ELECTION_IN_HANDLER,
 };
@@ -580,7 +578,6 @@ struct connection {
 struct log_record {
     log_level level;
     std::string message;
-    std::string origin;
     /** Empty if the record is about no path. */
     std::string path;
     /** The result of handle::get(); nullptr if the record is about no handle. The handle may be closed by now. */
@@ -795,7 +792,7 @@ inline connection from_c(const election_connection_t &c)
 
 inline log_record from_c(const election_log_t &c)
 {
-    return {static_cast<log_level>(c.level), c.message, c.origin, c.path == nullptr ? "" : c.path, c.handle,
+    return {static_cast<log_level>(c.level), c.message, c.path == nullptr ? "" : c.path, c.handle,
             session_id(c.session_id), time_since_1970(c.at_ms)};
 }
 

@@ -26,8 +26,6 @@
 //! election logic without I/O.
 
 #![deny(unsafe_op_in_unsafe_fn)]
-// The feature `own-session` leaves the present session unused.
-#![cfg_attr(feature = "own-session", allow(dead_code, unused_imports))]
 
 mod driver;
 // Some constants and numbers are for C, and only the header and the tests have them.
@@ -36,7 +34,6 @@ mod driver;
 mod ffi;
 mod handle;
 mod logic;
-#[cfg(any(test, feature = "testing", feature = "own-session"))]
 mod zk;
 
 pub use crate::handle::{check_path, Acl, Dispatch, Error, Handle, Leadership, Mastership, Options, Verifier};
@@ -51,7 +48,6 @@ pub use crate::logic::{
 #[doc(hidden)]
 pub mod testing {
     pub use crate::driver::failpoint;
-    pub use crate::driver::{Answer, TestClient};
 
     #[allow(clippy::missing_safety_doc)]
     pub mod ffi {

@@ -18,11 +18,7 @@ pub fn print_before(report: &mut Report) -> Result<()> {
     let cores = std::thread::available_parallelism()?;
     println!("machine    {cores} cores of {cpu}, {}", read("/proc/sys/kernel/osrelease")?.trim());
     println!("others     took {} before the first server was started", busy()?);
-    let lock = include_str!("../../Cargo.lock");
-    let client =
-        lock.split("\n\n").find(|package| package.contains("name = \"zookeeper-client\"")).unwrap_or_default();
-    let client = field(client, "version").unwrap_or_default();
-    println!("versions   election {}, zookeeper-client {}", env!("CARGO_PKG_VERSION"), client.trim_matches('"'));
+    println!("versions   election {}", env!("CARGO_PKG_VERSION"));
     println!("           {}, {}", first_line("rustc", "-V"), first_line("cc", "--version"));
     println!("           {}", first_line("java", "-version"));
     let folder = std::env::temp_dir();

@@ -5,7 +5,7 @@
 static void on_log(const election_log_t *record, void *ctx)
 {
     (void)ctx;
-    printf("[%s] %s\n", record->origin, record->message);
+    printf("%s\n", record->message);
 }
 
 static void on_connection(const election_connection_t *connection, void *ctx)

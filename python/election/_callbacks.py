@@ -81,7 +81,6 @@ class LogRecord(NamedTuple):
 
     level: LogLevel
     message: str
-    origin: str
     path: Optional[str]
     handle: Optional[int]
     session_id: int
@@ -195,8 +194,7 @@ def _on_connection(connection: Any, ctx: int) -> None:
 def _on_record(record: Any, ctx: int) -> None:
     r = record.contents
     path = None if r.path is None else r.path.decode()
-    message, origin = r.message.decode(), r.origin.decode()
-    _hear(ctx, LogRecord(LogLevel(r.level), message, origin, path, r.handle, r.session_id, r.at_ms / 1000))
+    _hear(ctx, LogRecord(LogLevel(r.level), r.message.decode(), path, r.handle, r.session_id, r.at_ms / 1000))
 
 
 def _free_ctx(ctx: int) -> None:

@@ -48,7 +48,7 @@ class election_members_t(ctypes.Structure):
 
 
 class election_log_t(ctypes.Structure):
-    _fields_ = [("size", c_size_t), ("level", c_int), ("message", c_char_p), ("origin", c_char_p), ("path", c_char_p),
+    _fields_ = [("size", c_size_t), ("level", c_int), ("message", c_char_p), ("path", c_char_p),
                 ("handle", c_void_p), ("session_id", c_int64), ("at_ms", c_int64)]  # fmt: skip
 
 

@@ -11,7 +11,6 @@ pub struct Access {
 }
 
 /// Proves our identity to a server. No `Debug` output shows its bytes, and they are overwritten when they are dropped.
-/// (The client crate has copies while the session exists, and frees them without overwriting.)
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
     pub scheme: String,

@@ -1,6 +1,4 @@
 //! Describes why a server opened no session, as a sentence for people.
-//!
-//! This file does not depend on how the cause was found.
 
 use std::fmt;
 use std::io;
@@ -43,6 +41,8 @@ pub enum CauseKind {
     /// The server speaks another protocol; this is the beginning of its answer.
     NotZooKeeper(String),
     SpeaksTls,
+    /// The server does not keep to the protocol: the rest of a sentence about it.
+    Fault(String),
     /// It is a ZooKeeper server that serves no clients at the moment.
     NotServing,
     ReadOnly,
@@ -57,15 +57,6 @@ pub enum CauseKind {
 pub struct ConnectFailure {
     /// In the order of the connect string.
     pub causes: Vec<ConnectCause>,
-    /// The number of servers that were not examined.
-    pub others: usize,
-}
-
-impl ConnectFailure {
-    /// Whether one of the servers could open a session.
-    pub fn any_serves(&self) -> bool {
-        self.causes.iter().any(|cause| cause.kind == CauseKind::Serves)
-    }
 }
 
 impl CauseKind {
@@ -154,6 +145,7 @@ impl fmt::Display for ConnectCause {
                 write!(f, "what answers at {at} is no ZooKeeper: it says {}", shown(said))
             }
             CauseKind::SpeaksTls => write!(f, "{at} speaks TLS, which this library does not"),
+            CauseKind::Fault(what) => write!(f, "{at} {what}"),
             CauseKind::NotServing => write!(f, "{at} serves nobody: it has no quorum, or is starting"),
             CauseKind::ReadOnly => write!(f, "{at} is read-only: it has no quorum"),
             CauseKind::TooOld(version) => write!(f, "{at} is ZooKeeper {version}, which is too old"),
@@ -182,7 +174,7 @@ impl fmt::Display for ConnectFailure {
         for (i, cause) in self.causes.iter().enumerate().take(SERVERS_TOLD) {
             write!(f, "{}{cause}", if i == 0 { "" } else { "; " })?;
         }
-        match self.others + self.causes.len().saturating_sub(SERVERS_TOLD) {
+        match self.causes.len().saturating_sub(SERVERS_TOLD) {
             0 => Ok(()),
             others => write!(f, "; and {others} more"),
         }
@@ -204,6 +196,7 @@ pub fn of_server(server: &Server, outcomes: Vec<(SocketAddr, CauseKind)>) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::zk::Cause;
 
     fn server(host: &str) -> Server {
         Server { host: host.to_owned(), port: 2181 }
@@ -236,18 +229,29 @@ mod tests {
                 "what answers at zk1:2181 (10.0.0.1) is no ZooKeeper: it says \"SSH-2.0\\u{1}x\"",
             ),
         ] {
-            assert_eq!(ConnectFailure { causes, others: 0 }.to_string(), text);
+            assert_eq!(ConnectFailure { causes }.to_string(), text);
         }
         let many = (0..10).flat_map(|last| of(&format!("zk{last}"), &[(last, CauseKind::Refused)])).collect();
-        let many = ConnectFailure { causes: many, others: 3 }.to_string();
-        assert!(many.contains("zk7:2181") && !many.contains("zk8") && many.ends_with("; and 5 more"), "{many}");
+        let many = ConnectFailure { causes: many }.to_string();
+        assert!(many.contains("zk7:2181") && !many.contains("zk8") && many.ends_with("; and 2 more"), "{many}");
     }
 
     /// docs/troubleshooting.md has a row for each cause.
     #[test]
     fn each_cause_is_in_the_documentation() {
         let text = include_str!("../../docs/troubleshooting.md");
-        for kind in [
+        let faults = [
+            Cause::FrameTooLong(5_000_000),
+            Cause::WrongLength,
+            Cause::Malformed,
+            Cause::OutOfOrder,
+            Cause::AnotherSession(0x1_0000_7a2b),
+            Cause::Timeout(1),
+            Cause::TooOld,
+            Cause::Moved,
+        ];
+        let faults = faults.map(|cause| CauseKind::Fault(cause.to_string()));
+        let others = [
             CauseKind::NoSuchHost,
             CauseKind::LookupFailed("Temporary failure in name resolution".to_owned()),
             CauseKind::LookupTakesLong,
@@ -264,7 +268,8 @@ mod tests {
             CauseKind::ReadOnly,
             CauseKind::TooOld("3.3.6".to_owned()),
             CauseKind::Serves,
-        ] {
+        ];
+        for kind in others.into_iter().chain(faults) {
             let addresses = vec![IpAddr::from([10, 0, 0, 7])];
             let cause = ConnectCause { server: server("zk1"), addresses, kind }.to_string();
             assert!(text.contains(&format!("| `{cause}` |")), "{cause}");

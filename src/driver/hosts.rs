@@ -232,7 +232,7 @@ pub fn shown(part: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Returns the two strings that the client crate is given.
+    /// The servers and the chroot, as text.
     fn taken(text: &str) -> (String, String) {
         match parse(text) {
             Ok(hosts) => (hosts.to_string(), hosts.chroot),

@@ -4,8 +4,6 @@
 //! listener. So a listener that blocks delays neither a session nor a callback. If the queue is full, the record is
 //! dropped and counted. While the log is off, logging costs one relaxed load.
 
-mod client;
-
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
@@ -34,7 +32,7 @@ pub enum LogLevel {
     Warn,
     /// Normal operation: connections, roles.
     Info,
-    /// Each request and each answer, and the records of the ZooKeeper client.
+    /// Each request and each answer.
     Debug,
 }
 
@@ -44,8 +42,6 @@ pub struct LogRecord {
     pub level: LogLevel,
     /// One line.
     pub message: String,
-    /// The origin of the record: `election`, or `zookeeper-client`.
-    pub origin: &'static str,
     /// The handle's number in this process; 0 for none.
     pub handle: u64,
     /// The handle's session at that moment; 0 for none.
@@ -100,7 +96,6 @@ struct Logger {
 }
 
 thread_local! {
-    static LOG_CONTEXT: RefCell<Option<Arc<LogContext>>> = const { RefCell::new(None) };
     static IS_LISTENING: RefCell<bool> = const { RefCell::new(false) };
 }
 
@@ -142,39 +137,12 @@ pub fn is_listening() -> bool {
 #[inline]
 pub fn say(level: LogLevel, place: &LogContext, path: Option<&Arc<str>>, message: fmt::Arguments) {
     if is_on(level) {
-        pass_on(level, "election", Some(place), path, message);
+        pass_on(level, place, path, message);
     }
 }
 
-/// Logs a message of the ZooKeeper client, for the handle whose task runs.
-pub fn repeat(level: LogLevel, message: fmt::Arguments) {
-    LOG_CONTEXT.with_borrow(|place| pass_on(level, "zookeeper-client", place.as_deref(), None, message));
-}
-
-/// The handle whose task runs on this thread.
-pub fn here() -> Option<Arc<LogContext>> {
-    LOG_CONTEXT.with_borrow(Clone::clone)
-}
-
-/// Runs a step of a handle's task. Messages that the client logs in this step are logged for that handle. If the
-/// program has its own `tracing` subscriber, that one is back in place after the step. While the log is off, we never
-/// replace it.
-pub fn at<T>(place: &Option<Arc<LogContext>>, run: impl FnOnce() -> T) -> T {
-    let _overheard = is_on(LogLevel::Error).then(client::overhear);
-    let former = LOG_CONTEXT.replace(place.clone());
-    let result = run();
-    LOG_CONTEXT.set(former);
-    result
-}
-
 #[cold]
-fn pass_on(
-    level: LogLevel,
-    origin: &'static str,
-    place: Option<&LogContext>,
-    path: Option<&Arc<str>>,
-    message: fmt::Arguments,
-) {
+fn pass_on(level: LogLevel, place: &LogContext, path: Option<&Arc<str>>, message: fmt::Arguments) {
     // SAFETY: what STATE points to is never freed.
     let Some(state) = (unsafe { STATE.load(Ordering::Acquire).as_ref() }) else { return };
     if !state.process.is_this() {
@@ -183,9 +151,8 @@ fn pass_on(
     let record = LogRecord {
         level,
         message: one_line(message),
-        origin,
-        handle: place.map_or(0, LogContext::handle),
-        session_id: place.map_or(0, |place| place.session.load(Ordering::Relaxed)),
+        handle: place.handle(),
+        session_id: place.session.load(Ordering::Relaxed),
         path: path.cloned(),
         at_ms: wall_clock_ms(),
     };
@@ -252,7 +219,7 @@ fn serve(
         if lost > 0 {
             let message = format!("{lost} records of the log were dropped, because nobody took them");
             let (level, at_ms) = (LogLevel::Warn, wall_clock_ms());
-            tell(&LogRecord { level, message, origin: "election", handle: 0, session_id: 0, path: None, at_ms });
+            tell(&LogRecord { level, message, handle: 0, session_id: 0, path: None, at_ms });
         }
         tell(&record);
     }

@@ -9,10 +9,9 @@ use super::counters::Count;
 use super::diagnostics::{Connection, ConnectionState, Diagnostics, Transition};
 use super::hosts::Hosts;
 use super::log::{self, LogLevel};
-use super::requests::Answer;
 use super::thread::quietly;
 use crate::logic::{
-    rc, Alarm, Event, Master, Members, Op, Reason, Reply, Report, RequestId, Role, SubscriptionId, Time,
+    rc, Alarm, Event, Master, Members, Op, Reason, Reply, Report, RequestId, Role, SubscriptionId, Time, WatchEvent,
 };
 
 pub struct Telemetry {
@@ -79,8 +78,9 @@ impl Telemetry {
         changed
     }
 
-    /// The connection broke. Reported once per break.
-    pub fn suspended(&mut self, rc: i32) -> Option<Connection> {
+    /// The connection broke. Reported once per break. `cause` is what the server did, if it was the library that ended the
+    /// connection.
+    pub fn suspended(&mut self, rc: i32, cause: Option<Arc<str>>) -> Option<Connection> {
         let former = self.diagnostics.connection();
         if former.state != ConnectionState::Connected {
             return None;
@@ -89,9 +89,13 @@ impl Telemetry {
         self.says(
             LogLevel::Warn,
             None,
-            format_args!("the connection broke (rc {rc}); session 0x{:x} may live on", former.session_id),
+            format_args!(
+                "the connection broke (rc {rc}){}; session 0x{:x} may live on",
+                cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default(),
+                former.session_id
+            ),
         );
-        self.connection(Connection { state: ConnectionState::Suspended, rc, cause: None, ..former })
+        self.connection(Connection { state: ConnectionState::Suspended, rc, cause, ..former })
     }
 
     /// The session is over.
@@ -328,17 +332,12 @@ impl Telemetry {
         }
     }
 
-    pub fn answer(&mut self, answer: &Answer) {
-        match answer {
-            Answer::Reply(request, reply) => self.reply(*request, reply),
-            Answer::WatchEvent(request, news) => {
-                self.count(Count::WatchesFired);
-                self.says(LogLevel::Debug, None, format_args!("watch of request {}: {news:?}", request.0));
-            }
-        }
+    pub fn watch_event(&mut self, request: RequestId, event: WatchEvent) {
+        self.count(Count::WatchesFired);
+        self.says(LogLevel::Debug, None, format_args!("watch of request {}: {event:?}", request.0));
     }
 
-    fn reply(&mut self, request: RequestId, reply: &Reply) {
+    pub fn reply(&mut self, request: RequestId, reply: &Reply) {
         let Some(sent) = self.sent.remove(&request) else { return };
         let took = Duration::from_nanos(clock::now().0.saturating_sub(sent.at.0));
         let tally = &self.diagnostics.tally;

@@ -95,16 +95,10 @@ fn silence_our_panics() {
     }
     let others = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if STATE.get() & QUIET == 0 && !is_of_the_reactor() {
+        if STATE.get() & QUIET == 0 {
             others(panic);
         }
     }));
-}
-
-/// Whether this is a thread that the reactor or the host name lookup has started for itself.
-fn is_of_the_reactor() -> bool {
-    let thread = std::thread::current();
-    thread.name().is_some_and(|name| name == "async-io" || name.starts_with("blocking-"))
 }
 
 /// The signals that a thread blocks.

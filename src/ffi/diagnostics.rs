@@ -34,8 +34,6 @@ pub struct election_log_t {
     /// One line without a line end: UTF-8, with control characters escaped. It contains paths and host names,
     /// but no credentials and no values of znodes.
     pub message: *const c_char,
-    /// Who wrote it: "election" or "zookeeper-client".
-    pub origin: *const c_char,
     /// The path of the election that the record is about; NULL for none.
     pub path: *const c_char,
     /// The handle that the record is about, which may be closed by now; NULL for none.
@@ -373,13 +371,12 @@ fn dump_format(number: c_int) -> Option<Format> {
 fn show_record(record: &LogRecord, show: impl FnOnce(*const election_log_t)) {
     // None of these texts contains a 0 byte: control characters are escaped, and a path contains none.
     let c_string = |text: &str| CString::new(text).unwrap_or_default();
-    let (message, origin) = (c_string(&record.message), c_string(record.origin));
+    let message = c_string(&record.message);
     let path = record.path.as_deref().map(c_string);
     let c = election_log_t {
         size: size_of::<election_log_t>(),
         level: c_log_level(record.level),
         message: message.as_ptr(),
-        origin: origin.as_ptr(),
         path: path.as_ref().map_or(std::ptr::null(), |path| path.as_ptr()),
         handle: border::handle_of(record.handle),
         session_id: record.session_id,

@@ -77,8 +77,7 @@ pub unsafe extern "C" fn election_unwatch_master(handle: *mut election_t, path: 
 /// passed to `on_members`; `free_ctx` may be NULL.
 ///
 /// It costs ZooKeeper one watch for each member, and one more. Each change costs a read; a member that comes or
-/// goes costs a list as well. If the watched paths of one handle are longer than 128 KiB in all (some 1,500
-/// members), the watches do not survive a reconnect. A program that needs only the master calls watch_master.
+/// goes costs a list as well. A program that needs only the master calls watch_master.
 ///
 /// Returns ELECTION_OK, at once and without waiting for ZooKeeper. Otherwise nothing has happened and `ctx` is
 /// still yours: ELECTION_BAD_HANDLE, ELECTION_BAD_PATH; ELECTION_BAD_COUNT if `enough` is negative;

@@ -69,8 +69,8 @@ pub unsafe extern "C" fn election_open(
 /// Close a handle: resign everywhere, end the session, and forget the handle. Every candidate and observer gets
 /// its last event before this returns; no callback runs afterwards. The function of an election_lead hears that
 /// it should stop, and this waits until it has returned. It also waits for a running callback, and up to 2 s
-/// for the server to confirm the end of the session (4 s if a hostile server keeps the I/O thread busy). If
-/// another thread closes the handle at the same time, this waits for that call and returns its answer.
+/// for the server to confirm the end of the session. If another thread closes the handle at the same time,
+/// this waits for that call and returns its answer.
 ///
 /// Returns ELECTION_OK; ELECTION_CONNECTIONLOSS if no server confirmed the end of the session: the handle is
 /// closed all the same, and a znode of ours may stand until the session expires. Otherwise nothing has

@@ -145,11 +145,6 @@ pub enum election_rc_t {
     ELECTION_LEADERSHIP_LOST = -1041,
     /// The leadership is NULL, over, or never was one.
     ELECTION_BAD_LEADERSHIP = -1042,
-    /// The server does not know the request that makes a candidate's znode (create2): it is older than ZooKeeper 3.5.
-    ELECTION_SERVER_TOO_OLD = -1063,
-    /// The connection ends each time that the library creates the znode of a candidate. The server, or a proxy
-    /// in front of it, does not know the request (create2). ClickHouse Keeper behaves like this.
-    ELECTION_CREATE_NOT_ANSWERED = -1064,
     /// This call would wait for callbacks that wait for the callback that makes it: nothing happened.
     ELECTION_DEADLOCK = -1045,
     /// This call is made by a signal handler that has interrupted a call of the library: nothing happened.
@@ -206,8 +201,8 @@ pub enum election_reason_t {
     /// candidate of this recipe becomes master until that contender leaves.
     ELECTION_REASON_FOREIGN_CONTENDER = 12,
     /// UNKNOWN: ZooKeeper refused a request or the credentials, and would refuse them again. `rc` says why:
-    /// ELECTION_NOAUTH, ELECTION_INVALIDACL, ELECTION_NOCHILDRENFOREPHEMERALS, ELECTION_BADARGUMENTS,
-    /// ELECTION_SERVER_TOO_OLD; for all elections of a handle, ELECTION_AUTHFAILED. This is the last event of
+    /// ELECTION_NOAUTH, ELECTION_INVALIDACL, ELECTION_NOCHILDRENFOREPHEMERALS, ELECTION_BADARGUMENTS;
+    /// for all elections of a handle, ELECTION_AUTHFAILED. This is the last event of
     /// the candidate, and its znode is deleted. When somebody has removed the cause, call go_to_election for
     /// the path again.
     ELECTION_REASON_DENIED = 13,

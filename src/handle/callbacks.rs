@@ -330,8 +330,17 @@ mod tests {
         for round in 0..400_u64 {
             let (notifications, inbox) = mpsc::channel();
             let callbacks = callbacks(inbox);
+            let add = |id| {
+                let (tell, told) = mpsc::channel();
+                let (is_made, last) = (tell.clone(), Dropped(tell));
+                let added = callbacks.add(SubscriptionId(id), || {
+                    let _ = is_made.send("made");
+                    Ok(Listener::Master(Box::new(move |_| last.0.send("told").unwrap_or_default())))
+                });
+                (added, told)
+            };
             let go = std::sync::Barrier::new(2);
-            thread::scope(|scope| {
+            let mut all = thread::scope(|scope| {
                 scope.spawn(|| {
                     go.wait();
                     notifications.send(Notification::End).expect("it is received");
@@ -341,30 +350,25 @@ mod tests {
                         _ => drop(callbacks.dispatch(Duration::ZERO)),
                     }
                 });
+                let early: Vec<_> = (0..round % 10).map(add).collect();
                 go.wait();
-                for id in 0..20 {
-                    let (tell, told) = mpsc::channel();
-                    let (is_made, last) = (tell.clone(), Dropped(tell.clone()));
-                    let added = callbacks.add(SubscriptionId(id), || {
-                        let _ = is_made.send("made");
-                        Ok(Listener::Master(Box::new(move |_| last.0.send("told").unwrap_or_default())))
-                    });
-                    drop((tell, is_made));
-                    match added {
-                        Ok(()) => {
-                            let heard: Vec<_> =
-                                (0..3).filter_map(|_| told.recv_timeout(Duration::from_secs(20)).ok()).collect();
-                            assert_eq!(heard, ["made", "told", "dropped"]);
-                            heard_by += 1;
-                        }
-                        Err(error) => {
-                            assert_eq!(error, Error::Internal);
-                            assert_eq!(told.try_iter().collect::<Vec<_>>(), ["dropped"], "no listener was made");
-                            refused += 1;
-                        }
+                early.into_iter().chain((round % 10..20).map(add)).collect::<Vec<_>>()
+            });
+            all.push(add(20));
+            for (added, told) in all {
+                let heard: Vec<_> = told.try_iter().collect();
+                match added {
+                    Ok(()) => {
+                        assert_eq!(heard, ["made", "told", "dropped"]);
+                        heard_by += 1;
+                    }
+                    Err(error) => {
+                        assert_eq!(error, Error::Internal);
+                        assert_eq!(heard, ["dropped"], "no listener was made");
+                        refused += 1;
                     }
                 }
-            });
+            }
         }
         assert!(heard_by > 0 && refused > 0, "both have been seen: {heard_by}, {refused}");
     }

@@ -207,8 +207,6 @@ pub fn explain(rc: i32) -> &'static str {
         -1033 => "there is no such format\0",
         -1034 => "there is no such level of the log\0",
         -1036 => "the credential is malformed, too long, or one too many\0",
-        -1063 => "the server is older than ZooKeeper 3.5: it does not know the request create2\0",
-        -1064 => "the connection ends at each create: the server, or what stands before it, may not know create2\0",
         -1037 => "the access control list is malformed, too long, or has one entry too many\0",
         -1040 => "interrupted: a signal handler ran on this thread, or the handle was interrupted\0",
         -1041 => "the mastership ended before the function returned\0",

@@ -449,12 +449,6 @@ impl Elections {
         self.candidate(&path.into())?.elected_by()
     }
 
-    /// A znode with which a candidate is elected. As long as it exists, our session owns it. The driver asks for it
-    /// because the client library may resume another session and not tell.
-    pub fn elected_znode(&self) -> Option<Arc<str>> {
-        self.elected.iter().find_map(|path| self.candidate(path)?.elected_by())
-    }
-
     fn end_session(&mut self, now: Time, link: Link, reason: Reason, rc: i32) {
         self.link = link;
         self.lease.closed();

@@ -321,10 +321,6 @@ pub mod rc {
     pub const GRACE: i32 = -1018;
     pub const FOREIGN_CONTENDER: i32 = -1019;
     pub const INTERNAL: i32 = -1016;
-    /// The server does not know `create2`: it is older than ZooKeeper 3.5.
-    pub const SERVER_TOO_OLD: i32 = -1063;
-    /// Every connection ends when a create is sent, and no create was ever answered.
-    pub const CREATE_NOT_ANSWERED: i32 = -1064;
 
     /// Whether ZooKeeper would answer the same request in the same way until its access control lists, its
     /// configuration, or the request itself is changed. A full quota, an overloaded server, or a read-only server is
@@ -340,7 +336,6 @@ pub mod rc {
                 | INVALID_ACL
                 | AUTH_FAILED
                 | EPHEMERAL_ON_LOCAL_SESSION
-                | SERVER_TOO_OLD
         )
     }
 }

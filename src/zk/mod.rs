@@ -26,5 +26,9 @@ pub use cause::Cause;
 #[cfg(feature = "testing")]
 pub use messages::opcode;
 pub use servers::{Next, Servers};
-pub use session::{Event, Orphan, Pace, Session};
-pub use settings::{AclEntry, Credential, Rule, Settings};
+#[cfg(feature = "testing")]
+pub use session::Pace;
+pub use session::{Event, Orphan, Session};
+#[cfg(feature = "testing")]
+pub use settings::Rule;
+pub use settings::{AclEntry, Credential, Settings};

@@ -95,6 +95,7 @@ pub enum Pace {
     /// A lease: an answer is due within T/5.
     #[default]
     Lease,
+    #[cfg_attr(not(feature = "testing"), allow(dead_code))]
     /// Nothing but the session itself: a ping every T/3, and its answer within as long again.
     Session,
 }
@@ -246,6 +247,7 @@ impl Session {
         Identity { id: 0, password: [0; PASSWORD_LEN], timeout_ms }
     }
 
+    #[cfg(feature = "testing")]
     pub fn set_pace(&mut self, pace: Pace) {
         self.pace = pace;
     }
@@ -776,6 +778,7 @@ impl Session {
     }
 
     /// The session; 0 for none.
+    #[cfg(feature = "testing")]
     pub fn id(&self) -> SessionId {
         SessionId(self.identity.id)
     }

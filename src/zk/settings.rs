@@ -39,6 +39,7 @@ pub enum Rule {
     FirstXidDrawn,
 }
 
+#[cfg(feature = "testing")]
 impl Rule {
     pub const ALL: [Rule; 4] = [Rule::XidsGoOn, Rule::WatchesFirst, Rule::AnotherSession, Rule::FirstXidDrawn];
 }

@@ -1,5 +1,4 @@
-/* The library reads no environment variable. Rust's runtime looks for RUST_MIN_STACK once, for a thread that a crate starts
- * without saying how large its stack is to be; nothing else is asked for, host names or not. (What the C library's own
+/* The library reads no environment variable, whether the hosts are names or addresses. (What the C library's own
  * resolver looks for, as in any program, does not come by here.)
  *
  *     environment HOSTS ROOT SESSION_TIMEOUT_MS [manual]
@@ -8,6 +7,7 @@
 #define _GNU_SOURCE
 
 #include <dlfcn.h>
+#include <netdb.h>
 
 #include "life.h"
 
@@ -40,6 +40,18 @@ char *secure_getenv(const char *name)
     *(void **)&real = dlsym(RTLD_NEXT, "secure_getenv");
     record_name(name);
     return real(name);
+}
+
+static int lookups;
+
+/* The library looks names up on a thread of its own, which blocks signals like the others. */
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    CHECK(is_instrumented || check_signals_and_count_threads() > 1);
+    __atomic_add_fetch(&lookups, 1, __ATOMIC_SEQ_CST);
+    return real(node, service, hints, found);
 }
 
 static void set_recording(int is_on)
@@ -78,6 +90,7 @@ static void live(const char *where, const char *name)
 int main(int argc, char **argv)
 {
     election_t *handle;
+    int64_t until;
     read_arguments(argc, argv);
     CHECK_INT(0, setenv("RUST_MIN_STACK", "67108864", 1));
     set_recording(1);
@@ -86,18 +99,16 @@ int main(int argc, char **argv)
     asked[0] = 0;
 
     live(hosts, "address");
-    if (strcmp(asked, "RUST_MIN_STACK ") != 0)
-        fprintf(stderr, "asked for: %s\n", asked);
-    CHECK(strcmp(asked, "RUST_MIN_STACK ") == 0);
     /* Not that of the thread for callbacks. */
     CHECK(is_manual || (stack_size >= 2 << 20 && stack_size < 3 << 20));
 
     /* A host by its name. */
-    asked[0] = 0;
     CHECK_INT(ELECTION_OK, open_handle("localhost:1", NULL, &handle));
-    sleep_ms(500);
-    /* The thread that looks names up is no exception. */
-    CHECK(is_instrumented || check_signals_and_count_threads() > 3);
+    until = clock_ms() + PATIENCE_MS;
+    while (__atomic_load_n(&lookups, __ATOMIC_SEQ_CST) == 0) {
+        CHECK(clock_ms() < until);
+        sleep_ms(2);
+    }
     CHECK_INT(ELECTION_OK, close_handle(handle));
     set_recording(0);
     if (asked[0] != 0)

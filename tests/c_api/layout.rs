@@ -48,7 +48,7 @@ fn figures_of_rust() -> Figures {
     figures_of_struct!(figures, election_master_t, size, path, rc, value, value_len, token, session_id, since_ms);
     figures_of_struct!(figures, election_member_t, size, name, value, value_len, token, session_id, since_ms);
     figures_of_struct!(figures, election_members_t, size, path, rc, members, count, alarm);
-    figures_of_struct!(figures, election_log_t, size, level, message, origin, path, handle, session_id, at_ms);
+    figures_of_struct!(figures, election_log_t, size, level, message, path, handle, session_id, at_ms);
     figures_of_struct!(figures, election_connection_t, size, state, rc, session_id, session_timeout_ms, cause);
     figures_of_struct!(
         figures,
@@ -174,8 +174,6 @@ fn figures_of_rust() -> Figures {
         ELECTION_INTERRUPTED,
         ELECTION_LEADERSHIP_LOST,
         ELECTION_BAD_LEADERSHIP,
-        ELECTION_SERVER_TOO_OLD,
-        ELECTION_CREATE_NOT_ANSWERED,
         ELECTION_DEADLOCK,
         ELECTION_IN_HANDLER
     );

@@ -9,9 +9,6 @@ use testkit::ScratchFolder;
 
 use crate::tools::{self, root};
 
-/// The features of this test are those of the library under test.
-const FEATURES: &[&str] = if cfg!(feature = "own-session") { &["--features", "own-session"] } else { &[] };
-
 /// The folder of the release build. It is built when the first test asks for it, in the target folder of the test
 /// itself, whichever way cargo was told of that one.
 fn release() -> &'static Path {
@@ -22,8 +19,7 @@ fn release() -> &'static Path {
         let mut cargo = Command::new(env!("CARGO"));
         cargo
             .args(["build", "--release", "--locked", "--package", "election", "--lib", "--target-dir"])
-            .arg(target)
-            .args(FEATURES);
+            .arg(target);
         cargo.current_dir(root());
         tools::run_command(cargo);
         target.join("release")
@@ -183,13 +179,20 @@ fn dependencies() -> Vec<(String, String)> {
     let direct = direct.split("\n[").next().unwrap_or_default();
     // Neither a comment nor what the command alone needs.
     let of_library = direct.lines().filter(|line| !line.starts_with('#') && !line.contains("optional = true"));
-    let names =
-        of_library.filter_map(|line| line.split_once([' ', '.', '='])).map(|(name, _)| name.replace('-', "_"));
-    let rlib_of = |name: &str| {
+    // A build dependency may be the same crate with other features.
+    let rlib_of = |name: &str, features: &[&str]| {
         let its = format!("\"name\":\"{name}\",");
-        let message = messages.lines().find(|line| line.contains(&its) && line.contains(".rlib\""));
+        let has = |line: &str| features.iter().all(|feature| line.contains(&format!("\"{feature}\"")));
+        let message = messages.lines().find(|line| line.contains(&its) && line.contains(".rlib\"") && has(line));
         let file = message.and_then(|line| line.split('"').find(|word| word.ends_with(".rlib")));
         file.unwrap_or_else(|| panic!("cargo tells of no library {name}")).to_owned()
     };
-    names.map(|name| (name.clone(), rlib_of(&name))).collect()
+    let dependency = |line: &str| {
+        let (name, rest) = line.split_once([' ', '.', '='])?;
+        let features = rest.split_once("features = [").map_or("", |(_, listed)| listed);
+        let features: Vec<&str> = features.split('"').skip(1).step_by(2).collect();
+        let name = name.replace('-', "_");
+        Some((name.clone(), rlib_of(&name, &features)))
+    };
+    of_library.filter_map(dependency).collect()
 }

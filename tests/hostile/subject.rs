@@ -5,7 +5,7 @@ use crate::stalls;
 use election::{Dialect, Handle, Options, Recipe};
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use testkit::{eventually, wait_until, RawClient};
 
@@ -86,6 +86,17 @@ impl Subject {
 
     pub fn counters(&self) -> election::Counters {
         self.election.counters().unwrap()
+    }
+
+    /// The causes in the events of the connection, from now on.
+    pub fn hears_causes(&self) -> Arc<Mutex<Vec<String>>> {
+        let causes = Arc::new(Mutex::new(Vec::new()));
+        let hears = Arc::clone(&causes);
+        let on_connection = move |connection: &election::Connection| {
+            hears.lock().unwrap().extend(connection.cause.as_deref().map(str::to_owned));
+        };
+        self.election.watch_connection(on_connection).unwrap();
+        causes
     }
 
     pub fn token(&self) -> Option<i64> {
@@ -204,9 +215,9 @@ impl Load {
         Load { cpu_ms: self.cpu_ms - other.cpu_ms, ..self }
     }
 
-    /// What is more than so many twentieths of a core, or than 20 MiB.
-    pub fn excess(&self, time: Duration, twentieths: u32) -> Option<String> {
-        let cpu_limit = (time * twentieths / 20).as_millis() as i64;
+    /// What is more than a twentieth of a core for each of `handles`, or than 20 MiB.
+    pub fn excess(&self, time: Duration, handles: u32) -> Option<String> {
+        let cpu_limit = (time * handles / 20).as_millis() as i64;
         (self.cpu_ms > cpu_limit || self.resident_kib > 20 << 10).then(|| self.to_string())
     }
 }

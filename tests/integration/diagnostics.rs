@@ -5,13 +5,10 @@ use crate::candidates::{options, Ear, TestHandle};
 use crate::ground::{one_server, LONG_MS, SHORT_MS, SOON};
 use crate::relays::expire;
 use election::{set_log, Connection, ConnectionState, Error, Format, Handle, LogLevel, LogRecord, Reason, Role};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{channel, Receiver};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use testkit::{eventually, Relay};
-use tracing_core::span::{Attributes, Id, Record};
-use tracing_core::{Dispatch, Event, Metadata, Subscriber};
 
 /// What both callbacks of a handle hear, in order.
 struct Both(Receiver<String>);
@@ -231,25 +228,6 @@ fn refused_credentials_close_the_connection() {
     late.hears_no_more();
 }
 
-/// Counts what a subscriber of the program's own hears of the client.
-struct ProgramsOwn(Arc<AtomicUsize>);
-
-impl Subscriber for ProgramsOwn {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && metadata.target().starts_with("zookeeper_client")
-    }
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, _: &Event<'_>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
 /// What a handle presents to the servers, and a value: neither has a place in a log.
 const CREDENTIAL: &str = "operator:open sesame";
 
@@ -275,19 +253,6 @@ fn holds_no_secret(text: &str, secrets: &[&[u8]]) {
 fn the_log_tells_what_went_wrong_and_no_secrets() {
     const PATH: &str = "/inside-log";
     let ensemble = one_server();
-    let heard_by_program = Arc::new(AtomicUsize::new(0));
-    let programs_own = Dispatch::new(ProgramsOwn(heard_by_program.clone()));
-    tracing_core::dispatcher::set_global_default(programs_own).expect("nobody else sets one");
-    let program_hears = |when: &str| {
-        let before = heard_by_program.load(Ordering::Relaxed);
-        let handle = TestHandle::open(&ensemble.hosts());
-        if cfg!(not(feature = "own-session")) {
-            eventually(SOON, when, || heard_by_program.load(Ordering::Relaxed) > before);
-        }
-        handle.close().unwrap();
-    };
-    program_hears("before the log is on");
-
     let records = Arc::new(Mutex::new(Vec::<LogRecord>::new()));
     let kept = records.clone();
     set_log(LogLevel::Debug, move |record| kept.lock().unwrap().push(record.clone())).unwrap();
@@ -324,7 +289,6 @@ fn the_log_tells_what_went_wrong_and_no_secrets() {
     unknown.add_auth("no-such-scheme", b"open sesame").unwrap();
     assert_eq!(Handle::open(&ensemble.hosts(), &unknown).map(drop), Err(Error::ZooKeeper(-115)));
     set_log(LogLevel::Off, |_| {}).unwrap();
-    program_hears("after the log was off again");
 
     let records: Vec<LogRecord> = std::mem::take(&mut *records.lock().unwrap());
     let ours: Vec<&LogRecord> = records.iter().filter(|record| record.handle == id).collect();
@@ -343,10 +307,6 @@ fn the_log_tells_what_went_wrong_and_no_secrets() {
     }
     find(LogLevel::Debug, &format!("create {PATH}"));
     find(LogLevel::Info, "closed");
-    let is_of_client =
-        |record: &&&LogRecord| record.origin == "zookeeper-client" && record.session_id == session.id;
-    assert_eq!(ours.iter().any(|record| is_of_client(&record)), cfg!(not(feature = "own-session")));
-
     let refused = records.iter().find(|record| record.level == LogLevel::Error && record.message.contains("-115"));
     assert!(refused.is_some_and(|record| record.handle != id), "{records:#?}");
     let secrets = [&session.password, CREDENTIAL.as_bytes(), b"open sesame", b"what stands in a znode"];

@@ -37,7 +37,6 @@ mod queue;
 mod relays;
 mod seeds;
 mod servers;
-#[cfg(feature = "own-session")]
 mod system_faults;
 mod values;
 mod witness;

@@ -26,6 +26,9 @@ mod paused;
 mod tokens;
 mod wrap;
 
+#[path = "../zk/test_client.rs"]
+mod test_client;
+
 use std::time::Duration;
 
 use testkit::{Ensemble, RawClient};

@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use election::testing::logic::{Op, RequestId, Value};
-use election::testing::{Answer, TestClient};
 use election::{Dialect, Reason, Recipe};
 use testkit::{eventually, Ensemble};
 
+use crate::test_client::{Answer, TestClient};
 use crate::{witness, SOON, WITNESS_TIMEOUT_MS};
 
 use crate::candidate::{options, Candidate};
@@ -88,7 +88,7 @@ fn worn_out() -> Ensemble {
 const CROWD: u64 = 100;
 
 fn crowd(ensemble: &Ensemble) -> TestClient {
-    let probe = TestClient::open(&ensemble.hosts(), Duration::from_secs(10)).expect("a session");
+    let probe = TestClient::open(&ensemble.host(0), Duration::from_secs(10)).expect("a session");
     for number in 1..=CROWD {
         let prefix = format!("{PATH}/_c_00000000-0000-0000-0000-{number:012}-latch-").into();
         probe.submit(RequestId(number), Op::CreateSequential { prefix, value: Value::from(*b"crowd") });

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use election::testing::logic::{rc, Op, Recipe, Reply, RequestId, SessionId, Stat, Value};
-use election::testing::{Answer, TestClient};
 use testkit::{opcode, Ensemble, RawClient};
 
 use crate::clock::MS;
 use crate::process::Input;
+use crate::test_client::{Answer, TestClient};
 use crate::tree::Change;
 use crate::world::World;
 

@@ -28,6 +28,9 @@ mod tree;
 mod wire;
 mod world;
 
+#[path = "../zk/test_client.rs"]
+mod test_client;
+
 use plan::Broken;
 use run::run;
 

@@ -386,8 +386,7 @@ impl World {
         let second = self.now / 1_000_000_000;
         let requests = &mut self.processes[process].requests;
         *requests = if requests.0 == second { (second, requests.1 + 1) } else { (second, 1) };
-        // Two clients with one session disconnect each other again and again. The driver gives such a session up
-        // (`server_health.rs`), and the world ends it in the end.
+        // Two clients with one session disconnect each other again and again, and the world ends it in the end.
         if requests.1 > limit && self.repeated.is_empty() {
             self.checker.violated("spin", format!("process {process} sent {limit} requests in a second"));
         }

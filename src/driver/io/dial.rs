@@ -110,6 +110,11 @@ impl Race {
         !self.dials.is_empty()
     }
 
+    /// The addresses that are being dialled.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.dials.iter().map(|dial| dial.address)
+    }
+
     /// Whether an attempt to connect to this address is under way.
     pub fn dials(&self, address: SocketAddr) -> bool {
         self.dials.iter().any(|dial| dial.address == address)

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::earliest;
 use super::probe::Probe;
 use crate::driver::connect_cause::{of_server, CauseKind, ConnectCause, ConnectFailure};
 use crate::driver::hosts::{Hosts, Server};
@@ -30,6 +31,9 @@ const LOOKUP_IS_LONG_MS: u64 = 1_000;
 
 /// Failures are reported when a round is over, and after this time at the latest.
 const REPORT_MS: u64 = 1_000;
+
+/// A connection without a session for this long is probed.
+const PROBED_FIRST_MS: u64 = 300;
 
 /// The maximum number of probes at the same time, and how long an answer counts.
 const PROBES: usize = 8;
@@ -55,10 +59,30 @@ pub struct Dialer {
     outcomes: BTreeMap<usize, Vec<(SocketAddr, CauseKind)>>,
     /// The first failure since the last report.
     failed_since: Option<Time>,
-    /// The servers that ended a connection without a word, and what they said when they were asked why.
+    /// The beginning of this outage.
+    outage_since: Option<Time>,
+    /// Something was reported in this outage.
+    has_reported: bool,
+    /// The connection on which no session stands yet.
+    waiting: Option<Waiting>,
+    /// The servers that said nothing, or ended a connection without a word; and what they said when they were asked why.
     to_probe: BTreeSet<SocketAddr>,
     probes: Vec<Probe>,
-    probed: BTreeMap<SocketAddr, (Time, CauseKind)>,
+    probed: BTreeMap<SocketAddr, (Time, Option<CauseKind>)>,
+}
+
+/// Why there is no connection yet.
+#[derive(Debug)]
+pub enum Failure {
+    Failed(ConnectFailure),
+    /// Nothing has failed so far.
+    Slow(ConnectFailure),
+}
+
+struct Waiting {
+    address: SocketAddr,
+    since: Time,
+    is_probed: bool,
 }
 
 #[derive(Default)]
@@ -82,6 +106,9 @@ impl Dialer {
             owners: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             failed_since: None,
+            outage_since: None,
+            has_reported: false,
+            waiting: None,
             to_probe: BTreeSet::new(),
             probes: Vec::new(),
             probed: BTreeMap::new(),
@@ -90,6 +117,8 @@ impl Dialer {
 
     /// Dials what is due. Returns when the next turn is due.
     pub fn turn(&mut self, io: &mut Io, now: Time) -> Option<Time> {
+        self.waiting = None;
+        self.outage_since.get_or_insert(now);
         while let Some(Ended { address, outcome }) = self.race.give_up(now) {
             if let Err(error) = outcome {
                 self.attempt_failed(now, address, CauseKind::of(&error));
@@ -98,14 +127,38 @@ impl Dialer {
         self.use_addresses(now);
         self.probe(io, now);
         let next = self.dial(io, now);
-        let probes = self.probes.iter().map(|probe| probe.until).min();
-        let report = self.failed_since.map(|since| since.plus_ms(REPORT_MS)).filter(|then| *then > now);
-        [next, self.race.poll_timeout(), probes, report].into_iter().flatten().min()
+        earliest([next, self.race.poll_timeout(), self.poll_report(now)])
     }
 
-    /// Asks servers why they ended a connection without a word.
+    /// The connection that was found has no session yet. Returns when the next turn is due.
+    pub fn turn_while_waiting(&mut self, io: &mut Io, now: Time) -> Option<Time> {
+        let mut probe_at = None;
+        if let Some(Waiting { address, since, is_probed: is_probed @ false }) = &mut self.waiting {
+            let then = since.plus_ms(PROBED_FIRST_MS);
+            if now < then {
+                probe_at = Some(then);
+            } else {
+                *is_probed = true;
+                self.to_probe.insert(*address);
+            }
+        }
+        self.probe(io, now);
+        earliest([probe_at, self.poll_report(now)])
+    }
+
+    /// When probes or reports are due.
+    fn poll_report(&self, now: Time) -> Option<Time> {
+        let probes = self.probes.iter().map(Probe::poll_timeout).min();
+        let first = self.outage_since.filter(|_| !self.has_reported);
+        let reports = [self.failed_since, first].map(|since| since.map(|since| since.plus_ms(REPORT_MS)));
+        earliest([probes, earliest(reports.map(|then| then.filter(|then| *then > now)))])
+    }
+
+    /// Asks servers why they said nothing.
     fn probe(&mut self, io: &mut Io, now: Time) {
-        self.probes.retain(|probe| now < probe.until);
+        while let Some(at) = self.probes.iter_mut().position(|probe| probe.handle_timeout(now)) {
+            self.probe_ended(now, at);
+        }
         for address in std::mem::take(&mut self.to_probe) {
             let started = io.poller().and_then(|poller| Probe::start(poller, io.task, now, address));
             self.probes.extend(started);
@@ -121,10 +174,17 @@ impl Dialer {
             return;
         };
         if is_over {
-            let probe = self.probes.swap_remove(at);
-            self.probed.insert(probe.address, (now, probe.kind()));
-            self.note(probe.address, probe.kind());
+            self.probe_ended(now, at);
         }
+    }
+
+    fn probe_ended(&mut self, now: Time, at: usize) {
+        let probe = self.probes.swap_remove(at);
+        let kind = probe.kind();
+        if let Some(kind) = kind.clone() {
+            self.note(probe.address, kind);
+        }
+        self.probed.insert(probe.address, (now, kind));
     }
 
     fn dial(&mut self, io: &mut Io, now: Time) -> Option<Time> {
@@ -207,7 +267,10 @@ impl Dialer {
     pub fn ready(&mut self, now: Time, token: Token) -> Option<(SocketAddr, Stream)> {
         let Ended { address, outcome } = self.race.ready(token)?;
         match outcome {
-            Ok(stream) => Some((address, stream)),
+            Ok(stream) => {
+                self.waiting = Some(Waiting { address, since: now, is_probed: false });
+                Some((address, stream))
+            }
             Err(error) => {
                 self.attempt_failed(now, address, CauseKind::of(&error));
                 None
@@ -220,6 +283,7 @@ impl Dialer {
         self.servers.connected(now, address);
         self.outcomes.clear();
         (self.failed_since, self.told_lookup) = (None, false);
+        (self.outage_since, self.has_reported, self.waiting) = (None, false, None);
         self.to_probe.clear();
         self.probes.clear();
         self.probed.clear();
@@ -235,8 +299,10 @@ impl Dialer {
         self.servers.failed(now, address);
         self.failed_since.get_or_insert(now);
         match self.probed.get(&address) {
-            _ if kind != CauseKind::ThrownOut => self.note(address, kind),
-            Some((then, said)) if now < then.plus_ms(PROBED_AGAIN_MS) => self.note(address, said.clone()),
+            _ if !matches!(kind, CauseKind::ThrownOut | CauseKind::Silent) => self.note(address, kind),
+            Some((then, said)) if now < then.plus_ms(PROBED_AGAIN_MS) => {
+                self.note(address, said.clone().unwrap_or(kind));
+            }
             _ => {
                 self.note(address, kind);
                 if !self.probes.iter().any(|probe| probe.address == address) && self.probes.len() < PROBES {
@@ -244,6 +310,13 @@ impl Dialer {
                 }
             }
         }
+    }
+
+    /// A sentence about the server at this address.
+    pub fn explain(&self, address: SocketAddr, kind: CauseKind) -> Option<Arc<str>> {
+        let server = self.hosts.servers.get(*self.owners.get(&address)?)?;
+        let causes = of_server(server, vec![(address, kind)]);
+        Some(ConnectFailure { causes }.to_string().into())
     }
 
     fn note(&mut self, address: SocketAddr, kind: CauseKind) {
@@ -256,17 +329,19 @@ impl Dialer {
     }
 
     /// Why no server was reached: once for each round that has failed, at least once a second while attempts fail, and
-    /// once if the look-ups take long.
-    pub fn take_failure(&mut self, now: Time) -> Option<ConnectFailure> {
+    /// once if the look-ups take long. Before that, once if the first attempts take a second.
+    pub fn take_failure(&mut self, now: Time) -> Option<Failure> {
         let lookup_is_long =
             self.looks_up_since.is_some_and(|since| now >= since.plus_ms(LOOKUP_IS_LONG_MS)) && !self.told_lookup;
         let is_busy = self.race.is_under_way() || !self.probes.is_empty() || !self.to_probe.is_empty();
         let has_failed = self.failed_since.is_some_and(|since| !is_busy || now >= since.plus_ms(REPORT_MS));
+        let is_slow = self.outage_since.is_some_and(|since| now >= since.plus_ms(REPORT_MS)) && !self.has_reported;
         if !lookup_is_long && !has_failed {
-            return None;
+            return is_slow.then(|| self.what_is_slow()).flatten();
         }
         self.told_lookup |= lookup_is_long;
         self.failed_since = None;
+        self.has_reported = true;
         let mut causes = Vec::new();
         for (at, server) in self.hosts.servers.iter().enumerate() {
             if let Some(kind) = self.fault_of_name(server) {
@@ -276,8 +351,33 @@ impl Dialer {
                 causes.extend(of_server(server, outcomes.clone()));
             }
         }
-        let others = 0;
-        (!causes.is_empty()).then_some(ConnectFailure { causes, others })
+        (!causes.is_empty()).then_some(Failure::Failed(ConnectFailure { causes }))
+    }
+
+    /// The attempts that are under way, if they take long.
+    fn what_is_slow(&mut self) -> Option<Failure> {
+        self.has_reported = true;
+        let mut outcomes: BTreeMap<usize, Vec<(SocketAddr, CauseKind)>> = BTreeMap::new();
+        let mut note = |address, kind| {
+            if let Some(owner) = self.owners.get(&address) {
+                outcomes.entry(*owner).or_default().push((address, kind));
+            }
+        };
+        for address in self.race.addresses() {
+            note(address, CauseKind::NoAnswer);
+        }
+        if let Some(Waiting { address, .. }) = self.waiting {
+            match self.probed.get(&address) {
+                // It serves, so the session will stand in a moment.
+                Some((_, Some(CauseKind::Serves))) => {}
+                Some((_, Some(said))) => note(address, said.clone()),
+                _ => note(address, CauseKind::Silent),
+            }
+        }
+        let servers = &self.hosts.servers;
+        let causes = outcomes.into_iter().flat_map(|(owner, outcomes)| of_server(&servers[owner], outcomes));
+        let causes: Vec<ConnectCause> = causes.collect();
+        (!causes.is_empty()).then_some(Failure::Slow(ConnectFailure { causes }))
     }
 
     fn fault_of_name(&self, server: &Server) -> Option<CauseKind> {
@@ -289,6 +389,7 @@ impl Dialer {
     /// Gives up all attempts.
     pub fn stop(&mut self) {
         self.race.stop();
+        self.waiting = None;
         self.to_probe.clear();
         self.probes.clear();
     }
@@ -357,7 +458,7 @@ mod tests {
             }
             let now = clock::now();
             let at = self.dialer.turn(io, now);
-            if let Some(failure) = self.dialer.take_failure(now) {
+            if let Some(Failure::Failed(failure)) = self.dialer.take_failure(now) {
                 let _ = self.says.send(Said::Failed(failure.to_string()));
             }
             reactor::Next::Wait(at)

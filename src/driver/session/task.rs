@@ -1,36 +1,30 @@
-//! One session of a handle on our own ZooKeeper session (`zk`), as a task of the I/O thread. It passes commands, answers,
-//! states of the connection and time to the core, and performs the core's actions. If the ZooKeeper session ends for any
-//! reason, the next connection opens a new one.
+//! One session of a handle, as a task of the I/O thread. It moves the bytes of a ZooKeeper session (`zk`), passes commands,
+//! answers, states of the connection and time to the core, and performs the core's actions. If the ZooKeeper session ends
+//! for any reason, the next connection opens a new one.
 //!
 //! Each turn is bounded: so many commands, one read, one write of what waits. What is left comes with the next turn,
 //! after the turns of the other sessions.
 
-mod dialer;
-mod mailbox;
-mod orphan;
-mod probe;
-
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{mpsc, Arc};
+use std::sync::Arc;
 use std::time::Duration;
 
-use self::dialer::{cause_of, Dialer};
-use self::mailbox::{Close, Closes, Commands, Mailbox};
-use self::orphan::close_orphan;
-use super::access::Access;
-use super::clock;
-use super::connect_cause::CauseKind;
-use super::diagnostics::{Connection, Diagnostics};
-use super::events::EventSink;
-use super::failpoint::failpoint;
-use super::io::reactor::{self, Happening, Io, Next, Task, TaskWaker};
-use super::io::stream::Stream;
-use super::log::{self, LogLevel};
-use super::requests::Answer;
-use super::session::{Command, Settings};
-use super::telemetry::Telemetry;
-use super::waits::ReplyTo;
+use super::dialer::{cause_of, Dialer, Failure};
+use super::mailbox::{Close, Closes, Commands, Mailbox};
+use super::orphan::close_orphan;
+use super::{earliest, zk_settings, Command, FirstConnection, Settings};
+use crate::driver::access::Access;
+use crate::driver::clock;
+use crate::driver::connect_cause::CauseKind;
+use crate::driver::diagnostics::{Connection, Diagnostics};
+use crate::driver::events::EventSink;
+use crate::driver::failpoint::failpoint;
+use crate::driver::io::reactor::{Happening, Io, Next, Task, TaskWaker};
+use crate::driver::io::stream::Stream;
+use crate::driver::log::{self, LogLevel};
+use crate::driver::telemetry::Telemetry;
+use crate::driver::waits::ReplyTo;
 use crate::logic::{rc, Action, CallId, Elections, Input, Op, Outcome, Reply, Report, RequestId, Time};
 use crate::zk;
 
@@ -42,91 +36,7 @@ const COMMANDS: usize = 64;
 const READ: usize = 16 << 10;
 const WRITTEN: usize = 256 << 10;
 
-/// The shortest session timeout that we request, because a server has a fifth of it to answer.
-const SHORTEST_ASKED: Duration = Duration::from_secs(1);
-
-/// The handle's side of a session. Dropping it also closes the session.
-pub struct Session {
-    mailbox: Arc<Mailbox>,
-}
-
-impl Session {
-    /// Sends a command to the session's task. Returns `Err` if the task has failed.
-    pub fn command(&self, command: Command) -> Result<(), ()> {
-        self.mailbox.put(command)
-    }
-
-    /// Whether the session's task has failed or was closed.
-    pub fn is_over(&self) -> bool {
-        self.mailbox.is_over()
-    }
-
-    /// Ends the session before all other pending work. `closed` receives whether a server confirmed the end. If the
-    /// session's task has failed, `closed` is dropped without a value.
-    pub fn close(&self, closed: mpsc::SyncSender<bool>) {
-        self.mailbox.close(Some(closed));
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.mailbox.close(None);
-    }
-}
-
-/// The result of the first attempt to open a session: a connection, or ZooKeeper's number for a refusal.
-type FirstConnection = ReplyTo<Result<(), i32>>;
-
-/// Starts the I/O thread if it does not run yet.
-pub fn start() -> std::io::Result<()> {
-    reactor::start().map(drop)
-}
-
-/// Starts a session on the I/O thread, which must run already. `connected` gets one answer: when the session is
-/// connected for the first time, or when it is refused permanently.
-pub fn open(
-    settings: Settings,
-    events: EventSink,
-    connected: FirstConnection,
-    diagnostics: Arc<Diagnostics>,
-) -> Session {
-    let mut opened = None;
-    let make = |waker: TaskWaker| -> Box<dyn Task> {
-        let mailbox = Arc::new(Mailbox::new(waker.clone()));
-        opened = Some(mailbox.clone());
-        Box::new(SessionTask::new(settings, events, connected, diagnostics, mailbox, waker))
-    };
-    match reactor::start() {
-        Ok(thread) => thread.start_task(make),
-        // The thread has failed since `start`. The task is dropped, and everybody learns of it.
-        Err(_) => drop(make(TaskWaker::of_nobody())),
-    }
-    Session { mailbox: opened.expect("the task was made") }
-}
-
-/// The settings of a ZooKeeper session.
-fn zk_settings(settings: &Settings, access: &Access) -> zk::Settings {
-    let asked = settings.session_timeout.max(SHORTEST_ASKED).as_millis();
-    let credential = |credential: &super::Credential| zk::Credential {
-        scheme: credential.scheme.clone(),
-        auth: credential.auth.clone(),
-    };
-    let entry = |permit: &super::Permit| zk::AclEntry {
-        permissions: permit.permissions,
-        scheme: permit.scheme.clone(),
-        id: permit.id.clone(),
-    };
-    zk::Settings {
-        session_timeout_ms: u32::try_from(asked).unwrap_or(u32::MAX),
-        chroot: settings.hosts.chroot.clone(),
-        credentials: access.credentials.iter().map(credential).collect(),
-        acl: access.acl.iter().map(entry).collect(),
-        first_xid: fastrand::i32(..),
-        ..zk::Settings::default()
-    }
-}
-
-struct SessionTask {
+pub struct SessionTask {
     settings: Settings,
     waker: TaskWaker,
     dialer: Dialer,
@@ -180,7 +90,7 @@ struct Closing {
 }
 
 impl SessionTask {
-    fn new(
+    pub fn new(
         settings: Settings,
         events: EventSink,
         connected: FirstConnection,
@@ -277,10 +187,19 @@ impl SessionTask {
         matches!(self.link, Link::Open(_)) && self.zk.is_up()
     }
 
-    /// Performs the actions of the core, as long as the session has room for requests.
+    /// Whether a server is looked for that opens the session.
+    fn is_looking(&self) -> bool {
+        match &self.link {
+            Link::Down => true,
+            Link::Open(link) => !link.is_up,
+            Link::Denied => false,
+        }
+    }
+
+    /// Performs the actions of the core, in their order. A session that is full delays none of them: while it is, no more
+    /// commands are taken, and what the core has under way by itself is bounded by its subscriptions.
     fn act(&mut self) {
-        while self.zk.has_room() {
-            let Some(action) = self.elections.poll_action() else { break };
+        while let Some(action) = self.elections.poll_action() {
             match action {
                 Action::Submit(request, op) => self.submit(request, op),
                 Action::Unwatch(request) => {
@@ -433,11 +352,11 @@ impl SessionTask {
                     self.elections.handle(now, Input::Connected { session, timeout_ns, asked_at });
                 }
                 zk::Event::Reply { request, reply, .. } => {
-                    self.telemetry.answer(&Answer::Reply(request, reply.clone()));
+                    self.telemetry.reply(request, &reply);
                     self.elections.handle(now, Input::Reply(request, reply));
                 }
                 zk::Event::Watch(request, event) => {
-                    self.telemetry.answer(&Answer::WatchEvent(request, event));
+                    self.telemetry.watch_event(request, event);
                     self.elections.handle(now, Input::WatchEvent(request, event));
                 }
                 zk::Event::HangUp(cause) => self.let_go(now, &cause),
@@ -482,7 +401,7 @@ impl SessionTask {
         self.zk.handle_disconnected();
         // First the answers that the connection still owed.
         self.take_events();
-        self.link_ended(now, Some(kind));
+        self.link_ended(now, Some(kind), None);
     }
 
     /// The session has let go of the connection.
@@ -490,7 +409,7 @@ impl SessionTask {
         self.telemetry.says(
             LogLevel::Debug,
             None,
-            format_args!("the session lets go of the connection: it {cause}"),
+            format_args!("the session lets go of the connection: the server {cause}"),
         );
         let kind = match cause {
             zk::Cause::Silence => Some(CauseKind::Silent),
@@ -499,22 +418,26 @@ impl SessionTask {
             zk::Cause::Http => Some(CauseKind::NotZooKeeper("HTTP".to_owned())),
             zk::Cause::Tls => Some(CauseKind::SpeaksTls),
             zk::Cause::NotZooKeeper(bytes) => {
-                Some(CauseKind::NotZooKeeper(String::from_utf8_lossy(bytes).into_owned()))
+                let text = String::from_utf8_lossy(bytes);
+                Some(CauseKind::NotZooKeeper(text.lines().next().unwrap_or_default().to_owned()))
             }
             // `denied` follows, and it is no suspension.
             zk::Cause::Denied(_) => return,
             zk::Cause::Expired | zk::Cause::GivenUp | zk::Cause::Left => None,
-            other => Some(CauseKind::System(format!("it {other}"))),
+            other => Some(CauseKind::Fault(other.to_string())),
         };
-        self.link_ended(now, kind);
+        let at_fault = kind.clone();
+        self.link_ended(now, kind, at_fault);
     }
 
-    fn link_ended(&mut self, now: Time, kind: Option<CauseKind>) {
+    /// `at_fault` is what the server did if a session stood on the connection.
+    fn link_ended(&mut self, now: Time, kind: Option<CauseKind>, at_fault: Option<CauseKind>) {
         let Some(link) = self.hang_up() else { return };
         let OpenLink { address, is_up, .. } = *link;
         if is_up {
             self.dialer.broken(now, address);
-            let changed = self.telemetry.suspended(rc::CONNECTION_LOSS);
+            let cause = at_fault.and_then(|kind| self.dialer.explain(address, kind));
+            let changed = self.telemetry.suspended(rc::CONNECTION_LOSS, cause);
             self.connection(changed);
             self.elections.handle(now, Input::Suspended(rc::CONNECTION_LOSS));
             for request in std::mem::take(&mut self.unsent) {
@@ -578,16 +501,22 @@ impl SessionTask {
         }
     }
 
-    /// All servers were tried without success, or the look-ups take long. All subscriptions are notified of it, together
-    /// with the cause.
+    /// All servers were tried without success, or the look-ups take long: all subscriptions are notified of it, together
+    /// with the cause. If it only takes long so far, the connection's event and the log have the cause.
     fn tell_failure(&mut self, now: Time) {
         let Some(failure) = self.dialer.take_failure(now) else { return };
-        self.telemetry.round_failed(rc::CONNECTION_LOSS);
-        let cause: Arc<str> = failure.to_string().into();
+        let (Failure::Failed(why) | Failure::Slow(why)) = &failure;
+        let cause: Arc<str> = why.to_string().into();
+        let has_failed = matches!(failure, Failure::Failed(_));
+        if has_failed {
+            self.telemetry.round_failed(rc::CONNECTION_LOSS);
+        }
         self.telemetry.found_cause(&cause);
         let changed = self.telemetry.not_connected(cause);
         self.connection(changed);
-        self.elections.handle(now, Input::Suspended(rc::CONNECTION_LOSS));
+        if has_failed {
+            self.elections.handle(now, Input::Suspended(rc::CONNECTION_LOSS));
+        }
         self.act();
     }
 
@@ -698,16 +627,16 @@ impl Task for SessionTask {
             return Next::Done;
         }
         let mut dial_at = None;
-        if let Link::Down = self.link {
-            dial_at = self.dialer.turn(io, now);
+        if self.is_looking() {
+            dial_at = match &self.link {
+                Link::Down => self.dialer.turn(io, now),
+                _ => self.dialer.turn_while_waiting(io, now),
+            };
             self.tell_failure(now);
         }
         match has_more {
             true => Next::Again,
-            false => {
-                let deadlines = [self.elections.poll_timeout(), self.zk.poll_timeout(), dial_at];
-                Next::Wait(deadlines.into_iter().flatten().min())
-            }
+            false => Next::Wait(earliest([self.elections.poll_timeout(), self.zk.poll_timeout(), dial_at])),
         }
     }
 }

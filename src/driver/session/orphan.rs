@@ -4,12 +4,11 @@
 use std::time::Duration;
 
 use super::dialer::Dialer;
-use super::zk_settings;
+use super::{earliest, zk_settings, Settings};
 use crate::driver::access::Access;
 use crate::driver::clock;
 use crate::driver::io::reactor::{Happening, Io, Next, Task, TaskWaker};
 use crate::driver::io::stream::Stream;
-use crate::driver::session::Settings;
 use crate::logic::Time;
 use crate::zk;
 
@@ -108,7 +107,6 @@ impl Task for OrphanTask {
             return Next::Done;
         }
         let dial_at = if self.stream.is_none() { self.dialer.turn(io, now) } else { None };
-        let deadlines = [Some(self.until), self.zk.poll_timeout(), dial_at];
-        Next::Wait(deadlines.into_iter().flatten().min())
+        Next::Wait(earliest([Some(self.until), self.zk.poll_timeout(), dial_at]))
     }
 }

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::Command;
 use crate::driver::io::reactor::TaskWaker;
-use crate::driver::session::Command;
 
 /// The maximum number of commands that wait.
 const WAITING: usize = 1_024;
