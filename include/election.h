@@ -40,6 +40,9 @@
  *   calls election_dispatch. The library holds no lock meanwhile. A callback that takes long delays only the callbacks after
  *   it. It must return normally (no longjmp, no C++ exception).
  * - After MASTER comes SLAVE or UNKNOWN before another MASTER at that path.
+ * - If callbacks take so long that more than 16 events of one call wait, or 4 MiB of values, the library leaves out events that a
+ *   later one makes out of date, the oldest first. The latest event always comes. The event after a MASTER, and an alarm about
+ *   members, are left out only together with that MASTER, and with the opposite alarm. The log says so at ELECTION_LOG_WARN.
  * - free_ctx, if given, runs exactly once for each call that returned ELECTION_OK, after the last callback.
  * - While callbacks and free_ctx run on the thread of the handle, it has the signal mask of the thread that opened the handle. So a
  *   child process that a callback starts can be ended by the same signals as one that the opening thread starts. At all

@@ -24,8 +24,8 @@ use std::time::Duration;
 use crate::driver::fork::Process;
 use crate::driver::log::{self, LogContext};
 use crate::driver::{
-    self, guid, hosts, CandidateStatus, Command, Denied, Diagnostics, EventSink, LeaseEnd, Notification, OnItsWay,
-    ReplyTo, Session, Settings, Unready, Waited, Waits, WakeFd,
+    self, guid, hosts, CandidateStatus, Command, Denied, Diagnostics, EventSink, Inbox, LeaseEnd, Notification,
+    OnItsWay, ReplyTo, Session, Settings, Unready, Waited, Waits, WakeFd,
 };
 use crate::logic::{rc, Call, Event, Outcome, Report, Role, SubscriptionId, Time, Value, Write};
 
@@ -79,7 +79,7 @@ pub struct Parts {
     callback_thread: Mutex<Option<JoinHandle<()>>>,
     ending: Ending,
     /// Ends the callbacks when the session's task does not close in time.
-    last_word: mpsc::Sender<Notification>,
+    inbox: Arc<Inbox>,
     next_subscription: AtomicU64,
     /// The calls of this handle wait here.
     waits: Arc<Waits>,
@@ -169,7 +169,7 @@ impl Handle {
         let id = HANDLES.fetch_add(1, Ordering::Relaxed);
         let diagnostics = Arc::new(Diagnostics::new(LogContext::new(id)));
         let waits = Arc::new(Waits::new(id, process));
-        let (notifications, inbox) = mpsc::channel();
+        let (inbox, reader) = Inbox::new();
         let (connected, first_connection) = ReplyTo::new(&waits);
         let access = Arc::new(options.access.clone());
         let (session_timeout, elections) = (options.session_timeout, options.elections);
@@ -180,7 +180,7 @@ impl Handle {
             Dispatch::Thread => None,
             Dispatch::Manual => Some(Arc::new(WakeFd::new().map_err(|_| Error::NoResources)?)),
         };
-        let callbacks = Arc::new(Callbacks::new(inbox, wake_fd.clone(), waits.clone(), diagnostics.clone()));
+        let callbacks = Arc::new(Callbacks::new(reader, wake_fd.clone(), waits.clone(), diagnostics.clone()));
         let callback_thread = match options.dispatch {
             Dispatch::Manual => None,
             Dispatch::Thread => {
@@ -190,8 +190,14 @@ impl Handle {
                 Some(thread.map_err(|_| Error::NoResources)?)
             }
         };
-        let last_word = notifications.clone();
-        let events = EventSink::new(notifications, wake_fd, waits.clone(), lease_end.clone(), denied.clone());
+        let events = EventSink::new(
+            inbox.clone(),
+            wake_fd,
+            waits.clone(),
+            lease_end.clone(),
+            denied.clone(),
+            diagnostics.clone(),
+        );
         log::say(LogLevel::Info, &diagnostics.place, None, format_args!("opened for {}", opened_with.hosts));
         let session = driver::open(settings, events, connected, diagnostics.clone());
         let parts = Parts {
@@ -204,7 +210,7 @@ impl Handle {
             callbacks,
             callback_thread: Mutex::new(callback_thread),
             ending: Ending::default(),
-            last_word,
+            inbox,
             next_subscription: AtomicU64::new(1),
             waits,
             statuses: Map::new(),
@@ -489,7 +495,7 @@ impl Handle {
         self.session.close(closed);
         let confirmed = confirmation.recv_timeout(LONGEST_CLOSE);
         if confirmed == Err(mpsc::RecvTimeoutError::Timeout) {
-            let _ = self.last_word.send(Notification::End);
+            self.inbox.put(Notification::End);
             if let Some(wake_fd) = self.callbacks.wake_fd() {
                 wake_fd.signal();
             }

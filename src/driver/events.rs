@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::clock;
-use super::diagnostics::{Connection, ConnectionState};
+use super::diagnostics::{Connection, ConnectionState, Diagnostics};
+use super::inbox::{Inbox, Notification};
+use super::log::{self, LogLevel};
 use super::waits::{Heeds, Unready, Waits};
 use super::wake_fd::WakeFd;
 use crate::logic::{rc, Alarm, Event, Master, Members, Reason, Role, Stat, SubscriptionId, Time, Value};
@@ -207,31 +208,17 @@ impl Denied {
     }
 }
 
-/// A notification for the listeners.
-#[derive(Debug)]
-pub enum Notification {
-    Role(SubscriptionId, Event),
-    Master(SubscriptionId, Master),
-    Members(SubscriptionId, Members),
-    Connection(SubscriptionId, Connection),
-    /// The last notification of this subscription.
-    Finished(SubscriptionId),
-    /// Tells the threads that wait for this mark that all earlier notifications were delivered.
-    Mark(u64),
-    /// The last notification of the session.
-    End,
-}
-
 /// Sends the session's results. When it is dropped, each subscription that has not finished is notified that the
 /// library failed.
 #[derive(Debug)]
 pub struct EventSink {
-    notifications: Sender<Notification>,
+    inbox: Arc<Inbox>,
     /// Signalled for each notification if the program dispatches the callbacks itself.
     wake_fd: Option<Arc<WakeFd>>,
     waits: Arc<Waits>,
     lease_end: Arc<LeaseEnd>,
     denied: Arc<Denied>,
+    diagnostics: Arc<Diagnostics>,
     subscriptions: BTreeMap<SubscriptionId, Subscription>,
     /// The subscription that watches the connection.
     watcher: Option<SubscriptionId>,
@@ -247,18 +234,20 @@ enum Subscription {
 
 impl EventSink {
     pub fn new(
-        notifications: Sender<Notification>,
+        inbox: Arc<Inbox>,
         wake_fd: Option<Arc<WakeFd>>,
         waits: Arc<Waits>,
         lease_end: Arc<LeaseEnd>,
         denied: Arc<Denied>,
+        diagnostics: Arc<Diagnostics>,
     ) -> EventSink {
         EventSink {
-            notifications,
+            inbox,
             wake_fd,
             waits,
             lease_end,
             denied,
+            diagnostics,
             subscriptions: BTreeMap::new(),
             watcher: None,
         }
@@ -349,8 +338,14 @@ impl EventSink {
     }
 
     fn note(&self, note: Notification) {
-        // The receiver exists as long as the handle; afterwards notifications are discarded.
-        let _ = self.notifications.send(note);
+        if self.inbox.put(note) {
+            log::say(
+                LogLevel::Warn,
+                &self.diagnostics.place,
+                None,
+                format_args!("a callback takes long; events that are out of date by now are left out"),
+            );
+        }
         if let Some(wake_fd) = &self.wake_fd {
             wake_fd.signal();
             self.waits.wake();

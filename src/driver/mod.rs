@@ -14,6 +14,7 @@ pub mod failpoint;
 pub mod fork;
 pub mod guid;
 pub mod hosts;
+mod inbox;
 mod io;
 pub mod log;
 mod session;
@@ -28,8 +29,9 @@ pub use counters::{Count, Counters};
 pub use diagnostics::{Connection, ConnectionState, Diagnostics};
 pub use events::{
     failed_connection, failed_master, failed_members, CandidateStatus, Denied, EventSink, LeaseEnd, Mastership,
-    Notification, OnItsWay, Waited,
+    OnItsWay, Waited,
 };
+pub use inbox::{Inbox, Notification, Reader};
 pub use session::{open, start, Command, Session, Settings};
 pub use waits::{interrupt, Heeds, Interrupted, ReplyTo, Unready, Waits, Woken};
 pub use wake_fd::WakeFd;

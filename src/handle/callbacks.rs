@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ use crate::driver::failpoint::failpoint;
 use crate::driver::thread::{quietly, SignalMask};
 use crate::driver::{
     failed_connection, failed_master, failed_members, CandidateStatus, Connection, Count, Diagnostics, Heeds,
-    Notification, Unready, Waits, WakeFd,
+    Notification, Reader, Unready, Waits, WakeFd,
 };
 use crate::logic::{Event, Master, Members, SubscriptionId};
 
@@ -44,7 +43,7 @@ pub struct Callbacks {
     listeners: Mutex<Listeners>,
     progress: Mutex<Progress>,
     /// A thread takes the inbox out while it calls the listeners.
-    inbox: Mutex<Option<Receiver<Notification>>>,
+    inbox: Mutex<Option<Reader>>,
     put_back: Condvar,
     /// The last notification was taken out: nothing more comes.
     is_over: AtomicBool,
@@ -59,7 +58,7 @@ pub struct Callbacks {
 
 impl Callbacks {
     pub fn new(
-        inbox: Receiver<Notification>,
+        inbox: Reader,
         wake_fd: Option<Arc<WakeFd>>,
         waits: Arc<Waits>,
         diagnostics: Arc<Diagnostics>,
@@ -108,7 +107,8 @@ impl Callbacks {
     pub fn serve(&self, mask: &SignalMask) {
         let Some(inbox) = lock(&self.inbox).take() else { return };
         *lock(&self.reporter) = Some(thread::current().id());
-        for note in &inbox {
+        loop {
+            let note = inbox.next();
             if !mask.during(|| self.pass_on(note)) {
                 break;
             }
@@ -166,7 +166,7 @@ impl Callbacks {
         drop(lock(&self.wake_fd).take());
     }
 
-    fn take_inbox(&self, mut inbox: MutexGuard<'_, Option<Receiver<Notification>>>) -> Option<TakenInbox<'_>> {
+    fn take_inbox(&self, mut inbox: MutexGuard<'_, Option<Reader>>) -> Option<TakenInbox<'_>> {
         inbox.take().map(|inbox| TakenInbox { callbacks: self, inbox: Some(inbox) })
     }
 
@@ -270,12 +270,12 @@ impl Callbacks {
 /// The inbox while a thread calls the listeners. It is put back when the thread is done, also after a panic.
 struct TakenInbox<'a> {
     callbacks: &'a Callbacks,
-    inbox: Option<Receiver<Notification>>,
+    inbox: Option<Reader>,
 }
 
 impl TakenInbox<'_> {
     fn next(&self) -> Option<Notification> {
-        self.inbox.as_ref()?.try_recv().ok()
+        self.inbox.as_ref()?.try_next()
     }
 }
 
@@ -298,8 +298,9 @@ mod tests {
     use super::*;
     use crate::driver::fork::Process;
     use crate::driver::log::LogContext;
+    use crate::driver::Inbox;
 
-    fn callbacks(inbox: Receiver<Notification>) -> Callbacks {
+    fn callbacks(inbox: Reader) -> Callbacks {
         let wake_fd = Arc::new(WakeFd::new().expect("a descriptor"));
         let waits = Arc::new(Waits::new(1, Process::current().expect("this process")));
         Callbacks::new(inbox, Some(wake_fd), waits, Arc::new(Diagnostics::new(LogContext::new(1))))
@@ -308,9 +309,9 @@ mod tests {
     /// A thread was about to dispatch when the handle was closed.
     #[test]
     fn nobody_waits_after_the_end() {
-        let (notifications, inbox) = mpsc::channel();
-        let callbacks = callbacks(inbox);
-        notifications.send(Notification::End).expect("it is received");
+        let (inbox, reader) = Inbox::new();
+        let callbacks = callbacks(reader);
+        inbox.put(Notification::End);
         assert_eq!(callbacks.dispatch(Duration::ZERO), Some(1));
         let from = Instant::now();
         assert_eq!(callbacks.dispatch(Duration::from_secs(30)), Some(0));
@@ -328,8 +329,8 @@ mod tests {
         }
         let (mut heard_by, mut refused) = (0, 0);
         for round in 0..400_u64 {
-            let (notifications, inbox) = mpsc::channel();
-            let callbacks = callbacks(inbox);
+            let (inbox, reader) = Inbox::new();
+            let callbacks = callbacks(reader);
             let add = |id| {
                 let (tell, told) = mpsc::channel();
                 let (is_made, last) = (tell.clone(), Dropped(tell));
@@ -343,7 +344,7 @@ mod tests {
             let mut all = thread::scope(|scope| {
                 scope.spawn(|| {
                     go.wait();
-                    notifications.send(Notification::End).expect("it is received");
+                    inbox.put(Notification::End);
                     // The one thread that the handle has, and the program that dispatches.
                     match round % 2 {
                         0 => callbacks.serve(&SignalMask::of_this_thread()),
@@ -375,8 +376,8 @@ mod tests {
 
     #[test]
     fn what_concerns_nobody_ends_no_wait() {
-        let (_notes, inbox) = mpsc::channel();
-        let callbacks = callbacks(inbox);
+        let (_inbox, reader) = Inbox::new();
+        let callbacks = callbacks(reader);
         let waits = callbacks.waits.clone();
         let ringer = thread::spawn(move || {
             thread::sleep(Duration::from_millis(10));

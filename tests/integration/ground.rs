@@ -30,6 +30,13 @@ pub fn since(major: u32, minor: u32, what: &str) -> bool {
     is_since
 }
 
+/// The memory of this process.
+pub fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse().unwrap()
+}
+
 static ONE: Mutex<Option<Arc<Ensemble>>> = Mutex::new(None);
 static THREE: Mutex<Option<Arc<Ensemble>>> = Mutex::new(None);
 

@@ -8,6 +8,7 @@
 //! - [`observer`], [`members`], [`values`]: watching who is master and who is in, and values that change;
 //! - [`close`], [`servers`], [`old_servers`]: the end of a handle, and the servers themselves;
 //! - `system_faults`: a network, a resolver and a process that fail under the library;
+//! - [`slow_callbacks`]: callbacks that hang while everything changes;
 //! - [`diagnostics`]: what the log, the connection and the counters tell of all that;
 //! - [`seeds`]: what the seeds' programs do in the same faults, and one election of theirs and ours;
 //! - the rest is what these stand on.
@@ -37,6 +38,7 @@ mod queue;
 mod relays;
 mod seeds;
 mod servers;
+mod slow_callbacks;
 mod system_faults;
 mod values;
 mod witness;

@@ -2,7 +2,7 @@
 //! one of them meets the fault, and the other one leads on as if nothing were wrong.
 
 use crate::candidates::{options, Candidate, TestHandle};
-use crate::ground::{one_server, SOON};
+use crate::ground::{one_server, resident_kib, SOON};
 use std::ffi::CString;
 use std::io::BufRead;
 use std::net::{IpAddr, UdpSocket};
@@ -368,10 +368,4 @@ fn ten_thousand_elections_come_through_a_reconnect() {
     assert_eq!((how_many_lead(), heard.load(Ordering::SeqCst)), (HOW_MANY, HOW_MANY), "nobody heard of anything");
     assert_eq!(relay.session().unwrap().id, session);
     assert!(back < Duration::from_secs(5), "{back:?}");
-}
-
-fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").trim().parse().unwrap()
 }
