@@ -969,6 +969,10 @@ int election_set_value(election_t *handle,
  * called for the same path again at any time. The last event may come after this call has returned;
  * election_wait_finished waits for it.
  *
+ * With ELECTION_RECIPE_NODE, if the connection breaks before ZooKeeper has answered the deletion, the session of
+ * the handle ends, and its other masterships end too: they have the reason ELECTION_REASON_EXPIRED. The deletion
+ * may otherwise be carried out late, and delete the next master's znode.
+ *
  * Returns ELECTION_OK, at once and without waiting for ZooKeeper. Otherwise nothing has happened:
  * ELECTION_BAD_HANDLE, ELECTION_BAD_PATH, ELECTION_NOT_THERE.
  */

@@ -68,7 +68,9 @@ pub struct Elections {
     /// The paths at which a change of our znode, or a write that depends on our znode, had no answer. The server may
     /// carry it out as long as this session lives, and another contender's znode may stand at the path by then.
     in_doubt: BTreeSet<Arc<str>>,
-    /// We gave up one of the paths in `in_doubt`: the session must end as soon as no candidate leads in the session.
+    /// We gave up one of the paths in `in_doubt`: the session must end, and with it all that leads in it.
+    session_ends: bool,
+    /// The session must end as soon as no candidate leads in the session.
     session_doomed: bool,
     /// The znodes that each proof under way checks, by path of the election.
     proofs: BTreeMap<RequestId, Vec<Arc<str>>>,
@@ -99,6 +101,7 @@ impl Elections {
             elected: BTreeSet::new(),
             last_checked: None,
             in_doubt: BTreeSet::new(),
+            session_ends: false,
             session_doomed: false,
             proofs: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
@@ -215,12 +218,13 @@ impl Elections {
 
     fn note_doubt(&mut self, path: Arc<str>) {
         if self.config.keeps(Rule::DoubtEndsSession) {
-            self.session_doomed |= !self.elected.contains(&path);
+            self.session_ends |= !self.elected.contains(&path);
             self.in_doubt.insert(path);
         }
     }
 
-    /// If the session must end, and no candidate leads in it any more: gives it up.
+    /// If the session must end: gives it up. A late write may hit the znode of another master only after ours is gone at
+    /// that path, and ours goes no sooner than the session.
     fn end_doomed_session(&mut self, now: Time) {
         let names_return = match self.config.recipe {
             Recipe::Node => true,
@@ -232,7 +236,7 @@ impl Elections {
             }
         }
         self.session_doomed |= std::mem::take(&mut self.outbox.session_is_given_up);
-        if self.session_doomed && self.elected.is_empty() {
+        if self.session_ends || self.session_doomed && self.elected.is_empty() {
             let rc = rc::SESSION_EXPIRED;
             self.end_session(now, Link::Down { rc }, Reason::Expired, rc);
             self.outbox.actions.push_back(Action::Renew);
@@ -248,7 +252,7 @@ impl Elections {
         self.timetable.clear();
         self.elected.clear();
         self.in_doubt.clear();
-        self.session_doomed = false;
+        (self.session_ends, self.session_doomed) = (false, false);
         self.outbox.forget_requests();
     }
 
@@ -455,7 +459,7 @@ impl Elections {
         self.tell_lease();
         self.proofs.clear();
         self.in_doubt.clear();
-        self.session_doomed = false;
+        (self.session_ends, self.session_doomed) = (false, false);
         self.outbox.forget_requests();
         self.trigger_all(now, &Trigger::Over(reason, rc));
     }
@@ -526,7 +530,7 @@ impl Elections {
     /// Updates the list of elected candidates. An elected candidate without a lease gets a proof at once.
     fn note_elected(&mut self, now: Time, path: &Arc<str>) {
         if self.candidate(path).is_none_or(|candidate| candidate.elected_by().is_none()) {
-            self.session_doomed |= self.elected.remove(path) && self.in_doubt.contains(path);
+            self.session_ends |= self.elected.remove(path) && self.in_doubt.contains(path);
         } else if self.elected.insert(path.clone()) && matches!(self.link, Link::Up(_)) && !self.lease.holds(now) {
             self.touched = true;
             self.renew(now);

@@ -35,6 +35,8 @@ struct Heard {
     last_token: i64,
     last_end: Option<Reason>,
     dismissed: bool,
+    /// It has heard its last role, if it has one.
+    has_ended: bool,
     seen: Option<Master>,
     /// The czxid of the last master that an observer was told of in this session.
     shown: i64,
@@ -111,6 +113,11 @@ impl Checker {
     }
 
     pub fn stands(&mut self, id: SubscriptionId, process: usize, path: usize) {
+        self.observes(id, process, path);
+        self.parties.entry(id).and_modify(|heard| heard.has_ended = false);
+    }
+
+    pub fn observes(&mut self, id: SubscriptionId, process: usize, path: usize) {
         let (master, last_end, seen) = (None, None, None);
         let (members, too_few) = (None, false);
         let heard = Heard {
@@ -120,6 +127,7 @@ impl Checker {
             last_token: 0,
             last_end,
             dismissed: false,
+            has_ended: true,
             seen,
             shown: 0,
             members,
@@ -128,12 +136,8 @@ impl Checker {
         self.parties.insert(id, heard);
     }
 
-    pub fn observes(&mut self, id: SubscriptionId, process: usize, path: usize) {
-        self.stands(id, process, path);
-    }
-
     pub fn watches_members(&mut self, id: SubscriptionId, process: usize, path: usize) {
-        self.stands(id, process, path);
+        self.observes(id, process, path);
     }
 
     pub fn told_members(&mut self, id: SubscriptionId, members: Members) {
@@ -199,9 +203,11 @@ impl Checker {
         let heard = self.parties.get_mut(&id)?;
         let path = heard.path;
         let mut wrong = None;
-        if heard.dismissed {
+        // One that was denied hears so once, and never leads.
+        if heard.dismissed || heard.has_ended {
             wrong = Some(("nothing after the end", format!("{id:?} heard {event:?}")));
         }
+        heard.has_ended |= event.reason.is_last();
         match event.role {
             Role::Master => {
                 let again = heard.last_token == event.token && heard.last_end != Some(Reason::LeaseExpired);
@@ -242,10 +248,13 @@ impl Checker {
 
     pub fn dismissed(&mut self, id: SubscriptionId) {
         let Some(heard) = self.parties.get_mut(&id) else { return };
-        let wrong = heard.dismissed || heard.master.is_some();
+        let wrong = heard.dismissed || heard.master.is_some() || !heard.has_ended;
         heard.dismissed = true;
         if wrong {
-            self.violated("callbacks pair up", format!("{id:?} dismissed as master, or twice"));
+            self.violated(
+                "callbacks pair up",
+                format!("{id:?} dismissed as master, twice, or without a last role"),
+            );
         }
     }
 }
@@ -317,7 +326,7 @@ impl World {
         for path in 0..self.plan.paths.len() {
             let token = self.token_of(process, path);
             let it = &self.processes[process];
-            let known = it.core.master_token(Time(self.local(process)), &self.plan.paths[path]);
+            let known = it.core.master_token(Time(self.local(process)), &self.plan.name(path));
             assert_eq!(token, known, "what is told is what is known");
             let belief = &mut self.checker.beliefs[process][path];
             let former = std::mem::replace(&mut belief.token, token);

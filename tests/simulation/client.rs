@@ -141,7 +141,8 @@ fn settings(plan: &Plan) -> Settings {
     let session_timeout_ms = (plan.timeout / MS) as u32;
     let credential = Credential { scheme: "digest".into(), auth: b"me:secret".into() };
     let credentials = plan.authenticates.then_some(credential).into_iter().collect();
-    Settings { session_timeout_ms, credentials, broken: plan.broken_session, ..Settings::default() }
+    let chroot = plan.chroot.to_owned();
+    Settings { session_timeout_ms, chroot, credentials, broken: plan.broken_session, ..Settings::default() }
 }
 
 fn address(server: usize) -> SocketAddr {

@@ -9,13 +9,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use election::testing::logic::{rc, Op, Recipe, Reply, RequestId, SessionId, Stat, Value};
+use election::testing::logic::{self, rc, Op, Recipe, Reply, RequestId, SessionId, Stat, Value};
 use testkit::{opcode, Ensemble, RawClient};
 
+use crate::client::Link;
 use crate::clock::MS;
+use crate::messages::{ConnId, Packet};
 use crate::process::Input;
+use crate::server::password;
 use crate::test_client::{Answer, TestClient};
 use crate::tree::Change;
+use crate::wire::connect_request;
 use crate::world::World;
 
 const SCRIPTS: &str = include_str!("conformance.txt");
@@ -41,6 +45,14 @@ trait Stage {
     /// The next answer or event of a session; `None` if the session waits for nothing.
     fn next(&mut self, session: usize) -> Option<Answer>;
     fn close(&mut self, session: usize);
+    /// The connection of a session ends.
+    fn breaks(&mut self, session: usize);
+    /// A session has another connection, to the next server. It may have become another session.
+    fn returns(&mut self, session: usize) -> SessionId;
+    /// Another client takes the session over, on the next server.
+    fn takes(&mut self, session: usize);
+    /// Another client ends the session.
+    fn ends(&mut self, session: usize);
     fn create(&mut self, path: &str, value: &[u8]);
     fn set(&mut self, path: &str, value: &[u8]);
 }
@@ -48,36 +60,76 @@ trait Stage {
 /// Real servers. A script's sessions are spread over them, beginning with `first`.
 struct Real<'a> {
     ensemble: &'a Ensemble,
-    first: usize,
     operator: RawClient,
-    probes: [Option<TestClient>; 3],
+    clients: [Option<TestClient>; 3],
+    /// The server of each session.
+    servers: [usize; 3],
+    /// The clients that have taken sessions over.
+    others: Vec<RawClient>,
 }
 
 impl Real<'_> {
     fn new(ensemble: &Ensemble, first: usize) -> Real<'_> {
         let operator = RawClient::connect(&ensemble.host(first), 10_000).expect("a server that serves");
-        Real { ensemble, first, operator, probes: [None, None, None] }
+        let servers = [0, 1, 2].map(|session| (first + session) % ensemble.len());
+        Real { ensemble, operator, clients: [None, None, None], servers, others: Vec::new() }
+    }
+
+    fn client(&mut self, session: usize) -> &mut TestClient {
+        self.clients[session].as_mut().expect("an open session")
+    }
+
+    /// The server after that of a session.
+    fn next_server(&self, session: usize) -> usize {
+        (self.servers[session] + 1) % self.ensemble.len()
+    }
+
+    /// The session as another client has it on the next server.
+    fn taken(&mut self, session: usize) -> RawClient {
+        let (host, identity) = (self.ensemble.host(self.next_server(session)), self.client(session).identity());
+        RawClient::resume(&host, &identity).expect("a session that lives")
     }
 }
 
 impl Stage for Real<'_> {
     fn open(&mut self, session: usize) -> SessionId {
-        let server = (self.first + session) % self.ensemble.len();
-        let host = self.ensemble.host(server);
-        let probe = (0..ATTEMPTS).find_map(|_| TestClient::open(&host, Duration::from_secs(10)));
-        self.probes[session].insert(probe.expect("a server that serves")).session()
+        let host = self.ensemble.host(self.servers[session]);
+        let client = (0..ATTEMPTS).find_map(|_| TestClient::open(&host, Duration::from_secs(10)));
+        self.clients[session].insert(client.expect("a server that serves")).session()
     }
 
     fn submit(&mut self, session: usize, request: RequestId, op: Op) {
-        self.probes[session].as_ref().expect("an open session").submit(request, op);
+        self.client(session).submit(request, op);
     }
 
     fn next(&mut self, session: usize) -> Option<Answer> {
-        self.probes[session].as_ref().expect("an open session").next(SOON)
+        self.client(session).next(SOON)
     }
 
     fn close(&mut self, session: usize) {
-        self.probes[session] = None;
+        self.clients[session] = None;
+    }
+
+    fn breaks(&mut self, session: usize) {
+        self.client(session).disconnect();
+    }
+
+    fn returns(&mut self, session: usize) -> SessionId {
+        self.servers[session] = self.next_server(session);
+        let host = self.ensemble.host(self.servers[session]);
+        let client = self.client(session);
+        let stands = (0..ATTEMPTS).any(|_| client.resume(&host));
+        assert!(stands, "a server that serves");
+        client.session()
+    }
+
+    fn takes(&mut self, session: usize) {
+        let other = self.taken(session);
+        self.others.push(other);
+    }
+
+    fn ends(&mut self, session: usize) {
+        written(self.taken(session).request(opcode::CLOSE_SESSION, &[]));
     }
 
     fn create(&mut self, path: &str, value: &[u8]) {
@@ -109,7 +161,8 @@ impl Simulated {
         let fits = move |world: &World| {
             let plan = &world.plan;
             let is_fast = 20 * plan.latency + plan.lag < plan.timeout / 5;
-            plan.servers == servers && plan.processes >= 3 && plan.config.recipe == Recipe::Node && is_fast
+            let is_plain = plan.config.recipe == Recipe::Node && plan.chroot.is_empty() && plan.unknown.is_none();
+            plan.servers == servers && plan.processes >= 3 && is_plain && is_fast
         };
         worlds
             .filter(move |(_, world)| fits(world))
@@ -126,6 +179,13 @@ impl Simulated {
             process.heard = Some(Vec::new());
         }
         Simulated(world)
+    }
+
+    fn conn(&self, session: usize) -> ConnId {
+        match self.0.processes[session].client.link {
+            Link::Up(conn) => conn,
+            link => panic!("session {session} has no connection: {link:?}"),
+        }
     }
 
     fn heard(&mut self, session: usize) -> &mut Vec<Input> {
@@ -159,16 +219,63 @@ impl Stage for Simulated {
     }
 
     fn submit(&mut self, session: usize, request: RequestId, op: Op) {
+        if !self.0.processes[session].client.is_connected() {
+            return self.heard(session).push(Input::Reply(request, Reply::Unknown));
+        }
         self.0.client_sends(session, request, op);
         self.0.go_on(session);
     }
 
     fn next(&mut self, session: usize) -> Option<Answer> {
-        self.run_until(|it| !it.heard(session).is_empty()).then(|| match self.heard(session).remove(0) {
+        let is_answer = |input: &Input| matches!(input, Input::Reply(..) | Input::WatchEvent(..));
+        let has_heard = |it: &mut Simulated| {
+            it.heard(session).retain(is_answer);
+            !it.heard(session).is_empty()
+        };
+        self.run_until(has_heard).then(|| match self.heard(session).remove(0) {
             Input::Reply(request, reply) => Answer::Reply(request, reply),
             Input::WatchEvent(request, news) => Answer::WatchEvent(request, news),
-            _ => panic!("the connection of session {session} broke without a fault"),
+            _ => unreachable!("only answers are kept"),
         })
+    }
+
+    fn breaks(&mut self, session: usize) {
+        let conn = self.conn(session);
+        self.0.hang_up(conn);
+        self.0.barred[session] = true;
+        assert!(self.run_until(|it| !it.0.processes[session].client.is_connected()), "the connection ends");
+    }
+
+    fn returns(&mut self, session: usize) -> SessionId {
+        // Real servers are as quick.
+        let is_calm = |it: &mut Simulated| {
+            let mut zxids = it.0.servers.iter().map(|server| server.tree.zxid);
+            let first = zxids.next();
+            zxids.all(|zxid| Some(zxid) == first)
+        };
+        assert!(self.run_until(is_calm), "the servers know the same");
+        self.0.barred[session] = false;
+        assert!(self.run_until(|it| it.0.processes[session].client.is_connected()), "a server that serves");
+        SessionId(self.0.processes[session].client.session)
+    }
+
+    fn takes(&mut self, session: usize) {
+        let (conn, servers) = (self.conn(session), self.0.plan.servers);
+        let id = self.0.conns[conn].session;
+        self.0.barred[session] = true;
+        let other = self.0.connect(session, (self.0.conns[conn].server + 1) % servers);
+        // Nobody hears what arrives on it.
+        self.0.conns[other].buries = true;
+        self.0.send_up(other, Packet::Syn);
+        self.0.send_up_bytes(other, connect_request(id, &password(id), 10_000));
+        assert!(self.run_until(|it| it.0.conns[other].established), "the session moves");
+    }
+
+    fn ends(&mut self, session: usize) {
+        let id = self.0.processes[session].client.session;
+        self.0.barred[session] = true;
+        let leader = self.0.leader().expect("a leader that serves");
+        self.0.end_session(leader, id);
     }
 
     fn close(&mut self, session: usize) {
@@ -198,6 +305,8 @@ struct Play<'a> {
 
 enum Line {
     Step(String),
+    /// Whether it has become another session.
+    Returned(bool),
     Heard(Answer),
     Silence,
 }
@@ -206,10 +315,16 @@ impl Play<'_> {
     /// Plays one line of a script. A session is opened when a line first names it.
     fn step(&mut self, line: &str) {
         self.history.push(Line::Step(line.to_owned()));
+        let named = |name: &str| "ABC".find(name).unwrap_or_else(|| panic!("who is to: {line}"));
         if let Some(command) = line.strip_prefix("operator: ") {
             return self.operate(command);
         }
-        let session = "ABC".find(&line[..1]).unwrap_or_else(|| panic!("who is to: {line}"));
+        match line.strip_prefix("another client ").and_then(|act| act.split_once(' ')) {
+            Some(("takes", whom)) => return self.stage.takes(named(whom)),
+            Some(("ends", whom)) => return self.stage.ends(named(whom)),
+            _ => {}
+        }
+        let session = named(&line[..1]);
         if !self.open[session] {
             self.open[session] = true;
             let SessionId(id) = self.stage.open(session);
@@ -219,6 +334,12 @@ impl Play<'_> {
             " closes" => {
                 self.stage.close(session);
                 self.open[session] = false;
+            }
+            " breaks" => self.stage.breaks(session),
+            " returns" => {
+                let SessionId(id) = self.stage.returns(session);
+                let is_new = self.owners.insert(id, char::from(b"ABC"[session])).is_none();
+                self.history.push(Line::Returned(is_new));
             }
             rest => match (rest.strip_prefix(": "), rest.strip_prefix(": hears")) {
                 (_, Some(count)) => (0..count.trim().parse().unwrap_or(1)).for_each(|_| drop(self.hear(session))),
@@ -292,6 +413,19 @@ impl Play<'_> {
             "delete" => Op::Delete { path, version: words[2].parse().unwrap_or(-1) },
             "prove" => Op::Prove { paths: words[1..].iter().map(|path| self.path(path)).collect() },
             "touch" => Op::Touch,
+            what if what.starts_with("write-") => {
+                let (own, path) = (path, self.path(words[2]));
+                let version = |at: usize| words[at].parse().ok();
+                let write = match what {
+                    "write-create" => logic::Write::Create { path, value: Value::from(words[3].as_bytes()) },
+                    "write-set" => {
+                        logic::Write::Set { path, value: Value::from(words[3].as_bytes()), version: version(4) }
+                    }
+                    "write-delete" => logic::Write::Delete { path, version: version(3) },
+                    _ => panic!("no write: {request}"),
+                };
+                Op::Write { own, write }
+            }
             _ => panic!("no request: {request}"),
         }
     }
@@ -328,6 +462,8 @@ impl Play<'_> {
         for line in &self.history {
             let _ = match line {
                 Line::Step(step) => writeln!(text, "{step}"),
+                Line::Returned(true) => writeln!(text, "    another session"),
+                Line::Returned(false) => writeln!(text, "    the same session"),
                 Line::Silence => writeln!(text, "    nothing"),
                 Line::Heard(Answer::WatchEvent(request, news)) => {
                     writeln!(text, "    {} sees: {news:?}", request.0)

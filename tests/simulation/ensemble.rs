@@ -5,15 +5,13 @@
 
 use std::rc::Rc;
 
-use election::testing::logic::rc;
-
 use crate::clock::Ns;
-use crate::messages::{Answer, Apply, Ask, ConnId, Happening, Origin, PeerMsg, Txn, Verdict, Writes};
+use crate::messages::{Apply, Ask, ConnId, Happening, Origin, PeerMsg, Txn, Verdict};
 use crate::process::Process;
 use crate::say;
 use crate::server::Role;
 use crate::sessions::{Check, Tracker};
-use crate::tree::{Change, Tree};
+use crate::tree::{refusal, Change, Tree};
 use crate::world::World;
 
 /// The state that a leader has and other servers do not have.
@@ -110,12 +108,11 @@ impl World {
                 let (session, _) = origin;
                 let zxid = reign.epoch << 32 | (reign.proposed + 1);
                 let checked = reign.tracker.check(session, from);
-                let is_denied = matches!(&writes, Writes::One(write) if self.refuses_to_create(write));
+                let denials = self.denials();
                 let reign = self.reign(leader);
                 let (verdict, changes) = match checked {
-                    Check::Fine if is_denied => (Verdict::Answer(Answer::Refused(rc::NO_AUTH)), Vec::new()),
                     Check::Fine => {
-                        let (answer, changes) = reign.ahead.prepare(zxid, ctime_ms, session, &writes);
+                        let (answer, changes) = reign.ahead.prepare(zxid, ctime_ms, session, &writes, &denials);
                         if let [Change::Delete { path }] = &changes[..] {
                             let stat = reign.ahead.nodes[path].stat;
                             if stat.ephemeral_owner != session {
@@ -124,7 +121,10 @@ impl World {
                         }
                         (Verdict::Answer(answer), changes)
                     }
-                    Check::Moved | Check::Expired => (Verdict::Hangup, Vec::new()),
+                    Check::Moved | Check::Expired => {
+                        let answer = refusal(&writes, checked == Check::Moved);
+                        (answer.map_or(Verdict::Hangup, Verdict::Answer), Vec::new())
+                    }
                 };
                 self.propose(leader, Some(origin), verdict, changes);
             }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::clock::Ns;
-use crate::messages::{Denial, Happening, Mend, Verdict};
+use crate::messages::{ConnId, Denial, Happening, Mend, Verdict};
 use crate::network::{DOWN, UP};
 use crate::plan::Fault;
 use crate::process::Input;
@@ -12,6 +12,18 @@ use crate::say;
 use crate::server::Role;
 use crate::tree::Change;
 use crate::world::World;
+
+/// The session whose last requests are held between its server and the leader.
+pub struct Late {
+    pub number: u32,
+    process: usize,
+    path: usize,
+    pub server: usize,
+    pub leader: usize,
+    session: i64,
+    /// 1: it has to go to another server. 2: the process resigns. 3: it has to come back.
+    step: u32,
+}
 
 impl World {
     pub fn next_fault(&mut self) {
@@ -215,7 +227,7 @@ impl World {
                 !paused
             }
             Fault::Denial => {
-                let denial = self.rng.pick(&[Denial::Create, Denial::Read, Denial::Credentials]);
+                let denial = self.rng.pick(&Denial::ALL);
                 let is_new = self.denied[path].is_none();
                 if is_new {
                     self.denied[path] = Some(denial);
@@ -223,6 +235,7 @@ impl World {
                 }
                 is_new
             }
+            Fault::LateRequests => self.be_late(process, path),
             Fault::Stranger => self.visit(path, mends_at),
             Fault::Block => self.block(path, mends_at),
             Fault::Change | Fault::Delete => self.meddle(path, fault),
@@ -323,6 +336,80 @@ impl World {
             self.plan_at(stands_at, Happening::StandAgain(other, self.processes[other].life, path));
         }
         true
+    }
+
+    /// What a master asks for last is held between its server and the leader, while its session moves to another server
+    /// and the process resigns. The leader comes to it when the session has come back.
+    fn be_late(&mut self, process: usize, path: usize) -> bool {
+        let (Some(leader), crate::client::Link::Up(conn)) = (self.leader(), self.processes[process].client.link)
+        else {
+            return false;
+        };
+        let server = self.conns[conn].server;
+        let stops = self.servers[leader].frozen || self.servers[server].frozen || self.processes[process].paused;
+        if stops || server == leader || self.late.is_some() || self.token_of(process, path).is_none() {
+            return false;
+        }
+        let (number, session) = (self.next_serial(), self.conns[conn].session);
+        self.late = Some(Late { number, process, path, server, leader, session, step: 0 });
+        self.cut_servers(server, leader);
+        if self.plan.writes {
+            self.drive(process, Input::Write(path));
+        }
+        match self.rng.below(3) {
+            0 => self.drive(process, Input::SetValue(path)),
+            1 => self.drive(process, Input::Resign(path)),
+            _ => {}
+        }
+        let soon = self.rng.below(8 * self.plan.latency);
+        self.plan_in(soon, Happening::Late(number));
+        let life = self.processes[process].life;
+        self.plan_in(self.plan.timeout, Happening::StandAgain(process, life, path));
+        self.plan_in(self.plan.timeout, Happening::Mend(Mend::LateRequests(number)));
+        true
+    }
+
+    /// The next step of a session whose requests are late.
+    pub fn late(&mut self, number: u32) {
+        let Some(late) = self.late.as_mut().filter(|late| late.number == number) else { return };
+        late.step += 1;
+        let Late { process, path, step, .. } = *late;
+        let conn = match self.processes[process].client.link {
+            crate::client::Link::Up(conn) => Some(conn),
+            _ => None,
+        };
+        match step {
+            1 | 3 => conn.into_iter().for_each(|conn| self.hang_up(conn)),
+            _ if !self.processes[process].paused => self.drive(process, Input::Resign(path)),
+            _ => {}
+        }
+        if step < 3 {
+            // So long that nobody takes the server for dead.
+            let soon = self.rng.below(self.plan.timeout.min(self.plan.tick * self.plan.sync_limit) / 4);
+            self.plan_in(soon, Happening::Late(number));
+        }
+    }
+
+    /// A server refuses the connections of this process, so that its session moves where the fault wants it.
+    pub fn is_turned_away(&self, conn: ConnId) -> bool {
+        let conn = &self.conns[conn];
+        if self.barred[conn.process] && !conn.buries {
+            return true;
+        }
+        let late = self.late.as_ref().filter(|late| late.process == conn.process && !conn.buries);
+        late.is_some_and(|late| (late.server == conn.server) == (late.step < 3))
+    }
+
+    /// This session asks the leader for itself by this server. What the server has asked the leader for before goes on.
+    pub fn has_come_back(&mut self, server: usize, session: i64) {
+        let is_here = |late: &mut Late| late.server == server && late.session == session;
+        if let Some(late) = self.late.take_if(is_here) {
+            let (now, busy_for) = (self.now, 10 * self.plan.latency);
+            if let Some(reign) = self.servers[late.leader].reign() {
+                reign.busy_until = reign.busy_until.max(now + busy_for);
+            }
+            self.mend_servers(late.server, late.leader);
+        }
     }
 
     fn pause(&mut self, process: usize, mends_at: Ns) -> bool {

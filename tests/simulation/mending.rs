@@ -83,6 +83,11 @@ impl World {
             }
             Mend::Unblock(_) => {}
             Mend::Denial(path) => self.denied[path] = None,
+            Mend::LateRequests(number) => {
+                if let Some(late) = self.late.take_if(|late| late.number == number) {
+                    self.mend_servers(late.server, late.leader);
+                }
+            }
             Mend::Leaves(visitor) => self.leaves(visitor),
             Mend::Repeated => self.end_repeated(),
         }
@@ -107,6 +112,7 @@ impl World {
     pub fn heal(&mut self) {
         say!(self, "all faults are mended");
         self.faults_on = false;
+        self.late = None;
         self.mend_all_links();
         for server in 0..self.plan.servers {
             self.servers[server].lag = 0;

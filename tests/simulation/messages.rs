@@ -156,8 +156,7 @@ pub enum Verdict {
     Answer(Answer),
     Opened,
     Closed,
-    /// The session has moved or expired: the server does not carry the request out, and the connection ends without an
-    /// answer.
+    /// The session has moved: the server does not carry the request out, and the connection ends without an answer.
     Hangup,
 }
 
@@ -238,6 +237,8 @@ pub enum Happening {
     StandAgain(usize, u32, usize),
     Fault,
     Ambush(usize),
+    /// The next step of the session whose requests are late; with the number of the fault.
+    Late(u32),
     /// A server stops until this time.
     Freeze(usize, Ns),
     /// The end of a fault.
@@ -247,11 +248,18 @@ pub enum Happening {
 /// What the servers refuse to everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denial {
-    /// An access control list forbids to create at a path, or to read there.
+    /// An access control list forbids to create at a path, to read, change or delete there.
     Create,
     Read,
+    Change,
+    Delete,
     /// They know nobody's credentials.
     Credentials,
+}
+
+impl Denial {
+    pub const ALL: [Denial; 5] =
+        [Denial::Create, Denial::Read, Denial::Change, Denial::Delete, Denial::Credentials];
 }
 
 #[derive(Clone, Debug)]
@@ -266,6 +274,8 @@ pub enum Mend {
     Repeated,
     Unblock(usize),
     Denial(usize),
+    /// Late requests go on, if they have not done so before; with the number of the fault.
+    LateRequests(u32),
     /// A visitor that stands at this path leaves.
     Leaves(Arc<str>),
 }

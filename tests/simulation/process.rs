@@ -265,7 +265,7 @@ impl World {
                 self.checker.stands(id, process, path);
                 let value = Value::from(format!("process {process}, {}", id.0).as_bytes());
                 it.values[path] = value.clone();
-                let (path, once) = (self.plan.paths[path].clone(), false);
+                let (path, once) = (self.plan.name(path), false);
                 let stand = logic::Input::Stand { id, path, value, guid, once };
                 self.processes[process].core.handle(now, stand);
             }
@@ -285,7 +285,7 @@ impl World {
             Input::WatchMembers(path) => {
                 it.watchers[path] = Some(id);
                 self.checker.watches_members(id, process, path);
-                let path = self.plan.paths[path].clone();
+                let path = self.plan.name(path);
                 core.handle(now, logic::Input::WatchMembers { id, path, enough: ENOUGH });
             }
             Input::UnwatchMembers(path) => {
@@ -296,7 +296,7 @@ impl World {
             Input::Observe(path) => {
                 it.observers[path] = Some(id);
                 self.checker.observes(id, process, path);
-                core.handle(now, logic::Input::Observe { id, path: self.plan.paths[path].clone() });
+                core.handle(now, logic::Input::Observe { id, path: self.plan.name(path) });
             }
             Input::Unobserve(path) => {
                 if let Some(id) = it.observers[path].take() {
@@ -308,7 +308,7 @@ impl World {
                 let token = it.tokens[path].unwrap_or(0);
                 let value = Value::from([token.to_be_bytes(), id.0.to_be_bytes()].concat());
                 let write = Write::Set { path: self.plan.written(path), value, version: None };
-                let call = Call::Write { path: self.plan.paths[path].clone(), write };
+                let call = Call::Write { path: self.plan.name(path), write };
                 core.handle(now, logic::Input::Call(CallId(id.0), call));
             }
             Input::Close => core.handle(now, logic::Input::Close),

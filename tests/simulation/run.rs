@@ -12,6 +12,9 @@ use crate::say;
 use crate::tree::{Change, Node};
 use crate::world::{Stats, World};
 
+/// After this time everything that is watched was read again.
+const REFRESH: Ns = 31_000 * MS;
+
 pub struct Outcome {
     pub violation: Option<Violation>,
     pub stats: Stats,
@@ -140,7 +143,9 @@ impl World {
                 }
             }
         }
-        let bound = self.bound();
+        // In a queue, a value that was refused is tried again when the candidate reads all it watches again.
+        let was_refused = self.plan.faults.contains(&Fault::Denial);
+        let bound = self.bound() + if was_refused { REFRESH } else { 0 };
         self.await_or("values are kept", bound, |world| {
             world.all_have_masters() && (0..world.plan.paths.len()).all(|path| world.value_is_kept(path))
         });
@@ -207,7 +212,7 @@ impl World {
         // The commit, the event, a list, and a pause before it. A master that may not list the queue tries again when
         // it reads all it watches again.
         let may_list = !self.plan.faults.contains(&Fault::Denial);
-        let list_again = if may_list { 0 } else { 31_000 * MS };
+        let list_again = if may_list { 0 } else { REFRESH };
         let soon = 25 * self.plan.latency + 2 * self.plan.jitter + 12 * MS + list_again;
         self.await_or("a foreign contender is seen", soon, |world| {
             joins.iter().all(|(path, _)| world.believers(*path).is_empty())

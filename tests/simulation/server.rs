@@ -13,9 +13,9 @@ use crate::messages::{
     Answer, Ask, ClientMsg, ConnId, Connect, Denial, Happening, Origin, Packet, PeerMsg, Read, Request, ServerMsg,
     Txn, Verdict, WatchKind, Write, Writes, Xid,
 };
-use crate::plan::Plan;
+use crate::plan::{Plan, Unknown};
 use crate::say;
-use crate::tree::{parent, Change, Tree};
+use crate::tree::{parent, Change, Denials, Tree};
 use crate::world::World;
 
 pub enum Role {
@@ -79,7 +79,7 @@ impl Item {
 }
 
 /// What a server gives a session as its password. Whoever knows it may take the session over.
-fn password(session: i64) -> Vec<u8> {
+pub fn password(session: i64) -> Vec<u8> {
     let half = (session ^ 0x00b3_415c).to_be_bytes();
     [half, half].concat()
 }
@@ -87,23 +87,22 @@ fn password(session: i64) -> Vec<u8> {
 impl Server {
     pub fn new(clock: Clock, plan: &Plan) -> Server {
         let mut tree = Tree { counters_end: plan.counters_end, ..Tree::new() };
-        if plan.first_number != 0 {
-            for path in plan.paths.iter().rev() {
-                for path in [parent(path), path] {
-                    if !tree.nodes.contains_key(path)
-                        && plan.config.recipe != election::testing::logic::Recipe::Node
-                    {
-                        let (path, value) = (Arc::<str>::from(path), [].into());
-                        let number = Change::Number { path: path.clone(), counter: plan.first_number };
-                        tree.apply(0, 0, &Change::Create { path, value, owner: 0, container: false });
-                        tree.apply(0, 0, &number);
+        let is_queue = plan.config.recipe != election::testing::logic::Recipe::Node;
+        if plan.first_number != 0 && is_queue {
+            for path in &plan.paths {
+                let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
+                for path in parents.skip(1).chain([&**path]) {
+                    if tree.make(path) {
+                        tree.apply(0, 0, &Change::Number { path: path.into(), counter: plan.first_number });
                     }
                 }
             }
         }
-        for path in 0..plan.paths.len() {
-            let (path, value) = (plan.written(path), [].into());
-            tree.apply(0, 0, &Change::Create { path, value, owner: 0, container: false });
+        if plan.writes {
+            tree.make(plan.chroot);
+            for path in 0..plan.paths.len() {
+                tree.make(&format!("{}{}", plan.chroot, plan.written(path)));
+            }
         }
         Server {
             clock,
@@ -157,6 +156,7 @@ impl World {
         match packet {
             Packet::Syn => match self.servers[conn.server].role {
                 Role::Down => self.hang_up(id),
+                _ if self.is_turned_away(id) => self.hang_up(id),
                 _ => self.send_down(id, Packet::SynAck),
             },
             Packet::Bytes(bytes) => {
@@ -200,6 +200,14 @@ impl World {
         let conn = &self.conns[id];
         let timeout = if conn.timeout_heard { conn.timeout } else { conn.timeout.max(self.plan.timeout) };
         self.touch(server, session, timeout);
+        if let Some(unknown) = self.plan.unknown.filter(|_| is_of_3_5(&request)) {
+            // Not in its turn (`ZooKeeperServer.submitRequest`).
+            if unknown == Unknown::Refused {
+                let answer = Answer::Refused(rc::UNIMPLEMENTED);
+                self.send_down_message(id, &ServerMsg::Answer { xid, answer, zxid: -1 });
+            }
+            return self.hang_up(id);
+        }
         let origin = (session, xid);
         let (what, ask) = match request {
             // Not in its turn (`ZooKeeperServer.processPacket`).
@@ -262,6 +270,7 @@ impl World {
         } else {
             self.conns[id].session = session;
             self.forward(server, Ask::Revalidate { conn: id, session, timeout });
+            self.has_come_back(server, session);
         }
     }
 
@@ -404,10 +413,7 @@ impl World {
                 }
                 Waits::Sync(path, true) => Answer::Synced(path),
                 Waits::Here(Request::Read(read)) => {
-                    let answer = match self.refuses_to_read(&read) {
-                        true => Answer::Refused(rc::NO_AUTH),
-                        false => self.servers[server].tree.read(&read),
-                    };
+                    let answer = self.servers[server].tree.read(&read, &self.denials());
                     if let Some(watch) = watch_of(&read, &answer) {
                         if !self.conns[id].watches.contains(&watch) {
                             self.conns[id].watches.push(watch);
@@ -437,20 +443,10 @@ impl World {
         self.servers[server].pending.remove(&session);
     }
 
-    fn refuses(&self, denial: Denial, path: &str) -> bool {
-        let mut denied = self.plan.paths.iter().zip(&self.denied).filter(|(_, denied)| **denied == Some(denial));
-        denied.any(|(election, _)| path == &**election || parent(path) == &**election)
-    }
-
-    fn refuses_to_read(&self, read: &Read) -> bool {
-        match read {
-            Read::Data { path, .. } | Read::Children { path, .. } => self.refuses(Denial::Read, path),
-            Read::Exists { .. } => false,
-        }
-    }
-
-    pub fn refuses_to_create(&self, write: &Write) -> bool {
-        matches!(write, Write::Create { path, .. } if self.refuses(Denial::Create, path))
+    /// What is denied to everybody now.
+    pub fn denials(&self) -> Denials {
+        let all = self.plan.paths.iter().zip(&self.denied);
+        Denials(all.filter_map(|(path, denial)| Some((path.clone(), (*denial)?))).collect())
     }
 
     /// The client's watches of its former connection: the server reports missed events at once, and sets the other
@@ -528,6 +524,11 @@ impl World {
 }
 
 const NO_WATCHER: i32 = -121;
+
+/// Whether ZooKeeper 3.4 does not know such a request.
+fn is_of_3_5(request: &Request) -> bool {
+    matches!(request, Request::Write(Write::Create { with_stat: true, .. }) | Request::RemoveWatches { .. })
+}
 
 /// The watch that an answered read leaves.
 fn watch_of(read: &Read, answer: &Answer) -> Option<(WatchKind, Arc<str>)> {

@@ -1,12 +1,13 @@
 //! The znodes and sessions that result from the log of transactions. Each server has a copy of them.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use election::testing::logic::{rc, Stat, Value};
 
 use crate::clock::Ns;
-use crate::messages::{Answer, Kind, Read, Write, Writes};
+use crate::messages::{Answer, Denial, Kind, Read, Write, Writes};
 
 #[derive(Clone, Debug)]
 pub struct Node {
@@ -70,10 +71,49 @@ pub struct Tree {
     pub zxid: i64,
     /// Counters stay at their largest number, as those of servers since 3.6 do. Otherwise they wrap.
     pub counters_end: bool,
+    /// A multi tells the stat of what it creates, if it was asked for, as since 3.7.2 and 3.9 (ZOOKEEPER-4026).
+    pub multi_tells_stats: bool,
+}
+
+/// What access control lists forbid at the paths of elections, and below them.
+#[derive(Clone, Debug, Default)]
+pub struct Denials(pub Vec<(Arc<str>, Denial)>);
+
+impl Denials {
+    fn refuse(&self, denial: Denial, path: &str) -> Result<(), i32> {
+        let is_here = |election: &str| path == election || parent(path) == election;
+        let is_refused = self.0.iter().any(|(election, denied)| *denied == denial && is_here(election));
+        if is_refused {
+            Err(rc::NO_AUTH)
+        } else {
+            Ok(())
+        }
+    }
 }
 
 const NOT_EMPTY: i32 = -111;
 const RUNTIME_INCONSISTENCY: i32 = -2;
+const SESSION_MOVED: i32 = -118;
+
+/// The answer to a write of a session that has moved or is over, if there is any: the server closes the connection
+/// without one if the session has moved, but not where this is the result of one part of a multi.
+pub fn refusal(writes: &Writes, is_moved: bool) -> Option<Answer> {
+    let rc = if is_moved { SESSION_MOVED } else { rc::SESSION_EXPIRED };
+    match writes {
+        Writes::One(_) => (!is_moved).then_some(Answer::Refused(rc)),
+        Writes::Multi(writes) => Some(failed_multi(writes.len(), 0, rc)),
+    }
+}
+
+/// The writes before the refused one did no wrong; those after it were not tried.
+fn failed_multi(len: usize, at: usize, rc: i32) -> Answer {
+    let told = |other: usize| match other.cmp(&at) {
+        Ordering::Less => 0,
+        Ordering::Equal => rc,
+        Ordering::Greater => RUNTIME_INCONSISTENCY,
+    };
+    Answer::Multi((0..len).map(|other| Answer::Refused(told(other))).collect())
+}
 
 pub fn parent(path: &str) -> &str {
     match path.rfind('/') {
@@ -90,7 +130,18 @@ impl Tree {
             sessions: BTreeMap::new(),
             zxid: 0,
             counters_end: false,
+            multi_tells_stats: false,
         }
+    }
+
+    /// Makes a znode before all transactions. Returns whether there was none.
+    pub fn make(&mut self, path: &str) -> bool {
+        let is_new = !path.is_empty() && !self.nodes.contains_key(path);
+        if is_new {
+            let (path, value) = (path.into(), [].into());
+            self.apply(0, 0, &Change::Create { path, value, owner: 0, container: false });
+        }
+        is_new
     }
 
     pub fn apply(&mut self, zxid: i64, ctime_ms: i64, change: &Change) {
@@ -133,10 +184,17 @@ impl Tree {
     }
 
     /// The answer to a request of this session, and its changes, as the transaction `zxid`.
-    pub fn prepare(&self, zxid: i64, ctime_ms: i64, session: i64, writes: &Writes) -> (Answer, Vec<Change>) {
+    pub fn prepare(
+        &self,
+        zxid: i64,
+        ctime_ms: i64,
+        session: i64,
+        writes: &Writes,
+        denials: &Denials,
+    ) -> (Answer, Vec<Change>) {
         let writes = match writes {
             Writes::One(write) => {
-                let outcome = self.prepare_one(zxid, ctime_ms, session, write);
+                let outcome = self.prepare_one(zxid, ctime_ms, session, write, denials);
                 return match outcome {
                     Ok((answer, change)) => (answer, change.into_iter().collect()),
                     Err(rc) => (Answer::Refused(rc), Vec::new()),
@@ -148,25 +206,18 @@ impl Tree {
         let mut ahead = None;
         let (mut answers, mut changes) = (Vec::new(), Vec::new());
         for (at, write) in writes.iter().enumerate() {
-            match ahead.as_ref().unwrap_or(self).prepare_one(zxid, ctime_ms, session, write) {
+            match ahead.as_ref().unwrap_or(self).prepare_one(zxid, ctime_ms, session, write, denials) {
                 Ok((answer, change)) => {
                     if let (Some(change), true) = (&change, at + 1 < writes.len()) {
                         ahead.get_or_insert_with(|| self.clone()).apply(zxid, ctime_ms, change);
                     }
-                    // A multi tells no stat of what it creates, whatever was asked.
                     answers.push(match answer {
-                        Answer::Created(path, _) => Answer::Created(path, None),
+                        Answer::Created(path, _) if !self.multi_tells_stats => Answer::Created(path, None),
                         answer => answer,
                     });
                     changes.extend(change);
                 }
-                Err(rc) => {
-                    // The writes before the refused one did no wrong; those after it were not tried.
-                    let told = |other| Answer::Refused(if other < at { 0 } else { RUNTIME_INCONSISTENCY });
-                    let told =
-                        (0..writes.len()).map(|other| if other == at { Answer::Refused(rc) } else { told(other) });
-                    return (Answer::Multi(told.collect()), Vec::new());
-                }
+                Err(rc) => return (failed_multi(writes.len(), at, rc), Vec::new()),
             }
         }
         (Answer::Multi(answers), changes)
@@ -178,14 +229,20 @@ impl Tree {
         ctime_ms: i64,
         session: i64,
         write: &Write,
+        denials: &Denials,
     ) -> Result<(Answer, Option<Change>), i32> {
-        let found = |path: &Arc<str>, version: i32| match self.nodes.get(path) {
-            None => Err(rc::NO_NODE),
-            Some(node) if version != -1 && node.stat.version != version => Err(rc::BAD_VERSION),
-            Some(node) => Ok(node),
+        let found = |path: &Arc<str>, version: i32, denial: Denial| {
+            let node = self.nodes.get(path).ok_or(rc::NO_NODE)?;
+            denials.refuse(denial, path)?;
+            if version == -1 || node.stat.version == version {
+                Ok(node)
+            } else {
+                Err(rc::BAD_VERSION)
+            }
         };
         match write {
             Write::Create { path, value, kind, sequential, with_stat } => {
+                denials.refuse(Denial::Create, path)?;
                 let above = self.nodes.get(parent(path));
                 let path: Arc<str> = match (sequential, above) {
                     (true, Some(above)) => format!("{path}{:010}", above.counter).into(),
@@ -207,7 +264,7 @@ impl Tree {
                 Ok((answer, Some(Change::Create { path, value, owner, container })))
             }
             Write::Set { path, value, version } => {
-                let mut node = found(path, *version)?.clone();
+                let mut node = found(path, *version, Denial::Change)?.clone();
                 node.value = value.clone();
                 node.stat.mzxid = zxid;
                 node.stat.version = node.stat.version.wrapping_add(1);
@@ -215,18 +272,22 @@ impl Tree {
                 let change = Change::Set { path: path.clone(), value: value.clone() };
                 Ok((Answer::Stat(node.full_stat()), Some(change)))
             }
-            Write::Delete { path, version } => match found(path, *version)? {
+            Write::Delete { path, version } => match found(path, *version, Denial::Delete)? {
                 node if node.children > 0 => Err(NOT_EMPTY),
                 _ => Ok((Answer::Deleted, Some(Change::Delete { path: path.clone() }))),
             },
-            Write::Check { path, version } => found(path, *version).map(|_| (Answer::Done, None)),
+            Write::Check { path, version } => found(path, *version, Denial::Read).map(|_| (Answer::Done, None)),
         }
     }
 
     /// The answer to a read.
-    pub fn read(&self, read: &Read) -> Answer {
+    pub fn read(&self, read: &Read, denials: &Denials) -> Answer {
         let (Read::Data { path, .. } | Read::Exists { path, .. } | Read::Children { path, .. }) = read;
         let Some(node) = self.nodes.get(path) else { return Answer::Refused(rc::NO_NODE) };
+        match (read, denials.refuse(Denial::Read, path)) {
+            (Read::Exists { .. }, _) | (_, Ok(())) => {}
+            (_, Err(rc)) => return Answer::Refused(rc),
+        }
         match read {
             Read::Data { .. } => Answer::Data(node.value.clone(), node.full_stat()),
             Read::Exists { .. } => Answer::Stat(node.full_stat()),

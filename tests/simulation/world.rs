@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use crate::checker::Checker;
 use crate::clock::Ns;
+use crate::faults::Late;
 use crate::messages::{Denial, Happening};
 use crate::network::{Conn, Network};
 use crate::plan::{Broken, Fault, Plan};
@@ -71,6 +72,9 @@ pub struct World {
     pub ambush_after: Ns,
     pub blocked: Vec<bool>,
     pub denied: Vec<Option<Denial>>,
+    pub late: Option<Late>,
+    /// The processes to which no server is reachable, if a test wants it so.
+    pub barred: Vec<bool>,
     /// The session numbers that were handed out twice.
     pub repeated: BTreeSet<i64>,
     /// The events so far, for the reader of a failure.
@@ -110,6 +114,8 @@ impl World {
             repeated: BTreeSet::new(),
             blocked: vec![false; plan.paths.len()],
             denied: vec![None; plan.paths.len()],
+            late: None,
+            barred: vec![false; plan.processes],
             trace: traced.then(Vec::new),
             rng,
             plan,
@@ -216,6 +222,7 @@ impl World {
             Happening::Restart(process, life) => self.start_process(process, life),
             Happening::StandAgain(process, life, path) => self.stand_again(process, life, path),
             Happening::Fault => self.next_fault(),
+            Happening::Late(number) => self.late(number),
             Happening::Ambush(process) => self.ambush(process),
             Happening::Freeze(server, until) => self.freeze(server, until),
             Happening::Mend(mend) => self.mend(mend),

@@ -65,7 +65,7 @@ cell() {
 
 for version in $VERSIONS; do
     row="| ZooKeeper $version |"
-    cell "$version" conformance $CARGO test --locked --test simulation conformance -- --nocapture
+    cell "$version" conformance $CARGO test --locked --test simulation -- conformance a_real_server --nocapture
     cell "$version" integration $CARGO test --locked --test integration "$FILTER" -- --nocapture --test-threads="$THREADS"
     cell "$version" multiprocess $CARGO test --locked --test multiprocess "$FILTER" -- --nocapture --test-threads="$THREADS"
     cell "$version" campaign target/release/examples/campaign run --seconds "$SECONDS_OF_CAMPAIGN" --seed 48
