@@ -44,7 +44,7 @@ pub fn measure(ensemble: &Ensemble, report: &mut Report) -> Result<()> {
     report.note(&show(&format!("master, {} s later:", SETTLE.as_secs()), &after));
     report.note(&format!("{:<44} {}: {}", "threads:", threads.len(), threads.join(", ")));
     report.aim("idle candidate, resident memory (VmRSS)", after.resident_kib, 8.0 * 1024.0, mib);
-    report.aim("idle candidate, threads", threads.len() as f64, 4.0, |count| format!("{count:.0}"));
+    report.aim("idle candidate, threads", threads.len() as f64, 3.0, |count| format!("{count:.0}"));
 
     let percent = |share: f64| format!("{:.3} % of a core", share * 100.0);
     let idle = cpu_share(&program)?;
