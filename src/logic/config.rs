@@ -125,6 +125,9 @@ pub enum Rule {
     UnknownMayBeOurs,
     /// Node: a znode is ours only if a create of ours may have made it. It is not enough that our session owns it.
     OwnCreate,
+    /// Both: a create that was sent together with the request for a session made nothing of ours if nobody knows that
+    /// session.
+    OwnOpening,
     /// Node: a znode of our earlier session is not ours.
     EarlierSessionIsNotOurs,
     /// Node: if a znode is gone when it is read, the candidate contends for the place at once.
@@ -163,7 +166,7 @@ pub enum Rule {
 
 #[cfg(feature = "testing")]
 impl Rule {
-    pub const ALL: [Rule; 32] = [
+    pub const ALL: [Rule; 33] = [
         Rule::CountFromSending,
         Rule::SecondNewest,
         Rule::Distance,
@@ -180,6 +183,7 @@ impl Rule {
         Rule::LapseIsFinal,
         Rule::UnknownMayBeOurs,
         Rule::OwnCreate,
+        Rule::OwnOpening,
         Rule::EarlierSessionIsNotOurs,
         Rule::GoneIsOpen,
         Rule::DoubtEndsSession,

@@ -50,6 +50,8 @@ enum Link {
 pub struct Elections {
     config: Config,
     link: Link,
+    /// A new session is asked for, and requests are sent with that.
+    is_opening: bool,
     lease: Lease,
     /// Whether the lease held at the last check.
     lease_held: bool,
@@ -92,6 +94,7 @@ impl Elections {
         Elections {
             config,
             link: Link::Fresh,
+            is_opening: false,
             lease: Lease::new(config),
             lease_held: false,
             lease_told: None,
@@ -115,6 +118,12 @@ impl Elections {
     pub fn handle(&mut self, now: Time, input: Input) {
         self.begin(now);
         match input {
+            Input::Opening => self.opening(now),
+            Input::NotOpened => {
+                self.answer_unsent(now);
+                self.is_opening = false;
+                self.lease.not_opened();
+            }
             Input::Connected { session, timeout_ns, asked_at } => {
                 self.connected(now, session, timeout_ns, asked_at)
             }
@@ -263,7 +272,18 @@ impl Elections {
         }
     }
 
+    /// The first requests go with the one for the session. What they find is believed when the session stands: no
+    /// answer comes before that.
+    fn opening(&mut self, now: Time) {
+        if matches!(self.link, Link::Fresh | Link::Down { .. }) {
+            self.is_opening = true;
+            self.lease.opening(now);
+            self.trigger_all(now, &Trigger::Opening);
+        }
+    }
+
     fn connected(&mut self, now: Time, session: SessionId, timeout_ns: u64, asked_at: Time) {
+        self.is_opening = false;
         match self.link {
             Link::Suspended { .. } => self.lease.resumed(now, timeout_ns),
             _ => self.lease.opened(now, timeout_ns, asked_at),
@@ -287,7 +307,12 @@ impl Elections {
             Link::Denied { .. } => return,
         };
         self.trigger_all(now, &Trigger::Down(rc));
-        // The requests that the end of a lease produced when the connection was already broken.
+        self.answer_unsent(now);
+    }
+
+    /// The requests that the driver has not fetched, for example those that the end of a lease produced when the
+    /// connection was already broken.
+    fn answer_unsent(&mut self, now: Time) {
         for request in self.outbox.forget_unsent() {
             self.replied(now, request, Reply::Unknown);
         }
@@ -295,6 +320,7 @@ impl Elections {
 
     fn denied(&mut self, rc: i32) {
         self.link = Link::Denied { rc };
+        self.is_opening = false;
         self.lease.closed();
         self.tell_lease();
         self.proofs.clear();
@@ -303,6 +329,10 @@ impl Elections {
 
     fn replied(&mut self, now: Time, request: RequestId, reply: Reply) {
         let mut asked_to_watch = false;
+        if self.is_opening && reply == Reply::Unknown && self.config.keeps(Rule::OwnOpening) {
+            // Nobody knows the session in which it may have been carried out.
+            self.outbox.forget_create(request);
+        }
         if let Some(Sent { at: sent_at, answer, changes, watch }) = self.outbox.answered(request, &reply) {
             asked_to_watch = watch;
             match (&reply, self.outbox.routes.get(&request)) {
@@ -486,6 +516,7 @@ impl Elections {
     /// Brings a new subscription to the present state of the connection.
     fn catch_up(&mut self, now: Time, key: &Key) {
         match self.link {
+            Link::Fresh | Link::Down { .. } if self.is_opening => self.trigger(now, key, Trigger::Opening),
             Link::Fresh | Link::Denied { .. } => {}
             Link::Up(session) => self.trigger(now, key, Trigger::Up(session)),
             Link::Suspended { rc, .. } | Link::Down { rc } => self.trigger(now, key, Trigger::Down(rc)),

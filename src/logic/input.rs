@@ -9,6 +9,13 @@ use super::types::{Call, CallId, Reply, RequestId, SessionId, SubscriptionId, Ti
 /// server gave after it, and after the answer to the request that left the watch.
 #[derive(Clone, Debug)]
 pub enum Input {
+    /// A new session is asked for on a connection that stands. Requests that the core submits now follow the
+    /// ConnectRequest at once, and are carried out in that session if it comes to be. `Connected` follows, or the end of
+    /// that connection: each of these requests is answered by `Reply::Unknown`, and `NotOpened` or `Denied` comes after
+    /// that.
+    Opening,
+    /// The connection of `Opening` has ended, and nobody knows whether a session was opened.
+    NotOpened,
     /// The session is connected with the timeout that the server granted. It is a new session, requested at `asked_at`
     /// or later, or the same session again.
     Connected { session: SessionId, timeout_ns: u64, asked_at: Time },

@@ -64,6 +64,8 @@ pub struct Lease {
     timeout: u64,
     /// Requests that were sent before belong to an earlier connection.
     connected_at: Time,
+    /// A new session is asked for, and requests are sent with that, since this moment.
+    opening_at: Option<Time>,
     /// The newest touch that counts by itself: the leader of this connection does not end the session before
     /// its anchor and T. Known without a proof, if that leader is the leader.
     counts: Option<Touch>,
@@ -83,6 +85,7 @@ impl Lease {
             config,
             timeout: 0,
             connected_at: Time(0),
+            opening_at: None,
             counts: None,
             resumed: None,
             confirmed: None,
@@ -106,13 +109,24 @@ impl Lease {
         self.end.is_some_and(|end| now < end)
     }
 
+    /// From now on, requests may be sent before it is known that the session was opened. They count like others: the
+    /// server carries them out after it has opened the session, on the same connection.
+    pub fn opening(&mut self, now: Time) {
+        self.opening_at = Some(now);
+    }
+
+    /// The connection of `opening` has ended.
+    pub fn not_opened(&mut self) {
+        self.opening_at = None;
+    }
+
     /// A new session was opened by a request sent at `asked_at` or later. That the server says so shows that a quorum has
     /// committed it, and a session that is new is in no bucket that is due.
     pub fn opened(&mut self, now: Time, timeout_ns: u64, asked_at: Time) {
         let opening = Touch { anchor: asked_at, heard_at: now, is_opening: true };
         self.closed();
         self.timeout = timeout_ns;
-        self.connected_at = now;
+        self.connected_at = self.opening_at.take().unwrap_or(now);
         self.counts = Some(opening);
         self.confirmed = Some(opening);
     }

@@ -234,7 +234,7 @@ impl Subscription for MembersWatcher {
             (_, Trigger::Reply(..) | Trigger::Tick) => {}
             // For candidates and writes.
             (_, Trigger::LeaseExpired | Trigger::Doubt | Trigger::Missing | Trigger::Leave(..)) => {}
-            (_, Trigger::SetValue(_) | Trigger::StandAgain(..) | Trigger::Fence(_)) => {}
+            (_, Trigger::Opening | Trigger::SetValue(_) | Trigger::StandAgain(..) | Trigger::Fence(_)) => {}
         }
         self.check();
     }

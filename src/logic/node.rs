@@ -10,6 +10,8 @@
 //!   may lag behind the server that took the create. A create that is still under way on the old connection cannot
 //!   overtake this read: once a session has moved, the leader refuses requests that its former server still forwards
 //!   (`SessionTracker.checkSession`, SESSIONMOVED).
+//! - *The first create of a session goes with the request for it* (`Trigger::Opening`). If nobody hears that the session
+//!   stands, the znode that this create may have made is not ours. It goes when that session expires.
 //! - *A znode of our own earlier session is not ours.* It goes when that session expires; until then the candidate
 //!   that made it is a slave like any other.
 //! - *Another session may have the same number as ours, too*: a server that is restarted counts from the time since
@@ -75,6 +77,8 @@ pub struct Node {
     /// The caller has set a value that our znode may not have yet.
     value_due: bool,
     leaving: bool,
+    /// The create was sent together with the request for the session, which does not stand yet.
+    is_opening: bool,
     retry: Retry,
     config: Config,
     /// The sessions that a test makes the candidate take for its own, by `Rule::EarlierSessionIsNotOurs`.
@@ -96,6 +100,7 @@ impl Node {
             must_delete: false,
             value_due: false,
             leaving: false,
+            is_opening: false,
             retry: Retry::default(),
             config,
             #[cfg(feature = "testing")]
@@ -153,7 +158,14 @@ impl Recipe for Node {
     fn handle(&mut self, now: Time, trigger: Trigger, context: &mut RecipeContext) {
         match (self.state.clone(), trigger) {
             (State::Gone, _) => {}
+            (State::Offline, Trigger::Opening) => {
+                if self.retry.needs_no_wait() && !self.leaving && !self.may_own && self.armed.is_none() {
+                    self.is_opening = true;
+                    self.create(context);
+                }
+            }
             (_, Trigger::Up(session)) => {
+                self.is_opening = false;
                 self.retry.connected(session);
                 #[cfg(feature = "testing")]
                 if !self.config.keeps(Rule::EarlierSessionIsNotOurs) {
@@ -243,6 +255,8 @@ impl Recipe for Node {
                     self.state = State::MakingParents(context.submit(op));
                 }
                 Reply::Refused(rc) => self.refused(now, rc, context),
+                // What it may have made belongs to a session that is not ours.
+                _ if std::mem::take(&mut self.is_opening) => self.failed(now, context),
                 _ => {
                     self.may_own = self.config.keeps(Rule::UnknownMayBeOurs);
                     self.failed(now, context);
@@ -369,7 +383,8 @@ impl Recipe for Node {
             }
             (State::Watching { refresh_at, .. }, Trigger::Tick) if now >= refresh_at => self.read(context),
             (State::Pausing(until), Trigger::Tick) if now >= until => self.ask(context),
-            (_, Trigger::Reply(..) | Trigger::WatchEvent(..) | Trigger::Tick | Trigger::Doubt) => {}
+            (_, Trigger::Opening | Trigger::Doubt) => {}
+            (_, Trigger::Reply(..) | Trigger::WatchEvent(..) | Trigger::Tick) => {}
             // The candidate handles the others.
             (_, Trigger::End(..) | Trigger::Unsubscribe | Trigger::StandAgain(..) | Trigger::Fence(_)) => {}
         }

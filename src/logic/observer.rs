@@ -227,7 +227,7 @@ impl Subscription for Observer {
             (_, Trigger::Reply(..) | Trigger::WatchEvent(..) | Trigger::Tick) => {}
             // For candidates and writes.
             (_, Trigger::LeaseExpired | Trigger::Doubt | Trigger::Missing | Trigger::Leave(..)) => {}
-            (_, Trigger::SetValue(_) | Trigger::StandAgain(..) | Trigger::Fence(_)) => {}
+            (_, Trigger::Opening | Trigger::SetValue(_) | Trigger::StandAgain(..) | Trigger::Fence(_)) => {}
         }
         if matches!(self.state, State::Watching { .. }) {
             assert!(self.armed.is_some() && self.retry.is_connected(), "who watches has a watch");

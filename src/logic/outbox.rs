@@ -118,6 +118,11 @@ impl Outbox {
         self.sent.remove(&request)
     }
 
+    /// If this was a create, what it may have made is not of this session.
+    pub fn forget_create(&mut self, request: RequestId) {
+        self.has_made(request, None);
+    }
+
     /// If this was a create, records that it made this znode, or none.
     fn has_made(&mut self, request: RequestId, czxid: Option<i64>) {
         let Some(Key::Candidate(path)) = self.routes.get(&request) else { return };

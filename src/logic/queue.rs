@@ -4,6 +4,8 @@
 //!
 //! - *A create without an answer may have been carried out*: before another create is sent, the candidate looks for
 //!   the znode by the GUID in its name. In a dialect without a GUID, it looks by the session that owns the znode.
+//! - *The first create of a session goes with the request for it* (`Trigger::Opening`). If nobody hears that the session
+//!   stands, the znode that this create may have made is deleted as soon as a list shows it.
 //! - *Only the contender behind the master reads the master's value*, in the request that leaves the watch: each
 //!   change wakes this contender anyway. The other contenders would have to be woken only for that.
 //! - *The predecessor may go between the list and the watch*: then the candidate lists the queue again at once.
@@ -39,7 +41,8 @@ use super::types::{rc, Op, Reason, Reply, RequestId, SessionId, Stat, Time, Valu
 enum State {
     /// No connection exists, and no answer is expected.
     Offline,
-    Joining(RequestId),
+    /// With the create, and the list that was asked for behind it and not answered.
+    Joining(RequestId, Option<RequestId>),
     MakingParents(RequestId),
     /// Lists the queue to find a znode that may be ours.
     Finding(RequestId),
@@ -131,6 +134,8 @@ pub struct Queue {
     /// We gave up our place: delete our znode before joining again.
     must_delete: bool,
     leaving: bool,
+    /// The create was sent together with the request for the session, which does not stand yet.
+    is_opening: bool,
     retry: Retry,
     config: Config,
 }
@@ -165,6 +170,7 @@ impl Queue {
             setting: None,
             must_delete: false,
             leaving: false,
+            is_opening: false,
             retry: Retry::default(),
             config,
         }
@@ -177,7 +183,7 @@ impl Recipe for Queue {
     }
 
     fn holds_session(&self) -> bool {
-        self.own.is_some() || self.may_have_joined || matches!(self.state, State::Joining(_))
+        self.own.is_some() || self.may_have_joined || matches!(self.state, State::Joining(..))
     }
 
     fn own_path(&self) -> Option<Arc<str>> {
@@ -195,7 +201,7 @@ impl Recipe for Queue {
     fn describe(&self, now: Time) -> Report {
         let (state, request) = match self.state {
             State::Offline => ("offline", None),
-            State::Joining(request) => ("joining", Some(request)),
+            State::Joining(request, _) => ("joining", Some(request)),
             State::MakingParents(request) => ("making_parents", Some(request)),
             State::Finding(request) => ("finding", Some(request)),
             State::Confirming { asked, .. } => ("confirming", Some(asked)),
@@ -230,7 +236,15 @@ impl Recipe for Queue {
         }
         match (self.state.clone(), trigger) {
             (State::Gone, _) => {}
+            (State::Offline, Trigger::Opening) => {
+                let is_new = self.own.is_none() && !self.may_have_joined && !self.leaving && !self.withdrawn;
+                if is_new && self.retry.needs_no_wait() {
+                    self.is_opening = true;
+                    self.join(context);
+                }
+            }
             (_, Trigger::Up(session)) => {
+                self.is_opening = false;
                 self.retry.connected(session);
                 if self.state == State::Offline {
                     self.start(now, context);
@@ -282,19 +296,34 @@ impl Recipe for Queue {
                 }
             }
 
-            (State::Joining(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
-                Reply::CreatedAs(path, stat) => self.joined(path, stat, context),
-                Reply::Refused(rc::NO_NODE) if self.leaving => self.gone(context),
-                Reply::Refused(rc::NO_NODE) if self.retry.is_connected() => {
-                    let op = Op::MakeParents { path: self.prefix() };
-                    self.state = State::MakingParents(context.submit(op));
+            (State::Joining(asked, list), Trigger::Reply(request, reply)) if asked == request => {
+                if let (Some(list), false) = (list, matches!(reply, Reply::CreatedAs(..))) {
+                    context.unwatch(list);
                 }
-                Reply::Refused(rc) => self.refused(now, rc, context),
-                _ => {
-                    self.may_have_joined = self.config.keeps(Rule::LookForGuid);
-                    self.failed(now, context);
+                match reply {
+                    Reply::CreatedAs(path, stat) => self.joined(path, stat, list, context),
+                    Reply::Refused(rc::NO_NODE) if self.leaving => self.gone(context),
+                    Reply::Refused(rc::NO_NODE) if self.retry.is_connected() => {
+                        let op = Op::MakeParents { path: self.prefix() };
+                        self.state = State::MakingParents(context.submit(op));
+                    }
+                    Reply::Refused(rc) => self.refused(now, rc, context),
+                    // What it may have made belongs to a session that is not ours. The list after the next create shows
+                    // it by its GUID.
+                    _ if std::mem::take(&mut self.is_opening) => {
+                        self.guid = self.guid.wrapping_add(1);
+                        self.failed(now, context);
+                    }
+                    _ => {
+                        self.may_have_joined = self.config.keeps(Rule::LookForGuid);
+                        self.failed(now, context);
+                    }
                 }
-            },
+            }
+            // Before the create: a server without `create2` is asked for the `Stat` of the znode after that.
+            (State::Joining(asked, list), Trigger::Reply(request, _)) if list == Some(request) => {
+                self.state = State::Joining(asked, None);
+            }
             (State::MakingParents(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 _ if self.leaving => self.gone(context),
                 Reply::Done if self.retry.is_connected() => self.ask(context),
@@ -318,7 +347,7 @@ impl Recipe for Queue {
                     Reply::Read(znode) => {
                         context.unwatch(request);
                         if self.is_ours(&znode.stat, context) {
-                            self.joined(path, znode.stat, context);
+                            self.joined(path, znode.stat, None, context);
                         } else {
                             self.confirm_next(context);
                         }
@@ -339,7 +368,7 @@ impl Recipe for Queue {
                         self.failed(now, context);
                     }
                     Reply::Stat(stat) if self.is_ours(&stat, context) => {
-                        self.joined(path, stat, context);
+                        self.joined(path, stat, None, context);
                     }
                     Reply::Stat(_) => self.confirm_next(context),
                     Reply::Refused(rc::NO_NODE) => self.confirm_next(context),
@@ -486,7 +515,7 @@ impl Recipe for Queue {
                 context.unwatch(request)
             }
             (_, Trigger::Reply(..) | Trigger::WatchEvent(..) | Trigger::Tick) => {}
-            (_, Trigger::Doubt | Trigger::Missing) => {}
+            (_, Trigger::Opening | Trigger::Doubt | Trigger::Missing) => {}
             // The candidate handles the others.
             (_, Trigger::End(..) | Trigger::Unsubscribe | Trigger::StandAgain(..) | Trigger::Fence(_)) => {}
         }
@@ -549,16 +578,22 @@ impl Queue {
                 let op = Op::List { path: self.path.clone(), sync: false, watch: false };
                 self.state = State::Scouting(context.submit(op));
             }
-            None => {
-                self.value_due = false;
-                let op = Op::CreateSequential { prefix: self.prefix(), value: self.value.clone() };
-                self.state = State::Joining(context.submit(op));
-            }
+            None => self.join(context),
         }
     }
 
-    /// Our znode exists.
-    fn joined(&mut self, path: Arc<str>, stat: Stat, context: &mut RecipeContext) {
+    /// Creates our znode, and lists the queue behind that. A server answers the requests of a session in their order,
+    /// so the list shows our znode and each one before it.
+    fn join(&mut self, context: &mut RecipeContext) {
+        self.value_due = false;
+        let op = Op::CreateSequential { prefix: self.prefix(), value: self.value.clone() };
+        let asked = context.submit(op);
+        let list = context.submit(Op::List { path: self.path.clone(), sync: false, watch: false });
+        self.state = State::Joining(asked, Some(list));
+    }
+
+    /// Our znode exists. `list` is the list that was asked for behind its create.
+    fn joined(&mut self, path: Arc<str>, stat: Stat, list: Option<RequestId>, context: &mut RecipeContext) {
         self.retry.succeeded();
         self.may_have_joined = false;
         self.to_confirm.clear();
@@ -569,9 +604,22 @@ impl Queue {
             let Stat { czxid, version, .. } = stat;
             self.own = Some(Own { path, number, czxid, version });
         }
-        match self.retry.session() {
-            Some(_) => self.ask(context),
-            None => self.state = State::Offline,
+        let stays = self.own.is_some() && !self.leaving && !self.must_delete;
+        match (self.retry.session(), list) {
+            (Some(_), Some(list)) if stays => {
+                self.state = State::Listing(list);
+                self.watch_own(context);
+                self.set_value(context);
+            }
+            (session, list) => {
+                if let Some(list) = list {
+                    context.unwatch(list);
+                }
+                match session {
+                    Some(_) => self.ask(context),
+                    None => self.state = State::Offline,
+                }
+            }
         }
     }
 

@@ -62,6 +62,11 @@ impl Retry {
         self.failures
     }
 
+    /// Whether the next try need not wait once there is a connection.
+    pub fn needs_no_wait(&self) -> bool {
+        self.failures < 2
+    }
+
     /// When the next try may follow.
     pub fn next(&self, now: Time) -> Next {
         if !self.is_connected() {

@@ -70,6 +70,9 @@ impl Key {
 /// An event that a subscription handles.
 #[derive(Clone, Debug)]
 pub enum Trigger {
+    /// A new session is asked for, and requests can be sent with that. `Up` follows. If it does not, the requests have
+    /// no known outcome, and what they made is not ours.
+    Opening,
     /// The session is connected.
     Up(SessionId),
     /// The connection is broken, for this reason (a number of ZooKeeper's). The session may live on.

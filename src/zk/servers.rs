@@ -3,8 +3,14 @@
 //! A round begins with a look-up of the names, and goes once through the addresses in an order drawn anew. Between two
 //! rounds lies a pause, which grows to half a second and no further. While a look-up takes its time, the addresses that
 //! were good before are tried.
+//!
+//! And whether requests may follow the ConnectRequest at once (`Session::set_pipelining`). If the answer to a
+//! ConnectRequest is lost, what followed it may have been carried out in a session that we do not know, and a znode of
+//! ours may stand until that session expires. So after such a loss nothing follows a ConnectRequest until a session has
+//! stood. An outage costs a handle one such znode at the most. A server that ended the connection may also be one that
+//! cannot be trusted with it, and is not asked that way again.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use crate::logic::Time;
@@ -18,6 +24,9 @@ const LONGEST_PAUSE_MS: u64 = 500;
 
 /// This many addresses that were good are remembered.
 const GOOD: usize = 8;
+
+/// This many servers are remembered that are asked one thing at a time.
+const ONE_AT_A_TIME: usize = 64;
 
 /// The next thing to do for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +52,10 @@ pub struct Servers {
     /// The present connection.
     connected: Option<(SocketAddr, Time)>,
     failed_rounds: u32,
+    /// No session has stood since something that followed a ConnectRequest had no answer.
+    has_lost_answer: bool,
+    /// The servers that ended a connection on which something had followed the ConnectRequest, and not the next one.
+    one_at_a_time: BTreeSet<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -66,7 +79,29 @@ impl Servers {
             failed: None,
             connected: None,
             failed_rounds: 0,
+            has_lost_answer: false,
+            one_at_a_time: BTreeSet::new(),
         }
+    }
+
+    /// Whether requests may follow the ConnectRequest on a connection to this address at once.
+    pub fn may_pipeline(&self, address: SocketAddr) -> bool {
+        !self.has_lost_answer && !self.one_at_a_time.contains(&address)
+    }
+
+    /// The connection to this address has ended before the ConnectRequest was answered. `has_pipelined` says whether
+    /// something had followed it.
+    pub fn unanswered(&mut self, address: SocketAddr, has_pipelined: bool) {
+        if !has_pipelined {
+            // The server does so in any case.
+            self.one_at_a_time.remove(&address);
+            return;
+        }
+        self.has_lost_answer = true;
+        if self.one_at_a_time.len() == ONE_AT_A_TIME {
+            self.one_at_a_time.pop_first();
+        }
+        self.one_at_a_time.insert(address);
     }
 
     /// What the look-up has found: nothing, if it failed.
@@ -114,6 +149,7 @@ impl Servers {
     /// The session stands on a connection to this address.
     pub fn connected(&mut self, now: Time, address: SocketAddr) {
         self.connected = Some((address, now));
+        self.has_lost_answer = false;
         self.good.retain(|other| *other != address);
         self.good.insert(0, address);
         self.good.truncate(GOOD);

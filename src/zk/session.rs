@@ -1,9 +1,13 @@
 //! One ZooKeeper session and the connection that it is on at the moment.
 //!
 //! On a connection we send, in this order: the ConnectRequest; the credentials; if the session was there before, its
-//! watches (SetWatches); and, once the server has said that the session stands, the requests. The servers answer
-//! requests in their order, so an answer that is not the oldest one's ends the connection. Pings, credentials and
-//! SetWatches stand beside that order, each with an xid of its own.
+//! watches (SetWatches); and the requests. The servers answer requests in their order, so an answer that is not the oldest
+//! one's ends the connection. Pings, credentials and SetWatches stand beside that order, each with an xid of its own.
+//!
+//! Nothing of this waits for an answer, except the requests of a session that is resumed. A server reads nothing after a ConnectRequest until the session stands
+//! (`disableRecv` in `ZooKeeperServer.processConnectRequest`), and then goes on with what has arrived. If the session is
+//! gone, the server closes the connection, and what followed the ConnectRequest is not carried out. For a server that
+//! cannot be trusted with it, see [`Session::set_pipelining`].
 //!
 //! The xids of the requests go on over all connections of a session: a server pairs a commit with the request by session
 //! and xid, and would take an earlier connection's request for this one's.
@@ -168,6 +172,12 @@ pub struct Session {
     known: Known,
     watches: Watches,
     link: Link,
+    /// Whether the requests follow the ConnectRequest at once.
+    pipelines: bool,
+    /// The server has answered the ConnectRequest of the last connection.
+    has_answer: bool,
+    /// Something has followed that ConnectRequest before the answer.
+    has_followed: bool,
     incoming: Vec<u8>,
     outgoing: Outgoing,
     /// What is to be written when there is room; what was sent before of an operation of several steps, when that was.
@@ -211,6 +221,9 @@ impl Session {
             known: Known::default(),
             watches: Watches::default(),
             link: Link::Off,
+            pipelines: true,
+            has_answer: false,
+            has_followed: false,
             incoming: Vec::new(),
             outgoing: Outgoing::default(),
             waiting: VecDeque::new(),
@@ -239,6 +252,7 @@ impl Session {
         session.last_xid = orphan.last_xid;
         session.heard_at = now;
         session.is_closing = true;
+        session.pipelines = false;
         session
     }
 
@@ -252,7 +266,19 @@ impl Session {
         self.pace = pace;
     }
 
-    /// Sends this in its turn once the session stands. While there is no connection it waits; if no connection comes, it
+    /// Whether the watches of a resumed session and the requests of a new one follow the next ConnectRequest at once (the
+    /// default), or wait until the session stands. Nothing may follow it before the end of an exchange that proves our identity step by step (SASL).
+    pub fn set_pipelining(&mut self, pipelines: bool) {
+        self.pipelines = pipelines;
+    }
+
+    /// If the server has not answered the last ConnectRequest: whether watches or requests were sent after it.
+    pub fn unanswered(&self) -> Option<bool> {
+        let was_asked = !matches!(self.link, Link::Connecting { asked_at: None, .. });
+        (!self.has_answer).then_some(self.has_followed && was_asked)
+    }
+
+    /// Sends this in its turn. While there is no connection it waits; if no connection comes, it
     /// is answered as not sent at the next end of a connection or of the session.
     pub fn submit(&mut self, request: RequestId, op: Op) {
         let mut exchange = Exchange::new(request, op);
@@ -266,13 +292,14 @@ impl Session {
         self.waiting.push_back((What::Exchange(exchange), None));
     }
 
-    /// Sends a ping on the present connection, directly behind what waits for the socket, and tells of the answer by
+    /// Sends a ping on the present connection as soon as anything may follow the ConnectRequest, and tells of the answer by
     /// `Event::Answered`. A server that demands other credentials than it got opens the session all the same, and refuses
     /// the first request.
     pub fn ask_for_answer(&mut self) {
-        if self.link != Link::Off {
+        self.tells_answer = self.link != Link::Off;
+        if self.link == Link::Up || self.pipelines && self.tells_answer {
+            self.has_followed |= !self.has_answer;
             self.ping();
-            self.tells_answer = true;
         }
     }
 
@@ -341,6 +368,7 @@ impl Session {
             self.last_xid = self.settings.first_xid & i32::MAX;
         }
         self.link = Link::Connecting { since: now, asked_at: None };
+        (self.has_answer, self.has_followed) = (false, false);
         let Identity { id, password, timeout_ms } = &self.identity;
         let timeout_ms = match id {
             0 => Session::nobody(&self.settings).timeout_ms,
@@ -364,8 +392,9 @@ impl Session {
         if self.link == Link::Off {
             return;
         }
-        // A server that does not know a request closes the connection when it reads it, whatever it still works on.
-        let begun = self.flights.iter().take(self.begun);
+        // A server that does not know a request closes the connection when it reads it, whatever it still works on. It
+        // has read none before the session stands.
+        let begun = self.flights.iter().take(if self.link == Link::Up { self.begun } else { 0 });
         let features: BTreeSet<_> = begun.filter_map(|flight| flight.what.feature()).collect();
         features.into_iter().for_each(|feature| self.known.ended(feature));
         self.disconnect();
@@ -430,6 +459,8 @@ impl Session {
             xid::PING => &mut self.pings_due,
             xid::AUTH => &mut self.credentials_due,
             xid::SET_WATCHES => &mut self.set_watches_due,
+            // Not before the credentials are answered.
+            _ if self.link != Link::Up => return Err(Cause::OutOfOrder),
             _ => {
                 self.handle_answer(&header, content)?;
                 self.heard(now);
@@ -454,6 +485,7 @@ impl Session {
 
     fn handle_connect_answer(&mut self, now: Time, answer: Connected, asked_at: Option<Time>) -> Result<(), Cause> {
         let asked_at = asked_at.ok_or(Cause::OutOfOrder)?;
+        self.has_answer = true;
         let is_resumed = self.identity.id != 0;
         if answer.is_read_only == Some(true) {
             return Err(Cause::ReadOnly);
@@ -483,6 +515,9 @@ impl Session {
         let Link::Authenticating { asked_at, is_resumed } = self.link else { return };
         if self.credentials_due == 0 {
             self.link = Link::Up;
+            if self.tells_answer && self.pings_due == 0 {
+                self.ping();
+            }
             self.events.push_back(Event::Connected {
                 session: SessionId(self.identity.id),
                 timeout_ns: ns_of_ms(self.timeout_ms()),
@@ -590,9 +625,13 @@ impl Session {
     /// Writes what may be sent now, as far as there is room.
     fn write(&mut self) {
         while self.link != Link::Off && self.outgoing.len() < WRITTEN_MOST {
+            if self.link != Link::Up && !self.pipelines {
+                break;
+            }
             // To break the rule: the watches wait until there is an answer to the requests.
             let is_late = !self.settings.keeps(Rule::WatchesFirst)
                 && (self.link != Link::Up || !self.waiting.is_empty() || !self.flights.is_empty());
+            let is_early = matches!(self.link, Link::Connecting { .. });
             if let Some(cursor) = self.rearming.as_mut().filter(|_| !is_late) {
                 let root = self.settings.chroot.as_str();
                 let watches = self.watches.next_chunk(cursor, 4 + root.len(), SET_WATCHES_MOST);
@@ -602,17 +641,31 @@ impl Session {
                     let set = Request::SetWatches { zxid: self.last_zxid, watches: &watches };
                     set.write(xid::SET_WATCHES, root, self.outgoing.next_frame(None));
                     self.set_watches_due += 1;
+                    self.has_followed |= is_early;
                 }
-            } else if self.link != Link::Up {
+            } else if self.is_resuming() {
                 break;
             } else if let Some((what, sent_at)) = self.waiting.pop_front() {
                 self.write_flight(what, sent_at);
+                self.has_followed |= is_early;
             } else if self.is_closing && !self.close_written {
                 self.close_written = true;
                 self.write_flight(What::Close, None);
+                self.has_followed |= is_early;
             } else {
                 break;
             }
+        }
+    }
+
+    /// Whether a session is asked for that was there before, and does not stand yet. A server that waits for its leader's
+    /// answer does not see that we have gone. If it hears late that the session lives, it has become the session's server
+    /// again, and would carry out what we have given up.
+    fn is_resuming(&self) -> bool {
+        match self.link {
+            Link::Connecting { .. } => self.identity.id != 0,
+            Link::Authenticating { is_resumed, .. } => is_resumed,
+            Link::Off | Link::Up => false,
         }
     }
 
@@ -647,6 +700,16 @@ impl Session {
     /// Whether the session stands on a connection. Events that tell of it may still wait in `poll_event`.
     pub fn is_up(&self) -> bool {
         self.link == Link::Up
+    }
+
+    /// Whether requests were sent that have no answer. A server may carry them out.
+    pub fn has_sent_requests(&self) -> bool {
+        self.begun > 0
+    }
+
+    /// Whether the session is asked for on a connection and does not stand yet.
+    pub fn is_connecting(&self) -> bool {
+        matches!(self.link, Link::Connecting { .. } | Link::Authenticating { .. })
     }
 
     pub fn poll_event(&mut self) -> Option<Event> {
@@ -715,6 +778,11 @@ impl Session {
 
     /// The connection is gone. What has no answer is answered: the outcome is unknown.
     fn disconnect(&mut self) {
+        self.has_followed &= !matches!(self.link, Link::Connecting { asked_at: None, .. });
+        if matches!(self.link, Link::Authenticating { is_resumed: false, .. }) && !self.is_closing {
+            // Nobody was told of it, so nobody may be told that it is resumed.
+            self.forget();
+        }
         self.link = Link::Off;
         self.incoming = Vec::new();
         self.outgoing.clear();

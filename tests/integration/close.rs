@@ -1,7 +1,7 @@
 //! The end of a handle.
 
 use crate::candidates::{Candidate, TestHandle};
-use crate::ground::{one_server, AT_ONCE, LONG_MS, SHORT_MS, SOON};
+use crate::ground::{one_server, AT_ONCE, A_MOMENT, LONG_MS, SHORT_MS, SOON};
 use crate::relays::{is, wait_held};
 use crate::witness::Witness;
 use election::{Dispatch, Error, Handle, Options, Reason};
@@ -176,11 +176,23 @@ fn it_is_closed_before_there_ever_was_a_connection() {
     let relay = Relay::start("127.0.0.1:1");
     relay.blackhole(true);
     let handle = TestHandle::try_open(&relay.host(), LONG_MS, Duration::ZERO).unwrap();
-    let candidate = handle.stand("/closed-unconnected", "mine");
     eventually(SOON, "it tries to connect", || relay.connection_count() > 0);
     let began = Instant::now();
     handle.close().unwrap();
     assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
+}
+
+/// The create of a candidate goes with the request for the session. The server that has got both may open the session, and
+/// make the znode.
+#[test]
+fn it_is_closed_when_a_server_may_have_opened_its_session() {
+    let relay = Relay::start("127.0.0.1:1");
+    relay.blackhole(true);
+    let handle = TestHandle::try_open(&relay.host(), LONG_MS, Duration::ZERO).unwrap();
+    let candidate = handle.stand("/closed-unconnected", "mine");
+    eventually(SOON, "it tries to connect", || relay.connection_count() > 0);
+    std::thread::sleep(A_MOMENT);
+    assert_eq!(handle.close(), Err(Error::ConnectionLoss));
     candidate.is_closed();
 }
 

@@ -9,6 +9,7 @@
 //! - [`close`], [`servers`], [`old_servers`]: the end of a handle, and the servers themselves;
 //! - `system_faults`: a network, a resolver and a process that fail under the library;
 //! - [`slow_callbacks`]: callbacks that hang while everything changes;
+//! - `round_trips`: how many round trips each step takes;
 //! - [`diagnostics`]: what the log, the connection and the counters tell of all that;
 //! - [`seeds`]: what the seeds' programs do in the same faults, and one election of theirs and ours;
 //! - the rest is what these stand on.
@@ -36,6 +37,7 @@ mod old_servers;
 mod pace;
 mod queue;
 mod relays;
+mod round_trips;
 mod seeds;
 mod servers;
 mod slow_callbacks;

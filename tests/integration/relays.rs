@@ -147,9 +147,11 @@ impl Relays {
     }
 }
 
-/// Whether the first such request came right after a transaction.
+/// Whether the first such request on the last connection came right after a transaction.
 pub fn catches_up_before(relay: &Relay, kind: i32, path: &str) -> bool {
     let (requests, asks) = (relay.requests(), is(kind, path));
-    let first = requests.iter().position(asks);
+    let last = requests.last().map_or(0, |request| request.connection_number);
+    let on_last = |request: &Request| request.connection_number == last && asks(request);
+    let first = requests.iter().position(on_last);
     first.is_some_and(|at| at > 0 && requests[at - 1].opcode == opcode::MULTI)
 }

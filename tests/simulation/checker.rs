@@ -52,6 +52,9 @@ pub struct Checker {
     leases: Vec<Option<Time>>,
     /// The sessions that another process or an operator has ended.
     pub ended: BTreeSet<i64>,
+    /// The sessions that a process has heard of, and the sessions that each process has asked for.
+    pub known: BTreeSet<i64>,
+    pub asked_for: BTreeSet<(usize, i64)>,
     parties: BTreeMap<SubscriptionId, Heard>,
     highest: Vec<i64>,
     committed: i64,
@@ -75,6 +78,8 @@ impl Checker {
             beliefs: vec![vec![Belief::default(); plan.paths.len()]; plan.processes],
             leases: vec![None; plan.processes],
             ended: BTreeSet::new(),
+            known: BTreeSet::new(),
+            asked_for: BTreeSet::new(),
             parties: BTreeMap::new(),
             highest: vec![0; plan.paths.len()],
             committed: 0,
@@ -366,6 +371,16 @@ impl World {
                 self.plan_in(delay, crate::messages::Happening::Ambush(process));
             }
         }
+    }
+
+    /// Whether the process with the session `by` has asked for that other session, and has not heard of it. If names have
+    /// a GUID, the process knows by them what it has made in it.
+    pub fn is_lost(&self, by: i64, session: i64) -> bool {
+        let has_guid = matches!(self.plan.config.recipe, Recipe::Queue(dialect) if dialect.has_guid());
+        let process = self.processes.iter().position(|process| process.client.session == by);
+        let is_its_own = |process| self.checker.asked_for.contains(&(process, session));
+        let is_known = self.checker.known.contains(&session) && !self.repeated.contains(&session);
+        has_guid && !is_known && process.is_some_and(is_its_own)
     }
 
     /// A delete has hit a znode of another session. ZooKeeper cannot check the owner of a znode. As long as no other

@@ -45,6 +45,8 @@ struct Closing {
 
 pub struct Client {
     pub link: Link,
+    /// The core was told that its first requests may go with the one for the session.
+    is_opening: bool,
     zk: Session,
     servers: Servers,
     dials: Vec<Dial>,
@@ -76,6 +78,7 @@ impl Client {
     pub fn new(plan: &Plan, seed: u64) -> Client {
         Client {
             link: Link::Off,
+            is_opening: false,
             zk: Session::new(Settings { first_xid: (seed >> 33) as i32, ..settings(plan) }),
             servers: Servers::new(seed),
             dials: Vec::new(),
@@ -107,11 +110,16 @@ impl Client {
 
     /// The core does not learn that this was not sent.
     pub fn not_sent(&mut self, op: &Op) {
-        self.in_doubt |= is_create(op);
+        self.in_doubt |= is_create(op) && !self.is_opening;
     }
 
     pub fn is_connected(&self) -> bool {
         matches!(self.link, Link::Up(_)) && self.zk.is_up()
+    }
+
+    /// Whether the session takes requests at this moment.
+    pub fn takes_requests(&self) -> bool {
+        self.is_connected() || self.is_opening && self.zk.is_connecting()
     }
 
     pub fn unwatch(&mut self, request: RequestId) {
@@ -229,12 +237,18 @@ impl World {
     fn dial_succeeded(&mut self, process: usize, at: usize) {
         let now = self.time(process);
         let mut dials = std::mem::take(&mut self.client(process).dials);
-        let Dial { conn, .. } = dials.remove(at);
+        let Dial { conn, server, .. } = dials.remove(at);
         dials.into_iter().for_each(|other| self.shut(other.conn));
         let client = self.client(process);
         client.link = Link::Connecting(conn);
         client.blocked = false;
+        let pipelines = client.servers.may_pipeline(address(server));
+        client.zk.set_pipelining(pipelines);
         client.zk.handle_connected(now);
+        client.is_opening = pipelines && client.session == 0;
+        if client.is_opening {
+            self.drive(process, Input::Opening);
+        }
         self.go_on(process);
     }
 
@@ -259,7 +273,11 @@ impl World {
         }
         if let Some(conn) = conn {
             let server = address(self.conns[conn].server);
-            self.client(process).servers.failed(now, server);
+            let client = self.client(process);
+            if let Some(has_pipelined) = client.zk.unanswered() {
+                client.servers.unanswered(server, has_pipelined);
+            }
+            client.servers.failed(now, server);
         }
         conn.into_iter().chain(dials).for_each(|conn| self.shut(conn));
     }
@@ -381,8 +399,10 @@ impl World {
                 let client = self.client(process);
                 let Some(conn) = client.conn() else { unreachable!("on the connection that stands") };
                 client.link = Link::Up(conn);
+                client.is_opening = false;
                 client.session = session.0;
                 client.timeout = timeout_ns;
+                self.checker.known.insert(session.0);
                 let server = self.conns[conn].server;
                 self.client(process).servers.connected(now, address(server));
                 match resumed {
@@ -400,6 +420,7 @@ impl World {
                 if self.client(process).conn().is_some() {
                     self.close_conn(process);
                 }
+                self.not_opened(process);
                 if was_up {
                     self.suspended(process);
                 }
@@ -421,7 +442,8 @@ impl World {
             Event::Reply { request, reply, .. } => {
                 let client = self.client(process);
                 // The core does not hear whether it was sent.
-                client.in_doubt |= client.creates.remove(&request) && reply == Reply::Unknown;
+                let may_be_made = client.creates.remove(&request) && reply == Reply::Unknown;
+                client.in_doubt |= may_be_made && !client.is_opening;
                 let proves = client.proofs.remove(&request);
                 let is_proved = proves && reply != Reply::Unknown;
                 self.drive(process, Input::Reply(request, reply));
@@ -431,6 +453,12 @@ impl World {
             }
             Event::Watch(request, news) => self.drive(process, Input::WatchEvent(request, news)),
             Event::Answered | Event::Closed => {}
+        }
+    }
+
+    fn not_opened(&mut self, process: usize) {
+        if std::mem::take(&mut self.client(process).is_opening) {
+            self.drive(process, Input::NotOpened);
         }
     }
 
@@ -541,6 +569,7 @@ impl World {
         self.client(process).zk.handle_disconnected();
         self.close_conn(process);
         self.go_on(process);
+        self.not_opened(process);
         if was_up {
             self.suspended(process);
             self.go_on(process);

@@ -115,7 +115,7 @@ impl World {
                         let (answer, changes) = reign.ahead.prepare(zxid, ctime_ms, session, &writes, &denials);
                         if let [Change::Delete { path }] = &changes[..] {
                             let stat = reign.ahead.nodes[path].stat;
-                            if stat.ephemeral_owner != session {
+                            if stat.ephemeral_owner != session && !self.is_lost(session, stat.ephemeral_owner) {
                                 self.foreign_delete(stat.czxid);
                             }
                         }

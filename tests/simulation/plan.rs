@@ -173,6 +173,8 @@ pub struct Plan {
     pub repeated_ids: u64,
     /// The server whose `maxSessionTimeout` is lower than that of the others.
     pub shortest_timeout: Option<(usize, Ns)>,
+    /// This server hangs up if a request follows a ConnectRequest before its answer.
+    pub one_at_a_time: Option<usize>,
 }
 
 impl Plan {
@@ -264,6 +266,7 @@ impl Plan {
             let between = [Fault::ServerCut, Fault::Isolation, Fault::ServerFreeze, Fault::LeaderFreeze];
             faults.retain(|fault| !between.contains(fault));
         }
+        let authenticates = rng.chance(300);
         Plan {
             servers,
             processes,
@@ -291,7 +294,7 @@ impl Plan {
             lost_touches: rng.pick(&[0, 20, 300, 300]),
             busy_leaders: rng.pick(&[0, 0, 2, 10]),
             reorders: rng.pick(&[0, 0, 100, 400]),
-            authenticates: rng.chance(300),
+            authenticates,
             cuts: rng.pick(&[0, 10, 200]),
             writes: rng.chance(400),
             ambush,
@@ -305,6 +308,7 @@ impl Plan {
             // Another client of the same session shortens it without a report.
             repeated_ids: if shortened.is_none() { rng.pick(&[0, 0, 0, 50]) } else { 0 },
             shortest_timeout: shortened.map(|shortened| (rng.below(servers as u64) as usize, shortened)),
+            one_at_a_time: (!authenticates && rng.chance(150)).then(|| rng.below(servers as u64) as usize),
             faults,
         }
     }

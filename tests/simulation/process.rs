@@ -48,6 +48,8 @@ pub struct Process {
 
 /// The inputs of the core.
 pub enum Input {
+    Opening,
+    NotOpened,
     Connected {
         session: SessionId,
         timeout: Ns,
@@ -235,6 +237,11 @@ impl World {
         let it = &mut self.processes[process];
         let core = &mut it.core;
         match input {
+            Input::Opening => core.handle(now, logic::Input::Opening),
+            Input::NotOpened => {
+                say!(self, "process {process} does not know whether its session was opened");
+                self.processes[process].core.handle(now, logic::Input::NotOpened);
+            }
             Input::Connected { session, timeout, asked_at } => {
                 if it.session.replace(session) != Some(session) {
                     self.checker.begins_session(process);
@@ -331,7 +338,7 @@ impl World {
                 self.stats.requests += 1;
                 self.count_request(process);
                 let it = &mut self.processes[process];
-                if it.client.is_connected() {
+                if it.client.takes_requests() {
                     self.client_sends(process, request, op);
                 } else {
                     it.client.not_sent(&op);

@@ -173,7 +173,14 @@ impl World {
     fn serve(&mut self, id: ConnId) {
         loop {
             let conn = &mut self.conns[id];
-            if !conn.server_open || conn.timeout != 0 && !conn.established {
+            if !conn.server_open {
+                return;
+            }
+            if conn.timeout != 0 && !conn.established {
+                // Some server that looks like ZooKeeper takes no request behind it.
+                if self.plan.one_at_a_time == Some(conn.server) && !conn.inbox.is_empty() {
+                    self.hang_up(id);
+                }
                 return;
             }
             match conn.inbox.next() {
@@ -280,6 +287,7 @@ impl World {
         if !self.conns[id].server_open {
             return;
         }
+        self.checker.asked_for.insert((self.conns[id].process, session));
         let item = Item { conn: id, xid: 0, what: Waits::Write(None) };
         self.servers[server].pending.entry(session).or_default().push_back(item);
     }

@@ -41,6 +41,10 @@ impl Inbox {
         self.bytes.extend_from_slice(bytes);
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// The next request, if all of it has arrived. A server understands each request of a client of ours.
     pub fn next(&mut self) -> Option<ClientMsg> {
         let len = Rest(&self.bytes).take_i32()?;

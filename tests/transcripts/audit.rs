@@ -12,6 +12,8 @@ use crate::notation::{Input, Parsed};
 #[derive(Default)]
 pub struct Audit {
     pub connected: bool,
+    /// Requests go with the one for a new session.
+    pub opening: bool,
     /// The end of the lease that was told last.
     pub lease_end: Option<Time>,
     /// The requests without an answer.
@@ -47,6 +49,8 @@ impl Audit {
     pub fn before(&mut self, input: &Input) -> Parsed<()> {
         match input {
             Input::Connected { .. } => ensure(!self.connected, "it is connected already")?,
+            Input::Opening => ensure(!self.connected, "it is connected already")?,
+            Input::NotOpened => ensure(self.opening && self.open.is_empty(), "not all requests are answered")?,
             Input::Suspended(_) => self.lost.extend(self.open.keys()),
             Input::Expired | Input::Denied(_) => self.session_is_over(),
             Input::Reply(request, reply) => {
@@ -68,6 +72,11 @@ impl Audit {
             Input::Suspended(_) | Input::Expired | Input::Denied(_) | Input::Close => false,
             _ => self.connected,
         };
+        self.opening = match input {
+            Input::Opening => true,
+            Input::NotOpened | Input::Connected { .. } | Input::Denied(_) => false,
+            _ => self.opening,
+        };
         Ok(())
     }
 
@@ -75,7 +84,7 @@ impl Audit {
     pub fn action(&mut self, now: Time, action: &Action) -> Parsed<()> {
         match action {
             Action::Submit(request, op) => {
-                ensure(self.connected, "a request while there is no connection")?;
+                ensure(self.connected || self.opening, "a request while there is no connection")?;
                 let master = |(path, told): &(String, Option<Event>)| {
                     path_of(op).starts_with(path.as_str())
                         && told.as_ref().is_some_and(|told| told.role == Role::Master)

@@ -10,6 +10,8 @@ pub type Parsed<T> = Result<T, String>;
 
 /// What happens in one line of a step.
 pub enum Input {
+    Opening,
+    NotOpened,
     Connected { session: SessionId, timeout_ms: u64, asked_ms: Option<u64> },
     Suspended(i32),
     Expired,
@@ -171,6 +173,8 @@ pub fn input(words: &mut Words) -> Parsed<Input> {
             let timeout_ms = words.needed("timeout")? as u64;
             Input::Connected { session, timeout_ms, asked_ms: words.number("asked")?.map(|ms| ms as u64) }
         }
+        "opening" => Input::Opening,
+        "not-opened" => Input::NotOpened,
         "suspended" => Input::Suspended(rc(words)?),
         "expired" => Input::Expired,
         "denied" => Input::Denied(rc(words)?),

@@ -48,6 +48,8 @@ impl Process {
                 let timeout_ns = timeout_ms * 1_000_000;
                 self.elections.handle(now, logic::Input::Connected { session, timeout_ns, asked_at });
             }
+            Input::Opening => self.elections.handle(now, logic::Input::Opening),
+            Input::NotOpened => self.elections.handle(now, logic::Input::NotOpened),
             Input::Suspended(rc) => self.elections.handle(now, logic::Input::Suspended(rc)),
             Input::Denied(rc) => self.elections.handle(now, logic::Input::Denied(rc)),
             Input::Expired => self.elections.handle(now, logic::Input::Expired),

@@ -121,3 +121,21 @@ fn a_slow_look_up() {
     servers.set_addresses(at(20_000), addresses(3));
     assert!(matches!(servers.next(at(20_000)), Next::Dial(_)));
 }
+
+/// After a lost answer, one thing at a time until a session has stood; at a server that may have hung up for that, until
+/// it hangs up on that, too.
+#[test]
+fn whether_requests_may_follow_a_connect_request() {
+    let (mut servers, now) = (Servers::new(1), at(0));
+    let [one, other] = addresses(2)[..] else { unreachable!() };
+    let may = |servers: &Servers| [one, other].map(|address| servers.may_pipeline(address));
+    assert_eq!(may(&servers), [true, true]);
+    servers.unanswered(one, true);
+    assert_eq!(may(&servers), [false, false]);
+    servers.connected(now, other);
+    assert_eq!(may(&servers), [false, true]);
+    servers.connected(now, one);
+    assert_eq!(may(&servers), [false, true]);
+    servers.unanswered(one, false);
+    assert_eq!(may(&servers), [true, true]);
+}

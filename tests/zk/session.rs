@@ -33,7 +33,8 @@ fn a_new_session() {
     assert_eq!(peer.session.id(), session);
 }
 
-/// Connect, the credentials, the watches, all in one write; the requests when the session stands.
+/// Connect, the credentials, and for a new session the requests, for another one the watches, all in one write. The
+/// answers to requests come when the session stands and all credentials are answered.
 #[test]
 fn the_order_on_a_connection() {
     let credential = |auth: &str| Credential { scheme: "digest".into(), auth: auth.into() };
@@ -44,14 +45,14 @@ fn the_order_on_a_connection() {
     peer.next_frame();
     assert_eq!(peer.requests().iter().map(|sent| sent.xid).collect::<Vec<_>>(), [AUTH, AUTH]);
     peer.submits(1, read("/a"));
+    assert_eq!(peer.request().xid, 1);
     peer.welcomes(ID, T_MS);
     peer.answers(AUTH, OK, &[]);
     assert_eq!((peer.requests(), peer.events()), (vec![], vec![]), "one of the credentials is not answered");
     peer.answers(AUTH, OK, &[]);
-    assert_eq!(peer.request().xid, 1);
     peer.answers(1, OK, &Record::new().buffer(b"x").stat(7, 0, 0).0);
+    assert!(matches!(peer.events()[..], [Event::Connected { resumed: false, .. }, Event::Reply { .. }]));
     peer.breaks();
-    peer.events();
 
     peer.session.handle_connected(peer.now);
     peer.submits(2, Op::Touch);
@@ -72,6 +73,137 @@ fn the_order_on_a_connection() {
     let sent = peer.request();
     assert_eq!((sent.xid, sent.opcode, sent.content), (2, opcode::SYNC, Record::new().text("/app").0));
     assert!(matches!(peer.events()[..], [Event::Connected { resumed: true, .. }]));
+}
+
+/// A server that answers a request before the session stands and all credentials are answered makes no sense.
+#[test]
+fn no_request_is_answered_before_the_session_stands() {
+    let credentials = vec![Credential { scheme: "digest".into(), auth: "a:b".into() }];
+    let mut peer = Peer::new(Settings { credentials, ..settings() });
+    peer.session.handle_connected(peer.now);
+    peer.submits(1, Op::Touch);
+    peer.transmits();
+    let sent_at = Some(peer.now);
+    peer.welcomes(ID, T_MS);
+    peer.answers(1, OK, &Record::new().text("/").0);
+    assert_eq!(peer.events(), [unknown(1, sent_at), Event::HangUp(Cause::OutOfOrder)]);
+}
+
+/// A session that a server has opened, and whose connection ended before the credentials were answered: nobody was told of
+/// it. It is closed, and another one is asked for.
+#[test]
+fn a_session_that_has_not_stood_is_not_resumed() {
+    let credentials = vec![Credential { scheme: "digest".into(), auth: "a:b".into() }];
+    let mut peer = Peer::new(Settings { credentials, ..settings() });
+    peer.session.handle_connected(peer.now);
+    peer.transmits();
+    peer.welcomes(ID, T_MS);
+    peer.breaks();
+    assert_eq!((peer.events(), peer.session.id()), (vec![], SessionId(0)));
+    assert!(peer.session.take_orphan().is_some());
+    peer.session.handle_connected(peer.now);
+    peer.transmits();
+    let connect = Record::new().int(0).long(0).int(T_MS).long(0).buffer(&[0; 16]).bool(false).frame();
+    assert_eq!(peer.next_frame(), Some(connect));
+}
+
+/// A server that was told nothing but the ConnectRequest, and the credentials, until it has answered.
+#[test]
+fn one_thing_at_a_time() {
+    let credentials = vec![Credential { scheme: "digest".into(), auth: "a:b".into() }];
+    let mut peer = Peer::new(Settings { credentials, ..settings() });
+    peer.session.set_pipelining(false);
+    for watches in [0, 1] {
+        peer.session.handle_connected(peer.now);
+        peer.submits(1 + watches, read("/a"));
+        peer.transmits();
+        peer.next_frame();
+        assert_eq!(peer.request().xid, AUTH);
+        peer.welcomes(ID, T_MS);
+        assert_eq!(peer.requests(), []);
+        peer.answers(AUTH, OK, &[]);
+        let sent = peer.requests();
+        let xids: Vec<i32> = sent.iter().map(|sent| sent.xid).collect();
+        assert_eq!(xids, [&[SET_WATCHES][..usize::from(watches > 0)], &[1 + watches as i32]].concat());
+        peer.answers(1 + watches as i32, OK, &Record::new().buffer(b"x").stat(7, 0, 0).0);
+        assert_eq!(peer.session.unanswered(), None);
+        peer.breaks();
+        assert_eq!(peer.session.unanswered(), None);
+        peer.events();
+    }
+}
+
+#[test]
+fn the_ping_for_an_answer_waits_like_the_others() {
+    let mut peer = Peer::new(settings());
+    peer.session.set_pipelining(false);
+    peer.session.handle_connected(peer.now);
+    peer.session.ask_for_answer();
+    peer.transmits();
+    peer.next_frame();
+    assert_eq!(peer.requests(), []);
+    peer.welcomes(ID, T_MS);
+    assert_eq!(peer.request().opcode, opcode::PING);
+    peer.answers(PING, OK, &[]);
+    assert_eq!(peer.events().last(), Some(&Event::Answered));
+}
+
+/// Which of them may have made the server hang up.
+#[test]
+fn what_followed_a_connect_request_without_an_answer_is_told() {
+    for (pipelines, submits, sends, has_followed) in [
+        (true, true, true, true),
+        (true, true, false, false),
+        (true, false, true, false),
+        (false, true, true, false),
+    ] {
+        let mut peer = Peer::new(settings());
+        peer.session.set_pipelining(pipelines);
+        peer.session.handle_connected(peer.now);
+        let create = Op::Create { path: path("/a"), value: b"x"[..].into() };
+        if submits {
+            peer.submits(1, create);
+        }
+        if sends {
+            peer.transmits();
+        }
+        let sent_at = has_followed.then_some(peer.now);
+        assert_eq!(peer.session.unanswered(), Some(has_followed));
+        peer.breaks();
+        assert_eq!(peer.session.unanswered(), Some(has_followed));
+        assert_eq!(peer.events(), if submits { vec![unknown(1, sent_at)] } else { vec![] });
+    }
+}
+
+/// A server that hangs up on a create behind a ConnectRequest may still know `create2`.
+#[test]
+fn a_create_that_no_server_came_to_says_nothing_about_create2() {
+    let mut peer = Peer::new(settings());
+    for request in 1..=4 {
+        peer.session.handle_connected(peer.now);
+        peer.submits(request, Op::Create { path: path("/a"), value: b"x"[..].into() });
+        peer.transmits();
+        peer.next_frame();
+        assert_eq!(peer.request().opcode, opcode::CREATE2);
+        peer.breaks();
+    }
+}
+
+/// A session that is closed before it stands is closed in the same round trip.
+#[test]
+fn close_follows_a_connect_request() {
+    let mut peer = Peer::new(settings());
+    peer.session.handle_connected(peer.now);
+    peer.submits(1, Op::Create { path: path("/a"), value: b"x"[..].into() });
+    peer.transmits();
+    peer.session.close();
+    peer.next_frame();
+    let opcodes: Vec<i32> = peer.requests().iter().map(|sent| sent.opcode).collect();
+    assert_eq!(opcodes, [opcode::CREATE2, opcode::CLOSE]);
+    peer.welcomes(ID, T_MS);
+    peer.answers(1, OK, &Record::new().text("/a").stat(7, 0, ID).0);
+    peer.answers(2, OK, &[]);
+    assert_eq!(peer.events().last(), Some(&Event::Closed));
 }
 
 /// What is stamped is the write that took the first byte; what was not begun was not sent.
@@ -424,7 +556,7 @@ fn refused_credentials() {
     peer.welcomes(ID, T_MS);
     peer.answers(AUTH, rc::AUTH_FAILED, &[]);
     let denied = [Event::HangUp(Cause::Denied(rc::AUTH_FAILED)), Event::Denied(rc::AUTH_FAILED)];
-    assert_eq!(peer.events(), [&[unknown(1, None)][..], &denied].concat());
+    assert_eq!(peer.events(), [&[unknown(1, Some(peer.now))][..], &denied].concat());
     peer.session.leave();
     assert!(peer.session.take_orphan().is_some(), "the session stands all the same");
 }

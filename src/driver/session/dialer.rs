@@ -289,6 +289,16 @@ impl Dialer {
         self.probed.clear();
     }
 
+    /// Whether requests may follow the ConnectRequest on a connection to this address at once.
+    pub fn may_pipeline(&self, address: SocketAddr) -> bool {
+        self.servers.may_pipeline(address)
+    }
+
+    /// The connection to this address has ended before the ConnectRequest was answered.
+    pub fn unanswered(&mut self, address: SocketAddr, has_pipelined: bool) {
+        self.servers.unanswered(address, has_pipelined);
+    }
+
     /// The connection to this address, on which a session stood, has ended.
     pub fn broken(&mut self, now: Time, address: SocketAddr) {
         self.servers.failed(now, address);

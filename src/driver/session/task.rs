@@ -44,6 +44,8 @@ pub struct SessionTask {
     link: Link,
     /// The session that stands, with or without a connection at the moment.
     has_session: bool,
+    /// A new session is asked for on this connection, and the core's first requests go with that.
+    is_opening: bool,
     /// True if no server has reported that the former session is over.
     has_left: bool,
     /// The former session, which we gave up. The servers may not know that yet.
@@ -106,6 +108,7 @@ impl SessionTask {
             waker,
             link: Link::Down,
             has_session: false,
+            is_opening: false,
             has_left: false,
             orphan: None,
             unsent: Vec::new(),
@@ -212,11 +215,11 @@ impl SessionTask {
         }
     }
 
-    /// Passes requests on only while the session stands. Otherwise they would be kept for later, and could not be
-    /// withdrawn.
+    /// Passes requests on only while the session stands, or is asked for. Otherwise they would be kept for later, and
+    /// could not be withdrawn.
     fn submit(&mut self, request: RequestId, op: Op) {
         match &self.link {
-            Link::Open(link) if link.is_up && self.zk.is_up() => {
+            Link::Open(link) if link.is_up && self.zk.is_up() || self.is_opening && self.zk.is_connecting() => {
                 self.telemetry.sent(request, &op);
                 self.zk.submit(request, op);
             }
@@ -237,7 +240,7 @@ impl SessionTask {
         // The core has forgotten its requests.
         while self.zk.poll_event().is_some() {}
         self.unsent.clear();
-        self.orphan = self.zk.take_orphan();
+        self.note_orphan();
         self.has_left |= self.has_session;
         self.has_session = false;
         drop(self.hang_up());
@@ -347,7 +350,9 @@ impl SessionTask {
         while let Some(event) = self.zk.poll_event() {
             let now = clock::now();
             match event {
+                zk::Event::Connected { .. } if self.closing.is_some() => self.is_opening = false,
                 zk::Event::Connected { session, timeout_ns, asked_at, .. } => {
+                    self.is_opening = false;
                     self.session_stands(now, session.0, timeout_ns);
                     self.elections.handle(now, Input::Connected { session, timeout_ns, asked_at });
                 }
@@ -370,6 +375,21 @@ impl SessionTask {
         self.act();
     }
 
+    /// A connection stands. Asks for the session on it, and for all that can be asked with it.
+    fn begin(&mut self, now: Time, address: SocketAddr) {
+        let pipelines = self.dialer.may_pipeline(address);
+        self.zk.set_pipelining(pipelines);
+        self.zk.handle_connected(now);
+        if self.connected.is_some() {
+            self.zk.ask_for_answer();
+        }
+        self.is_opening = pipelines && !self.has_session && self.closing.is_none();
+        if self.is_opening {
+            self.elections.handle(now, Input::Opening);
+            self.act();
+        }
+    }
+
     fn session_stands(&mut self, now: Time, session: i64, timeout_ns: u64) {
         if let Link::Open(connection) = &mut self.link {
             connection.is_up = true;
@@ -386,6 +406,12 @@ impl SessionTask {
     fn answer_open(&mut self, answer: Result<(), i32>) {
         if let Some(connected) = self.connected.take() {
             connected.send(answer);
+        }
+    }
+
+    fn note_orphan(&mut self) {
+        if let Some(orphan) = self.zk.take_orphan() {
+            self.orphan = Some(orphan);
         }
     }
 
@@ -434,6 +460,14 @@ impl SessionTask {
     fn link_ended(&mut self, now: Time, kind: Option<CauseKind>, at_fault: Option<CauseKind>) {
         let Some(link) = self.hang_up() else { return };
         let OpenLink { address, is_up, .. } = *link;
+        if std::mem::take(&mut self.is_opening) {
+            self.elections.handle(now, Input::NotOpened);
+        }
+        if let Some(has_pipelined) = self.zk.unanswered() {
+            self.dialer.unanswered(address, has_pipelined);
+        }
+        // A session that a server has opened, and that has not stood.
+        self.note_orphan();
         if is_up {
             self.dialer.broken(now, address);
             let cause = at_fault.and_then(|kind| self.dialer.explain(address, kind));
@@ -466,7 +500,7 @@ impl SessionTask {
         let changed = self.telemetry.expired();
         self.connection(changed);
         self.has_session = false;
-        self.orphan = self.zk.take_orphan();
+        self.note_orphan();
         self.has_left |= !matches!(cause, zk::Cause::Expired);
         if let zk::Cause::AnotherSession(_) = cause {
             self.telemetry.says(LogLevel::Warn, None, format_args!("the server has resumed another session"));
@@ -481,13 +515,12 @@ impl SessionTask {
     fn denied(&mut self, now: Time) {
         drop(self.hang_up());
         self.unsent.clear();
+        self.is_opening = false;
         self.link = Link::Denied;
         self.dialer.stop();
-        if self.has_session {
-            self.zk.leave();
-            self.orphan = self.zk.take_orphan();
-            self.has_session = false;
-        }
+        self.zk.leave();
+        self.note_orphan();
+        self.has_session = false;
         self.events.denied(rc::AUTH_FAILED);
         self.telemetry.outage_ends();
         let changed = self.telemetry.denied(&self.settings.hosts);
@@ -533,10 +566,12 @@ impl SessionTask {
         let changed = self.telemetry.closed(rc::CLOSING);
         self.connection(changed);
         let answers = self.closes.0.take_closes();
-        let had_session = self.has_left || self.has_session;
+        // What has followed a ConnectRequest may be carried out, so the session that it opens is closed, too.
+        let is_opening = self.is_opening && self.zk.has_sent_requests();
+        let had_session = self.has_left || self.has_session || is_opening;
         self.closing = Some(Closing { answers, had_session, until: now.plus_ms(CLOSE_WAIT_MS) });
         self.dialer.stop();
-        if self.is_up() {
+        if self.is_up() || is_opening {
             self.zk.close();
             self.take_events();
         } else {
@@ -555,7 +590,7 @@ impl SessionTask {
         let diagnostics = self.telemetry.diagnostics();
         log::say(LogLevel::Info, &diagnostics.place, None, format_args!("closed; {how}"));
         self.is_done = true;
-        if self.has_session && !is_confirmed {
+        if self.zk.id().0 != 0 && !is_confirmed {
             // It is closed as soon as a server can be reached.
             self.leave_session();
         }
@@ -579,10 +614,7 @@ impl Task for SessionTask {
                     if let Some((address, stream)) = self.dialer.ready(now, ready.token) {
                         let open = OpenLink { stream, address, is_up: false, is_readable: false };
                         self.link = Link::Open(Box::new(open));
-                        self.zk.handle_connected(now);
-                        if self.connected.is_some() {
-                            self.zk.ask_for_answer();
-                        }
+                        self.begin(now, address);
                     } else {
                         self.dialer.probe_ready(now, ready.token);
                     }

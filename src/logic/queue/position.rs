@@ -19,7 +19,8 @@ const LATE_JOINS: u128 = 3;
 
 impl Queue {
     /// The znodes of our creates that we looked for, did not find, and sent again: those creates were carried out
-    /// late (ARCHITECTURE.md). No other client would ever delete these znodes.
+    /// late (ARCHITECTURE.md). And those of creates that went with a request for a session that nobody knows. No other
+    /// client would delete these znodes as long as their sessions live.
     fn carried_out_late<'a>(&self, own: &Own, names: &'a [Arc<str>]) -> Vec<&'a Arc<str>> {
         if !self.dialect.has_guid() || !self.config.keeps(Rule::LookForGuid) {
             return Vec::new();
@@ -70,8 +71,14 @@ impl Queue {
         if !own_is_there {
             return self.lost_own(now, context);
         }
+        let has_late = !late.is_empty();
         for name in late {
             context.submit(Op::Delete { path: format!("{}/{name}", self.path).into(), version: -1 });
+        }
+        if has_late && !self.is_master() {
+            // It may be before us. As long as it stands, others may take it for the master's.
+            self.state = State::Pausing(now.plus_ms(CONTRADICTION_MS));
+            return;
         }
         if let Some(older) = self.older.as_mut().filter(|older| !older.is_empty()) {
             // A contender that was before us and is missing from the queue has gone. Another contender may later use
