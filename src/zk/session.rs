@@ -846,7 +846,6 @@ impl Session {
     }
 
     /// The session; 0 for none.
-    #[cfg(feature = "testing")]
     pub fn id(&self) -> SessionId {
         SessionId(self.identity.id)
     }
