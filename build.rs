@@ -70,8 +70,19 @@ const PREFACE: &str = "\
  */";
 
 /// The files of `src/ffi` that make the header, in the best order for a reader.
-const CHAPTERS: [&str; 10] =
-    ["types", "open", "options", "access", "candidate", "lead", "observe", "dispatch", "fence", "diagnostics"];
+const CHAPTERS: [&str; 11] = [
+    "types",
+    "open",
+    "options",
+    "access",
+    "tls",
+    "candidate",
+    "lead",
+    "observe",
+    "dispatch",
+    "fence",
+    "diagnostics",
+];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

@@ -300,6 +300,8 @@ typedef enum election_rc_t {
     ELECTION_BAD_AUTH = -1036,
     /** The access control list is none of election_acl_t, or the entry is malformed, too long, or one too many. */
     ELECTION_BAD_ACL = -1037,
+    /** The TLS options, or a file that they name, cannot be used, or the library was built without TLS. */
+    ELECTION_BAD_TLS = -1038,
     /** A signal handler ran on the thread that waited, or election_interrupt was called. */
     ELECTION_INTERRUPTED = -1040,
     /** The mastership ended before the function of election_lead returned. */
@@ -724,7 +726,8 @@ const char *election_explain(int rc);
  * ever.
  *
  * Returns ELECTION_OK; close `*handle` with election_close. Otherwise nothing is open and `*handle` is not
- * written: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_OPERATIONTIMEOUT if there was no connection
+ * written: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_BAD_TLS if a file for TLS is missing or malformed,
+ * or its password is wrong; ELECTION_OPERATIONTIMEOUT if there was no connection
  * within the connect timeout; ELECTION_INTERRUPTED if a signal handler ran on this thread before there was
  * one; ELECTION_AUTHFAILED, at once, if the servers refused the credentials; ELECTION_NO_RESOURCES;
  * ELECTION_INTERNAL, also if the library fails while this waits; ELECTION_FORKED in a child of a process that
@@ -768,7 +771,7 @@ int election_wait_finished(election_t *handle,
 /**
  * Create options with the defaults: a session timeout of 10,000 ms; no connect timeout; ELECTION_RECIPE_NODE;
  * no grace delay; ELECTION_LEASE_COMMITTED; no lease margin; tick unknown; ELECTION_DISPATCH_THREAD; no
- * credentials; ELECTION_ACL_OPEN. Free them with election_options_free.
+ * credentials; ELECTION_ACL_OPEN; no TLS. Free them with election_options_free.
  */
 election_options_t *election_options_new(void);
 
@@ -901,6 +904,40 @@ int election_options_add_acl(election_options_t *options,
                              int permissions,
                              const char *scheme,
                              const char *id);
+
+/**
+ * Encrypt the connections of a handle by TLS 1.2 or 1.3. `files` is "ca,cert,key,password", the string of
+ * zookeeper_init_ssl; each part may be empty or missing, and "" is enough for servers with a certificate of a
+ * public authority. All files are PEM:
+ *
+ * - `ca`: the certificates of the authorities that are trusted; without it, those of the system;
+ * - `cert`: our certificate, then those of its intermediate authorities, for servers that demand one;
+ * - `key`: the key of that certificate, in PKCS#8, PKCS#1 or SEC1; without it, the key is in `cert`;
+ * - `password`: opens an encrypted PKCS#8 key; it may have commas in it.
+ *
+ * The port in the connect string is then the server's `secureClientPort`. The library verifies that the
+ * server's certificate comes from a trusted authority, has not expired, and is for the host that the connect
+ * string names, by its subjectAltName. election_open looks at the files, and election_explain says what is
+ * wrong with them. They are read anew for each new connection, on a thread of their own: a rotated certificate
+ * needs no restart. If they cannot be used later on, election_connect_failure says so, and the library tries
+ * again. The password and the bytes of the files are overwritten when they are no longer used; the TLS
+ * implementation frees its copies of the key without overwriting them.
+ *
+ * Returns ELECTION_OK, ELECTION_BAD_OPTIONS; ELECTION_BAD_TLS if `files` is NULL, not UTF-8, longer than
+ * 16,384 bytes, or has a key without a certificate.
+ */
+int election_options_set_tls(election_options_t *options,
+                             const char *files);
+
+/**
+ * Set whether a server's certificate must be for the host that the connect string names: 1, the default, or 0.
+ * With 0, whoever has a certificate of a trusted authority can pose as any server. The rest of
+ * the verification stays. Without election_options_set_tls this has no effect.
+ *
+ * Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_TLS.
+ */
+int election_options_set_tls_verify_host(election_options_t *options,
+                                         int verify_host);
 
 #ifndef ELECTION_NO_BARE_NAMES
 /**

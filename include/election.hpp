@@ -140,6 +140,7 @@ enum class rc : int {
     bad_level = ELECTION_BAD_LEVEL,
     bad_auth = ELECTION_BAD_AUTH,
     bad_acl = ELECTION_BAD_ACL,
+    bad_tls = ELECTION_BAD_TLS,
     interrupted = ELECTION_INTERRUPTED,
     leadership_lost = ELECTION_LEADERSHIP_LOST,
     bad_leadership = ELECTION_BAD_LEADERSHIP,
@@ -342,6 +343,7 @@ public:
         case rc::bad_level:
         case rc::bad_auth:
         case rc::bad_acl:
+        case rc::bad_tls:
         case rc::bad_leadership:
         case rc::bad_verifier: return std::errc::invalid_argument;
         default: return {number, *this};
@@ -689,6 +691,9 @@ struct options {
     std::optional<election::acl> acl = std::nullopt;
     /** Added to `acl`. If `acl` is not set, these entries are the whole ACL. */
     std::vector<acl_entry> more_acl = {};
+    /** The string of election_options_set_tls, "ca,cert,key,password". If it is not set, connections are not encrypted. */
+    std::optional<std::string> tls = std::nullopt;
+    std::optional<bool> tls_verify_host = std::nullopt;
 };
 
 // ---- Between C++ and C --------------------------------------------------------------------------------------------
@@ -863,6 +868,10 @@ inline int open(const std::string &hosts, const options &from, election_t **hand
         if (number == ELECTION_OK)
             number = election_options_add_acl(options.get(), static_cast<int>(each.permissions), c_text(each.scheme),
                                               c_text(each.id));
+    if (number == ELECTION_OK && from.tls)
+        number = election_options_set_tls(options.get(), c_text(*from.tls));
+    if (number == ELECTION_OK && from.tls_verify_host)
+        number = election_options_set_tls_verify_host(options.get(), *from.tls_verify_host ? 1 : 0);
     return number == ELECTION_OK ? election_open(c_text(hosts), options.get(), handle) : number;
 }
 

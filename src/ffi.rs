@@ -15,6 +15,7 @@ mod lead;
 mod observe;
 mod open;
 mod options;
+mod tls;
 mod types;
 
 pub use access::*;
@@ -26,4 +27,5 @@ pub use lead::*;
 pub use observe::*;
 pub use open::*;
 pub use options::*;
+pub use tls::*;
 pub use types::*;

@@ -144,7 +144,8 @@ impl Handle {
     /// background, and tries for ever.
     ///
     /// # Errors
-    /// [`Error::BadHosts`]; [`Error::Timeout`] if there was no connection within the connect timeout;
+    /// [`Error::BadHosts`]; [`Error::BadTls`] if a file for TLS is missing or malformed, or its password is wrong, and
+    /// [`Error::detail`] says which; [`Error::Timeout`] if there was no connection within the connect timeout;
     /// [`Error::Interrupted`] if a signal handler ran on this thread before there was one; [`Error::ZooKeeper`] if the
     /// servers refused the credentials within the connect timeout; [`Error::NoResources`] if the system has no thread
     /// or descriptor left; [`Error::Forked`]; [`Error::Internal`] if the library has failed, also while this waits.
@@ -156,6 +157,10 @@ impl Handle {
             return Err(Error::BadHosts.because(format!("the chroot has {len} bytes: too many for any path in it")));
         }
         let chroot_len = hosts.chroot.len();
+        let tls = options.tls().map(Arc::new);
+        if let Some(tls) = &tls {
+            driver::tls::check(tls).map_err(|fault| Error::BadTls.because(fault))?;
+        }
         let process = Process::current().map_err(|error| match error.kind() {
             ErrorKind::Unsupported => Error::Forked,
             _ => Error::NoResources,
@@ -173,7 +178,7 @@ impl Handle {
         let (connected, first_connection) = ReplyTo::new(&waits);
         let access = Arc::new(options.access.clone());
         let (session_timeout, elections) = (options.session_timeout, options.elections);
-        let settings = Settings { hosts, access, session_timeout, elections };
+        let settings = Settings { hosts, access, tls, session_timeout, elections };
         let lease_end = Arc::new(LeaseEnd::default());
         let denied = Arc::new(Denied::default());
         let wake_fd = match options.dispatch {

@@ -55,6 +55,9 @@ for group in "$@"; do
         fi
         ;;
     checks)
+        need openssl "makes the certificates of the tests with TLS" command_there openssl
+        need ca-certificates "the authorities that a handle trusts if no others are named" \
+            file_there /etc/ssl/certs/ca-certificates.crt
         need libzookeeper-mt-dev "builds a hand-rolled candidate, which shares elections with ours" \
             file_there /usr/include/zookeeper/zookeeper.h
         need valgrind "checks the memory of the programs in C" command_there valgrind

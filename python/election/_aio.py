@@ -88,10 +88,23 @@ class AsyncElection(Session):
         auth: Iterable[tuple[str, Value]] = (),
         acl: Acl = Acl.OPEN,
         acl_entries: Iterable[AclEntry] = (),
+        tls: Optional[str] = None,
+        tls_verify_host: bool = True,
     ) -> None:
         """This opens nothing yet. The options are those of Election."""
         options = Options(
-            session_timeout, connect_timeout, recipe, grace, lease_mode, lease_margin, tick, auth, acl, acl_entries
+            session_timeout,
+            connect_timeout,
+            recipe,
+            grace,
+            lease_mode,
+            lease_margin,
+            tick,
+            auth,
+            acl,
+            acl_entries,
+            tls,
+            tls_verify_host,
         )
         super().__init__(hosts, options)
         self._leaders: list[asyncio.Task[Any]] = []

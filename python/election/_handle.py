@@ -49,10 +49,23 @@ class Election(Session):
         auth: Iterable[tuple[str, Value]] = (),
         acl: Acl = Acl.OPEN,
         acl_entries: Iterable[AclEntry] = (),
+        tls: Optional[str] = None,
+        tls_verify_host: bool = True,
     ) -> None:
         """Open a session, in the background unless `connect_timeout` is given. Times are in seconds."""
         options = Options(
-            session_timeout, connect_timeout, recipe, grace, lease_mode, lease_margin, tick, auth, acl, acl_entries
+            session_timeout,
+            connect_timeout,
+            recipe,
+            grace,
+            lease_mode,
+            lease_margin,
+            tick,
+            auth,
+            acl,
+            acl_entries,
+            tls,
+            tls_verify_host,
         )
         super().__init__(hosts, options)
         if dispatch not in (Dispatch.THREAD, Dispatch.MANUAL):

@@ -86,6 +86,8 @@ class Options(NamedTuple):
     auth: Iterable[tuple[str, Value]]
     acl: Acl
     acl_entries: Iterable[AclEntry]
+    tls: Optional[str]
+    tls_verify_host: bool
 
     def make(self) -> Any:
         """Make options of the library. The caller frees them."""
@@ -101,6 +103,7 @@ class Options(NamedTuple):
                 "tick_ms": milliseconds(self.tick),
                 "dispatch": Dispatch.THREAD,
                 "acl": self.acl,
+                "tls_verify_host": bool(self.tls_verify_host),
             }.items():
                 function = f"election_options_set_{name}"
                 check(function, getattr(functions, function)(options, cint(number)))
@@ -111,6 +114,10 @@ class Options(NamedTuple):
             for permissions, scheme, id_ in self.acl_entries:
                 rc = functions.election_options_add_acl(options, cint(permissions), text(scheme), text(id_))
                 check("election_options_add_acl", rc)
+            for name, words in {"tls": self.tls}.items():
+                if words is not None:
+                    function = f"election_options_set_{name}"
+                    check(function, getattr(functions, function)(options, text(words)))
             return options
         except BaseException:
             functions.election_options_free(options)

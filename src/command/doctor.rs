@@ -190,7 +190,9 @@ fn look_at(
         findings.add(Grade::Wrong, about, text);
         return None;
     }
-    let words = four_letters(address, timeout).unwrap_or_default();
+    // By TLS, the library alone can speak to it.
+    let is_encrypted = options.servers.tls.is_on();
+    let words = if is_encrypted { String::new() } else { four_letters(address, timeout).unwrap_or_default() };
     let field = |name: &str| words.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     match (field("Zookeeper version:"), field("Mode:")) {
         (Some(version), mode) => {
@@ -213,7 +215,9 @@ fn look_at(
         _ => {}
     }
     let is_zookeeper = words.contains("Zookeeper version:") || words.contains("not in the whitelist");
-    match granted_by(address, library) {
+    // A certificate is for the name.
+    let host = if is_encrypted { server.to_owned() } else { address.to_string() };
+    match granted_by(&host, library) {
         Ok(granted) => {
             let (asked, grants) = (options.lease.session_timeout, humantime::format_duration(granted));
             if asked == granted {
@@ -229,6 +233,8 @@ fn look_at(
         }
         Err(error) => {
             let text = match error {
+                Error::BadTls => error.detail().unwrap_or_else(|| error.to_string()),
+                Error::Timeout if is_encrypted => error.detail().unwrap_or_else(|| error.to_string()),
                 Error::ZooKeeper(AUTH_FAILED) => "it refuses the credentials".to_owned(),
                 Error::Timeout if is_zookeeper => {
                     format!("it opens no session within {}", humantime::format_duration(timeout))
@@ -256,8 +262,8 @@ fn four_letters(address: SocketAddr, timeout: Duration) -> io::Result<String> {
 }
 
 /// The session timeout that a server grants.
-fn granted_by(address: SocketAddr, library: &Options) -> std::result::Result<Duration, Error> {
-    let handle = Handle::open(&address.to_string(), library)?;
+fn granted_by(host: &str, library: &Options) -> std::result::Result<Duration, Error> {
+    let handle = Handle::open(host, library)?;
     let (tell, told) = mpsc::channel();
     handle.watch_connection(move |connection: &Connection| {
         if connection.state == ConnectionState::Connected {

@@ -219,6 +219,39 @@ pub struct Servers {
     /// form, is the other way to give credentials
     #[arg(long, value_name = "FILE", env = "ELECTION_AUTH_FILE")]
     pub auth_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub tls: Tls,
+}
+
+#[derive(Debug, Args)]
+pub struct Tls {
+    /// Encrypt the connections by TLS, and trust the authorities of the system. The other options for TLS imply this
+    #[arg(long, env = "ELECTION_TLS")]
+    pub tls: bool,
+    /// A PEM file with the certificates of the authorities that are trusted, instead of those of the system
+    #[arg(long, value_name = "FILE", env = "ELECTION_TLS_CA")]
+    pub tls_ca: Option<PathBuf>,
+    /// A PEM file with the client certificate, followed by those of its intermediate authorities
+    #[arg(long, value_name = "FILE", env = "ELECTION_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+    /// A PEM file with the key of the client certificate. Only its owner and its group may have access [default: the file
+    /// of --tls-cert]
+    #[arg(long, value_name = "FILE", env = "ELECTION_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// A file with the password of an encrypted key on its first line. Only its owner and its group may have access. The
+    /// variable ELECTION_TLS_KEY_PASSWORD is the other way to give it
+    #[arg(long, value_name = "FILE", env = "ELECTION_TLS_KEY_PASSWORD_FILE", requires = "tls_cert")]
+    pub tls_key_password_file: Option<PathBuf>,
+    /// Do not verify that a server's certificate is for the host in --hosts. Whoever has a certificate of a trusted
+    /// authority can then pose as any server
+    #[arg(long, env = "ELECTION_TLS_SKIP_HOST_CHECK")]
+    pub tls_skip_host_check: bool,
+}
+
+impl Tls {
+    pub fn is_on(&self) -> bool {
+        self.tls || self.tls_skip_host_check || self.tls_ca.is_some() || self.tls_cert.is_some()
+    }
 }
 
 #[derive(Debug, Args)]

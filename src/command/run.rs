@@ -78,7 +78,8 @@ pub fn run(options: &Run) -> Result<End> {
         jobs.extend(hook.as_ref().map(|hook| (job, program::shell(hook))));
     }
     let hooks: Vec<Job> = jobs.keys().copied().filter(|job| *job != Job::Command).collect();
-    let hidden_variables: Vec<&str> = service::VARIABLES.into_iter().chain([servers::AUTH]).collect();
+    let hidden_variables: Vec<&str> =
+        service::VARIABLES.into_iter().chain([servers::AUTH, servers::TLS_KEY_PASSWORD]).collect();
     let variables = vec![
         ("ELECTION_HOSTS", OsString::from(&options.servers.hosts)),
         ("ELECTION_PATH", OsString::from(&options.at.path)),

@@ -14,6 +14,9 @@ use crate::options;
 /// The environment variable that may hold credentials. `election` removes it from the environment of every job.
 pub const AUTH: &str = "ELECTION_AUTH";
 
+/// The environment variable that may hold the password of a key. It is removed as well.
+pub const TLS_KEY_PASSWORD: &str = "ELECTION_TLS_KEY_PASSWORD";
+
 impl options::Queue {
     pub fn recipe(&self) -> Recipe {
         match (self.recipe, self.dialect) {
@@ -47,7 +50,43 @@ pub fn options(servers: &options::Servers, recipe: Recipe) -> Result<Options> {
     for (scheme, auth) in credentials(servers.auth_file.as_deref())? {
         options.add_auth(&scheme, &auth).map_err(|error| Failure::usage(format!("credentials: {error}")))?;
     }
+    if servers.tls.is_on() {
+        set_tls(&servers.tls, &mut options)?;
+    }
     Ok(options)
+}
+
+fn set_tls(tls: &options::Tls, options: &mut Options) -> Result<()> {
+    let name = |option: &str, file: Option<&Path>| match file.map(Path::to_str) {
+        None => Ok(String::new()),
+        Some(Some(name)) if !name.contains(',') => Ok(name.to_owned()),
+        // The library takes the names as one string, with commas between.
+        Some(_) => Err(Failure::usage(format!("{option}: the name of the file has a comma, or is not UTF-8"))),
+    };
+    let (ca, certificate) =
+        (name("--tls-ca", tls.tls_ca.as_deref())?, name("--tls-cert", tls.tls_cert.as_deref())?);
+    let key = name("--tls-key", tls.tls_key.as_deref())?;
+    if let Some(file) = tls.tls_key.as_deref().or(tls.tls_cert.as_deref()) {
+        let option = if tls.tls_key.is_some() { "--tls-key" } else { "--tls-cert" };
+        open_secret(file).map_err(|why| Failure::usage(format!("{option} {}: {why}", file.display())))?;
+    }
+    let password = match &tls.tls_key_password_file {
+        Some(file) => {
+            let option = "--tls-key-password-file";
+            let text = read(file).map_err(|why| Failure::usage(format!("{option} {}: {why}", file.display())))?;
+            text.lines().next().unwrap_or_default().to_owned()
+        }
+        None => std::env::var(TLS_KEY_PASSWORD).unwrap_or_default(),
+    };
+    let password = if tls.tls_cert.is_some() { password } else { String::new() };
+    options.set_tls(&format!("{ca},{certificate},{key},{password}")).map_err(bad_tls)?;
+    options.set_tls_verify_host(!tls.tls_skip_host_check);
+    Ok(())
+}
+
+/// The error names the file.
+fn bad_tls(error: Error) -> Failure {
+    Failure::usage(format!("TLS: {}", error.detail().unwrap_or_else(|| error.to_string())))
 }
 
 /// Sets a time that an option of the command line gives.
@@ -63,6 +102,7 @@ pub fn set_time(
 pub fn open(hosts: &str, options: &Options) -> Result<Handle> {
     Handle::open(hosts, options).map_err(|error| match error {
         Error::BadHosts => Failure::usage(format!("--hosts {hosts:?}: {error}")),
+        Error::BadTls => bad_tls(error),
         Error::Timeout | Error::ZooKeeper(_) => Failure::unknown(format!("{hosts}: {error}")),
         _ => Failure::failed(format!("{hosts}: {error}")),
     })
@@ -91,7 +131,14 @@ fn credentials(file: Option<&Path>) -> Result<Vec<Credential>> {
 }
 
 fn read(path: &Path) -> std::result::Result<String, String> {
-    let mut file = File::open(path).map_err(|error| plain(&error))?;
+    let mut text = String::new();
+    open_secret(path)?.read_to_string(&mut text).map_err(|error| plain(&error))?;
+    Ok(text)
+}
+
+/// Opens a file that holds a secret, if others than its owner and its group have no access.
+fn open_secret(path: &Path) -> std::result::Result<File, String> {
+    let file = File::open(path).map_err(|error| plain(&error))?;
     let metadata = file.metadata().map_err(|error| plain(&error))?;
     if !metadata.is_file() {
         return Err("not a file".to_owned());
@@ -101,9 +148,7 @@ fn read(path: &Path) -> std::result::Result<String, String> {
         let mode = metadata.mode() & 0o777;
         return Err(format!("others than its owner have access (mode {mode:03o}): run chmod 600, or 640"));
     }
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(|error| plain(&error))?;
-    Ok(text)
+    Ok(file)
 }
 
 /// Parses credentials. An error message has the number of their line, but never the credentials.

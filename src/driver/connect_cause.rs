@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use super::hosts::{shown, Server};
+use super::tls;
 
 /// If more servers than this have failed, the sentence counts the others instead of naming them.
 const SERVERS_TOLD: usize = 8;
@@ -40,9 +41,28 @@ pub enum CauseKind {
     ThrownOut,
     /// The server speaks another protocol; this is the beginning of its answer.
     NotZooKeeper(String),
+    /// The server speaks TLS, and the handle has no TLS options.
     SpeaksTls,
     /// The server does not keep to the protocol: the rest of a sentence about it.
     Fault(String),
+    /// The handle has TLS options, and the server does not speak TLS.
+    SpeaksPlainText,
+    /// The files of the TLS options cannot be used any more, with the reason.
+    TlsFiles(String),
+    /// No authority that is trusted has signed the server's certificate.
+    UnknownAuthority,
+    /// The server's certificate is for these names, not for the host in the connect string.
+    WrongName(Vec<String>),
+    CertificateExpired,
+    CertificateNotYetValid,
+    /// Something else is wrong with the server's certificate.
+    BadCertificate(String),
+    /// The server demands a certificate of ours, and the TLS options name none.
+    WantsCertificate,
+    /// The server refuses our certificate; this is its alert.
+    RefusesCertificate(String),
+    /// The handshake failed for another reason.
+    TlsFailed(String),
     /// It is a ZooKeeper server that serves no clients at the moment.
     NotServing,
     ReadOnly,
@@ -62,6 +82,9 @@ pub struct ConnectFailure {
 impl CauseKind {
     /// The cause for this error of a connection attempt.
     pub fn of(error: &io::Error) -> CauseKind {
+        if let Some(kind) = tls::cause_of(error) {
+            return kind;
+        }
         match error.raw_os_error() {
             Some(libc::ECONNREFUSED) => CauseKind::Refused,
             Some(libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT) => {
@@ -91,12 +114,12 @@ impl CauseKind {
 
     /// The cause for this answer to `srvr`. An empty answer means that the server ended the connection.
     pub fn of_answer(answer: &[u8]) -> CauseKind {
-        const TLS_ALERT: u8 = 0x15;
         let text = String::from_utf8_lossy(answer);
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
         if answer.is_empty() {
             CauseKind::ThrownOut
-        } else if answer.starts_with(&[TLS_ALERT, 3]) {
+        } else if let [0x15 | 0x16, 3, ..] = answer {
+            // A record of TLS: an alert, or a handshake.
             CauseKind::SpeaksTls
         } else if text.contains("not currently serving requests") {
             CauseKind::NotServing
@@ -144,8 +167,23 @@ impl fmt::Display for ConnectCause {
             CauseKind::NotZooKeeper(said) => {
                 write!(f, "what answers at {at} is no ZooKeeper: it says {}", shown(said))
             }
-            CauseKind::SpeaksTls => write!(f, "{at} speaks TLS, which this library does not"),
             CauseKind::Fault(what) => write!(f, "{at} {what}"),
+            CauseKind::SpeaksTls => write!(f, "{at} speaks TLS, and this handle has no TLS options"),
+            CauseKind::SpeaksPlainText => write!(f, "{at} does not speak TLS"),
+            CauseKind::TlsFiles(said) => write!(f, "no TLS with {at}: {said}"),
+            CauseKind::UnknownAuthority => {
+                write!(f, "the certificate of {at} is not signed by an authority that is trusted here")
+            }
+            CauseKind::WrongName(names) => match &names[..] {
+                [] => write!(f, "the certificate of {at} has no name, so it is not for {host}"),
+                names => write!(f, "the certificate of {at} is for {}, not for {host}", names.join(", ")),
+            },
+            CauseKind::CertificateExpired => write!(f, "the certificate of {at} has expired"),
+            CauseKind::CertificateNotYetValid => write!(f, "the certificate of {at} is not valid yet"),
+            CauseKind::BadCertificate(said) => write!(f, "the certificate of {at} cannot be used: {said}"),
+            CauseKind::WantsCertificate => write!(f, "{at} demands a client certificate, and there is none"),
+            CauseKind::RefusesCertificate(alert) => write!(f, "{at} refuses the client certificate: {alert}"),
+            CauseKind::TlsFailed(said) => write!(f, "no TLS with {at}: {said}"),
             CauseKind::NotServing => write!(f, "{at} serves nobody: it has no quorum, or is starting"),
             CauseKind::ReadOnly => write!(f, "{at} is read-only: it has no quorum"),
             CauseKind::TooOld(version) => write!(f, "{at} is ZooKeeper {version}, which is too old"),
@@ -264,6 +302,17 @@ mod tests {
             CauseKind::ThrownOut,
             CauseKind::NotZooKeeper("HTTP/1.1 400 Bad Request".to_owned()),
             CauseKind::SpeaksTls,
+            CauseKind::SpeaksPlainText,
+            CauseKind::TlsFiles("the key file /etc/zk/me.key: permission denied".to_owned()),
+            CauseKind::UnknownAuthority,
+            CauseKind::WrongName(vec!["zk2".to_owned()]),
+            CauseKind::WrongName(Vec::new()),
+            CauseKind::CertificateExpired,
+            CauseKind::CertificateNotYetValid,
+            CauseKind::BadCertificate("it is of X.509 version 1, which has no subjectAltName".to_owned()),
+            CauseKind::WantsCertificate,
+            CauseKind::RefusesCertificate("CertificateUnknown".to_owned()),
+            CauseKind::TlsFailed("it ends the handshake with the alert ProtocolVersion".to_owned()),
             CauseKind::NotServing,
             CauseKind::ReadOnly,
             CauseKind::TooOld("3.3.6".to_owned()),
@@ -308,6 +357,7 @@ mod tests {
             ("This ZooKeeper instance is not currently serving requests\n", CauseKind::NotServing),
             ("srvr is not executed because it is not in the whitelist.\n", CauseKind::Serves),
             ("\u{15}\u{3}\u{3}\u{0}\u{2}\u{2}P", CauseKind::SpeaksTls),
+            ("\u{16}\u{3}\u{3}\u{0}\u{7a}\u{2}", CauseKind::SpeaksTls),
             ("HTTP/1.1 400 Bad Request\r\nx", CauseKind::NotZooKeeper("HTTP/1.1 400 Bad Request".to_owned())),
         ] {
             assert_eq!(CauseKind::of_answer(answer.as_bytes()), kind, "{answer:?}");

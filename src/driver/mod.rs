@@ -20,6 +20,7 @@ pub mod log;
 mod session;
 mod telemetry;
 pub mod thread;
+pub mod tls;
 mod waits;
 mod wake_fd;
 
@@ -33,5 +34,6 @@ pub use events::{
 };
 pub use inbox::{Inbox, Notification, Reader};
 pub use session::{open, start, Command, Session, Settings};
+pub use tls::TlsSettings;
 pub use waits::{interrupt, Heeds, Interrupted, ReplyTo, Unready, Waits, Woken};
 pub use wake_fd::WakeFd;

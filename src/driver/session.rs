@@ -2,6 +2,7 @@
 //! thread does the work.
 
 mod dialer;
+mod handshake;
 mod mailbox;
 mod orphan;
 mod probe;
@@ -17,6 +18,7 @@ use super::diagnostics::Diagnostics;
 use super::events::{EventSink, OnItsWay};
 use super::hosts::Hosts;
 use super::io::reactor::{self, Task, TaskWaker};
+use super::tls::TlsSettings;
 use super::waits::ReplyTo;
 use crate::logic::{Call, Config, Outcome, Report, SubscriptionId, Time, Value};
 use crate::zk;
@@ -28,6 +30,8 @@ const SHORTEST_ASKED: Duration = Duration::from_secs(1);
 pub struct Settings {
     pub hosts: Hosts,
     pub access: Arc<Access>,
+    /// `None` if connections are not encrypted.
+    pub tls: Option<Arc<TlsSettings>>,
     pub session_timeout: Duration,
     pub elections: Config,
 }

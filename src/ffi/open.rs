@@ -41,7 +41,8 @@ pub extern "C" fn election_explain(rc: c_int) -> *const c_char {
 /// ever.
 ///
 /// Returns ELECTION_OK; close `*handle` with election_close. Otherwise nothing is open and `*handle` is not
-/// written: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_OPERATIONTIMEOUT if there was no connection
+/// written: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_BAD_TLS if a file for TLS is missing or malformed,
+/// or its password is wrong; ELECTION_OPERATIONTIMEOUT if there was no connection
 /// within the connect timeout; ELECTION_INTERRUPTED if a signal handler ran on this thread before there was
 /// one; ELECTION_AUTHFAILED, at once, if the servers refused the credentials; ELECTION_NO_RESOURCES;
 /// ELECTION_INTERNAL, also if the library fails while this waits; ELECTION_FORKED in a child of a process that

@@ -139,6 +139,8 @@ pub enum election_rc_t {
     ELECTION_BAD_AUTH = -1036,
     /// The access control list is none of election_acl_t, or the entry is malformed, too long, or one too many.
     ELECTION_BAD_ACL = -1037,
+    /// The TLS options, or a file that they name, cannot be used, or the library was built without TLS.
+    ELECTION_BAD_TLS = -1038,
     /// A signal handler ran on the thread that waited, or election_interrupt was called.
     ELECTION_INTERRUPTED = -1040,
     /// The mastership ended before the function of election_lead returned.

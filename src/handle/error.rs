@@ -73,6 +73,8 @@ pub enum Error {
     BadAuth,
     /// The access control list, or an entry of it, is malformed or too long, or there are too many entries.
     BadAcl,
+    /// The TLS options, or a file that they name, cannot be used, or the library was built without TLS.
+    BadTls,
     /// A signal handler ran on this thread, or the handle was interrupted.
     Interrupted,
     /// The candidate resigned.
@@ -120,6 +122,7 @@ impl Error {
             Error::BadLevel => -1034,
             Error::BadAuth => -1036,
             Error::BadAcl => -1037,
+            Error::BadTls => -1038,
             Error::NotMaster => -1020,
             Error::Resigned => -1014,
             Error::Interrupted => -1040,
@@ -208,6 +211,7 @@ pub fn explain(rc: i32) -> &'static str {
         -1034 => "there is no such level of the log\0",
         -1036 => "the credential is malformed, too long, or one too many\0",
         -1037 => "the access control list is malformed, too long, or has one entry too many\0",
+        -1038 => "the TLS options or a file of theirs cannot be used, or the library was built without TLS\0",
         -1040 => "interrupted: a signal handler ran on this thread, or the handle was interrupted\0",
         -1041 => "the mastership ended before the function returned\0",
         -1042 => "the leadership is NULL, over, or never was one\0",

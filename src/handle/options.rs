@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Error;
-use crate::driver::{Access, Credential, Permit};
+use crate::driver::{Access, Credential, Permit, TlsSettings};
 use crate::logic::{Config, LeaseMode, Recipe};
 
 /// The longest time that an option accepts.
@@ -30,6 +30,9 @@ pub struct Options {
     pub(super) elections: Config,
     pub(super) dispatch: Dispatch,
     pub(super) access: Access,
+    /// The files for TLS, if connections are encrypted.
+    pub(super) tls: Option<TlsSettings>,
+    pub(super) tls_verifies_host: bool,
 }
 
 /// Who runs the callbacks.
@@ -57,7 +60,7 @@ pub enum Acl {
 
 impl Default for Options {
     /// A session timeout of 10,000 ms, no wait for the first connection, the node recipe, no grace delay, a lease
-    /// that rests on committed transactions, no credentials, and znodes that are open to everybody.
+    /// that rests on committed transactions, no credentials, znodes that are open to everybody, and no TLS.
     fn default() -> Self {
         Options {
             session_timeout: Duration::from_secs(10),
@@ -65,6 +68,8 @@ impl Default for Options {
             elections: Config::default(),
             dispatch: Dispatch::Thread,
             access: Access::default(),
+            tls: None,
+            tls_verifies_host: true,
         }
     }
 }
@@ -145,6 +150,35 @@ impl Options {
         }
         self.access.acl.push(Permit { permissions, scheme: scheme.to_string(), id: id.to_string() });
         Ok(())
+    }
+
+    /// Encrypts the connections by TLS 1.2 or 1.3. `files` is `ca,cert,key,password`, the string of
+    /// `zookeeper_init_ssl`; each part may be empty or missing. `ca` is a file with the certificates of the authorities that
+    /// are trusted; without it, those of the system are. `cert` is a file with our certificate and those of its intermediate
+    /// authorities, for servers that demand one. `key` is a file with its key, in PKCS#8, PKCS#1 or SEC1; without it, the
+    /// key is in `cert`. `password` opens an encrypted PKCS#8 key, and may have commas in it. All files are PEM.
+    ///
+    /// [`Handle::open`](super::Handle::open) looks at the files. They are read anew for each new connection, so that a
+    /// rotated certificate needs no restart.
+    ///
+    /// # Errors
+    /// [`Error::BadTls`] if there is a key without a certificate, or a password without a key.
+    pub fn set_tls(&mut self, files: &str) -> Result<(), Error> {
+        self.tls = Some(TlsSettings::parse(files).map_err(|fault| Error::BadTls.because(fault))?);
+        Ok(())
+    }
+
+    /// Sets whether the certificate of a server must be for the host that the connect string names; it must unless this
+    /// says otherwise. If it need not, every server with a certificate of a trusted authority can take the place of another
+    /// one.
+    pub fn set_tls_verify_host(&mut self, verify_host: bool) {
+        self.tls_verifies_host = verify_host;
+    }
+
+    /// What the driver needs for TLS.
+    pub(super) fn tls(&self) -> Option<TlsSettings> {
+        let verifies_host = self.tls_verifies_host;
+        self.tls.clone().map(|tls| TlsSettings { verifies_host, ..tls })
     }
 
     /// Sets what proves the lease.

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PLATFORM = "x86_64-unknown-linux-gnu"
 # Of the licences that a crate offers, the first of these is taken.
-PREFERRED = ["MIT", "Apache-2.0", "Zlib", "BSD-3-Clause", "BSL-1.0"]
+PREFERRED = ["MIT", "Apache-2.0", "Zlib", "BSD-3-Clause", "BSL-1.0", "ISC"]
 LICENCE_FILE = re.compile(r"(?i)^(licen[cs]e|copying|copyright|notice|unlicense)")
 COPYRIGHT_LINE = re.compile(r"(?i)^\W*(copyright\b.*(\d{4}|\(c\)).*)$")
 
@@ -87,14 +87,15 @@ def linked():
 
 
 def chosen(crate):
-    """The licence that the crate is taken under."""
-    if " AND " in crate["license"]:
-        raise SystemExit(f"third_party: {crate['name']} wants more than one licence: {crate['license']}")
-    offered = re.split(r" OR |/", crate["license"])
-    for licence in PREFERRED:
-        if licence in offered:
-            return licence
-    raise SystemExit(f"third_party: {crate['name']} offers {crate['license']}: none that is known here")
+    """The licences that the crate is taken under: one, unless parts of it have others."""
+    wanted = []
+    for part in crate["license"].split(" AND "):
+        offered = re.split(r" OR |/", part.strip("()"))
+        known = [licence for licence in PREFERRED if licence in offered]
+        if not known:
+            raise SystemExit(f"third_party: {crate['name']} offers {crate['license']}: none that is known here")
+        wanted.append(known[0])
+    return wanted
 
 
 def licence_files(crate):
@@ -124,8 +125,8 @@ def as_field(text):
 
 def licence_text(licence, texts):
     """The text of a licence without the line that names the holder."""
-    text = texts[licence]
-    starts = {"MIT": "Permission is hereby granted", "BSD-3-Clause": "Redistribution and use", "Zlib": "This software is provided"}
+    text = re.sub(r"(?m)^// ?", "", texts[licence])
+    starts = {"MIT": "Permission is hereby granted", "BSD-3-Clause": "Redistribution and use", "Zlib": "This software is provided", "ISC": "Permission to use, copy"}
     at = text.find(starts.get(licence, "")) if licence in starts else 0
     if at < 0:
         raise SystemExit(f"third_party: the text of {licence} is not where it should be")
@@ -139,13 +140,14 @@ def copyright_file(root, crates):
     texts = {"MIT": mit[: mit.index("=====")]}
     out = [PREFACE.format(copyright=holder), STANDARD_LIBRARY]
     for crate in crates:
-        licence, files = chosen(crate), licence_files(crate)
+        licences, files = chosen(crate), licence_files(crate)
         holders = "\n           ".join(copyright_lines(crate, files))
-        out.append(f"\nFiles: {crate['name']}-{crate['version']}/*\nCopyright: {holders}\nLicense: {licence}\n")
+        out.append(f"\nFiles: {crate['name']}-{crate['version']}/*\nCopyright: {holders}\nLicense: {' and '.join(licences)}\n")
         third = [text for name, text in files.items() if "third" in name.lower()]
         if third:
             out.append("Comment: The crate itself holds work of others:\n" + as_field("\n\n".join(third)))
-        if licence not in texts:
+        licence = licences[0]
+        if len(licences) == 1 and licence not in texts:
             fitting = [text for name, text in files.items() if licence.split("-")[0].lower() in name.lower()]
             texts[licence] = (fitting or list(files.values()) or [""])[0]
     for licence in sorted(texts):

@@ -340,6 +340,35 @@ static void lists(void)
     election_options_free(options);
 }
 
+static void tls(void)
+{
+    static const int bad[] = {-1, 2, INT_MAX, INT_MIN};
+    static char longest[16384 + 2];
+    election_options_t *options = election_options_new();
+    election_t *handle = NULL;
+    CHECK(options != NULL);
+    memset(longest, 'x', sizeof longest - 1);
+    CHECK_INT(ELECTION_BAD_OPTIONS, election_options_set_tls(NULL, "ca"));
+    CHECK_INT(ELECTION_BAD_TLS, election_options_set_tls(options, NULL));
+    CHECK(strcmp(election_explain(ELECTION_BAD_TLS), "the string for TLS is NULL") == 0);
+    CHECK_INT(ELECTION_BAD_TLS, election_options_set_tls(options, "c\xff"));
+    CHECK_INT(ELECTION_BAD_TLS, election_options_set_tls(options, longest));
+    CHECK_INT(ELECTION_OK, election_options_set_tls(options, longest + 1));
+    CHECK_INT(ELECTION_BAD_TLS, election_options_set_tls(options, ",,key"));
+    CHECK_INT(ELECTION_BAD_TLS, election_options_set_tls(options, ",,,secret"));
+    CHECK(strstr(election_explain(ELECTION_BAD_TLS), "no key") != NULL);
+    CHECK_INT(ELECTION_OK, election_options_set_tls(options, "/no-such-folder/ca.pem"));
+    CHECK_INT(ELECTION_BAD_TLS, election_open("127.0.0.1:1", options, &handle));
+    CHECK(strstr(election_explain(ELECTION_BAD_TLS), "the CA file /no-such-folder/ca.pem: no such file") != NULL);
+    CHECK(handle == NULL);
+    CHECK_INT(ELECTION_BAD_OPTIONS, election_options_set_tls_verify_host(NULL, 1));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK_INT(ELECTION_BAD_TLS, election_options_set_tls_verify_host(options, bad[i]));
+    CHECK_INT(ELECTION_OK, election_options_set_tls_verify_host(options, 0));
+    CHECK_INT(ELECTION_OK, election_options_set_tls_verify_host(options, 1));
+    election_options_free(options);
+}
+
 /* --- hosts -------------------------------------------------------------------------------------------------- */
 
 static void refuse_hosts(const char *text)
@@ -702,8 +731,8 @@ static void sentences(void)
         ELECTION_INTERNAL, ELECTION_LEASE_EXPIRED, ELECTION_GRACE, ELECTION_FOREIGN_CONTENDER, ELECTION_NOT_MASTER,
         ELECTION_STALE_TOKEN, ELECTION_BAD_LEASE_MODE, ELECTION_FORKED, ELECTION_NOT_MANUAL, ELECTION_BAD_ROLE,
         ELECTION_BAD_DISPATCH, ELECTION_BAD_VERIFIER, ELECTION_BAD_COUNT, ELECTION_BAD_SIZE, ELECTION_BAD_FORMAT,
-        ELECTION_BAD_LEVEL, ELECTION_BAD_AUTH, ELECTION_BAD_ACL, ELECTION_INTERRUPTED, ELECTION_LEADERSHIP_LOST,
-        ELECTION_BAD_LEADERSHIP,
+        ELECTION_BAD_LEVEL, ELECTION_BAD_AUTH, ELECTION_BAD_ACL, ELECTION_BAD_TLS, ELECTION_INTERRUPTED,
+        ELECTION_LEADERSHIP_LOST, ELECTION_BAD_LEADERSHIP,
         ELECTION_DEADLOCK, ELECTION_IN_HANDLER,
         /* ZooKeeper's own that the header does not name. */
         -1, -2, -3, -5, -9, -13, -14, -100, -113, -117, -118, -119, -120, -121, -122, -123, -124,
@@ -751,6 +780,7 @@ int main(int argc, char **argv)
     options();
     credentials();
     lists();
+    tls();
     tokens();
     leaderships();
     hosts_and_result();

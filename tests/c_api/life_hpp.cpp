@@ -435,6 +435,13 @@ void refuse(const std::string &path)
     refused_text(&election::options::more_acl, acl_entry{perm(), "world", "anyone"}, rc::bad_acl);
     refused_text(&election::options::more_acl, acl_entry{perm::all, cut_short, "a:b"}, rc::bad_acl);
     refused_text(&election::options::more_acl, acl_entry{perm::all, "digest", cut_short}, rc::bad_acl);
+    for (const std::string &files : {std::string("/no-such-folder/ca.pem"), std::string(",,key"), cut_short}) {
+        election::options options;
+        options.tls = files;
+        options.tls_verify_host = false;
+        std::error_code ec;
+        CHECK(!election::handle(hosts, options, ec) && ec == rc::bad_tls);
+    }
 
     election::handle none;
     CHECK(!none && none.get() == nullptr && !none.is_master(path) && !none.lease(path));

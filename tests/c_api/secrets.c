@@ -139,10 +139,70 @@ static void a_handle(void)
     }
 }
 
+/* A certificate, and its key, which the secret opens: made by openssl req -x509 and openssl pkcs8 -topk8. */
+static const char certificate[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBcDCCARegAwIBAgIUUuOJPrDDzhpBlzGfQn6v/UQHI1AwCgYIKoZIzj0EAwIw\n"
+    "DTELMAkGA1UEAwwCdXMwIBcNMjYxMTI5MDU1NjE2WhgPMjEyNjExMDUwNTU2MTZa\n"
+    "MA0xCzAJBgNVBAMMAnVzMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE913fT5ON\n"
+    "IgCeKm4RJYAxuUmuNXV9+qrgFXwkf0wWQMihJMnaWxHXnkABm2OrEGXwTQh6bTgD\n"
+    "BLOgDwqDGMLGWaNTMFEwHQYDVR0OBBYEFN5PdIroojsnt0HVvhMkXP/G68lyMB8G\n"
+    "A1UdIwQYMBaAFN5PdIroojsnt0HVvhMkXP/G68lyMA8GA1UdEwEB/wQFMAMBAf8w\n"
+    "CgYIKoZIzj0EAwIDRwAwRAIgbnWs26CMdt73ZBJF8Pl/lErwB6PikRpcdAUYCApi\n"
+    "cNoCIF/cwD0qu/DBozDn+kGVRZKC8D8pIVthTbI4UDADsiNR\n"
+    "-----END CERTIFICATE-----\n";
+static const char key[] =
+    "-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
+    "MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAihR6C3vMW5SAICA+gw\n"
+    "DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEGIY/pMAZhkWuHs7hV7EWv8EgZBA\n"
+    "iNBd/XDqNKy62+lffuFRKAXjIO4/tx7xwfsUzu2s10rHAdibOqzZmNH88vLIH8Jc\n"
+    "Zmj1ciHFctITAYLlI/gauqvzNkHZvcpFVdJNIjEH0X2he2RA7DrxP7QLHLvy1p18\n"
+    "Xu3r7uwd3bTU73AIEzws1ZSGPrJpRXx5aHuMSqvEvLWUfwV04LVqBL9mzSfKWjo=\n"
+    "-----END ENCRYPTED PRIVATE KEY-----\n";
+
+static void write_file(const char *name, const char *text)
+{
+    FILE *file = fopen(name, "w");
+    CHECK(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
+}
+
+/* The password of a key. The files are read when the handle is opened, and again for each attempt to connect. */
+static void a_key(void)
+{
+    char folder[] = "/tmp/election-secrets-XXXXXX";
+    char names[2][64], files[256];
+    election_options_t *options = election_options_new();
+    election_t *handle = NULL;
+    int64_t until;
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(names[0], sizeof names[0], "%s/cert", folder);
+    snprintf(names[1], sizeof names[1], "%s/key", folder);
+    write_file(names[0], certificate);
+    write_file(names[1], key);
+    snprintf(files, sizeof files, "%s,%s,%s,%s", names[0], names[0], names[1], secret);
+    CHECK_INT(ELECTION_OK, election_options_set_tls(options, files));
+    CHECK_INT(1, count_secrets());
+    CHECK_INT(ELECTION_OK, election_open("127.0.0.1:1", options, &handle));
+    election_options_free(options);
+    sleep_ms(300);
+    CHECK(count_secrets() > 0);
+    CHECK_INT(ELECTION_OK, close_handle(handle));
+    until = clock_ms() + PATIENCE_MS;
+    while (count_secrets() > 0) {
+        CHECK(clock_ms() < until);
+        sleep_ms(2);
+    }
+    CHECK_INT(0, freed_with_secret);
+    unlink(names[0]);
+    unlink(names[1]);
+    rmdir(folder);
+}
+
 int main(int argc, char **argv)
 {
     read_arguments(argc, argv);
     options_alone();
+    a_key();
     a_handle();
     return 0;
 }

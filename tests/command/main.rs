@@ -4,6 +4,7 @@
 //!   its link is cut; [`duties`]: checks, hooks, service managers, HTTP, credentials; [`bad_input`]: what the user got wrong;
 //! - [`systemd`]: the units of the pages under a real systemd;
 //! - [`library`]: what the library has of all this, which is nothing;
+//! - [`tls`]: encrypted connections, by the recipe of docs/security.md;
 //! - [`show`]: `status`, `members`, `watch` and `wait`; [`doctor`]: `doctor`; [`manual`]: the man
 //!   pages and the completions.
 
@@ -17,3 +18,5 @@ mod manual;
 mod run;
 mod show;
 mod systemd;
+#[cfg(feature = "tls")]
+mod tls;

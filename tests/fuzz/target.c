@@ -405,6 +405,20 @@ static void add_auth(void)
     free(scheme);
 }
 
+static void verify_host(void) { set(election_options_set_tls_verify_host, ELECTION_BAD_TLS); }
+
+static void set_tls(void)
+{
+    char *files = text();
+    election_options_t *options = election_options_new();
+    int rc = election_options_set_tls(options, files);
+    EXPECT(rc, ELECTION_OK, ELECTION_BAD_TLS);
+    if (rc == ELECTION_OK)
+        HOLDS(is_utf8(files) && strlen(files) <= 16384);
+    election_options_free(options);
+    free(files);
+}
+
 static void add_acl(void)
 {
     int permissions = number();
@@ -560,6 +574,8 @@ static const struct {
     {"election_options_set_lease_margin_ms", margin},
     {"election_options_set_tick_ms", tick},
     {"election_options_add_auth", add_auth},
+    {"election_options_set_tls", set_tls},
+    {"election_options_set_tls_verify_host", verify_host},
     {"election_options_set_acl", acl},
     {"election_options_add_acl", add_acl},
     {"election_set_log", set_log},

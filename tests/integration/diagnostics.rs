@@ -2,7 +2,7 @@
 //! runs out.
 
 use crate::candidates::{options, Ear, TestHandle};
-use crate::ground::{one_server, LONG_MS, SHORT_MS, SOON};
+use crate::ground::{one_server, the_log, LONG_MS, SHORT_MS, SOON};
 use crate::relays::expire;
 use election::{set_log, Connection, ConnectionState, Error, Format, Handle, LogLevel, LogRecord, Reason, Role};
 use std::sync::mpsc::{channel, Receiver};
@@ -248,11 +248,12 @@ fn holds_no_secret(text: &str, secrets: &[&[u8]]) {
     }
 }
 
-/// The log is the process's, so this is the one test that sets it.
+/// The log is the process's, so one test at a time listens to it.
 #[test]
 fn the_log_tells_what_went_wrong_and_no_secrets() {
     const PATH: &str = "/inside-log";
     let ensemble = one_server();
+    let _log = the_log();
     let records = Arc::new(Mutex::new(Vec::<LogRecord>::new()));
     let kept = records.clone();
     set_log(LogLevel::Debug, move |record| kept.lock().unwrap().push(record.clone())).unwrap();

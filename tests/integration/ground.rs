@@ -1,6 +1,6 @@
 //! What the tests stand on: servers that several tests share, and the patience that all of them have.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use testkit::{Ensemble, Release};
 
@@ -35,6 +35,12 @@ pub fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").trim().parse().unwrap()
+}
+
+/// The process has one log. A test that listens to it holds this.
+pub fn the_log() -> MutexGuard<'static, ()> {
+    static LOG: Mutex<()> = Mutex::new(());
+    LOG.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 static ONE: Mutex<Option<Arc<Ensemble>>> = Mutex::new(None);

@@ -11,6 +11,7 @@
 //! - [`slow_callbacks`]: callbacks that hang while everything changes;
 //! - `round_trips`: how many round trips each step takes;
 //! - [`diagnostics`]: what the log, the connection and the counters tell of all that;
+//! - `tls`: encrypted connections, and what is said of those that fail;
 //! - [`seeds`]: what the seeds' programs do in the same faults, and one election of theirs and ours;
 //! - the rest is what these stand on.
 
@@ -42,5 +43,7 @@ mod seeds;
 mod servers;
 mod slow_callbacks;
 mod system_faults;
+#[cfg(feature = "tls")]
+mod tls;
 mod values;
 mod witness;

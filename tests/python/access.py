@@ -49,6 +49,8 @@ def live(hosts, path, session_timeout):
     check(refuses(Rc.AUTHFAILED, open_with, auth=[("no-such-scheme", b"\0secret")]))
     check(refuses(Rc.BAD_AUTH, open_with, auth=[("", b"")]))
     check(refuses(Rc.BAD_ACL, open_with, acl=7))
+    check(refuses(Rc.BAD_TLS, open_with, tls="/no-such-folder/ca.pem"))
+    check(refuses(Rc.BAD_TLS, open_with, tls=",,key", tls_verify_host=False))
     check(refuses(Rc.BAD_ACL, open_with, acl_entries=[(0, "world", "anyone")]))
 
 

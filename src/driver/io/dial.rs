@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(rustix::net::sockopt::socket_keepalive(socket), Ok(false));
         let ended = next_end(&mut race, &poller, soon()).unwrap();
         assert_eq!(ended.address, server.local_addr().unwrap());
-        let stream = ended.outcome.unwrap();
+        let mut stream = ended.outcome.unwrap();
         assert!(!race.is_under_way());
         let (mut peer, _) = server.accept().unwrap();
         peer.set_read_timeout(Some(LONG)).unwrap();

@@ -5,21 +5,23 @@
 //! start. A name whose look-up takes longer joins with the addresses that it had before; if nothing is known of any name,
 //! the round begins with the first answer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::earliest;
-use super::probe::Probe;
+use super::handshake::Handshakes;
+use super::probe::{Probe, Question};
 use crate::driver::connect_cause::{of_server, CauseKind, ConnectCause, ConnectFailure};
 use crate::driver::hosts::{Hosts, Server};
 use crate::driver::io::dial::{Ended, Race};
 use crate::driver::io::lookup::LookedUp;
 use crate::driver::io::poller::Token;
-use crate::driver::io::reactor::Io;
+use crate::driver::io::reactor::{Io, TaskWaker};
 use crate::driver::io::stream::Stream;
+use crate::driver::tls::TlsSettings;
 use crate::logic::Time;
 use crate::zk::{Next, Servers};
 
@@ -48,6 +50,8 @@ pub struct Dialer {
     hosts: Arc<Hosts>,
     servers: Servers,
     race: Race,
+    /// `None` if connections are not encrypted.
+    tls: Option<Handshakes>,
     patience: Duration,
     names: BTreeMap<Arc<str>, Name>,
     /// The round waits for its addresses since this moment.
@@ -66,7 +70,7 @@ pub struct Dialer {
     /// The connection on which no session stands yet.
     waiting: Option<Waiting>,
     /// The servers that said nothing, or ended a connection without a word; and what they said when they were asked why.
-    to_probe: BTreeSet<SocketAddr>,
+    to_probe: BTreeMap<SocketAddr, Question>,
     probes: Vec<Probe>,
     probed: BTreeMap<SocketAddr, (Time, Option<CauseKind>)>,
 }
@@ -93,13 +97,20 @@ struct Name {
 }
 
 impl Dialer {
-    pub fn new(hosts: &Hosts, session_timeout: Duration) -> Dialer {
+    /// With `tls`, the files are read on another thread, which then gives the task of `waker` a turn.
+    pub fn new(
+        hosts: &Hosts,
+        session_timeout: Duration,
+        tls: Option<Arc<TlsSettings>>,
+        waker: TaskWaker,
+    ) -> Dialer {
         let names = hosts.servers.iter().filter(|server| server.address().is_none());
         Dialer {
             names: names.map(|server| (server.host.as_str().into(), Name::default())).collect(),
             hosts: Arc::new(hosts.clone()),
             servers: Servers::new(fastrand::u64(..)),
             race: Race::default(),
+            tls: tls.map(|settings| Handshakes::new(settings, waker)),
             patience: (session_timeout / 5).clamp(SHORTEST_PATIENCE, LONGEST_PATIENCE),
             looks_up_since: None,
             told_lookup: false,
@@ -109,7 +120,7 @@ impl Dialer {
             outage_since: None,
             has_reported: false,
             waiting: None,
-            to_probe: BTreeSet::new(),
+            to_probe: BTreeMap::new(),
             probes: Vec::new(),
             probed: BTreeMap::new(),
         }
@@ -124,9 +135,14 @@ impl Dialer {
                 self.attempt_failed(now, address, CauseKind::of(&error));
             }
         }
+        if let Some(Ended { address, outcome: Err(error) }) = self.tls.as_mut().and_then(|tls| tls.turn(now)) {
+            self.handshake_failed(now, address, &error);
+        }
         self.use_addresses(now);
         self.probe(io, now);
-        let next = self.dial(io, now);
+        // Only the connection that won the race goes on to the handshake.
+        let handshake = self.tls.as_ref().and_then(Handshakes::poll_timeout);
+        let next = if handshake.is_some() { handshake } else { self.dial(io, now) };
         earliest([next, self.race.poll_timeout(), self.poll_report(now)])
     }
 
@@ -134,12 +150,13 @@ impl Dialer {
     pub fn turn_while_waiting(&mut self, io: &mut Io, now: Time) -> Option<Time> {
         let mut probe_at = None;
         if let Some(Waiting { address, since, is_probed: is_probed @ false }) = &mut self.waiting {
-            let then = since.plus_ms(PROBED_FIRST_MS);
+            let (address, then) = (*address, since.plus_ms(PROBED_FIRST_MS));
             if now < then {
                 probe_at = Some(then);
             } else {
                 *is_probed = true;
-                self.to_probe.insert(*address);
+                let question = self.question(address);
+                self.to_probe.insert(address, question);
             }
         }
         self.probe(io, now);
@@ -159,8 +176,8 @@ impl Dialer {
         while let Some(at) = self.probes.iter_mut().position(|probe| probe.handle_timeout(now)) {
             self.probe_ended(now, at);
         }
-        for address in std::mem::take(&mut self.to_probe) {
-            let started = io.poller().and_then(|poller| Probe::start(poller, io.task, now, address));
+        for (address, question) in std::mem::take(&mut self.to_probe) {
+            let started = io.poller().and_then(|poller| Probe::start(poller, io.task, now, address, question));
             self.probes.extend(started);
         }
     }
@@ -180,7 +197,16 @@ impl Dialer {
 
     fn probe_ended(&mut self, now: Time, at: usize) {
         let probe = self.probes.swap_remove(at);
-        let kind = probe.kind();
+        let kind = match (&probe.question, probe.kind(), self.tls.is_some()) {
+            (Question::Word, None, false) => {
+                self.to_probe.insert(probe.address, Question::Hello);
+                return;
+            }
+            // It does speak TLS, which does not say why there was no handshake.
+            (Question::Word, Some(CauseKind::SpeaksTls), true) => None,
+            (Question::Word, Some(_), true) => Some(CauseKind::SpeaksPlainText),
+            (_, kind, _) => kind,
+        };
         if let Some(kind) = kind.clone() {
             self.note(probe.address, kind);
         }
@@ -196,6 +222,9 @@ impl Dialer {
             match self.servers.next(now) {
                 Next::Dial(address) if self.race.dials(address) => {}
                 Next::Dial(address) => {
+                    if let Some(tls) = self.tls.as_mut().filter(|_| !self.race.is_under_way()) {
+                        tls.prepare();
+                    }
                     let started = io
                         .poller()
                         .map(Arc::clone)
@@ -263,18 +292,59 @@ impl Dialer {
         self.servers.set_addresses(now, self.owners.keys().copied().collect());
     }
 
-    /// A socket is ready. Returns the connection, if that ends the race.
+    /// A socket is ready. Returns the connection, if that ends the race and, with TLS, the handshake.
     pub fn ready(&mut self, now: Time, token: Token) -> Option<(SocketAddr, Stream)> {
+        let found = match self.tls.as_mut().and_then(|tls| tls.ready(token)) {
+            Some(ended) => self.handshake_ended(now, ended),
+            None => self.race_ready(now, token),
+        };
+        self.waiting =
+            found.as_ref().map(|(address, _)| Waiting { address: *address, since: now, is_probed: false });
+        found
+    }
+
+    fn race_ready(&mut self, now: Time, token: Token) -> Option<(SocketAddr, Stream)> {
         let Ended { address, outcome } = self.race.ready(token)?;
-        match outcome {
-            Ok(stream) => {
-                self.waiting = Some(Waiting { address, since: now, is_probed: false });
-                Some((address, stream))
-            }
+        let stream = match outcome {
+            Ok(stream) => stream,
             Err(error) => {
                 self.attempt_failed(now, address, CauseKind::of(&error));
+                return None;
+            }
+        };
+        let host = self.host_of(address);
+        let Some(tls) = &mut self.tls else { return Some((address, stream)) };
+        tls.take(address, host, stream, now.plus_ms(self.patience.as_millis() as u64));
+        let ended = tls.turn(now)?;
+        self.handshake_ended(now, ended)
+    }
+
+    fn handshake_ended(&mut self, now: Time, ended: Ended) -> Option<(SocketAddr, Stream)> {
+        match ended.outcome {
+            Ok(stream) => Some((ended.address, stream)),
+            Err(error) => {
+                self.handshake_failed(now, ended.address, &error);
                 None
             }
+        }
+    }
+
+    fn handshake_failed(&mut self, now: Time, address: SocketAddr, error: &io::Error) {
+        // If it has not said a word, it may speak plain text.
+        self.failed(now, address, cause_of(error), Question::Word);
+    }
+
+    /// The host that the certificate of this address must be for.
+    fn host_of(&self, address: SocketAddr) -> String {
+        let server = self.owners.get(&address).and_then(|owner| self.hosts.servers.get(*owner));
+        server.map_or_else(|| address.ip().to_string(), |server| server.host.clone())
+    }
+
+    /// What a server is asked that lets a connection stand.
+    fn question(&self, address: SocketAddr) -> Question {
+        match self.tls.as_ref().and_then(Handshakes::config) {
+            Some(config) => Question::Encrypted(config.clone(), self.host_of(address)),
+            None => Question::Word,
         }
     }
 
@@ -306,6 +376,12 @@ impl Dialer {
 
     /// An attempt has failed: no session stood.
     pub fn attempt_failed(&mut self, now: Time, address: SocketAddr, kind: CauseKind) {
+        let question = self.question(address);
+        self.failed(now, address, kind, question);
+    }
+
+    /// If the server has said nothing, it is asked why with `question`.
+    fn failed(&mut self, now: Time, address: SocketAddr, kind: CauseKind, question: Question) {
         self.servers.failed(now, address);
         self.failed_since.get_or_insert(now);
         match self.probed.get(&address) {
@@ -316,7 +392,7 @@ impl Dialer {
             _ => {
                 self.note(address, kind);
                 if !self.probes.iter().any(|probe| probe.address == address) && self.probes.len() < PROBES {
-                    self.to_probe.insert(address);
+                    self.to_probe.entry(address).or_insert(question);
                 }
             }
         }
@@ -343,7 +419,9 @@ impl Dialer {
     pub fn take_failure(&mut self, now: Time) -> Option<Failure> {
         let lookup_is_long =
             self.looks_up_since.is_some_and(|since| now >= since.plus_ms(LOOKUP_IS_LONG_MS)) && !self.told_lookup;
-        let is_busy = self.race.is_under_way() || !self.probes.is_empty() || !self.to_probe.is_empty();
+        let is_handshaking = self.tls.as_ref().is_some_and(|tls| tls.under_way().is_some());
+        let is_dialling = is_handshaking || self.race.is_under_way();
+        let is_busy = is_dialling || !self.probes.is_empty() || !self.to_probe.is_empty();
         let has_failed = self.failed_since.is_some_and(|since| !is_busy || now >= since.plus_ms(REPORT_MS));
         let is_slow = self.outage_since.is_some_and(|since| now >= since.plus_ms(REPORT_MS)) && !self.has_reported;
         if !lookup_is_long && !has_failed {
@@ -376,6 +454,9 @@ impl Dialer {
         for address in self.race.addresses() {
             note(address, CauseKind::NoAnswer);
         }
+        if let Some(address) = self.tls.as_ref().and_then(Handshakes::under_way) {
+            note(address, CauseKind::Silent);
+        }
         if let Some(Waiting { address, .. }) = self.waiting {
             match self.probed.get(&address) {
                 // It serves, so the session will stand in a moment.
@@ -399,6 +480,9 @@ impl Dialer {
     /// Gives up all attempts.
     pub fn stop(&mut self) {
         self.race.stop();
+        if let Some(tls) = &mut self.tls {
+            tls.stop();
+        }
         self.waiting = None;
         self.to_probe.clear();
         self.probes.clear();
@@ -414,7 +498,7 @@ pub fn cause_of(error: &io::Error) -> CauseKind {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::driver::clock;
     use crate::driver::hosts;
@@ -427,7 +511,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(10);
 
     #[derive(Debug, PartialEq)]
-    enum Said {
+    pub enum Said {
         Connected(SocketAddr),
         Failed(String),
     }
@@ -442,7 +526,7 @@ mod tests {
     impl Task for Dials {
         fn handle(&mut self, _: &mut Io, happening: Happening) {
             let now = clock::now();
-            match (happening, &self.stream) {
+            match (happening, &mut self.stream) {
                 (Happening::Ready(ready), Some((address, stream))) if stream.token() == ready.token => {
                     if stream.read(&mut [0]).is_err() {
                         self.dialer.attempt_failed(now, *address, CauseKind::ThrownOut);
@@ -450,7 +534,9 @@ mod tests {
                     }
                 }
                 (Happening::Ready(ready), None) => match self.dialer.ready(now, ready.token) {
-                    Some((address, stream)) => {
+                    Some((address, mut stream)) => {
+                        // The start of a ConnectRequest.
+                        let _ = stream.write(b"\0\0\0\x2d\0\0\0\0");
                         self.stream = Some((address, stream));
                         let _ = self.says.send(Said::Connected(address));
                     }
@@ -476,12 +562,19 @@ mod tests {
     }
 
     fn dial(hosts: &str) -> Receiver<Said> {
+        dial_by(hosts, LONG, None)
+    }
+
+    pub fn dial_by(hosts: &str, session_timeout: Duration, tls: Option<TlsSettings>) -> Receiver<Said> {
         let reactor = Reactor::new().unwrap();
         let shared = reactor.shared();
         thread::spawn("election-io", move || reactor.serve()).unwrap();
         let (says, said) = channel();
-        let dialer = Dialer::new(&hosts::parse(hosts).unwrap(), LONG);
-        shared.start_task(|_| Box::new(Dials { dialer, stream: None, says }));
+        let hosts = hosts::parse(hosts).unwrap();
+        shared.start_task(|waker| {
+            let dialer = Dialer::new(&hosts, session_timeout, tls.map(Arc::new), waker);
+            Box::new(Dials { dialer, stream: None, says })
+        });
         said
     }
 

@@ -19,8 +19,10 @@ pub fn close_orphan(waker: &TaskWaker, settings: &Settings, access: &Access, orp
     let now = clock::now();
     let until = now.plus_ms(settings.session_timeout.min(LONGEST).as_millis() as u64);
     let zk = zk::Session::to_close(zk_settings(settings, access), orphan, now);
-    let dialer = Dialer::new(&settings.hosts, settings.session_timeout);
-    waker.start_task(|_| Box::new(OrphanTask { until, dialer, zk, stream: None, is_over: false }));
+    waker.start_task(|its| {
+        let dialer = Dialer::new(&settings.hosts, settings.session_timeout, settings.tls.clone(), its);
+        Box::new(OrphanTask { until, dialer, zk, stream: None, is_over: false })
+    });
 }
 
 struct OrphanTask {
@@ -70,13 +72,22 @@ impl Task for OrphanTask {
     fn handle(&mut self, _: &mut Io, happening: Happening) {
         let now = clock::now();
         match happening {
-            Happening::Ready(ready) => match &self.stream {
+            Happening::Ready(ready) => match &mut self.stream {
                 Some(stream) if stream.token() == ready.token => {
                     let mut buffer = [0; 1 << 10];
-                    match stream.read(&mut buffer) {
-                        Ok(Some(bytes)) => self.zk.handle_bytes(now, bytes),
-                        Ok(None) => {}
-                        Err(_) => self.broken(),
+                    let mut is_broken = false;
+                    loop {
+                        match stream.read(&mut buffer) {
+                            Ok(Some(bytes)) => self.zk.handle_bytes(now, bytes),
+                            Ok(None) => {}
+                            Err(_) => is_broken = true,
+                        }
+                        if is_broken || !stream.has_unread() {
+                            break;
+                        }
+                    }
+                    if is_broken {
+                        self.broken();
                     }
                     self.take_events();
                 }

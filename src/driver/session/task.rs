@@ -101,7 +101,7 @@ impl SessionTask {
         waker: TaskWaker,
     ) -> SessionTask {
         SessionTask {
-            dialer: Dialer::new(&settings.hosts, settings.session_timeout),
+            dialer: Dialer::new(&settings.hosts, settings.session_timeout, settings.tls.clone(), waker.clone()),
             zk: zk::Session::new(zk_settings(&settings, &settings.access)),
             elections: Elections::new(settings.elections),
             settings,
@@ -286,14 +286,16 @@ impl SessionTask {
         }
     }
 
-    /// Reads once. The kernel says so if there is more.
+    /// Reads once. If there is more, the kernel says so, or the next turn reads it.
     fn read(&mut self) {
         let Link::Open(connection) = &mut self.link else { return };
         if !std::mem::take(&mut connection.is_readable) {
             return;
         }
         let mut buffer = [0; READ];
-        match connection.stream.read(&mut buffer) {
+        let read = connection.stream.read(&mut buffer);
+        connection.is_readable = connection.stream.has_unread();
+        match read {
             Ok(Some(bytes)) => self.zk.handle_bytes(clock::now(), bytes),
             Ok(None) => {}
             Err(error) => self.broken(cause_of(&error)),
@@ -651,6 +653,7 @@ impl Task for SessionTask {
         let was_full = !self.zk.has_room();
         has_more |= self.write();
         has_more |= was_full && self.zk.has_room();
+        has_more |= matches!(&self.link, Link::Open(connection) if connection.is_readable);
         if let Some(closing) = self.closing.as_ref().filter(|closing| now < closing.until) {
             return if has_more { Next::Again } else { Next::Wait(Some(closing.until)) };
         }

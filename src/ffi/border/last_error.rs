@@ -50,6 +50,7 @@ fn text_of(error: Error) -> Option<&'static str> {
         Error::BadPath => Some("the path"),
         Error::BadAuth => Some("the scheme of the credential"),
         Error::BadAcl => Some("the entry of the access control list"),
+        Error::BadTls => Some("the string for TLS"),
         _ => None,
     }
 }

@@ -17,7 +17,7 @@ use crate::loopback::Claim;
 use crate::network::Network;
 use crate::process::{lock, Process};
 use crate::wait::wait_looking_every;
-use server::{Server, CLIENT_PORT, ELECTION_PORT, QUORUM_PORT};
+use server::{Server, CLIENT_PORT, ELECTION_PORT, QUORUM_PORT, TLS_PORT};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ impl Ensemble {
     fn prepare(builder: EnsembleBuilder) -> Ensemble {
         let port = |base: u16, i: usize| base + i as u16;
         let all_ports: Vec<u16> = (0..builder.len)
-            .flat_map(|i| [CLIENT_PORT, QUORUM_PORT, ELECTION_PORT].map(|base| port(base, i)))
+            .flat_map(|i| [CLIENT_PORT, QUORUM_PORT, ELECTION_PORT, TLS_PORT].map(|base| port(base, i)))
             .collect();
         let network = builder.has_network.then(|| Network::new(builder.len));
         assert!(!(builder.has_network && builder.ipv6), "a network has IPv4 addresses");
@@ -84,6 +84,7 @@ impl Ensemble {
                 };
                 Server {
                     client_addr,
+                    tls_addr: SocketAddr::new(client_ip(i), port(TLS_PORT, i)),
                     folder: folder.path().join(format!("server-{}", i + 1)),
                     release: Mutex::new(builder.release.clone()),
                     process: Mutex::new(None),
@@ -126,6 +127,11 @@ impl Ensemble {
     /// `ip:port` of one server. Servers are counted from 0.
     pub fn host(&self, i: usize) -> String {
         self.servers[i].client_addr.to_string()
+    }
+
+    /// `ip:port` where one server serves clients by TLS, if the ensemble was started with `tls`.
+    pub fn tls_host(&self, i: usize) -> String {
+        self.servers[i].tls_addr.to_string()
     }
 
     /// The client address of one server.

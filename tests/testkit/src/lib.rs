@@ -4,6 +4,7 @@
 //! removes the folders, also after a panic. If the process itself is killed, the kernel ends its children, and the next
 //! run removes its folders. No test is skipped: if something is missing on the machine, the code panics and names it.
 
+mod authority;
 mod ensemble;
 mod folder;
 pub mod frame;
@@ -16,6 +17,7 @@ mod relay;
 mod session;
 mod wait;
 
+pub use authority::{Authority, Certificate};
 pub use ensemble::{Ensemble, EnsembleBuilder, Release};
 pub use folder::ScratchFolder;
 pub use network::{Namespace, Network};

@@ -1,6 +1,8 @@
 //! The settings of an ensemble before it starts.
 
 use super::{Ensemble, Release};
+use crate::authority::Authority;
+use std::sync::Arc;
 
 const ADDRESS_ATTEMPTS: usize = 5;
 
@@ -20,6 +22,7 @@ pub struct EnsembleBuilder {
     pub(super) ipv6: bool,
     pub(super) force_sync: bool,
     pub(super) has_network: bool,
+    pub(super) tls: Option<Arc<Authority>>,
     pub(super) release: Release,
 }
 
@@ -40,6 +43,7 @@ impl EnsembleBuilder {
             ipv6: false,
             force_sync: false,
             has_network: false,
+            tls: None,
             release: Release::in_use(),
         }
     }
@@ -113,6 +117,13 @@ impl EnsembleBuilder {
     /// clients reach the servers.
     pub fn network(mut self, has_network: bool) -> Self {
         self.has_network = has_network;
+        self
+    }
+
+    /// Also serves clients by TLS, at `Ensemble::tls_host`, with a certificate of this authority for the address, and
+    /// demands one of them. The servers are Netty's then.
+    pub fn tls(mut self, authority: &Arc<Authority>) -> Self {
+        self.tls = Some(authority.clone());
         self
     }
 

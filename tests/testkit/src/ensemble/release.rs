@@ -5,16 +5,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const DISTRIBUTION_JARS: &str = "/usr/share/java";
-const JARS: [&str; 16] = [
+const JARS: [&str; 19] = [
     "zookeeper",
     "zookeeper-jute",
     "slf4j-api",
     "slf4j-simple",
     "netty-buffer",
+    "netty-codec",
     "netty-common",
     "netty-handler",
+    "netty-resolver",
     "netty-transport",
     "netty-transport-native-epoll",
+    "netty-transport-native-unix-common",
     "snappy-java",
     "metrics-core",
     "commons-io",

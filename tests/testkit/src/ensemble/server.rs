@@ -14,6 +14,7 @@ use std::sync::Mutex;
 pub(super) const CLIENT_PORT: u16 = 21_810;
 pub(super) const QUORUM_PORT: u16 = 22_880;
 pub(super) const ELECTION_PORT: u16 = 23_880;
+pub(super) const TLS_PORT: u16 = 24_880;
 
 const LOG_TAIL_LINES: usize = 20;
 
@@ -47,6 +48,7 @@ const LOGBACK_XML: &str = r#"<configuration>
 #[derive(Debug)]
 pub(super) struct Server {
     pub client_addr: SocketAddr,
+    pub tls_addr: SocketAddr,
     pub folder: PathBuf,
     /// The release with which the server starts the next time.
     pub release: Mutex<Release>,
@@ -99,6 +101,19 @@ impl Server {
                 let (quorum, election) = (QUORUM_PORT + k as u16, ELECTION_PORT + k as u16);
                 config.push_str(&format!("server.{}={ip}:{quorum}:{election}\n", k + 1));
             }
+        }
+        if let Some(authority) = &builder.tls {
+            let ip = self.tls_addr.ip();
+            let key_store = authority.issue(&format!("server-{ip}"), &format!("IP:{ip}")).both;
+            config.push_str(&format!(
+                "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\nsecureClientPortAddress={}\n\
+                 secureClientPort={}\nssl.keyStore.location={}\nssl.keyStore.type=PEM\nssl.trustStore.location={}\n\
+                 ssl.trustStore.type=PEM\nssl.clientAuth=need\n",
+                ip,
+                self.tls_addr.port(),
+                key_store.display(),
+                authority.ca().display(),
+            ));
         }
         for line in &builder.config_lines {
             config.push_str(&format!("{line}\n"));
