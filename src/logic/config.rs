@@ -1,7 +1,7 @@
 //! The settings of the elections of one session, given once: recipe, grace delay, lease; and, for tests only, a rule
 //! that the core breaks.
 
-use super::dialect::Dialect;
+use super::dialect::{is_used_up, Dialect, Name};
 
 /// How the candidates of one election agree on the master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +10,16 @@ pub enum Recipe {
     Node,
     /// Ephemeral sequential children of the path; the lowest one is the master's.
     Queue(Dialect),
+}
+
+impl Recipe {
+    /// Whether the znode of another contender may have this path after ours. In a queue without GUIDs that is so when
+    /// its counter is used up.
+    pub fn may_be_another_later(self, path: &str) -> bool {
+        let Recipe::Queue(dialect) = self else { return true };
+        let name = path.rsplit('/').next().unwrap_or_default();
+        !dialect.has_guid() && matches!(dialect.read(name), Name::Contender(number) if is_used_up(number))
+    }
 }
 
 /// The evidence for a lease.

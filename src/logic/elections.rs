@@ -110,7 +110,7 @@ impl Elections {
             subscriptions: BTreeMap::new(),
             deadlines: BTreeMap::new(),
             timetable: BTreeSet::new(),
-            outbox: Outbox::new(),
+            outbox: Outbox::new(config.recipe),
         }
     }
 
@@ -333,10 +333,11 @@ impl Elections {
             // Nobody knows the session in which it may have been carried out.
             self.outbox.forget_create(request);
         }
-        if let Some(Sent { at: sent_at, answer, changes, watch }) = self.outbox.answered(request, &reply) {
+        if let Some(Sent { at: sent_at, answer, may_change_another, watch }) = self.outbox.answered(request, &reply)
+        {
             asked_to_watch = watch;
             match (&reply, self.outbox.routes.get(&request)) {
-                (Reply::Unknown, Some(Key::Candidate(path))) if changes && self.config.recipe == Recipe::Node => {
+                (Reply::Unknown, Some(Key::Candidate(path))) if may_change_another => {
                     self.note_doubt(path.clone());
                 }
                 // The lease counts nothing that the program asks.

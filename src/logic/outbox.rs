@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::config::Recipe;
 use super::lease::Answer;
 use super::report::Report;
 use super::subscription::Key;
@@ -15,8 +16,8 @@ pub struct Sent {
     pub at: Time,
     /// The source of the answer (server, leader or quorum), if the request is carried out.
     pub answer: Answer,
-    /// Whether the request changes or deletes our znode.
-    pub changes: bool,
+    /// Whether the request changes or deletes our znode, and another contender's may have the same path later.
+    pub may_change_another: bool,
     /// Whether the answer leaves a watch.
     pub watch: bool,
 }
@@ -34,6 +35,7 @@ struct Creates {
 
 #[derive(Debug)]
 pub struct Outbox {
+    recipe: Recipe,
     pub actions: VecDeque<Action>,
     pub routes: BTreeMap<RequestId, Key>,
     /// The subscriptions that have not had their last event.
@@ -54,8 +56,9 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    pub fn new() -> Outbox {
+    pub fn new(recipe: Recipe) -> Outbox {
         Outbox {
+            recipe,
             actions: VecDeque::new(),
             routes: BTreeMap::new(),
             subscribed: BTreeMap::new(),
@@ -78,8 +81,12 @@ impl Outbox {
             Op::Touch => Answer::Leader,
             _ => Answer::Server,
         };
-        let changes = matches!(op, Op::SetValue { .. } | Op::Delete { .. });
-        self.sent.insert(request, Sent { at: self.now, answer, changes, watch: op.leaves_watch() });
+        let may_change_another = match &op {
+            Op::SetValue { path, .. } | Op::Delete { path, .. } => self.recipe.may_be_another_later(path),
+            _ => false,
+        };
+        let watch = op.leaves_watch();
+        self.sent.insert(request, Sent { at: self.now, answer, may_change_another, watch });
         if let (Key::Candidate(path), Op::Create { .. } | Op::CreateSequential { .. }) = (&key, &op) {
             let creates = self.creates.entry(path.clone()).or_default();
             creates.in_doubt.get_or_insert((request, self.newest_zxid));
