@@ -278,7 +278,7 @@ typedef enum election_rc_t {
     ELECTION_STALE_TOKEN = -1021,
     /** The lease mode is none of election_lease_mode_t. */
     ELECTION_BAD_LEASE_MODE = -1022,
-    /** The handle, or the library's thread, belongs to the process that this one was forked from. */
+    /** The handle belongs to the process that this one was forked from; or no handle can be opened in a child of this kind. */
     ELECTION_FORKED = -1023,
     /** The handle has a thread of its own for callbacks. */
     ELECTION_NOT_MANUAL = -1024,
@@ -363,12 +363,17 @@ typedef enum election_lease_mode_t {
     ELECTION_LEASE_ANSWERED = 1,
 } election_lease_mode_t;
 
-/** Who runs the callbacks of a handle. */
+/** Who runs the callbacks of a handle, and who does the work of its session. */
 typedef enum election_dispatch_t {
     /** A thread of the handle. */
     ELECTION_DISPATCH_THREAD = 0,
     /** The program, when it calls election_dispatch. For one thread with poll, epoll, libuv, GLib or asyncio. */
     ELECTION_DISPATCH_MANUAL = 1,
+    /**
+     * The program, as with ELECTION_DISPATCH_MANUAL, and it does the work of the session as well: the handle uses no thread
+     * of the library, but a short-lived one to look a host name up. See election_dispatch.
+     */
+    ELECTION_DISPATCH_LOOP = 2,
 } election_dispatch_t;
 
 /** Who may do what with the znodes that the library creates. */
@@ -730,9 +735,9 @@ const char *election_explain(int rc);
  * or its password is wrong; ELECTION_OPERATIONTIMEOUT if there was no connection
  * within the connect timeout; ELECTION_INTERRUPTED if a signal handler ran on this thread before there was
  * one; ELECTION_AUTHFAILED, at once, if the servers refused the credentials; ELECTION_NO_RESOURCES;
- * ELECTION_INTERNAL, also if the library fails while this waits; ELECTION_FORKED in a child of a process that
- * had opened a handle, or was opening one in another thread, before it made the child. (A process that forks
- * first and opens later is fine.)
+ * ELECTION_INTERNAL, also if the library fails while this waits. A child that fork made may open handles of its
+ * own, whatever its parent had opened. ELECTION_FORKED in any other child of a process with handles: one that
+ * shares its parent's memory (vfork), or that was made by _Fork or clone.
  */
 int election_open(const char *hosts,
                   const election_options_t *options,
@@ -758,7 +763,7 @@ int election_close(election_t *handle);
  * Wait until everything that has ended on this handle has finished, but no longer than `timeout_ms` (1 to
  * 3,600,000). For each candidate that has resigned, and for each ended watch, the last callback has then
  * returned and free_ctx has run. Use it after election_resign or an election_unwatch_ function, before `ctx`
- * goes away. With ELECTION_DISPATCH_MANUAL this runs the callbacks that wait. It asks ZooKeeper nothing.
+ * goes away. With ELECTION_DISPATCH_MANUAL and ELECTION_DISPATCH_LOOP this runs the callbacks that wait. It asks ZooKeeper nothing.
  *
  * Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT if a callback takes longer. Otherwise it has not waited:
  * ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT; ELECTION_IN_CALLBACK in a callback of this handle, whose end it
@@ -1088,8 +1093,9 @@ int election_lead(election_t *handle,
                   int *result);
 
 /**
- * Ask whether the function of election_lead should stop its work and return. Never waits, takes no lock, and may be called
- * from any thread. Once it should stop, that stays so.
+ * Ask whether the function of election_lead should stop its work and return. Never waits, and may be called from any thread.
+ * Once it should stop, that stays so. With ELECTION_DISPATCH_LOOP this does the work of the session that is due: a function
+ * that neither asks nor waits by election_wait_stop for a quarter of the session timeout may lose the lease.
  *
  * The function hears it when the lease has less than an eighth of the session timeout left, which never happens
  * while ZooKeeper answers. The lease margin of the options comes on top: who needs longer to stop sets it.
@@ -1252,12 +1258,14 @@ int election_members(election_t *handle,
                      int timeout_ms);
 
 /**
- * Get a descriptor that is readable while callbacks wait to be dispatched, for poll, epoll or an event loop.
- * It may be readable without a callback; then election_dispatch returns 0. The descriptor belongs to the
- * handle: do not read, write or close it, and forget it before election_close.
+ * Get a descriptor that is readable while election_dispatch has something to do, for poll, epoll or an event
+ * loop. It may be readable without a callback; then election_dispatch returns 0. The descriptor belongs to the
+ * handle: do not read, write or close it, and forget it before election_close. It stays the same over
+ * reconnects. If the program has closed it all the same, call election_dispatch, and then this for another one.
  *
  * Returns the descriptor, 0 or larger; ELECTION_BAD_HANDLE; ELECTION_NOT_MANUAL unless the handle was opened
- * with ELECTION_DISPATCH_MANUAL.
+ * with ELECTION_DISPATCH_MANUAL or ELECTION_DISPATCH_LOOP; ELECTION_NO_RESOURCES if the descriptors were closed
+ * and the process can open no others.
  */
 int election_fd(election_t *handle);
 
@@ -1265,9 +1273,25 @@ int election_fd(election_t *handle);
  * Run the callbacks that wait, on the calling thread. If none waits, wait for one, up to `timeout_ms`: 0, not
  * to wait, to 3,600,000, or ELECTION_FOREVER. election_close runs the last callbacks by itself.
  *
+ * With ELECTION_DISPATCH_LOOP this first does what is due for the session: it reads and writes the socket, and
+ * takes decisions. No thread of the library does that. So:
+ *
+ * - Call this whenever election_fd is readable. While the program makes no call, the library sends and hears
+ *   nothing. A master that stays away loses its lease; election_is_master then returns 0, because it decides by
+ *   the clock. A master that comes back within an eighth of the session timeout loses nothing.
+ * - A callback that blocks delays the session as well.
+ * - A call that waits (election_wait, election_lead, election_members, a fenced write, election_close and so on)
+ *   does the work itself meanwhile. It runs no callback, but for election_wait_finished and election_close. It
+ *   may be made in a callback and from any thread, as with the other ways. election_should_stop does what is
+ *   due, too.
+ * - Any thread may call any function. If several wait, one of them does the work for all.
+ * - When election_close has returned, nothing of the handle is left. If no server confirmed the end of the
+ *   session, nobody tries again later: the session expires.
+ *
  * Returns how many events and ends of events were passed on, 0 or more; 0 at once while another thread
  * dispatches. ELECTION_INTERRUPTED if no callback was waiting; ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT,
- * ELECTION_IN_CALLBACK; ELECTION_NOT_MANUAL unless the handle was opened with ELECTION_DISPATCH_MANUAL.
+ * ELECTION_IN_CALLBACK; ELECTION_NOT_MANUAL unless the handle was opened with ELECTION_DISPATCH_MANUAL or
+ * ELECTION_DISPATCH_LOOP.
  */
 int election_dispatch(election_t *handle,
                       int timeout_ms);

@@ -169,6 +169,7 @@ enum class lease_mode : int {
 enum class dispatch : int {
     thread = ELECTION_DISPATCH_THREAD,
     manual = ELECTION_DISPATCH_MANUAL,
+    loop = ELECTION_DISPATCH_LOOP,
 };
 
 /** election_alarm_t. */

@@ -17,7 +17,7 @@ use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{mpsc, Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::driver::fork::Process;
 use crate::driver::log::{self, LogContext};
 use crate::driver::{
     self, guid, hosts, CandidateStatus, Command, Denied, Diagnostics, EventSink, Inbox, LeaseEnd, Notification,
-    OnItsWay, ReplyTo, Session, Settings, Unready, Waited, Waits, WakeFd,
+    OnItsWay, ProgramLoop, ReplyTo, Session, Settings, Unready, Waited, Waits, Wake,
 };
 use crate::logic::{rc, Call, Event, Outcome, Report, Role, SubscriptionId, Time, Value, Write};
 
@@ -165,15 +165,28 @@ impl Handle {
             ErrorKind::Unsupported => Error::Forked,
             _ => Error::NoResources,
         })?;
-        driver::start().map_err(|error| match error.kind() {
-            ErrorKind::Unsupported => Error::Forked,
-            ErrorKind::BrokenPipe => Error::Internal,
-            _ => Error::NoResources,
-        })?;
+        if !process.claims() {
+            return Err(Error::Forked);
+        }
+        let wake = (options.dispatch != Dispatch::Thread).then(|| Arc::new(Wake::default()));
+        let program_loop = match (options.dispatch, &wake) {
+            (Dispatch::Loop, Some(wake)) => {
+                Some(Arc::new(ProgramLoop::new(wake.clone()).map_err(|_| Error::NoResources)?))
+            }
+            (_, Some(wake)) => wake.open().map(|_| None).map_err(|_| Error::NoResources)?,
+            (_, None) => None,
+        };
+        let reactor = match &program_loop {
+            Some(program_loop) => program_loop.shared().clone(),
+            None => driver::start().map_err(|error| match error.kind() {
+                ErrorKind::BrokenPipe => Error::Internal,
+                _ => Error::NoResources,
+            })?,
+        };
         static HANDLES: AtomicU64 = AtomicU64::new(1);
         let id = HANDLES.fetch_add(1, Ordering::Relaxed);
         let diagnostics = Arc::new(Diagnostics::new(LogContext::new(id)));
-        let waits = Arc::new(Waits::new(id, process));
+        let waits = Arc::new(Waits::new(id, process, program_loop));
         let (inbox, reader) = Inbox::new();
         let (connected, first_connection) = ReplyTo::new(&waits);
         let access = Arc::new(options.access.clone());
@@ -181,13 +194,9 @@ impl Handle {
         let settings = Settings { hosts, access, tls, session_timeout, elections };
         let lease_end = Arc::new(LeaseEnd::default());
         let denied = Arc::new(Denied::default());
-        let wake_fd = match options.dispatch {
-            Dispatch::Thread => None,
-            Dispatch::Manual => Some(Arc::new(WakeFd::new().map_err(|_| Error::NoResources)?)),
-        };
-        let callbacks = Arc::new(Callbacks::new(reader, wake_fd.clone(), waits.clone(), diagnostics.clone()));
+        let callbacks = Arc::new(Callbacks::new(reader, wake.clone(), waits.clone(), diagnostics.clone()));
         let callback_thread = match options.dispatch {
-            Dispatch::Manual => None,
+            Dispatch::Manual | Dispatch::Loop => None,
             Dispatch::Thread => {
                 let callbacks = callbacks.clone();
                 let mask = SignalMask::of_this_thread();
@@ -197,14 +206,14 @@ impl Handle {
         };
         let events = EventSink::new(
             inbox.clone(),
-            wake_fd,
+            wake,
             waits.clone(),
             lease_end.clone(),
             denied.clone(),
             diagnostics.clone(),
         );
         log::say(LogLevel::Info, &diagnostics.place, None, format_args!("opened for {}", opened_with.hosts));
-        let session = driver::open(settings, events, connected, diagnostics.clone());
+        let session = driver::open(&reactor, settings, events, connected, diagnostics.clone(), waits.clone());
         let parts = Parts {
             session,
             diagnostics,
@@ -411,24 +420,32 @@ impl Handle {
         }
     }
 
-    /// Returns a descriptor that is readable while callbacks wait to be dispatched. It belongs to the handle: wait on
-    /// it, but do not read or close it.
+    /// Returns a descriptor that is readable while [`dispatch`](Handle::dispatch) has something to do. It belongs to the
+    /// handle: wait on it, but do not read or close it. It is the same until the handle is closed. If the program has
+    /// closed it all the same, this returns another one after the next `dispatch`.
     ///
     /// # Errors
-    /// [`Error::NotManual`] unless the handle was opened with [`Dispatch::Manual`].
+    /// [`Error::NotManual`] unless the handle was opened with [`Dispatch::Manual`] or [`Dispatch::Loop`];
+    /// [`Error::NoResources`] if the process has no descriptor left for it.
     pub fn fd(&self) -> Result<RawFd, Error> {
         let _changes = self.changes()?;
-        self.callbacks.wake_fd().map(|wake_fd| wake_fd.fd()).ok_or(Error::NotManual)
+        let wake = self.callbacks.wake().ok_or(Error::NotManual)?;
+        match self.waits.program_loop() {
+            Some(program_loop) => program_loop.fd().ok_or(Error::NoResources),
+            None => wake.fd().map_err(|_| Error::NoResources),
+        }
     }
 
-    /// Runs the callbacks that wait, on this thread. If none waits, waits for one, up to `timeout`. Returns how many
-    /// events and ends of events were passed on; 0 at once while another thread dispatches.
+    /// Runs the callbacks that wait, on this thread. With [`Dispatch::Loop`], does the work of the session that is due
+    /// before that. If no callback waits, waits for one, up to `timeout`. Returns how many events and ends of events
+    /// were passed on; 0 at once while another thread dispatches.
     ///
     /// # Errors
-    /// [`Error::NotManual`] unless the handle was opened with [`Dispatch::Manual`]; [`Error::InCallback`];
-    /// [`Error::Interrupted`] if no callback was waiting.
+    /// [`Error::NotManual`] unless the handle was opened with [`Dispatch::Manual`] or [`Dispatch::Loop`];
+    /// [`Error::InCallback`]; [`Error::Interrupted`] if no callback was waiting.
     pub fn dispatch(&self, timeout: Duration) -> Result<usize, Error> {
-        self.fd()?;
+        drop(self.changes()?);
+        self.callbacks.wake().ok_or(Error::NotManual)?;
         if self.callbacks.is_current_thread() {
             return Err(Error::InCallback);
         }
@@ -496,14 +513,18 @@ impl Handle {
             }
         };
         self.waits.end();
-        let (closed, confirmation) = mpsc::sync_channel(1);
+        let (closed, confirmation) = ReplyTo::new(&self.waits);
         self.session.close(closed);
-        let confirmed = confirmation.recv_timeout(LONGEST_CLOSE);
-        if confirmed == Err(mpsc::RecvTimeoutError::Timeout) {
-            self.inbox.put(Notification::End);
-            if let Some(wake_fd) = self.callbacks.wake_fd() {
-                wake_fd.signal();
+        let confirmed = self.waits.finish(&confirmation, LONGEST_CLOSE);
+        match self.waits.program_loop() {
+            Some(program_loop) => program_loop.end(&self.waits),
+            None if confirmed.is_err() => {
+                self.inbox.put(Notification::End);
+                if let Some(wake) = self.callbacks.wake() {
+                    wake.signal();
+                }
             }
+            None => {}
         }
         let thread = self.callback_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         match thread {
@@ -512,7 +533,8 @@ impl Handle {
             Some(thread) => drop(thread.join()),
             None => self.callbacks.finish(),
         }
-        ending.answer(confirmed.unwrap_or(false).then_some(()).ok_or(Error::ConnectionLoss))
+        let is_confirmed = matches!(confirmed, Ok(Some(true)));
+        ending.answer(is_confirmed.then_some(()).ok_or(Error::ConnectionLoss))
     }
 
     /// This check comes before anything else: in a child, no code may wait for a lock, not even for one of malloc's.

@@ -303,9 +303,9 @@ fn panic_between_callbacks(dispatch: election_dispatch_t) {
 }
 
 /// A thread that panics while it dispatches leaves the callbacks to the next one.
-fn panic_in_dispatch() {
+fn panic_in_dispatch(dispatch: election_dispatch_t) {
     let heard = heard();
-    let handle = open(election_dispatch_t::ELECTION_DISPATCH_MANUAL);
+    let handle = open(dispatch);
     stand_and_watch(handle, heard);
     failpoint::panic_at("dispatch");
     unsafe {
@@ -322,13 +322,18 @@ fn panic_in_dispatch() {
 fn all_of_them() {
     panic_in_each_function("border", |_| true);
     panic_in_each_function("change", |call| call.is_change);
-    for dispatch in [election_dispatch_t::ELECTION_DISPATCH_THREAD, election_dispatch_t::ELECTION_DISPATCH_MANUAL] {
+    for dispatch in [
+        election_dispatch_t::ELECTION_DISPATCH_THREAD,
+        election_dispatch_t::ELECTION_DISPATCH_MANUAL,
+        election_dispatch_t::ELECTION_DISPATCH_LOOP,
+    ] {
         panic_in_the_session("command", dispatch);
         panic_in_the_session("close", dispatch);
         panic_between_callbacks(dispatch);
     }
     panic_while_open_waits();
-    panic_in_dispatch();
+    panic_in_dispatch(election_dispatch_t::ELECTION_DISPATCH_MANUAL);
+    panic_in_dispatch(election_dispatch_t::ELECTION_DISPATCH_LOOP);
 }
 
 #[test]

@@ -60,6 +60,7 @@ for group in "$@"; do
             file_there /etc/ssl/certs/ca-certificates.crt
         need libzookeeper-mt-dev "builds a hand-rolled candidate, which shares elections with ours" \
             file_there /usr/include/zookeeper/zookeeper.h
+        need libuv1-dev "builds an example on libuv" file_there /usr/include/uv.h
         need valgrind "checks the memory of the programs in C" command_there valgrind
         need clang "the other compiler, with sanitizers and a fuzzer" clang_there
         need "libclang-rt-$(clang_version)-dev" "what clang's sanitizers and fuzzer link" fuzzer_there

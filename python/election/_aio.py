@@ -1,16 +1,20 @@
-"""AsyncElection: an Election in the loop of asyncio. Nothing blocks the loop."""
+"""AsyncElection: an Election in the loop of asyncio. Nothing blocks the loop.
+
+With Dispatch.LOOP the loop also does the work of the session, when the descriptor of the library is readable."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import weakref
 from typing import Any, Callable, Coroutine, Generic, Iterable, Optional, TypeVar
 
 from election import _workers
 from election._callbacks import Connection, Event, Lease, Listener, Master, Member, Members
-from election._errors import error
+from election._errors import check, error
 from election._handle import Watch
 from election._lead import Leading, Leadership
-from election._numbers import Acl, LeaseMode, Rc, Recipe, Role
+from election._numbers import Acl, Dispatch, LeaseMode, Rc, Recipe, Role
 from election._session import AclEntry, Options, Session, Value
 
 T = TypeVar("T")
@@ -90,36 +94,45 @@ class AsyncElection(Session):
         acl_entries: Iterable[AclEntry] = (),
         tls: Optional[str] = None,
         tls_verify_host: bool = True,
+        dispatch: Dispatch = Dispatch.THREAD,
     ) -> None:
-        """This opens nothing yet. The options are those of Election."""
-        options = Options(
-            session_timeout,
-            connect_timeout,
-            recipe,
-            grace,
-            lease_mode,
-            lease_margin,
-            tick,
-            auth,
-            acl,
-            acl_entries,
-            tls,
-            tls_verify_host,
-        )
-        super().__init__(hosts, options)
+        """This opens nothing yet. The options are those of Election. With Dispatch.LOOP the loop does the work of the
+        session, and the library has no thread. A loop that is blocked for long loses the lease."""
+        if dispatch not in (Dispatch.THREAD, Dispatch.LOOP):
+            raise error("election_options_set_dispatch", Rc.BAD_DISPATCH)
+        times = session_timeout, connect_timeout, recipe, grace, lease_mode, lease_margin, tick
+        super().__init__(hosts, Options(*times, auth, acl, acl_entries, tls, tls_verify_host, dispatch))
         self._leaders: list[asyncio.Task[Any]] = []
+        self._reader: Optional[tuple[asyncio.AbstractEventLoop, int]] = None
 
     async def open(self) -> None:
         """Open the session. With a connect timeout, wait for the connection. If this is cancelled, it closes the
         session again."""
         if self.handle:
             raise error("election_open", Rc.ALREADY)
-        opening, opened = _start(self._opening())
-        try:
-            await opened
-        except asyncio.CancelledError:
-            self._abandon(opening)
-            raise
+        if not self._open_here():
+            opening, opened = _start(self._opening())
+            try:
+                await opened
+            except asyncio.CancelledError:
+                self._abandon(opening)
+                raise
+        if self._options.dispatch == Dispatch.LOOP:
+            loop, fd = asyncio.get_running_loop(), check("election_fd", self._library.election_fd(self._handle))
+            # Not a reference to this: if the program drops this, it is closed.
+            loop.add_reader(fd, _turn, weakref.ref(self))
+            self._reader = loop, fd
+
+    def _stop_reading(self) -> None:
+        """Before the library closes the descriptor."""
+        reader, self._reader = self._reader, None
+        if reader and not reader[0].is_closed():
+            reader[0].remove_reader(reader[1])
+
+    def __del__(self) -> None:
+        if getattr(self, "_reader", None) and self._pid == os.getpid():
+            self._stop_reading()
+        super().__del__()
 
     def roles(self, path: str, value: Value = b"") -> Roles:
         """Stand at `path`, at once. The events end when the candidate has resigned or the handle is closed."""
@@ -285,6 +298,7 @@ class AsyncElection(Session):
         """
         if asyncio.current_task() in self._leaders:
             raise error("election_close", Rc.IN_CALLBACK)
+        self._stop_reading()
         closed = _start(self._closing())[1]
         try:
             return await asyncio.shield(closed)
@@ -298,6 +312,12 @@ class AsyncElection(Session):
 
     async def __aexit__(self, *exception: object) -> None:
         await self.close()
+
+
+def _turn(reference: weakref.ref[AsyncElection]) -> None:
+    election = reference()
+    if election:
+        election._turn()
 
 
 def _start(function: Callable[[], T]) -> tuple[_workers.Call[T], asyncio.Future[T]]:

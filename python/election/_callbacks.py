@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import os
 import threading
 import weakref
 from typing import Any, Callable, NamedTuple, Optional
@@ -109,6 +110,8 @@ Owner = dict[int, Listener]
 _listeners: dict[int, weakref.ref[Listener]] = {}
 _count = itertools.count(1)  # not 0, which would be NULL
 _counting = threading.RLock()  # for interpreters in which threads run at the same time
+# In a child, the thread that holds it may not exist.
+os.register_at_fork(after_in_child=lambda: globals().update(_counting=threading.RLock()))
 
 
 def listen(owner: Owner, listener: Listener, function: Any, *arguments: Any) -> int:

@@ -14,7 +14,7 @@ from typing import Any, Callable, Iterable, Optional, TypeVar
 
 from election import _workers
 from election._callbacks import Connection, Event, Lease, Listener, Master, Member, Members
-from election._errors import ElectionError, error
+from election._errors import ElectionError, check, error
 from election._lead import Leading, Leadership
 from election._numbers import Acl, Dispatch, LeaseMode, Rc, Recipe, Role
 from election._session import AclEntry, Options, Session, Value
@@ -26,12 +26,14 @@ T = TypeVar("T")
 class Election(Session):
     """One session with ZooKeeper, and the elections on it. election.h has the rules for each method.
 
-    Callbacks run on a thread of the library, or with Dispatch.MANUAL in dispatch(). A signal handler that raises, such
-    as that of Ctrl-C, ends each call that waits.
+    Callbacks run on a thread of the library, or with Dispatch.MANUAL in dispatch(). With Dispatch.LOOP, dispatch() does
+    the work of the session as well, and the library has no thread. A call that waits does so on a thread of this module in
+    each case. A signal handler that raises, such as that of Ctrl-C, ends each call that waits.
 
     Close it, or use it in a `with`. If the program drops an open Election, Python's garbage collector closes it, with a
     ResourceWarning. If an Election is still open when the interpreter exits, it is closed then. In a child of os.fork()
-    an Election does nothing: is_master() is False, the other methods raise Rc.FORKED, and close() does nothing.
+    the Election of the parent does nothing: is_master() is False, the other methods raise Rc.FORKED, and close() does
+    nothing. The child may open an Election of its own.
     """
 
     def __init__(
@@ -53,25 +55,16 @@ class Election(Session):
         tls_verify_host: bool = True,
     ) -> None:
         """Open a session, in the background unless `connect_timeout` is given. Times are in seconds."""
-        options = Options(
-            session_timeout,
-            connect_timeout,
-            recipe,
-            grace,
-            lease_mode,
-            lease_margin,
-            tick,
-            auth,
-            acl,
-            acl_entries,
-            tls,
-            tls_verify_host,
-        )
-        super().__init__(hosts, options)
-        if dispatch not in (Dispatch.THREAD, Dispatch.MANUAL):
+        if dispatch not in (Dispatch.THREAD, Dispatch.MANUAL, Dispatch.LOOP):
             raise error("election_options_set_dispatch", Rc.BAD_DISPATCH)
-        self._queue = Queue() if dispatch == Dispatch.MANUAL else None
+        of_library = Dispatch.LOOP if dispatch == Dispatch.LOOP else Dispatch.THREAD
+        times = session_timeout, connect_timeout, recipe, grace, lease_mode, lease_margin, tick
+        super().__init__(hosts, Options(*times, auth, acl, acl_entries, tls, tls_verify_host, of_library))
+        self._queue = None if dispatch == Dispatch.THREAD else Queue()
         self._leaders: list[int] = []
+        if self._open_here():
+            self._fill_queue()
+            return
         opening = _workers.Call(self._opening())
         try:
             opening.start().wait()
@@ -80,6 +73,12 @@ class Election(Session):
         except BaseException:
             self._abandon(opening)
             raise
+        self._fill_queue()
+
+    def _fill_queue(self) -> None:
+        if self._queue and self._options.dispatch == Dispatch.LOOP:
+            fd = check("election_fd", self._library.election_fd(self._handle))
+            self._queue.filled_by(self._turn, fd)
 
     def go_to_election(
         self, path: str, value: Value = b"", on_role: Callable[[Event], object] = lambda _: None
@@ -175,11 +174,12 @@ class Election(Session):
         return _workers.run(self._dump_text)
 
     def fileno(self) -> int:
-        """The descriptor that is readable while callbacks wait for dispatch(): for select and selectors."""
+        """The descriptor that is readable while dispatch() has something to do: for select and selectors."""
         return self._of_program("election_fd").fileno()
 
     def dispatch(self, timeout: float = 0.0) -> int:
-        """Run the callbacks that wait, on this thread. If none waits, wait for one. Returns how many ran.
+        """Run the callbacks that wait, on this thread. If none waits, wait for one. Returns how many ran. With
+        Dispatch.LOOP, do the work of the session first.
 
         An exception of a callback is raised here. The callbacks after it run in the next dispatch.
         """
@@ -188,7 +188,7 @@ class Election(Session):
     def wait_finished(self, timeout: float) -> None:
         """Wait until the last callback of every resigned candidate and every ended watch has returned.
 
-        With Dispatch.MANUAL, this runs the callbacks that wait to be dispatched.
+        With Dispatch.MANUAL and Dispatch.LOOP, this runs the callbacks that wait to be dispatched.
         """
         if self._queue and self._queue.is_dispatching_here():
             raise error("election_wait_finished", Rc.IN_CALLBACK)
@@ -245,8 +245,10 @@ class Queue:
     """
 
     _readable = -1
+    _either: Optional[select.epoll] = None
 
     def __init__(self) -> None:
+        self._fill: Callable[[], None] = lambda: None
         self._news: collections.deque[tuple[Callable[[Any], object], Any]] = collections.deque()
         self._readable, self._ringer = os.pipe()
         os.set_blocking(self._readable, False)
@@ -254,10 +256,16 @@ class Queue:
         self._one_at_a_time = threading.RLock()
         self._inside: Optional[int] = None
 
+    def filled_by(self, fill: Callable[[], None], fd: int) -> None:
+        """Call `fill` before each look at the queue; it has something to do when `fd` is readable."""
+        self._fill, self._either = fill, select.epoll()
+        for readable in (fd, self._readable):
+            self._either.register(readable, select.EPOLLIN)
+
     def fileno(self) -> int:
         if self._readable < 0:
             raise error("election_fd", Rc.BAD_HANDLE)
-        return self._readable
+        return self._readable if self._either is None else self._either.fileno()
 
     def put(self, hear: Callable[[Any], object], news: Any) -> None:
         self._news.append((hear, news))
@@ -300,6 +308,7 @@ class Queue:
                 pass
             try:
                 self._inside = threading.get_ident()
+                self._fill()
                 while self._news:
                     hear, news = self._news.popleft()
                     count += 1
@@ -313,6 +322,7 @@ class Queue:
     def close(self) -> None:
         """Run the last callbacks. No callback is added after this."""
         if self._readable >= 0:
+            self._fill = lambda: None
             self._run()
             self.__del__()
 
@@ -321,6 +331,8 @@ class Queue:
         if readable >= 0:
             os.close(readable)
             os.close(self._ringer)
+        if self._either is not None:
+            self._either.close()
 
 
 class Watch:

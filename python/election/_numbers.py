@@ -53,7 +53,7 @@ class LeaseMode(Open):
 
 
 class Dispatch(Open):
-    THREAD, MANUAL = range(2)
+    THREAD, MANUAL, LOOP = range(3)
 
 
 class Alarm(Open):

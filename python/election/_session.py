@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
 import json
 import math
@@ -11,7 +12,7 @@ import signal
 import time
 import warnings
 from ctypes import c_int, c_int64, c_void_p
-from typing import Any, Callable, Iterable, NamedTuple, Optional, Union
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Optional, Union
 
 from election import _workers
 from election._callbacks import (
@@ -88,6 +89,8 @@ class Options(NamedTuple):
     acl_entries: Iterable[AclEntry]
     tls: Optional[str]
     tls_verify_host: bool
+    # Of the library. With Dispatch.MANUAL the module itself dispatches the callbacks of the library's thread.
+    dispatch: Dispatch = Dispatch.THREAD
 
     def make(self) -> Any:
         """Make options of the library. The caller frees them."""
@@ -101,7 +104,7 @@ class Options(NamedTuple):
                 "lease_mode": self.lease_mode,
                 "lease_margin_ms": milliseconds(self.lease_margin),
                 "tick_ms": milliseconds(self.tick),
-                "dispatch": Dispatch.THREAD,
+                "dispatch": self.dispatch,
                 "acl": self.acl,
                 "tls_verify_host": bool(self.tls_verify_host),
             }.items():
@@ -176,6 +179,21 @@ class Session:
             _open.add(self._address)
 
         return open_it
+
+    def _open_here(self) -> bool:
+        """With Dispatch.LOOP, open the handle on this thread, unless that waits. Returns whether it is open."""
+        if self._options.dispatch != Dispatch.LOOP or self._options.connect_timeout:
+            return False
+        with no_signals():
+            self._opening()()
+        return True
+
+    def _turn(self) -> None:
+        """With Dispatch.LOOP, do the work of the session that is due. The library calls the listeners meanwhile."""
+        with no_signals():
+            rc = self._library.election_dispatch(self._handle, 0)
+        if rc < 0:
+            raise error("election_dispatch", rc)
 
     def _closing(self) -> Callable[[], bool]:
         def close_it() -> bool:
@@ -376,6 +394,22 @@ class Session:
             return ctypes.string_at(dump.value or 0).decode()
         finally:
             self._library.election_dump_free(dump)
+
+
+# The signals that an instruction of a thread raises on that thread.
+_FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS}
+
+
+@contextlib.contextmanager
+def no_signals() -> Iterator[None]:
+    """Hold signals back while the library may call listeners on this thread. If a signal handler raised in a listener,
+    its exception would be lost, and the event with it. In a program with other threads, those block the signals, too:
+    otherwise one of them takes the signal, and Python runs its handler here."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def cint(number: int, refused: int = -1) -> int:

@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::clock;
 use super::diagnostics::{Connection, ConnectionState, Diagnostics};
 use super::inbox::{Inbox, Notification};
+use super::io::wake::Wake;
 use super::log::{self, LogLevel};
 use super::waits::{Heeds, Unready, Waits};
-use super::wake_fd::WakeFd;
 use crate::logic::{rc, Alarm, Event, Master, Members, Reason, Role, Stat, SubscriptionId, Time, Value};
 
 /// The end of the lease of the masters in a handle's present session, in nanoseconds on the driver's clock.
@@ -214,7 +214,7 @@ impl Denied {
 pub struct EventSink {
     inbox: Arc<Inbox>,
     /// Signalled for each notification if the program dispatches the callbacks itself.
-    wake_fd: Option<Arc<WakeFd>>,
+    wake: Option<Arc<Wake>>,
     waits: Arc<Waits>,
     lease_end: Arc<LeaseEnd>,
     denied: Arc<Denied>,
@@ -235,7 +235,7 @@ enum Subscription {
 impl EventSink {
     pub fn new(
         inbox: Arc<Inbox>,
-        wake_fd: Option<Arc<WakeFd>>,
+        wake: Option<Arc<Wake>>,
         waits: Arc<Waits>,
         lease_end: Arc<LeaseEnd>,
         denied: Arc<Denied>,
@@ -243,7 +243,7 @@ impl EventSink {
     ) -> EventSink {
         EventSink {
             inbox,
-            wake_fd,
+            wake,
             waits,
             lease_end,
             denied,
@@ -346,8 +346,8 @@ impl EventSink {
                 format_args!("a callback takes long; events that are out of date by now are left out"),
             );
         }
-        if let Some(wake_fd) = &self.wake_fd {
-            wake_fd.signal();
+        if let Some(wake) = &self.wake {
+            wake.signal();
             self.waits.wake();
         }
     }

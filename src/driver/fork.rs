@@ -1,5 +1,6 @@
 //! Identifies the current process. A child process has a copy of its parent's memory and none of its threads, and it
-//! shares the parent's sockets. So the child must not use anything that the parent opened.
+//! shares the parent's sockets. So the child must not use anything that the parent opened, and leaves it as it is. It may
+//! open handles of its own: then it is the process whose handles count, and its parent's stay what they are.
 //!
 //! A page of memory identifies a child: the kernel gives it to every child as zeros (MADV_WIPEONFORK, Linux 4.14),
 //! after `fork()`, `_Fork()` and `clone()` alike. The check costs two loads. If the kernel does not support this, a
@@ -29,7 +30,7 @@ static PAGE: AtomicPtr<Page> = AtomicPtr::new(null_mut());
 /// The last mark that was assigned; in a child, the last one that was assigned before the fork.
 static LAST_MARK: AtomicU64 = AtomicU64::new(0);
 
-/// The process that owns the library's thread and every handle; 0 if there is none yet.
+/// The last process that opened a handle in this memory; 0 if there is none yet.
 static OWNER: AtomicU64 = AtomicU64::new(0);
 
 /// A bit of a mark: the kernel does not wipe the page, so the process id must be compared too.
@@ -39,7 +40,7 @@ const BY_PID: u64 = 1 << 63;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process(u64);
 
-/// How this process relates to the process whose handles are in its memory.
+/// How this process relates to the process that last opened handles in its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kin {
     /// This is that process, or no handles exist.
@@ -96,13 +97,65 @@ impl Process {
         Process(number).is_here()
     }
 
-    /// Makes this process the owner of the library's thread if the thread has no owner. Returns whether this process is
-    /// the owner.
+    /// Makes this process the one whose handles count. Fails in a child that shares its parent's memory. Also fails in a
+    /// child that was not made by `fork()`, if the parent has handles: the C library's locks may be held there.
     pub fn claims(self) -> bool {
-        match OWNER.compare_exchange(0, self.0, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => true,
-            Err(owner) => owner == self.0 && self.is_here(),
+        if !self.is_here() {
+            return false;
         }
+        let owner = OWNER.load(Ordering::Acquire);
+        if owner == self.0 {
+            return true;
+        }
+        if owner != 0 {
+            if page().is_none_or(|page| page.is_of_fork.load(Ordering::Relaxed) == 0) {
+                return false;
+            }
+            // The parent's other children have the same numbers.
+            fastrand::seed(self.0 ^ u64::from(std::process::id()) << 32 ^ super::clock::now().0);
+        }
+        OWNER.store(self.0, Ordering::Release);
+        true
+    }
+}
+
+/// State that a process has once. A child of the process starts with a state of its own: a lock in the parent's may be held
+/// for ever.
+pub struct PerProcess<T> {
+    /// Of this process, or of one that it was forked from. What this points to is never freed.
+    state: AtomicPtr<(Process, T)>,
+}
+
+impl<T: Default> PerProcess<T> {
+    pub const fn new() -> PerProcess<T> {
+        PerProcess { state: AtomicPtr::new(null_mut()) }
+    }
+
+    /// The state of this process, if it has one yet.
+    pub fn peek(&'static self) -> Option<&'static T> {
+        // SAFETY: it is never freed.
+        let (process, state) = unsafe { self.state.load(Ordering::Acquire).as_ref() }?;
+        process.is_this().then_some(state)
+    }
+
+    pub fn get(&'static self) -> io::Result<&'static T> {
+        let process = Process::current()?;
+        let former = self.state.load(Ordering::Acquire);
+        // SAFETY: it is never freed.
+        if let Some((_, state)) = unsafe { former.as_ref() }.filter(|(of, _)| *of == process) {
+            return Ok(state);
+        }
+        let new = Box::into_raw(Box::new((process, T::default())));
+        let now = match self.state.compare_exchange(former, new, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => new,
+            Err(others) => {
+                // SAFETY: it was made above, and no other thread has seen it.
+                drop(unsafe { Box::from_raw(new) });
+                others
+            }
+        };
+        // SAFETY: it is never freed, and belongs to this process by now.
+        Ok(unsafe { &(*now).1 })
     }
 }
 

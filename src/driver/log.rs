@@ -7,14 +7,13 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
-use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicU8, Ordering};
 use std::sync::mpsc::{sync_channel, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::fork::Process;
+use super::fork::PerProcess;
 use super::thread::{quietly, spawn, SignalMask};
 
 /// The maximum number of records that wait for the listener.
@@ -77,14 +76,8 @@ pub type Listener = Box<dyn FnMut(&LogRecord) + Send>;
 
 static LEVEL: AtomicU8 = AtomicU8::new(LogLevel::Off as u8);
 
-/// The state of this process, or of the process that it was forked from. The locks of the latter may be held forever,
-/// so the child creates its own state.
-static STATE: AtomicPtr<State> = AtomicPtr::new(null_mut());
-
-struct State {
-    process: Process,
-    logger: Mutex<Option<Logger>>,
-}
+/// The log of this process.
+static LOGGER: PerProcess<Mutex<Option<Logger>>> = PerProcess::new();
 
 struct Logger {
     level: LogLevel,
@@ -103,7 +96,7 @@ thread_local! {
 /// listener gets all earlier records first. When this function returns, the former listener has been dropped and is
 /// never called again. The exception: if the former listener itself makes this call, its present call is still running.
 pub fn set(level: LogLevel, listen: impl FnOnce() -> Listener) -> io::Result<()> {
-    let state = state()?;
+    let current = LOGGER.get()?;
     let logger = match level {
         LogLevel::Off => {
             drop(listen());
@@ -112,7 +105,7 @@ pub fn set(level: LogLevel, listen: impl FnOnce() -> Listener) -> io::Result<()>
         level => Some(Logger::start(level, listen)?),
     };
     let former = {
-        let mut current = lock(&state.logger);
+        let mut current = lock(current);
         LEVEL.store(level as u8, Ordering::Relaxed);
         std::mem::replace(&mut *current, logger)
     };
@@ -143,11 +136,7 @@ pub fn say(level: LogLevel, place: &LogContext, path: Option<&Arc<str>>, message
 
 #[cold]
 fn pass_on(level: LogLevel, place: &LogContext, path: Option<&Arc<str>>, message: fmt::Arguments) {
-    // SAFETY: what STATE points to is never freed.
-    let Some(state) = (unsafe { STATE.load(Ordering::Acquire).as_ref() }) else { return };
-    if !state.process.is_this() {
-        return;
-    }
+    let Some(logger) = LOGGER.peek() else { return };
     let record = LogRecord {
         level,
         message: one_line(message),
@@ -156,7 +145,7 @@ fn pass_on(level: LogLevel, place: &LogContext, path: Option<&Arc<str>>, message
         path: path.cloned(),
         at_ms: wall_clock_ms(),
     };
-    let logger = lock(&state.logger);
+    let logger = lock(logger);
     if let Some(logger) = logger.as_ref().filter(|logger| level <= logger.level) {
         if let Err(TrySendError::Full(_)) = logger.queue.try_send(record) {
             logger.dropped.fetch_add(1, Ordering::Relaxed);
@@ -224,26 +213,6 @@ fn serve(
         tell(&record);
     }
     let _ = quietly(|| mask.during(|| drop(listener)));
-}
-
-fn state() -> io::Result<&'static State> {
-    let process = Process::current()?;
-    let former = STATE.load(Ordering::Acquire);
-    // SAFETY: what STATE points to is never freed.
-    if let Some(state) = unsafe { former.as_ref() }.filter(|state| state.process.is_this()) {
-        return Ok(state);
-    }
-    let state = Box::into_raw(Box::new(State { process, logger: Mutex::new(None) }));
-    let now = match STATE.compare_exchange(former, state, Ordering::AcqRel, Ordering::Acquire) {
-        Ok(_) => state,
-        Err(others) => {
-            // SAFETY: it was made above, and no other thread has seen it.
-            drop(unsafe { Box::from_raw(state) });
-            others
-        }
-    };
-    // SAFETY: what STATE points to is never freed, and belongs to this process by now.
-    Ok(unsafe { &*now })
 }
 
 fn one_line(message: fmt::Arguments) -> String {

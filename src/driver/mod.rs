@@ -1,8 +1,8 @@
 //! The only code that uses ZooKeeper, sockets, threads and clocks. It performs the core's actions, and turns answers,
 //! watch events, states of the connection and time into the core's events.
 //!
-//! One thread, `election-io`, serves all sessions of the process ([`io::reactor`]). Each session is one task on it
-//! ([`session`]), which moves the bytes of a `zk::Session`.
+//! One thread, `election-io`, serves the sessions of the process ([`io::reactor`]), but for those in loop mode, which the
+//! program serves ([`io::program_loop`]). Each session is one task ([`session`]), which moves the bytes of a `zk::Session`.
 
 mod access;
 mod clock;
@@ -22,7 +22,6 @@ mod telemetry;
 pub mod thread;
 pub mod tls;
 mod waits;
-mod wake_fd;
 
 pub use access::{Access, Credential, Permit};
 pub use clock::now;
@@ -33,7 +32,9 @@ pub use events::{
     OnItsWay, Waited,
 };
 pub use inbox::{Inbox, Notification, Reader};
-pub use session::{open, start, Command, Session, Settings};
+pub use io::program_loop::ProgramLoop;
+pub use io::reactor::start;
+pub use io::wake::Wake;
+pub use session::{open, Command, Session, Settings};
 pub use tls::TlsSettings;
 pub use waits::{interrupt, Heeds, Interrupted, ReplyTo, Unready, Waits, Woken};
-pub use wake_fd::WakeFd;

@@ -8,7 +8,7 @@ mod orphan;
 mod probe;
 mod task;
 
-use std::sync::{mpsc, Arc};
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::mailbox::Mailbox;
@@ -17,11 +17,14 @@ use super::access::Access;
 use super::diagnostics::Diagnostics;
 use super::events::{EventSink, OnItsWay};
 use super::hosts::Hosts;
-use super::io::reactor::{self, Task, TaskWaker};
+use super::io::reactor::Shared;
 use super::tls::TlsSettings;
-use super::waits::ReplyTo;
+use super::waits::{ReplyTo, Waits};
 use crate::logic::{Call, Config, Outcome, Report, SubscriptionId, Time, Value};
 use crate::zk;
+
+/// In loop mode, a command waits for room in the mailbox by turns of at most this length.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// The shortest session timeout that we request, because a server has a fifth of it to answer.
 const SHORTEST_ASKED: Duration = Duration::from_secs(1);
@@ -75,19 +78,27 @@ pub enum Command {
     Mark(u64),
     /// Describe the state of the task and of the core.
     Describe {
-        description: mpsc::SyncSender<Report>,
+        description: ReplyTo<Report>,
     },
 }
 
 /// The handle's side of a session. Dropping it also closes the session.
 pub struct Session {
     mailbox: Arc<Mailbox>,
+    waits: Arc<Waits>,
 }
 
 impl Session {
     /// Sends a command to the session's task. Returns `Err` if the task has failed.
     pub fn command(&self, command: Command) -> Result<(), ()> {
-        self.mailbox.put(command)
+        let Some(program_loop) = self.waits.program_loop() else { return self.mailbox.put(command) };
+        // Nobody else may take commands while this waits for room.
+        let mut refused = self.mailbox.try_put(command)?;
+        while let Some(command) = refused {
+            program_loop.turn_next(&self.waits, BETWEEN_LOOKS);
+            refused = self.mailbox.try_put(command)?;
+        }
+        Ok(())
     }
 
     /// Whether the session's task has failed or was closed.
@@ -97,7 +108,7 @@ impl Session {
 
     /// Ends the session before all other pending work. `closed` receives whether a server confirmed the end. If the
     /// session's task has failed, `closed` is dropped without a value.
-    pub fn close(&self, closed: mpsc::SyncSender<bool>) {
+    pub fn close(&self, closed: ReplyTo<bool>) {
         self.mailbox.close(Some(closed));
     }
 }
@@ -111,31 +122,23 @@ impl Drop for Session {
 /// The result of the first attempt to open a session: a connection, or ZooKeeper's number for a refusal.
 type FirstConnection = ReplyTo<Result<(), i32>>;
 
-/// Starts the I/O thread if it does not run yet.
-pub fn start() -> std::io::Result<()> {
-    reactor::start().map(drop)
-}
-
-/// Starts a session on the I/O thread, which must run already. `connected` gets one answer: when the session is
-/// connected for the first time, or when it is refused permanently.
+/// Starts a session on a reactor. `connected` gets one answer: when the session is connected for the first time, or when
+/// it is refused permanently.
 pub fn open(
+    reactor: &Arc<Shared>,
     settings: Settings,
     events: EventSink,
     connected: FirstConnection,
     diagnostics: Arc<Diagnostics>,
+    waits: Arc<Waits>,
 ) -> Session {
     let mut opened = None;
-    let make = |waker: TaskWaker| -> Box<dyn Task> {
+    reactor.start_task(|waker| {
         let mailbox = Arc::new(Mailbox::new(waker.clone()));
         opened = Some(mailbox.clone());
         Box::new(SessionTask::new(settings, events, connected, diagnostics, mailbox, waker))
-    };
-    match reactor::start() {
-        Ok(thread) => thread.start_task(make),
-        // The thread has failed since `start`. The task is dropped, and everybody learns of it.
-        Err(_) => drop(make(TaskWaker::of_nobody())),
-    }
-    Session { mailbox: opened.expect("the task was made") }
+    });
+    Session { mailbox: opened.expect("the task was made"), waits }
 }
 
 /// The settings of a ZooKeeper session.

@@ -6,6 +6,10 @@
 //! a signal handler has run, with or without SA_RESTART. A condition variable or a channel of the standard library
 //! would continue to sleep.
 //!
+//! In loop mode there is no thread of ours that could wake a call. Then a call does not sleep; it runs rounds of the handle's
+//! reactor (see `program_loop`), and waits for descriptors there. If several calls wait, one of them does so and the others
+//! sleep. Whatever changes the word also writes a byte to the socket that ends the wait for descriptors.
+//!
 //! An interrupt searches the list of slots for its handle. It takes no lock, allocates no memory and uses no
 //! thread-local storage. A signal handler may interrupt any code of this file at any place. Slots are never freed, but
 //! they are reused. The word that an interrupt changes also names the owner of the slot, so an interrupt never reaches
@@ -13,12 +17,14 @@
 
 use std::io;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::fork::Process;
+use super::io::program_loop::ProgramLoop;
+use super::io::wake::Wake;
 
 /// The slots of the open and the closed handles.
 static SLOTS: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
@@ -35,6 +41,12 @@ struct Slot {
     changes: AtomicU32,
     /// The number of calls that sleep or are about to sleep.
     sleepers: AtomicU32,
+    /// The number of calls that wait for descriptors, and the socket that ends such a wait: -1 for none, and its inode.
+    pollers: AtomicU32,
+    waker: AtomicI32,
+    waker_inode: AtomicU64,
+    /// The number of threads that use `waker` at this moment.
+    waker_users: AtomicU32,
     next: *const Slot,
 }
 
@@ -105,7 +117,7 @@ impl Slot {
     /// Takes a slot for this handle.
     fn take(handle: u64, process: Process) -> &'static Slot {
         for slot in slots() {
-            // 1: the slot has no owner yet, but is being taken.
+            // 1: the slot is taken, but no interrupt finds it.
             if slot.state.compare_exchange(0, 1, SeqCst, SeqCst).is_ok() {
                 slot.process.store(process.number(), SeqCst);
                 slot.state.store(State::of(handle).0, SeqCst);
@@ -117,6 +129,10 @@ impl Slot {
             process: AtomicU64::new(process.number()),
             changes: AtomicU32::new(0),
             sleepers: AtomicU32::new(0),
+            pollers: AtomicU32::new(0),
+            waker: AtomicI32::new(-1),
+            waker_inode: AtomicU64::new(0),
+            waker_users: AtomicU32::new(0),
             next: SLOTS.load(SeqCst),
         }));
         while let Err(first) = SLOTS.compare_exchange(slot.next.cast_mut(), slot, SeqCst, SeqCst) {
@@ -134,16 +150,55 @@ impl Slot {
     /// Async-signal-safe.
     fn wake(&self) {
         self.changes.fetch_add(1, SeqCst);
-        if self.sleepers.load(SeqCst) > 0 {
-            // SAFETY: the word lives forever; errno belongs to the interrupted code and is restored.
-            unsafe {
-                let errno = libc::__errno_location();
-                let former = *errno;
+        let (has_sleepers, has_pollers) = (self.sleepers.load(SeqCst) > 0, self.pollers.load(SeqCst) > 0);
+        if !has_sleepers && !has_pollers {
+            return;
+        }
+        // SAFETY: errno belongs to the interrupted code and is restored; the word lives forever.
+        unsafe {
+            let errno = libc::__errno_location();
+            let former = *errno;
+            if has_sleepers {
                 let wake = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
                 libc::syscall(libc::SYS_futex, self.changes.as_ptr(), wake, i32::MAX);
-                *errno = former;
+            }
+            if has_pollers {
+                self.end_poll();
+            }
+            *errno = former;
+        }
+    }
+
+    /// Async-signal-safe. The number may belong to a file of the program by now (see `descriptor`).
+    fn end_poll(&self) {
+        self.waker_users.fetch_add(1, SeqCst);
+        let fd = self.waker.load(SeqCst);
+        let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: fstat writes the struct if it succeeds; one byte of ours is sent.
+        unsafe {
+            if fd >= 0
+                && libc::fstat(fd, stat.as_mut_ptr()) == 0
+                && stat.assume_init().st_ino == self.waker_inode.load(SeqCst)
+            {
+                // send(2) of the C library is a cancellation point.
+                let (flags, none) = (libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT, std::ptr::null::<libc::sockaddr>());
+                libc::syscall(libc::SYS_sendto, fd, [1u8].as_ptr(), 1usize, flags, none, 0);
             }
         }
+        self.waker_users.fetch_sub(1, SeqCst);
+    }
+
+    /// When this returns, no thread uses the former socket any more.
+    fn set_waker(&self, fd: i32, inode: u64) {
+        if self.waker.load(SeqCst) == fd && self.waker_inode.load(SeqCst) == inode {
+            return;
+        }
+        self.waker.store(-1, SeqCst);
+        while self.waker_users.load(SeqCst) > 0 {
+            std::thread::yield_now();
+        }
+        self.waker_inode.store(inode, SeqCst);
+        self.waker.store(fd, SeqCst);
     }
 }
 
@@ -153,6 +208,8 @@ unsafe impl Sync for Slot {}
 pub struct Waits {
     handle: u64,
     slot: &'static Slot,
+    /// In loop mode, the calls that wait run this.
+    program_loop: Option<Arc<ProgramLoop>>,
 }
 
 /// Why a wait ended without a result.
@@ -170,18 +227,58 @@ pub enum Heeds {
     All,
     /// Interrupts during the wait.
     New,
-    /// None; the call checks for interrupts itself.
+    /// None; nor does a signal handler end the wait.
     None,
 }
 
 impl Waits {
-    pub fn new(handle: u64, process: Process) -> Waits {
-        Waits { handle, slot: Slot::take(handle, process) }
+    pub fn new(handle: u64, process: Process, program_loop: Option<Arc<ProgramLoop>>) -> Waits {
+        Waits { handle, slot: Slot::take(handle, process), program_loop }
+    }
+
+    /// The loop of the program, in loop mode.
+    pub fn program_loop(&self) -> Option<&ProgramLoop> {
+        self.program_loop.as_deref()
+    }
+
+    /// In loop mode, does what is due, and does not wait. Does nothing while another thread does it.
+    pub fn turn(&self) {
+        if let Some(program_loop) = &self.program_loop {
+            program_loop.turn(self, Duration::ZERO, None);
+        }
     }
 
     /// Wakes each call, which checks whether its event has happened.
     pub fn wake(&self) {
         self.slot.wake();
+    }
+
+    /// Changes when something happens.
+    pub fn changes(&self) -> u32 {
+        self.slot.changes.load(SeqCst)
+    }
+
+    /// A call is about to wait for descriptors. `wake` ends that wait, and so does whatever changes from now on.
+    pub fn begin_poll(&self, wake: &Wake) -> Poll<'_> {
+        if let Some(pair) = wake.pair() {
+            let (fd, inode) = pair.sender.number_and_inode();
+            self.slot.set_waker(fd, inode);
+        }
+        self.slot.pollers.fetch_add(1, SeqCst);
+        Poll(self.slot)
+    }
+
+    /// The descriptors of `begin_poll` are about to be closed.
+    pub fn forget_poll(&self) {
+        self.slot.set_waker(-1, 0);
+    }
+
+    /// This thread has run a round. If other calls wait, one of them may run the next. `is_waiting`: this is a call that waits,
+    /// too.
+    pub fn pass_turn(&self, is_waiting: bool) {
+        if self.slot.sleepers.load(SeqCst) > u32::from(is_waiting) {
+            self.slot.wake();
+        }
     }
 
     /// Async-signal-safe, like the function of this name.
@@ -210,11 +307,9 @@ impl Waits {
         }
     }
 
-    /// Gives up the slot; from then on no thread can interrupt the handle.
+    /// From now on no thread can interrupt the handle.
     pub fn end(&self) {
-        let state = self.slot.state.load(SeqCst);
-        if State(state).is_of(self.handle) {
-            while self.slot.change(self.handle, |_| State(0)) {}
+        if self.slot.change(self.handle, |_| State(1)) {
             self.wake();
         }
     }
@@ -243,7 +338,7 @@ impl Waits {
             if let Some(found) = look() {
                 return Ok(found);
             }
-            if woken == Woken::Signal || wait.is_interrupted() {
+            if (woken == Woken::Signal && heeds != Heeds::None) || wait.is_interrupted() {
                 return Err(Unready::Interrupted);
             }
             let left = until.map_or(LONGEST_SLEEP, |until| until.saturating_duration_since(Instant::now()));
@@ -256,15 +351,25 @@ impl Waits {
 
     /// Waits for the one answer on this channel; `None` if the answer will never arrive.
     pub fn answer<T>(&self, answer: &Receiver<T>, timeout: Duration) -> Result<Option<T>, Unready> {
-        self.wait(Heeds::New, timeout, || match answer.try_recv() {
-            Ok(answer) => Some(Some(answer)),
-            Err(TryRecvError::Disconnected) => Some(None),
-            Err(TryRecvError::Empty) => None,
-        })
+        self.wait(Heeds::New, timeout, || received(answer))
+    }
+
+    /// The same as `answer`, for a call that nothing interrupts.
+    pub fn finish<T>(&self, answer: &Receiver<T>, timeout: Duration) -> Result<Option<T>, Unready> {
+        self.wait(Heeds::None, timeout, || received(answer))
     }
 
     fn state(&self) -> State {
         State(self.slot.state.load(SeqCst))
+    }
+}
+
+/// `None` if the answer may still arrive; `Some(None)` if it never will.
+fn received<T>(answer: &Receiver<T>) -> Option<Option<T>> {
+    match answer.try_recv() {
+        Ok(answer) => Some(Some(answer)),
+        Err(TryRecvError::Disconnected) => Some(None),
+        Err(TryRecvError::Empty) => None,
     }
 }
 
@@ -277,6 +382,17 @@ impl std::fmt::Debug for Waits {
 impl Drop for Waits {
     fn drop(&mut self) {
         self.end();
+        self.forget_poll();
+        self.slot.state.store(0, SeqCst);
+    }
+}
+
+/// A call that waits for descriptors.
+pub struct Poll<'a>(&'a Slot);
+
+impl Drop for Poll<'_> {
+    fn drop(&mut self) {
+        self.0.pollers.fetch_sub(1, SeqCst);
     }
 }
 
@@ -298,7 +414,7 @@ pub struct Wait<'a> {
 impl Wait<'_> {
     /// Read this before you check for the event: if something has happened since, a sleep ends at once.
     pub fn changes(&self) -> u32 {
-        self.waits.slot.changes.load(SeqCst)
+        self.waits.changes()
     }
 
     pub fn is_interrupted(&self) -> bool {
@@ -315,6 +431,10 @@ impl Wait<'_> {
 
     pub fn sleep(&self, seen: u32, timeout: Duration) -> Woken {
         let timeout = timeout.min(LONGEST_SLEEP);
+        let program_loop = self.waits.program_loop();
+        if let Some(woken) = program_loop.and_then(|turned| turned.turn(self.waits, timeout, Some(seen))) {
+            return woken;
+        }
         let timeout = libc::timespec {
             tv_sec: timeout.as_secs() as libc::time_t,
             tv_nsec: timeout.subsec_nanos() as libc::c_long,
@@ -381,7 +501,7 @@ mod tests {
     fn waits() -> Arc<Waits> {
         static HANDLES: AtomicU64 = AtomicU64::new(1 << 30);
         let process = Process::current().expect("this process");
-        Arc::new(Waits::new(HANDLES.fetch_add(1, SeqCst), process))
+        Arc::new(Waits::new(HANDLES.fetch_add(1, SeqCst), process, None))
     }
 
     fn wait_in_vain(waits: &Waits, heeds: Heeds, timeout: Duration) -> Unready {

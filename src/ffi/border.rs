@@ -155,7 +155,8 @@ pub fn leadership(leadership: *const election_leadership_t) -> Result<Arc<Leader
     if is_child() {
         return Err(Error::Forked);
     }
-    LEADERSHIPS.get(&(leadership as usize)).ok_or(Error::BadLeadership)
+    let found = LEADERSHIPS.get(&(leadership as usize)).ok_or(Error::BadLeadership)?;
+    found.is_of_this_process().then_some(found).ok_or(Error::Forked)
 }
 
 /// Closes a handle and removes it from the table, unless it cannot be closed here.
@@ -169,7 +170,8 @@ pub fn unregister(handle: *mut election_t) -> Result<(), Error> {
     closed
 }
 
-/// Fails in a child that shares its parent's memory, and in a child that was not made by `fork()`.
+/// Fails in a child that shares its parent's memory, and in a child that was not made by `fork()`. Every other process may
+/// have state of its own.
 pub fn check_memory() -> Result<(), Error> {
     match kin() {
         Kin::Itself | Kin::Forked => Ok(()),
@@ -235,6 +237,7 @@ pub fn dispatch(number: c_int) -> Option<Dispatch> {
     let ways = [
         (election_dispatch_t::ELECTION_DISPATCH_THREAD, Dispatch::Thread),
         (election_dispatch_t::ELECTION_DISPATCH_MANUAL, Dispatch::Manual),
+        (election_dispatch_t::ELECTION_DISPATCH_LOOP, Dispatch::Loop),
     ];
     ways.into_iter().find(|(c, _)| *c as c_int == number).map(|(_, dispatch)| dispatch)
 }

@@ -56,8 +56,9 @@ pub unsafe extern "C" fn election_lead(
     })
 }
 
-/// Ask whether the function of election_lead should stop its work and return. Never waits, takes no lock, and may be called
-/// from any thread. Once it should stop, that stays so.
+/// Ask whether the function of election_lead should stop its work and return. Never waits, and may be called from any thread.
+/// Once it should stop, that stays so. With ELECTION_DISPATCH_LOOP this does the work of the session that is due: a function
+/// that neither asks nor waits by election_wait_stop for a quarter of the session timeout may lose the lease.
 ///
 /// The function hears it when the lease has less than an eighth of the session timeout left, which never happens
 /// while ZooKeeper answers. The lease margin of the options comes on top: who needs longer to stop sets it.

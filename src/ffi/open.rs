@@ -45,9 +45,9 @@ pub extern "C" fn election_explain(rc: c_int) -> *const c_char {
 /// or its password is wrong; ELECTION_OPERATIONTIMEOUT if there was no connection
 /// within the connect timeout; ELECTION_INTERRUPTED if a signal handler ran on this thread before there was
 /// one; ELECTION_AUTHFAILED, at once, if the servers refused the credentials; ELECTION_NO_RESOURCES;
-/// ELECTION_INTERNAL, also if the library fails while this waits; ELECTION_FORKED in a child of a process that
-/// had opened a handle, or was opening one in another thread, before it made the child. (A process that forks
-/// first and opens later is fine.)
+/// ELECTION_INTERNAL, also if the library fails while this waits. A child that fork made may open handles of its
+/// own, whatever its parent had opened. ELECTION_FORKED in any other child of a process with handles: one that
+/// shares its parent's memory (vfork), or that was made by _Fork or clone.
 #[no_mangle]
 pub unsafe extern "C" fn election_open(
     hosts: *const c_char,
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn election_open(
             return Err(Error::BadResult);
         }
         let hosts = unsafe { text(hosts) }.ok_or(Error::BadHosts)?;
-        border::check_process()?;
+        border::check_memory()?;
         let options = unsafe { options.as_ref() }.map(|options| options.options.clone()).unwrap_or_default();
         let opened = border::register(Handle::open(hosts, &options)?);
         unsafe { handle.write(opened) };
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn election_close(handle: *mut election_t) -> c_int {
 /// Wait until everything that has ended on this handle has finished, but no longer than `timeout_ms` (1 to
 /// 3,600,000). For each candidate that has resigned, and for each ended watch, the last callback has then
 /// returned and free_ctx has run. Use it after election_resign or an election_unwatch_ function, before `ctx`
-/// goes away. With ELECTION_DISPATCH_MANUAL this runs the callbacks that wait. It asks ZooKeeper nothing.
+/// goes away. With ELECTION_DISPATCH_MANUAL and ELECTION_DISPATCH_LOOP this runs the callbacks that wait. It asks ZooKeeper nothing.
 ///
 /// Returns ELECTION_OK; ELECTION_OPERATIONTIMEOUT if a callback takes longer. Otherwise it has not waited:
 /// ELECTION_BAD_HANDLE, ELECTION_BAD_TIMEOUT; ELECTION_IN_CALLBACK in a callback of this handle, whose end it

@@ -117,7 +117,7 @@ pub enum election_rc_t {
     ELECTION_STALE_TOKEN = -1021,
     /// The lease mode is none of election_lease_mode_t.
     ELECTION_BAD_LEASE_MODE = -1022,
-    /// The handle, or the library's thread, belongs to the process that this one was forked from.
+    /// The handle belongs to the process that this one was forked from; or no handle can be opened in a child of this kind.
     ELECTION_FORKED = -1023,
     /// The handle has a thread of its own for callbacks.
     ELECTION_NOT_MANUAL = -1024,
@@ -249,7 +249,7 @@ pub enum election_lease_mode_t {
     ELECTION_LEASE_ANSWERED = 1,
 }
 
-/// Who runs the callbacks of a handle.
+/// Who runs the callbacks of a handle, and who does the work of its session.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum election_dispatch_t {
@@ -257,6 +257,9 @@ pub enum election_dispatch_t {
     ELECTION_DISPATCH_THREAD = 0,
     /// The program, when it calls election_dispatch. For one thread with poll, epoll, libuv, GLib or asyncio.
     ELECTION_DISPATCH_MANUAL = 1,
+    /// The program, as with ELECTION_DISPATCH_MANUAL, and it does the work of the session as well: the handle uses no thread
+    /// of the library, but a short-lived one to look a host name up. See election_dispatch.
+    ELECTION_DISPATCH_LOOP = 2,
 }
 
 /// Whether enough members stand, by the number given to election_watch_members. Each alarm is raised once.

@@ -12,7 +12,7 @@ use crate::driver::failpoint::failpoint;
 use crate::driver::thread::{quietly, SignalMask};
 use crate::driver::{
     failed_connection, failed_master, failed_members, CandidateStatus, Connection, Count, Diagnostics, Heeds,
-    Notification, Reader, Unready, Waits, WakeFd,
+    Notification, Reader, Unready, Waits, Wake,
 };
 use crate::logic::{Event, Master, Members, SubscriptionId};
 
@@ -51,7 +51,7 @@ pub struct Callbacks {
     reporter: Mutex<Option<ThreadId>>,
     /// Signalled for each notification if the program dispatches. Dropped at the end, because a caller that looked the
     /// handle up may keep the handle itself for longer.
-    wake_fd: Mutex<Option<Arc<WakeFd>>>,
+    wake: Mutex<Option<Arc<Wake>>>,
     waits: Arc<Waits>,
     diagnostics: Arc<Diagnostics>,
 }
@@ -59,7 +59,7 @@ pub struct Callbacks {
 impl Callbacks {
     pub fn new(
         inbox: Reader,
-        wake_fd: Option<Arc<WakeFd>>,
+        wake: Option<Arc<Wake>>,
         waits: Arc<Waits>,
         diagnostics: Arc<Diagnostics>,
     ) -> Callbacks {
@@ -70,7 +70,7 @@ impl Callbacks {
             put_back: Condvar::new(),
             is_over: AtomicBool::new(false),
             reporter: Mutex::default(),
-            wake_fd: Mutex::new(wake_fd),
+            wake: Mutex::new(wake),
             waits,
             diagnostics,
         }
@@ -97,13 +97,13 @@ impl Callbacks {
         self.reporter() == Some(thread::current().id())
     }
 
-    /// The descriptor on which a program waits if it dispatches.
-    pub fn wake_fd(&self) -> Option<Arc<WakeFd>> {
-        lock(&self.wake_fd).clone()
+    /// What tells a program that dispatches that callbacks wait.
+    pub fn wake(&self) -> Option<Arc<Wake>> {
+        lock(&self.wake).clone()
     }
 
     /// Calls the listeners, with `mask` as their signal mask, until the session has no more notifications. With a
-    /// `WakeFd`, the program calls `dispatch` instead.
+    /// `Wake`, the program calls `dispatch` instead.
     pub fn serve(&self, mask: &SignalMask) {
         let Some(inbox) = lock(&self.inbox).take() else { return };
         *lock(&self.reporter) = Some(thread::current().id());
@@ -123,6 +123,7 @@ impl Callbacks {
     pub fn dispatch(&self, timeout: Duration) -> Option<usize> {
         let Some(inbox) = self.take_inbox(lock(&self.inbox)) else { return Some(0) };
         failpoint!("dispatch");
+        self.waits.turn();
         let told = self.drain(&inbox);
         if told > 0 || timeout.is_zero() {
             return Some(told);
@@ -146,7 +147,7 @@ impl Callbacks {
             (progress.mark >= mark || progress.is_done).then_some(())
         };
         self.waits.wait(Heeds::New, timeout, || {
-            if has_come().is_none() && self.wake_fd().is_some() {
+            if has_come().is_none() && self.wake().is_some() {
                 if let Some(inbox) = self.take_inbox(lock(&self.inbox)) {
                     self.drain(&inbox);
                 }
@@ -163,7 +164,7 @@ impl Callbacks {
         if let Some(inbox) = taken {
             self.drain(&inbox);
         }
-        drop(lock(&self.wake_fd).take());
+        drop(lock(&self.wake).take());
     }
 
     fn take_inbox(&self, mut inbox: MutexGuard<'_, Option<Reader>>) -> Option<TakenInbox<'_>> {
@@ -172,8 +173,8 @@ impl Callbacks {
 
     fn drain(&self, inbox: &TakenInbox<'_>) -> usize {
         // Cleared first, so that a later notification signals it again.
-        if let Some(wake_fd) = self.wake_fd() {
-            wake_fd.clear();
+        if let Some(wake) = self.wake() {
+            wake.clear();
         }
         *lock(&self.reporter) = Some(thread::current().id());
         let mut told = 0;
@@ -301,9 +302,13 @@ mod tests {
     use crate::driver::Inbox;
 
     fn callbacks(inbox: Reader) -> Callbacks {
-        let wake_fd = Arc::new(WakeFd::new().expect("a descriptor"));
-        let waits = Arc::new(Waits::new(1, Process::current().expect("this process")));
-        Callbacks::new(inbox, Some(wake_fd), waits, Arc::new(Diagnostics::new(LogContext::new(1))))
+        let waits = Arc::new(Waits::new(1, Process::current().expect("this process"), None));
+        Callbacks::new(
+            inbox,
+            Some(Arc::new(Wake::default())),
+            waits,
+            Arc::new(Diagnostics::new(LogContext::new(1))),
+        )
     }
 
     /// A thread was about to dispatch when the handle was closed.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::callbacks::Callbacks;
 use super::{Error, Handle};
+use crate::driver::fork::PerProcess;
 use crate::driver::{log, Command};
 
 /// The result of a close, for the threads that wait for it.
@@ -67,8 +68,9 @@ impl Drop for ToCome<'_> {
 }
 
 /// The waits of all threads. Locked for moments only.
-static CIRCLE: Mutex<Circle> = Mutex::new(Circle { waits: Vec::new(), leads: Vec::new() });
+static CIRCLE: PerProcess<Mutex<Circle>> = PerProcess::new();
 
+#[derive(Default)]
 struct Circle {
     /// If a thread has several waits, it is in the last one.
     waits: Vec<Waiting>,
@@ -119,7 +121,7 @@ impl Wait {
     /// thread runs.
     fn begin(callbacks: &Arc<Callbacks>, has_leads: bool) -> Result<Wait, Error> {
         let this = thread::current().id();
-        let mut circle = lock(&CIRCLE);
+        let mut circle = circle();
         let runners = circle.runners(callbacks, has_leads);
         if runners.contains(&this) || log::is_listening() {
             return Err(Error::InCallback);
@@ -135,7 +137,7 @@ impl Wait {
 impl Drop for Wait {
     fn drop(&mut self) {
         let this = thread::current().id();
-        let mut circle = lock(&CIRCLE);
+        let mut circle = circle();
         let at = circle.waits.iter().rposition(|waiting| waiting.thread == this);
         let ended = at.map(|at| circle.waits.remove(at));
         drop(circle);
@@ -148,7 +150,7 @@ pub struct Lead(());
 
 impl Lead {
     pub fn begin(callbacks: &Arc<Callbacks>) -> Lead {
-        lock(&CIRCLE).leads.push((thread::current().id(), callbacks.clone()));
+        circle().leads.push((thread::current().id(), callbacks.clone()));
         Lead(())
     }
 }
@@ -156,7 +158,7 @@ impl Lead {
 impl Drop for Lead {
     fn drop(&mut self) {
         let this = thread::current().id();
-        let mut circle = lock(&CIRCLE);
+        let mut circle = circle();
         let at = circle.leads.iter().rposition(|(thread, _)| *thread == this);
         let ended = at.map(|at| circle.leads.remove(at));
         drop(circle);
@@ -188,6 +190,11 @@ impl Handle {
         };
         Ok(self.callbacks.wait_for(mark, timeout)?)
     }
+}
+
+/// The waits of this process. The process has a handle, so it can be told from others.
+fn circle() -> MutexGuard<'static, Circle> {
+    lock(CIRCLE.get().expect("this process"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,12 +1,12 @@
 //! Diagnostics: the log of the process; the connection, the counters and the description of a handle.
 
-use std::sync::{mpsc, Arc};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::callbacks::Listener;
 use super::{Dispatch, Error, Handle, Options};
 use crate::driver::log::{self, LogLevel, LogRecord};
-use crate::driver::{self, CandidateStatus, Command, Connection, Counters};
+use crate::driver::{self, CandidateStatus, Command, Connection, Counters, ReplyTo};
 use crate::logic::{Report, Time};
 
 /// How long a description waits for the handle's task.
@@ -109,14 +109,14 @@ impl Handle {
     /// [`Error::Forked`], [`Error::BadHandle`].
     pub fn dump(&self, format: Format) -> Result<String, Error> {
         self.check_process()?;
-        let (description, told) = mpsc::sync_channel(1);
+        let (description, told) = ReplyTo::new(&self.waits);
         let changes = self.changes()?;
         let asked = self.session.command(Command::Describe { description });
         drop(changes);
-        let (task, told) = match asked.map(|()| told.recv_timeout(PATIENCE)) {
-            Ok(Ok(told)) => ("answered", told),
-            Ok(Err(mpsc::RecvTimeoutError::Timeout)) => ("busy", Report::Nothing),
-            Ok(Err(mpsc::RecvTimeoutError::Disconnected)) | Err(()) => ("ended", Report::Nothing),
+        let (task, told) = match asked.map(|()| self.waits.finish(&told, PATIENCE)) {
+            Ok(Ok(Some(told))) => ("answered", told),
+            Ok(Err(_)) => ("busy", Report::Nothing),
+            Ok(Ok(None)) | Err(()) => ("ended", Report::Nothing),
         };
         let reports = self.describe(task, told);
         Ok(match format {
@@ -171,6 +171,7 @@ impl Options {
         let dispatch = match self.dispatch {
             Dispatch::Thread => "thread",
             Dispatch::Manual => "manual",
+            Dispatch::Loop => "loop",
         };
         let reports = Report::from([
             ("session_timeout_ms", self.session_timeout.as_millis().into()),

@@ -51,7 +51,8 @@ pub enum Error {
     BadLeaseMode,
     /// The token is smaller than one that was seen before.
     StaleToken,
-    /// The handle, or the library's thread, belongs to the process that this one was forked from.
+    /// The handle belongs to the process that this one was forked from; or no handle can be opened in a child of this
+    /// kind.
     Forked,
     /// The handle has a thread for its callbacks.
     NotManual,

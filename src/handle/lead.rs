@@ -38,8 +38,16 @@ impl Leadership {
 
     /// Returns whether the function should stop its work and return. Reasons to stop are: the lease is about to end, or
     /// has ended; the handle was interrupted, or is being closed; another call resigned at the path. Once it should
-    /// stop, that stays so. Never waits.
+    /// stop, that stays so. Never waits. With [`Dispatch::Loop`](super::Dispatch::Loop), does the work of the session that is
+    /// due, so that a function that asks often keeps the lease.
     pub fn should_stop(&self) -> bool {
+        if self.process.is_this() {
+            self.waits.turn();
+        }
+        self.is_to_stop()
+    }
+
+    fn is_to_stop(&self) -> bool {
         if !self.is_over.load(Ordering::Relaxed) && self.time_left().is_none() {
             self.is_over.store(true, Ordering::Relaxed);
         }
@@ -57,7 +65,7 @@ impl Leadership {
         loop {
             let seen = wait.changes();
             let lease = match self.time_left() {
-                Some(left) if !self.should_stop() => left,
+                Some(left) if !self.is_to_stop() => left,
                 _ => {
                     self.is_over.store(true, Ordering::Relaxed);
                     return Ok(());
@@ -69,9 +77,14 @@ impl Leadership {
             }
             if wait.sleep(seen, left.min(lease)) == Woken::Signal {
                 // The handler may have interrupted the handle.
-                return self.should_stop().then_some(()).ok_or(Error::Interrupted);
+                return self.is_to_stop().then_some(()).ok_or(Error::Interrupted);
             }
         }
+    }
+
+    /// Whether the function runs in this process, and not in the one that this was forked from.
+    pub(crate) fn is_of_this_process(&self) -> bool {
+        self.process.is_this()
     }
 
     /// Returns whether the mastership has ended.

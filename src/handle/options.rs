@@ -35,7 +35,7 @@ pub struct Options {
     pub(super) tls_verifies_host: bool,
 }
 
-/// Who runs the callbacks.
+/// Who runs the callbacks, and who does the work of the session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dispatch {
     /// The handle's own thread.
@@ -43,6 +43,15 @@ pub enum Dispatch {
     Thread,
     /// The program, when it calls [`dispatch`](super::Handle::dispatch).
     Manual,
+    /// The program, as with [`Manual`](Dispatch::Manual), and it does the work of the session as well: the handle uses no
+    /// thread of the library. A call that waits does that work meanwhile. While the program makes no call, nothing is sent
+    /// and nothing is read. So a master that is away for too long loses its lease, and
+    /// [`is_master`](super::Handle::is_master) says so, because it decides by the clock. The program calls
+    /// [`dispatch`](super::Handle::dispatch) whenever [`fd`](super::Handle::fd) is readable, and within an eighth of
+    /// the session timeout.
+    ///
+    /// A short-lived thread looks each host name up.
+    Loop,
 }
 
 /// Who may do what with the znodes that the library creates: the znodes of candidates, missing parents, and the znodes
@@ -102,7 +111,7 @@ impl Options {
         self.elections.recipe = recipe;
     }
 
-    /// Sets who runs the callbacks.
+    /// Sets who runs the callbacks, and who does the work of the session.
     pub fn set_dispatch(&mut self, dispatch: Dispatch) {
         self.dispatch = dispatch;
     }

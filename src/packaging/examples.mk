@@ -12,16 +12,19 @@ CFLAGS ?= -O2 -g
 CXXFLAGS ?= $(CFLAGS)
 PKG_CONFIG ?= pkg-config
 
-PROGRAMS = $(addprefix $(BUILD)/,$(basename $(wildcard *.c *.cpp)))
+# One is for libuv, where that is there.
+HAS_LIBUV := $(shell $(PKG_CONFIG) --exists libuv 2>/dev/null && echo yes)
+PROGRAMS = $(addprefix $(BUILD)/,$(filter-out $(if $(HAS_LIBUV),,loop_uv),$(basename $(wildcard *.c *.cpp))))
 
 all: $(PROGRAMS)
 
 $(BUILD)/election: STANDARD = -std=c++11
+$(BUILD)/loop_uv: MORE = libuv
 $(BUILD)/%: %.cpp common.h | $(BUILD)
 	$(CXX) $(or $(STANDARD),-std=c++17) $(CXXFLAGS) $< -o $@ $(LDFLAGS) $$($(PKG_CONFIG) --cflags --libs election) -pthread
 
 $(BUILD)/%: %.c common.h | $(BUILD)
-	$(CC) -std=c99 $(CFLAGS) $< -o $@ $(LDFLAGS) $$($(PKG_CONFIG) --cflags --libs election) -pthread
+	$(CC) -std=c99 $(CFLAGS) $< -o $@ $(LDFLAGS) $$($(PKG_CONFIG) --cflags --libs election $(MORE)) -pthread
 
 $(BUILD):
 	mkdir -p $@

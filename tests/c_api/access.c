@@ -1,6 +1,6 @@
 /* Credentials and access control lists: who takes part, and what those who may not are told.
  *
- *     access HOSTS ROOT SESSION_TIMEOUT_MS [manual] [instrumented]
+ *     access HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop] [instrumented]
  */
 
 #define _POSIX_C_SOURCE 200809L

@@ -1,6 +1,6 @@
 /* Whatever is passed, each function answers with the number that the header names, and nothing has happened.
  *
- *     bad_input HOSTS ROOT [manual]
+ *     bad_input HOSTS ROOT [manual|loop]
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -266,7 +266,7 @@ static void options(void)
         {election_options_set_recipe, ELECTION_RECIPE_NODE, ELECTION_RECIPE_QUEUE_WRITE_LOCK, ELECTION_BAD_RECIPE},
         {election_options_set_lease_mode, ELECTION_LEASE_COMMITTED, ELECTION_LEASE_ANSWERED, ELECTION_BAD_LEASE_MODE},
         {election_options_set_acl, ELECTION_ACL_OPEN, ELECTION_ACL_CREATOR_WORLD_READ, ELECTION_BAD_ACL},
-        {election_options_set_dispatch, ELECTION_DISPATCH_THREAD, ELECTION_DISPATCH_MANUAL, ELECTION_BAD_DISPATCH},
+        {election_options_set_dispatch, ELECTION_DISPATCH_THREAD, ELECTION_DISPATCH_LOOP, ELECTION_BAD_DISPATCH},
     };
     election_options_t *options = election_options_new();
     CHECK(options != NULL);
@@ -764,7 +764,7 @@ int main(int argc, char **argv)
     char path[128];
     election_t *handle;
     if (read_ways(argc, argv) != 3) {
-        fprintf(stderr, "usage: %s HOSTS ROOT [manual]\n", argv[0]);
+        fprintf(stderr, "usage: %s HOSTS ROOT [manual|loop]\n", argv[0]);
         return 2;
     }
     hosts = argv[1];

@@ -1,5 +1,6 @@
-/* What the C programs of this folder share: checks that name their line, a record of what callbacks heard, and the two
- * ways in which callbacks run: on the library's thread, and in a loop of the program's own with poll on election_fd.
+/* What the C programs of this folder share: checks that name their line, a record of what callbacks heard, and the three
+ * ways in which callbacks run: on the library's thread, in a loop of the program's own with poll on election_fd, and in
+ * such a loop that does the work of the session as well.
  *
  * A program that succeeds says nothing at all. So whatever the library might print is noticed. */
 
@@ -265,11 +266,18 @@ static inline int record_wait(struct record *record, int count, int freed)
     return came;
 }
 
-/* --- the two ways ------------------------------------------------------------------------------------------- */
+/* --- the three ways ----------------------------------------------------------------------------------------- */
 
-/* The last arguments of a program: how it is to be run. "manual": callbacks run where the program dispatches them.
- * "instrumented": by valgrind, whose threads and signals these then are, and which is slow. */
-static int is_manual, is_instrumented;
+/* The last arguments of a program: how it is to be run. "manual": callbacks run where the program dispatches them. "loop":
+ * the same, and the handle has no thread at all. "instrumented": by valgrind, whose threads and signals these then are, and
+ * which is slow. */
+static int is_manual, is_loop, is_instrumented;
+
+/* The number of election_dispatch_t. */
+static inline int dispatch_way(void)
+{
+    return is_loop ? ELECTION_DISPATCH_LOOP : is_manual ? ELECTION_DISPATCH_MANUAL : ELECTION_DISPATCH_THREAD;
+}
 
 /* Takes them off the arguments. */
 static inline int read_ways(int argc, char **argv)
@@ -277,6 +285,8 @@ static inline int read_ways(int argc, char **argv)
     for (; argc > 1; argc--) {
         if (strcmp(argv[argc - 1], "manual") == 0)
             is_manual = 1;
+        else if (strcmp(argv[argc - 1], "loop") == 0)
+            is_manual = is_loop = 1;
         else if (strcmp(argv[argc - 1], "instrumented") == 0)
             is_instrumented = 1;
         else
@@ -330,8 +340,7 @@ static inline int open_handle(const char *hosts, election_options_t *options, el
     election_options_t *ours = options != NULL ? options : election_options_new();
     struct loop *loop = loops;
     int rc;
-    if (is_manual)
-        CHECK_INT(ELECTION_OK, election_options_set_dispatch(ours, ELECTION_DISPATCH_MANUAL));
+    CHECK_INT(ELECTION_OK, election_options_set_dispatch(ours, dispatch_way()));
     rc = election_open(hosts, ours, handle);
     if (options == NULL)
         election_options_free(ours);

@@ -1,7 +1,7 @@
 /* A child that was made in any way hears at its first call that it is none of the parent's, and every call of it returns at
  * once: by fork, by fork and clone as system calls, and by vfork, which shares the memory. Meanwhile other threads of the parent hold the locks of malloc and of the library.
  *
- *     children HOSTS ROOT SESSION_TIMEOUT_MS [manual]
+ *     children HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop]
  */
 
 #define _GNU_SOURCE
@@ -73,13 +73,13 @@ static void try_everything(enum way way)
     CHECK_INT(ELECTION_FORKED, election_unwatch_master(handle, path.text));
     CHECK_INT(ELECTION_FORKED, election_fenced_delete(handle, path.text, path.text, -1, PATIENCE_MS));
     CHECK_INT(ELECTION_FORKED, election_dump(handle, ELECTION_DUMP_TEXT, &described));
-    CHECK_INT(ELECTION_FORKED, election_open(hosts, NULL, &opened));
     CHECK_INT(ELECTION_FORKED, election_interrupt(handle));
     CHECK_INT(ELECTION_FORKED, election_close(handle));
     CHECK_INT(ELECTION_FORKED, election_close(handle));
     CHECK_INT(0, election_is_master(handle, path.text));
     CHECK(strcmp(ELECTION_VERSION, election_version()) == 0);
     if (is_raw) {
+        CHECK_INT(ELECTION_FORKED, election_open(hosts, NULL, &opened));
         CHECK(election_options_new() == NULL);
         CHECK(election_verifier_new(1) == NULL);
         CHECK_INT(ELECTION_FORKED, election_set_log(ELECTION_LOG_OFF, NULL, NULL, NULL));
@@ -87,6 +87,9 @@ static void try_everything(enum way way)
         CHECK_INT(ELECTION_FORKED, election_verifier_admit(verifier, 9));
     } else {
         CHECK_INT(ELECTION_OK, election_verifier_admit(verifier, 9));
+        CHECK_INT(ELECTION_OK, election_open(hosts, NULL, &opened));
+        CHECK_INT(ELECTION_FORKED, election_close(handle));
+        CHECK_INT(ELECTION_OK, election_close(opened));
     }
     election_options_free(options);
     election_verifier_free(verifier);
@@ -119,6 +122,7 @@ static void in_the_memory_of_its_parent(void)
         int is_right = election_is_master(handle, path.text) == 1;
         is_right = is_right && election_resign(handle, path.text) == ELECTION_FORKED;
         is_right = is_right && election_close(handle) == ELECTION_FORKED;
+        is_right = is_right && election_open(hosts, NULL, &handle) == ELECTION_FORKED;
         is_right = is_right && election_set_log(ELECTION_LOG_OFF, NULL, NULL, NULL) == ELECTION_FORKED;
         _exit(!is_right);
     }

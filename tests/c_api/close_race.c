@@ -1,7 +1,7 @@
 /* A handle that is closed, or a candidate that resigns, from two threads at the same moment; and a close while another
  * thread is inside each of the functions that wait. Each returns in bounded time, with a number that the header names.
  *
- *     close_race HOSTS ROOT SESSION_TIMEOUT_MS [manual] [instrumented]
+ *     close_race HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop] [instrumented]
  */
 
 #define _POSIX_C_SOURCE 200809L

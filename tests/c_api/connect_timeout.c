@@ -1,7 +1,7 @@
 /* Servers that cannot be reached: one that takes connections and never answers, one that is not there, and a name
  * that does not exist.
  *
- *     connect_timeout HOSTS ROOT [manual] [instrumented]
+ *     connect_timeout HOSTS ROOT [manual|loop] [instrumented]
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -185,7 +185,7 @@ int main(int argc, char **argv)
     struct server silent = silent_server(), absent = absent_server();
     char both[160], named[64];
     if (read_ways(argc, argv) != 3) {
-        fprintf(stderr, "usage: %s HOSTS ROOT [manual]\n", argv[0]);
+        fprintf(stderr, "usage: %s HOSTS ROOT [manual|loop]\n", argv[0]);
         return 2;
     }
     give_up_after(120);

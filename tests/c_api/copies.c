@@ -1,7 +1,7 @@
 /* Two copies of the library in one process, as when a program and a plugin of it bring one each: both work, contend with each
  * other as two processes do, and after a fork both are inert in the child.
  *
- *     copies HOSTS ROOT SESSION_TIMEOUT_MS COPY [manual]
+ *     copies HOSTS ROOT SESSION_TIMEOUT_MS COPY [manual|loop]
  */
 
 #define _GNU_SOURCE

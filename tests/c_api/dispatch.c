@@ -1,6 +1,6 @@
-/* Manual dispatch in a program of one thread: callbacks run inside election_dispatch and nowhere else.
+/* Callbacks that the program dispatches run inside election_dispatch and nowhere else.
  *
- *     dispatch HOSTS ROOT SESSION_TIMEOUT_MS
+ *     dispatch HOSTS ROOT SESSION_TIMEOUT_MS manual|loop [instrumented]
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -10,7 +10,7 @@
 /* --- what there is to look at ------------------------------------------------------------------------------- */
 
 /* A handle that nobody's loop dispatches. */
-static election_t *open_bare(int dispatch)
+static election_t *open_as_way(int dispatch)
 {
     election_options_t *options = election_options_new();
     election_t *handle = NULL;
@@ -21,6 +21,11 @@ static election_t *open_bare(int dispatch)
     CHECK_INT(ELECTION_OK, election_open(hosts, options, &handle));
     election_options_free(options);
     return handle;
+}
+
+static election_t *open_bare(void)
+{
+    return open_as_way(dispatch_way());
 }
 
 static int is_readable(int fd, int timeout_ms)
@@ -53,7 +58,7 @@ static int dispatch_until(election_t *handle, struct record *record, int count, 
 static void no_thread_runs_callbacks(void)
 {
     struct path path = at("threads");
-    election_t *threaded, *manual = open_bare(ELECTION_DISPATCH_MANUAL);
+    election_t *threaded, *manual = open_bare();
     struct record record;
     int64_t until = clock_ms() + PATIENCE_MS;
     record_init(&record, manual);
@@ -64,7 +69,7 @@ static void no_thread_runs_callbacks(void)
     CHECK_INT(1, count_threads_named("election-io"));
 
     /* The name is the one that there is otherwise. */
-    threaded = open_bare(ELECTION_DISPATCH_THREAD);
+    threaded = open_as_way(ELECTION_DISPATCH_THREAD);
     while (count_threads_named("election-cb") != 1)
         CHECK(clock_ms() < until);
     CHECK_INT(ELECTION_NOT_MANUAL, election_fd(threaded));
@@ -82,7 +87,7 @@ static void no_thread_runs_callbacks(void)
 static void the_descriptor_tells_what_waits(void)
 {
     struct path path = at("descriptor");
-    election_t *handle = open_bare(ELECTION_DISPATCH_MANUAL);
+    election_t *handle = open_bare();
     struct record role, master;
     int fd = election_fd(handle);
     record_init(&role, handle);
@@ -126,7 +131,7 @@ static void the_descriptor_tells_what_waits(void)
 static void times_are_kept(void)
 {
     struct path path = at("times");
-    election_t *handle = open_bare(ELECTION_DISPATCH_MANUAL);
+    election_t *handle = open_bare();
     struct record record;
     int64_t from = clock_ms(), took;
     CHECK_INT(0, election_dispatch(handle, 0));
@@ -151,7 +156,7 @@ static void times_are_kept(void)
 static void no_wait_ends_for_nothing(void)
 {
     struct path path = at("nothing");
-    election_t *handle = open_bare(ELECTION_DISPATCH_MANUAL);
+    election_t *handle = open_bare();
     static struct record records[HEARD_MAX];
     for (int i = 0; i < HEARD_MAX; i++) {
         int64_t from;
@@ -180,7 +185,7 @@ static void no_wait_ends_for_nothing(void)
 static void close_dispatches_what_is_left(void)
 {
     struct path path = at("left");
-    election_t *handle = open_bare(ELECTION_DISPATCH_MANUAL);
+    election_t *handle = open_bare();
     struct record role, master;
     int index;
     record_init(&role, handle);
@@ -219,7 +224,7 @@ static void *dispatch_for_long(void *handle)
 static void close_ends_a_wait(void)
 {
     struct path path = at("close-ends-a-wait");
-    election_t *handle = open_bare(ELECTION_DISPATCH_MANUAL);
+    election_t *handle = open_bare();
     struct record record;
     pthread_t thread;
     int64_t from;
@@ -251,7 +256,7 @@ static void dispatch_again(struct record *record, const struct heard *heard)
 static void inside_a_callback(void)
 {
     struct path path = at("inside");
-    election_t *handle = open_bare(ELECTION_DISPATCH_MANUAL);
+    election_t *handle = open_bare();
     struct record record;
     record_init(&record, handle);
     record.then = dispatch_again;
@@ -329,7 +334,7 @@ static void many_threads_take_turns(void)
     struct crowd crowd = {PTHREAD_MUTEX_INITIALIZER, NULL, 0, 0, 0, 0, 0};
     pthread_t threads[3];
     int64_t until = clock_ms() + PATIENCE_MS;
-    crowd.handle = open_bare(ELECTION_DISPATCH_MANUAL);
+    crowd.handle = open_bare();
     for (int i = 0; i < 3; i++)
         CHECK_INT(0, pthread_create(&threads[i], NULL, dispatch_on_and_on, &crowd));
     for (int i = 0; i < ROUNDS; i++) {
@@ -354,9 +359,12 @@ static void many_threads_take_turns(void)
 int main(int argc, char **argv)
 {
     read_arguments(argc, argv);
-    if (!is_instrumented)
+    CHECK(is_manual);
+    /* In loop mode the descriptor tells more: see program_loop.c. */
+    if (!is_instrumented && !is_loop)
         no_thread_runs_callbacks();
-    the_descriptor_tells_what_waits();
+    if (!is_loop)
+        the_descriptor_tells_what_waits();
     times_are_kept();
     no_wait_ends_for_nothing();
     close_dispatches_what_is_left();

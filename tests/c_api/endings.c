@@ -1,6 +1,6 @@
 /* What waits for the end of callbacks: election_wait_finished, and two handles that close each other.
  *
- *     endings HOSTS ROOT SESSION_TIMEOUT_MS [manual] [instrumented]
+ *     endings HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop] [instrumented]
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -47,7 +47,7 @@ static void a_loop_of_one_thread(void)
     struct path path = at("loop");
     struct record record;
     election_t *handle = NULL;
-    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, ELECTION_DISPATCH_MANUAL));
+    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, is_loop ? ELECTION_DISPATCH_LOOP : ELECTION_DISPATCH_MANUAL));
     CHECK_INT(ELECTION_OK, election_open(hosts, options, &handle));
     election_options_free(options);
     record_init(&record, handle);

@@ -1,7 +1,7 @@
 /* free_ctx runs once in each way in which what was asked for ends, and never when it was refused: a table of who listens, and
  * of how it ends. (In a child: fork.c; after a failure: failing_system.c; of the log: stress.c.)
  *
- *     ends HOSTS ROOT SESSION_TIMEOUT_MS EXPIRING [manual] [instrumented]
+ *     ends HOSTS ROOT SESSION_TIMEOUT_MS EXPIRING [manual|loop] [instrumented]
  *
  * EXPIRING leads to the server of HOSTS. It has the session expired on which it is asked for ROOT/expire. */
 

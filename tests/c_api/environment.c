@@ -1,7 +1,7 @@
 /* The library reads no environment variable, whether the hosts are names or addresses. (What the C library's own
  * resolver looks for, as in any program, does not come by here.)
  *
- *     environment HOSTS ROOT SESSION_TIMEOUT_MS [manual]
+ *     environment HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop]
  */
 
 #define _GNU_SOURCE

@@ -1,7 +1,7 @@
 /* A system that fails under the library: no thread can be started, the clock cannot be read. The library's own code
  * panics then, and what a program hears of it is a code; nothing is printed, nothing ends, and handles close.
  *
- *     failing_system HOSTS ROOT SESSION_TIMEOUT_MS [manual]
+ *     failing_system HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop]
  */
 
 #define _GNU_SOURCE
@@ -53,7 +53,7 @@ static int open_after(int threads, election_t **handle)
 {
     election_options_t *options = election_options_new();
     int rc;
-    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, is_manual));
+    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, dispatch_way()));
     __atomic_store_n(&threads_before_failure, threads, __ATOMIC_SEQ_CST);
     rc = election_open(hosts, options, handle);
     __atomic_store_n(&threads_before_failure, -1, __ATOMIC_SEQ_CST);
@@ -66,7 +66,7 @@ static void no_thread_can_be_started(void)
     election_t *const sentinel = (election_t *)(uintptr_t)0x5a5a;
     election_t *handle = sentinel;
     /* Once for the process, the I/O thread; for each handle, the one for callbacks. */
-    int threads = is_manual ? 1 : 2;
+    int threads = is_loop ? 0 : is_manual ? 1 : 2;
     for (int before = 0; before < threads; before++)
         CHECK_INT(ELECTION_NO_RESOURCES, open_after(before, &handle));
     if (!is_manual)
@@ -149,6 +149,34 @@ static void the_clock_fails_for_the_dispatcher(void)
         CHECK(election_dispatch(handle, 1000) > 0);
     CHECK_INT(ELECTION_OK, election_close(handle));
     CHECK_INT(1, record_freed(&record));
+    record_done(&record);
+}
+
+/* In loop mode the caller does the work of the session. Without a clock that fails, and everybody hears so. */
+static void the_clock_fails_for_the_loop(void)
+{
+    struct path path = at("loop");
+    election_options_t *options = election_options_new();
+    election_t *handle = NULL;
+    struct record record;
+    int told;
+    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, ELECTION_DISPATCH_LOOP));
+    CHECK_INT(ELECTION_OK, election_open(hosts, options, &handle));
+    election_options_free(options);
+    record_init(&record, handle);
+    CHECK_INT(ELECTION_OK, stand(&record, path.text, "v"));
+    CHECK_INT(ELECTION_OK, election_wait(handle, path.text, ELECTION_MASTER, PATIENCE_MS));
+    clock_fails_here = 1;
+    told = election_dispatch(handle, 0);
+    clock_fails_here = 0;
+    CHECK(told > 0);
+    CHECK_INT(2, record_count(&record));
+    CHECK_INT(ELECTION_REASON_FAILED, record.heard[1].reason);
+    CHECK_INT(1, record_freed(&record));
+    CHECK_INT(0, election_is_master(handle, path.text));
+    CHECK_INT(ELECTION_INTERNAL, go_to_election(handle, path.text, "", 0, NULL, NULL, NULL));
+    CHECK_INT(0, election_dispatch(handle, 20));
+    CHECK_INT(ELECTION_CONNECTIONLOSS, election_close(handle));
     record_done(&record);
 }
 
@@ -303,6 +331,9 @@ int main(int argc, char **argv)
     the_clock_fails_for_the_dispatcher();
     if (!is_manual)
         the_clock_fails_for_callbacks();
-    the_clock_fails_for_the_io_thread();
+    if (is_loop)
+        the_clock_fails_for_the_loop();
+    else
+        the_clock_fails_for_the_io_thread();
     return 0;
 }

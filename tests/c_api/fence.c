@@ -1,6 +1,6 @@
 /* Fenced writes: what a master writes to ZooKeeper, and nobody else can.
  *
- *     fence HOSTS ROOT SESSION_TIMEOUT_MS [manual] [instrumented]
+ *     fence HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop] [instrumented]
  */
 
 #define _POSIX_C_SOURCE 200809L

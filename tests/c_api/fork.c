@@ -1,6 +1,7 @@
-/* After a fork the child's handle is inert: it says so, and does nothing to its parent's.
+/* After a fork the parent's handle is inert in the child: it says so, and does nothing to its parent's. The child may open
+ * handles of its own.
  *
- *     fork HOSTS ROOT SESSION_TIMEOUT_MS [manual] [instrumented]
+ *     fork HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop] [instrumented]
  *
  * The program starts itself as `fork exec HOSTS PATH`, to see what is left after an exec. */
 
@@ -61,24 +62,27 @@ static void never_connection(const election_connection_t *connection, void *ctx)
     CHECK(!"a child is told of the connection");
 }
 
+static int never_lead(const election_leadership_t *leadership, void *ctx)
+{
+    (void)leadership;
+    (void)ctx;
+    CHECK(!"a child leads in its parent's place");
+    return 0;
+}
+
 static void never_free(void *ctx)
 {
     (void)ctx;
     CHECK(!"a child frees its parent's ctx");
 }
 
-/* Everything that can be tried, in the child. It would hang where it took a lock that another thread of the parent held
- * at the moment of the fork. */
-static void try_everything(election_t *handle, const char *path)
+/* Everything that can be tried on the parent's handle, in the child. It would hang where it took a lock that another thread
+ * of the parent held at the moment of the fork. */
+static void try_the_parents(election_t *handle, const char *path)
 {
     int64_t token = 0x5a5a, left_ns = 0x5a5a;
-    election_t *const sentinel = (election_t *)(uintptr_t)0x5a5a;
-    election_t *opened = sentinel;
-    election_options_t *options;
-    election_verifier_t *verifier;
     election_counters_t counters = {.size = sizeof counters};
     char *dump = NULL;
-    give_up_after(60);
     CHECK_INT(0, election_is_master(handle, path));
     CHECK_INT(0, election_lease(handle, path, &token, &left_ns));
     CHECK_INT(0x5a5a, token);
@@ -105,25 +109,45 @@ static void try_everything(election_t *handle, const char *path)
     CHECK_INT(ELECTION_FORKED, election_counters(handle, &counters));
     CHECK_INT(ELECTION_FORKED, election_dump(handle, ELECTION_DUMP_TEXT, &dump));
     CHECK(dump == NULL);
-    CHECK_INT(ELECTION_FORKED, election_open(hosts, NULL, &opened));
-    CHECK(opened == sentinel);
+    CHECK_INT(ELECTION_FORKED, election_interrupt(handle));
+    CHECK_INT(ELECTION_FORKED, election_clear_interrupt(handle));
+    CHECK_INT(ELECTION_FORKED, election_lead(handle, path, "", 0, never_lead, NULL, PATIENCE_MS, NULL));
+    CHECK_INT(ELECTION_FORKED, election_close(handle));
+    CHECK_INT(ELECTION_FORKED, election_close(handle));
+    CHECK_INT(ELECTION_FORKED, election_resign(handle, path));
+    CHECK_INT(0, election_is_master(handle, path));
+}
+
+/* The same, before and while the child has a handle of its own. */
+static void try_everything(election_t *handle, const char *path)
+{
+    struct path own = at("of-children");
+    election_t *opened = NULL;
+    election_options_t *options;
+    election_verifier_t *verifier;
+    give_up_after(60);
+    try_the_parents(handle, path);
 
     /* What is no handle works as ever. */
     CHECK(strcmp(ELECTION_VERSION, election_version()) == 0);
     CHECK(*election_strerror(ELECTION_FORKED) != 0);
     options = election_options_new();
-    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, ELECTION_DISPATCH_MANUAL));
-    CHECK_INT(ELECTION_FORKED, election_open(hosts, options, &opened));
+    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, dispatch_way()));
+    CHECK_INT(ELECTION_OK, election_options_set_recipe(options, ELECTION_RECIPE_QUEUE));
+    CHECK_INT(ELECTION_OK, election_open(hosts, options, &opened));
+    CHECK(opened != handle);
     election_options_free(options);
     verifier = election_verifier_new(1);
     CHECK_INT(ELECTION_OK, election_verifier_admit(verifier, 2));
     election_verifier_free(verifier);
-
-    CHECK_INT(ELECTION_FORKED, election_close(handle));
-    CHECK_INT(ELECTION_FORKED, election_close(handle));
-    CHECK_INT(ELECTION_FORKED, election_resign(handle, path));
     CHECK_INT(ELECTION_BAD_HANDLE, election_close(NULL));
-    CHECK_INT(0, election_is_master(handle, path));
+
+    CHECK_INT(ELECTION_OK, go_to_election(opened, own.text, "", 0, NULL, NULL, NULL));
+    CHECK_INT(ELECTION_OK, election_wait(opened, own.text, ELECTION_MASTER, PATIENCE_MS));
+    try_the_parents(handle, path);
+    CHECK_INT(1, election_is_master(opened, own.text));
+    CHECK_INT(ELECTION_OK, election_close(opened));
+    try_the_parents(handle, path);
 }
 
 /* --- fork first, and open later ----------------------------------------------------------------------------- */
@@ -298,7 +322,7 @@ static void *work_on_and_on(void *ctx)
         /* Not faster than the server answers, so that the close below finds nothing to wait for. */
         for (int i = 0; i < 100; i++)
             election_is_master(worker->handle, worker->path.text);
-        sleep_ms(1);
+        sleep_ms(5);
         pthread_mutex_lock(&worker->lock);
         is_over = worker->is_over;
         pthread_mutex_unlock(&worker->lock);
@@ -326,8 +350,11 @@ static void in_the_midst_of_work(void)
     }
     for (int i = 0; i < (is_instrumented ? 5 : 50); i++) {
         pid_t child = fork();
-        if (child == 0) {
+        if (child == 0 && i % 10 == 0)
             try_everything(handle, path.text);
+        if (child == 0) {
+            give_up_after(60);
+            try_the_parents(handle, path.text);
             _exit(0);
         }
         expect_well(child);

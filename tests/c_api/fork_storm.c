@@ -2,7 +2,7 @@
  * or opens, looks and closes on and on. Whoever is forked then hears what it may hear, and nobody waits for a thread that
  * is not there.
  *
- *     fork_storm HOSTS ROOT SESSION_TIMEOUT_MS [manual]
+ *     fork_storm HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop]
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -80,6 +80,7 @@ static void *look(void *ctx)
 static void try_in_the_child(struct other *other)
 {
     election_t *handle = __atomic_load_n(&other->handle, __ATOMIC_ACQUIRE), *opened = NULL;
+    election_options_t *options = election_options_new();
     pthread_t thread;
     int rc;
     give_up_after(30);
@@ -92,11 +93,15 @@ static void try_in_the_child(struct other *other)
     CHECK_INT(rc, election_close(handle));
     CHECK_INT(0, pthread_create(&thread, NULL, look, handle));
     CHECK_INT(0, pthread_join(thread, NULL));
-    /* Forked before its parent opened anything, it may open; and closes what it opened. */
-    rc = election_open(nowhere, NULL, &opened);
-    CHECK(rc == ELECTION_FORKED || (rc == ELECTION_OK && handle == NULL));
-    if (rc == ELECTION_OK)
-        CHECK_INT(ELECTION_OK, election_close(opened));
+    /* It may open, whatever its parent's threads were about to do; and closes what it opened. */
+    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, dispatch_way()));
+    CHECK_INT(ELECTION_OK, election_open(nowhere, options, &opened));
+    CHECK_INT(ELECTION_OK, go_to_election(opened, "/storm", "", 0, NULL, NULL, NULL));
+    CHECK_INT(ELECTION_OK, election_close(opened));
+    /* The parent may have closed it. */
+    rc = election_close(handle);
+    CHECK(rc == ELECTION_BAD_HANDLE || (rc == ELECTION_FORKED && handle != NULL));
+    election_options_free(options);
     exit(0);
 }
 

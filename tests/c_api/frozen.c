@@ -1,7 +1,7 @@
 /* A server that stops answering while its connections stand: what waits for it ends on time, and a master that hears of it
  * again within its lease was master all the while.
  *
- *     frozen HOSTS ROOT SESSION_TIMEOUT_MS SERVER_PID [manual]
+ *     frozen HOSTS ROOT SESSION_TIMEOUT_MS SERVER_PID [manual|loop]
  */
 
 #define _POSIX_C_SOURCE 200809L

@@ -326,6 +326,7 @@ macro_rules! lives {
 lives! {
     life: "life_hpp.cpp", "g++", "c++17", [], Thread;
     life_in_a_loop: "life_hpp.cpp", "clang++", "c++17", ["-O2"], Manual;
+    life_in_loop_mode: "life_hpp.cpp", "g++", "c++17", ["-O2"], Loop;
     life_under_valgrind: "life_hpp.cpp", "g++", "c++17", [], ThreadUnderValgrind;
     life_in_a_loop_under_valgrind: "life_hpp.cpp", "g++", "c++17", [], ManualUnderValgrind;
     life_in_cpp20: "life_hpp.cpp", "g++", "c++20", [], Thread;

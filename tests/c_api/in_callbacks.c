@@ -1,6 +1,6 @@
 /* Every function, called from inside each kind of callback.
  *
- *     in_callbacks HOSTS ROOT SESSION_TIMEOUT_MS [manual]
+ *     in_callbacks HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop]
  */
 
 #define _POSIX_C_SOURCE 200809L
@@ -67,7 +67,7 @@ static void call_what_is_free(int is_of_log)
     CHECK_INT(ELECTION_OK, election_options_set_session_timeout_ms(options, 1000));
     CHECK_INT(ELECTION_OK, election_options_set_connect_timeout_ms(options, 0));
     CHECK_INT(ELECTION_OK, election_options_set_recipe(options, ELECTION_RECIPE_QUEUE));
-    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, is_manual));
+    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, dispatch_way()));
     CHECK_INT(ELECTION_OK, election_options_set_grace_ms(options, 0));
     CHECK_INT(ELECTION_OK, election_options_set_lease_mode(options, ELECTION_LEASE_ANSWERED));
     CHECK_INT(ELECTION_OK, election_options_set_lease_margin_ms(options, 0));

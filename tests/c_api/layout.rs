@@ -191,7 +191,13 @@ fn figures_of_rust() -> Figures {
     );
     figures_of_enum!(figures, election_lease_mode_t, ELECTION_LEASE_COMMITTED, ELECTION_LEASE_ANSWERED);
     figures_of_enum!(figures, election_alarm_t, ELECTION_ALARM_NONE, ELECTION_ALARM_TOO_FEW, ELECTION_ALARM_ENOUGH);
-    figures_of_enum!(figures, election_dispatch_t, ELECTION_DISPATCH_THREAD, ELECTION_DISPATCH_MANUAL);
+    figures_of_enum!(
+        figures,
+        election_dispatch_t,
+        ELECTION_DISPATCH_THREAD,
+        ELECTION_DISPATCH_MANUAL,
+        ELECTION_DISPATCH_LOOP
+    );
     figures_of_enum!(
         figures,
         election_acl_t,

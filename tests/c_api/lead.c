@@ -1,6 +1,6 @@
 /* election_lead: a function runs while master, hears when it should stop, and keeps the place until it has returned.
  *
- *     lead HOSTS ROOT SESSION_TIMEOUT_MS SILENT [manual] [instrumented]
+ *     lead HOSTS ROOT SESSION_TIMEOUT_MS SILENT [manual|loop] [instrumented]
  *
  * SILENT is a server that answers nothing any more once it is asked for a path that ends in /be-silent. */
 

@@ -1,6 +1,6 @@
 /* election_lease: the token, and the time that is left.
  *
- *     lease HOSTS ROOT SESSION_TIMEOUT_MS [manual] [instrumented]
+ *     lease HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop] [instrumented]
  */
 
 #define _POSIX_C_SOURCE 200809L

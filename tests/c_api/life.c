@@ -1,6 +1,6 @@
 /* The life of candidates and observers, as the header promises it.
  *
- *     life HOSTS ROOT SESSION_TIMEOUT_MS [manual]
+ *     life HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop]
  */
 
 #define _POSIX_C_SOURCE 200809L

@@ -1,6 +1,6 @@
 /* What the programs that live through elections share: handles, standing, watching, and what is to be heard then.
  *
- * Each is called with HOSTS ROOT SESSION_TIMEOUT_MS [manual] [instrumented]. */
+ * Each is called with HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop] [instrumented]. */
 
 #ifndef LIFE_H
 #define LIFE_H
@@ -176,7 +176,7 @@ static inline int expect_observed(struct record *record, int index, const struct
 static inline void read_arguments(int argc, char **argv)
 {
     if (read_ways(argc, argv) < 4) {
-        fprintf(stderr, "usage: %s HOSTS ROOT SESSION_TIMEOUT_MS [manual] [instrumented]\n", argv[0]);
+        fprintf(stderr, "usage: %s HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop] [instrumented]\n", argv[0]);
         exit(2);
     }
     hosts = argv[1];

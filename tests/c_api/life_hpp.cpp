@@ -1,7 +1,7 @@
 // election.hpp: a life of two candidates and an observer, in both forms of its functions (with -fno-exceptions in the
 // one that there is then); what moves, what ends by itself, and when what a function captured is destroyed.
 //
-//     life_hpp HOSTS ROOT SESSION_TIMEOUT_MS [manual] [instrumented]
+//     life_hpp HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop] [instrumented]
 
 #include "check.hpp"
 #include "election.hpp"
@@ -35,7 +35,7 @@ using std::string_view;
 
 string_view hosts;
 std::chrono::milliseconds session_timeout;
-bool is_manual;
+bool is_manual, is_loop;
 
 // Whoever makes one expects that number, and a call that succeeds clears what was there before.
 class Expect {
@@ -118,7 +118,7 @@ election::options as_told()
     options.session_timeout = session_timeout;
     options.connect_timeout = patience;
     if (is_manual)
-        options.dispatch = election::dispatch::manual;
+        options.dispatch = is_loop ? election::dispatch::loop : election::dispatch::manual;
     return options;
 }
 
@@ -840,14 +840,16 @@ void destroy_inside(const std::string &path)
 int main(int argc, char **argv)
 {
     if (argc < 4) {
-        std::cerr << "usage: " << argv[0] << " HOSTS ROOT SESSION_TIMEOUT_MS [manual] [instrumented]" << std::endl;
+        std::cerr << "usage: " << argv[0] << " HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop] [instrumented]" << std::endl;
         return 2;
     }
     hosts = argv[1];
     const std::string root = argv[2];
     session_timeout = std::chrono::milliseconds(std::atoi(argv[3]));
-    for (int i = 4; i < argc; i++)
-        is_manual = is_manual || argv[i] == string_view("manual");
+    for (int i = 4; i < argc; i++) {
+        is_loop = is_loop || argv[i] == string_view("loop");
+        is_manual = is_manual || is_loop || argv[i] == string_view("manual");
+    }
     codes();
     live(root + "/life");
     observe(root + "/observe");

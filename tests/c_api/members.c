@@ -1,6 +1,6 @@
 /* election_members: who stands at a path, in order, with values.
  *
- *     members HOSTS ROOT SESSION_TIMEOUT_MS [manual] [instrumented]
+ *     members HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop] [instrumented]
  */
 
 #define _POSIX_C_SOURCE 200809L

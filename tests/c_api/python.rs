@@ -40,6 +40,7 @@ fn types() {
     // The oldest Python that it is for.
     mypy.args(["--strict", "--python-version=3.9", "--cache-dir"]).arg(cache.path());
     mypy.arg(root().join("python/election")).arg(root().join("c_examples/stand.py"));
+    mypy.arg(root().join("c_examples/loop_asyncio.py"));
     tools::run_command(mypy);
 }
 

@@ -1,6 +1,6 @@
 /* The recipes, and the grace delay.
  *
- *     recipe HOSTS ROOT SESSION_TIMEOUT_MS [manual] [instrumented]
+ *     recipe HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop] [instrumented]
  */
 
 #define _POSIX_C_SOURCE 200809L

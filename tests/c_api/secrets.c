@@ -1,7 +1,7 @@
 /* What a handle was told in confidence is gone from memory with the options and the handle: no block that is still allocated
  * holds it; and the options' own copy is overwritten before its block is freed.
  *
- *     secrets HOSTS ROOT SESSION_TIMEOUT_MS [manual]
+ *     secrets HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop]
  */
 
 #define _GNU_SOURCE

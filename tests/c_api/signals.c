@@ -1,7 +1,7 @@
 /* Signals and callbacks: a child that a callback starts can be ended, a fault in a callback reaches the program's handler, a
  * signal for the program is handled where the program handles it, and a call from a handler never waits for its own thread.
  *
- *     signals HOSTS ROOT SESSION_TIMEOUT_MS [manual]
+ *     signals HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop]
  */
 
 #define _GNU_SOURCE
@@ -20,7 +20,7 @@ static election_t *open_plain(void)
     election_options_t *options = election_options_new();
     election_t *handle = NULL;
     CHECK_INT(ELECTION_OK, election_options_set_session_timeout_ms(options, session_timeout_ms));
-    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, is_manual));
+    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, dispatch_way()));
     CHECK_INT(ELECTION_OK, election_open(hosts, options, &handle));
     election_options_free(options);
     return handle;

@@ -1,7 +1,7 @@
 /* A server that falls silent while handles are at work: what has a time ends in it, the lease ends on the clock, a close has
  * its bound, and nothing of a hundred handles that were closed so is left behind.
  *
- *     silent HOSTS ROOT SESSION_TIMEOUT_MS FIRST SECOND THIRD [manual]
+ *     silent HOSTS ROOT SESSION_TIMEOUT_MS FIRST SECOND THIRD [manual|loop]
  *
  * FIRST, SECOND and THIRD lead to the server of HOSTS. Each passes nothing on any more once it was asked for ROOT/be-silent. */
 
@@ -163,7 +163,7 @@ static void nothing_is_left(const char *where)
     pthread_t closers[HANDLES];
     CHECK_INT(ELECTION_OK, election_options_set_session_timeout_ms(options, session_timeout_ms));
     CHECK_INT(ELECTION_OK, election_options_set_connect_timeout_ms(options, PATIENCE_MS));
-    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, is_manual ? ELECTION_DISPATCH_MANUAL : ELECTION_DISPATCH_THREAD));
+    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, dispatch_way()));
     /* What the library has for the whole process comes with the first handle. */
     CHECK_INT(ELECTION_OK, election_open(hosts, options, &handles[0]));
     before = count_descriptors();

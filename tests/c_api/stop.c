@@ -1,7 +1,7 @@
 /* Each call that waits can be ended: by a signal handler that ran on its thread, and by election_interrupt, from a handler
  * or another thread.
  *
- *     stop HOSTS ROOT SESSION_TIMEOUT_MS SILENT MUTE [manual] [instrumented]
+ *     stop HOSTS ROOT SESSION_TIMEOUT_MS SILENT MUTE [manual|loop] [instrumented]
  *
  * SILENT is a server that answers nothing any more once it is asked for a path that ends in /be-silent; MUTE is one that
  * never says a word. */
@@ -362,7 +362,7 @@ int main(int argc, char **argv)
     CHECK_INT(ELECTION_OK, open_handle(hosts, NULL, &standing));
     CHECK_INT(ELECTION_OK, go_to_election(standing, standing_at.text, "v", 1, NULL, NULL, NULL));
     CHECK_INT(ELECTION_OK, election_wait(standing, standing_at.text, ELECTION_MASTER, ELECTION_FOREVER));
-    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, ELECTION_DISPATCH_MANUAL));
+    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, is_loop ? ELECTION_DISPATCH_LOOP : ELECTION_DISPATCH_MANUAL));
     CHECK_INT(ELECTION_OK, election_open("127.0.0.1:1", options, &dispatched));
     election_options_free(options);
     {

@@ -1,7 +1,7 @@
 /* Every function from many threads at once, while handles are opened, elect, resign, watch, ask, describe themselves,
  * dispatch and are closed under them, by two threads at the same moment.
  *
- *     stress HOSTS ROOT SESSION_TIMEOUT_MS [manual] [instrumented]
+ *     stress HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop] [instrumented]
  *
  * What must hold whatever comes: each call returns what the header says that it may; each ctx is freed once, and not if it
  * was refused; callbacks of a handle run one at a time, and none after election_close has returned; no MASTER at a path
@@ -347,7 +347,7 @@ static void open_and_close(void)
     CHECK_INT(ELECTION_OK, election_options_set_session_timeout_ms(options, 5000));
     CHECK_INT(ELECTION_OK, election_options_set_connect_timeout_ms(options, 0));
     CHECK_INT(ELECTION_OK, election_options_set_recipe(options, ELECTION_RECIPE_QUEUE));
-    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, ELECTION_DISPATCH_MANUAL));
+    CHECK_INT(ELECTION_OK, election_options_set_dispatch(options, is_loop ? ELECTION_DISPATCH_LOOP : ELECTION_DISPATCH_MANUAL));
     CHECK_INT(ELECTION_OK, election_options_set_grace_ms(options, 1));
     CHECK_INT(ELECTION_OK, election_options_set_lease_mode(options, ELECTION_LEASE_ANSWERED));
     CHECK_INT(ELECTION_OK, election_options_set_lease_margin_ms(options, 1));

@@ -1,7 +1,7 @@
 /* A server that takes every connection and answers nothing: what has a time ends in it, and a close has its bound, whoever
  * stands, watches, asks or waits meanwhile.
  *
- *     swallowed HOSTS ROOT SESSION_TIMEOUT_MS SILENT [manual]
+ *     swallowed HOSTS ROOT SESSION_TIMEOUT_MS SILENT [manual|loop]
  */
 
 #define _POSIX_C_SOURCE 200809L

@@ -1,6 +1,6 @@
 // An exception that leaves a function of election.hpp ends the program, at the place where it was thrown.
 //
-//     throw_hpp HOSTS ROOT SESSION_TIMEOUT_MS [manual] [instrumented]
+//     throw_hpp HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop] [instrumented]
 
 #include "check.hpp"
 #include "election.hpp"
@@ -57,7 +57,7 @@ void expect_terminate(std::string_view hosts, const election::options &options, 
 int main(int argc, char **argv)
 {
     if (argc < 4) {
-        std::cerr << "usage: " << argv[0] << " HOSTS ROOT SESSION_TIMEOUT_MS [manual] [instrumented]" << std::endl;
+        std::cerr << "usage: " << argv[0] << " HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop] [instrumented]" << std::endl;
         return 2;
     }
     const std::string path = std::string(argv[2]) + "/thrown";

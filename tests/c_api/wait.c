@@ -1,6 +1,6 @@
 /* election_wait, for programs that want no callbacks.
  *
- *     wait HOSTS ROOT SESSION_TIMEOUT_MS [manual] [instrumented]
+ *     wait HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop] [instrumented]
  */
 
 #define _POSIX_C_SOURCE 200809L

@@ -14,7 +14,7 @@ import warnings
 import weakref
 
 from common import PATIENCE, check
-from election import Alarm, AsyncElection, Election, ElectionError, Rc, Reason, Role
+from election import Alarm, AsyncElection, Dispatch, Election, ElectionError, Rc, Reason, Role
 
 
 
@@ -43,11 +43,11 @@ def is_alive(reference):
     return reference() is not None
 
 
-async def live(hosts, path, session_timeout):
+async def live(hosts, path, session_timeout, **options):
     ticks = []
     ticker = asyncio.create_task(tick(ticks))
-    async with AsyncElection(hosts, session_timeout=session_timeout) as first:
-        async with AsyncElection(hosts, session_timeout=session_timeout) as second:
+    async with AsyncElection(hosts, session_timeout=session_timeout, **options) as first:
+        async with AsyncElection(hosts, session_timeout=session_timeout, **options) as second:
             news = second.masters(path)
             a = first.roles(path, b"first")
             event = await next_of(a)
@@ -302,12 +302,36 @@ async def opening_cancelled(hosts, path, session_timeout):
         await asyncio.sleep(0.01)
 
 
+async def looping(hosts, path, session_timeout):
+    """The same, and the loop does the work of the sessions."""
+    await live(hosts, path, session_timeout, dispatch=Dispatch.LOOP)
+    threads = len(os.listdir("/proc/self/task"))
+    async with AsyncElection(hosts, session_timeout=session_timeout, dispatch=Dispatch.LOOP) as election:
+        roles = election.roles(path)
+        check((await next_of(roles)).role is Role.MASTER)
+        await asyncio.sleep(session_timeout * 1.5)
+        check(election.is_master(path) and roles._heard.empty())
+        check(len(os.listdir("/proc/self/task")) == threads)
+
+        async def work(leadership):
+            await asyncio.sleep(session_timeout * 1.2)
+            return leadership.token
+
+        check(await election.lead(path + "-lead", b"", work) > 0)
+    check((await next_of(roles)).reason is Reason.CLOSED)
+
+
 async def forgotten(hosts, path, session_timeout):
     """One that nobody has any more is closed, with a warning."""
+    await forgotten_with(hosts, path, session_timeout)
+    await forgotten_with(hosts, path + "-loop", session_timeout, dispatch=Dispatch.LOOP)
+
+
+async def forgotten_with(hosts, path, session_timeout, **options):
     witness = AsyncElection(hosts, session_timeout=session_timeout, connect_timeout=PATIENCE)
 
     async def forget():
-        election = AsyncElection(hosts, session_timeout=session_timeout, connect_timeout=PATIENCE)
+        election = AsyncElection(hosts, session_timeout=session_timeout, connect_timeout=PATIENCE, **options)
         await election.open()
         election.go_to_election(path, b"forgotten", lambda event: election.is_master(path))
         await election.wait(path, Role.MASTER, PATIENCE)
@@ -336,5 +360,5 @@ if __name__ == "__main__":
         asyncio.get_running_loop().slow_callback_duration = PATIENCE
         await test(hosts, f"{root}/{test.__name__}", float(session_timeout))
 
-    for test in (live, callbacks, cancelled, unblocked, opening_cancelled, forgotten):
+    for test in (live, looping, callbacks, cancelled, unblocked, opening_cancelled, forgotten):
         asyncio.run(run(test))

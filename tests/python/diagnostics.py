@@ -30,9 +30,7 @@ NAMES = {
     "options": "session_timeout_ms connect_timeout_ms dispatch recipe grace_ms lease_mode lease_margin_ms tick_ms",
     "connection": "state rc session_id session_timeout_ms cause",
     "masterships": "path is_master token lease_left_ms",
-    "session": "link lease candidates observers watchers_of_members requests_under_way client zookeeper",
-    "session.zookeeper": "link session session_timeout_ms last_zxid heard_ago_ms without_answer not_sent bytes_not_sent"
-    " bytes_not_read watches",
+    "session": "link lease candidates observers watchers_of_members requests_under_way client next_round_wait_ms",
     "session.link": "state session_id rc renewed_in_ms",
     "session.lease": "holds why_not left_ms session_timeout_ms clock_rate_ms margin_ms distance_ms anchor anchor_ago_ms"
     " proof_sent_ago_ms proof_answered_ago_ms last_answer_ago_ms proofs_under_way next_renewal_in_ms",

@@ -1,4 +1,5 @@
-"""After a fork, as Python's multiprocessing makes it: the child's handle is inert, the parent's undisturbed.
+"""After a fork, as Python's multiprocessing makes it: the parent's handle is inert in the child, and undisturbed in the
+parent. The child may open one of its own.
 
     fork.py HOSTS ROOT SESSION_TIMEOUT
 """
@@ -11,7 +12,7 @@ import sys
 import time
 
 from common import PATIENCE, check
-from election import Election, ElectionError, Rc, Role
+from election import Dispatch, Election, ElectionError, Rc, Role
 
 
 
@@ -52,7 +53,13 @@ def child(election, hosts, path):
     check_forked(election.unwatch_connection)
     check_forked(election.counters)
     check_forked(election.dump)
-    check_forked(lambda: Election(hosts))
+    own = f"{path}-of-{os.getpid()}"
+    for dispatch in Dispatch:
+        with Election(hosts, dispatch=dispatch) as opened:
+            opened.go_to_election(own, b"child")
+            opened.wait(own, Role.MASTER, PATIENCE)
+            check(opened.is_master(own) and not election.is_master(path))
+            check_forked(election.resign, path)
     check(not election.close())
 
 

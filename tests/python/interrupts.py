@@ -48,16 +48,20 @@ def each_wait(hosts, path, session_timeout):
     with Election(hosts, session_timeout=session_timeout, connect_timeout=PATIENCE) as master:
         master.go_to_election(path, b"master")
         master.wait(path, Role.MASTER, PATIENCE)
-        with Election(hosts, session_timeout=session_timeout, dispatch=Dispatch.MANUAL) as election:
-            candidacy = election.go_to_election(path, b"slave")
-            candidacy.wait(Role.SLAVE, PATIENCE)
-            election.dispatch(PATIENCE)
-            end_by_signal(lambda: candidacy.wait(Role.MASTER))
-            end_by_signal(lambda: candidacy.wait(Role.MASTER, 3 * 3600.0))
-            end_by_signal(lambda: election.dispatch(PATIENCE))
-            # As one that was not interrupted.
-            master.resign(path)
-            candidacy.wait(Role.MASTER, PATIENCE)
+        for dispatch in (Dispatch.MANUAL, Dispatch.LOOP):
+            with Election(hosts, session_timeout=session_timeout, dispatch=dispatch) as election:
+                candidacy = election.go_to_election(path, b"slave")
+                candidacy.wait(Role.SLAVE, PATIENCE)
+                while election.dispatch(0.5):
+                    pass
+                end_by_signal(lambda: candidacy.wait(Role.MASTER))
+                end_by_signal(lambda: candidacy.wait(Role.MASTER, 3 * 3600.0))
+                end_by_signal(lambda: election.dispatch(PATIENCE))
+                # As one that was not interrupted.
+                master.resign(path)
+                candidacy.wait(Role.MASTER, PATIENCE)
+            master.go_to_election(path, b"master")
+            master.wait(path, Role.MASTER, PATIENCE)
     with Election("127.0.0.1:1") as nobody:
         nobody.go_to_election(path)
         end_by_signal(lambda: nobody.wait(path, Role.MASTER))
@@ -101,7 +105,7 @@ def at_any_instant(hosts, path, session_timeout, seed, count):
                         candidacy.is_master(), candidacy.lease()
                         candidacy.wait(Role.MASTER, PATIENCE)
                         election.members(where)
-                        if dispatch is Dispatch.MANUAL:
+                        if dispatch is not Dispatch.THREAD:
                             election.dispatch(PATIENCE)
                         election.dump()
                         while True:
@@ -122,12 +126,14 @@ def at_any_instant(hosts, path, session_timeout, seed, count):
             began = time.monotonic()
             while is_standing and not (events and events[-1].rc is Rc.RESIGNED):
                 check(time.monotonic() - began < PATIENCE, (round_, events))
-                if dispatch is Dispatch.MANUAL:
+                if dispatch is not Dispatch.THREAD:
                     election.dispatch(0.01)
                 else:
                     time.sleep(0.001)
             while election._listeners:
                 check(time.monotonic() - began < PATIENCE, election._listeners)
+                if dispatch is Dispatch.LOOP:
+                    election.dispatch(0.01)
         check(len(_callbacks._listeners) == 0, _callbacks._listeners)
         check(election.close())
     # To lead: the place is given up whenever that was.
@@ -171,7 +177,7 @@ def at_any_instant(hosts, path, session_timeout, seed, count):
     armed.put(None)
     thread.join()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    check(len(interrupted) == count * 4, len(interrupted))
+    check(len(interrupted) == count * (len(Dispatch) + 2), len(interrupted))
     check([told for told in unraisable if told[0] is not ResourceWarning] == [], unraisable)
 
 

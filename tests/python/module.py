@@ -291,6 +291,64 @@ def dispatching(hosts, path, session_timeout):
         election.fileno()
 
 
+def looping(hosts, path, session_timeout):
+    """The program's loop does the work of the session, and the library has no thread."""
+    import select
+
+    events, masters = [], []
+
+    def on_role(event):
+        events.append(event)
+        if event.reason is not Reason.CLOSED:
+            raise LookupError("of the program")
+
+    def turn_until(has_come):
+        began = time.monotonic()
+        while not has_come():
+            check(time.monotonic() - began < PATIENCE)
+            if select.select([election], [], [], 1)[0]:
+                with contextlib.suppress(LookupError):
+                    election.dispatch()
+
+    def threads():
+        return len(os.listdir("/proc/self/task"))
+
+    before = threads()
+    with Election(hosts, session_timeout=session_timeout, dispatch=Dispatch.LOOP) as election:
+        election.go_to_election(path, b"", on_role)
+        turn_until(lambda: events)
+        check(events[0].role is Role.MASTER and election.is_master(path))
+        election.watch_master(path, masters.append)
+        turn_until(lambda: masters and masters[-1].rc is Rc.OK)
+        # It stays master for as long as the loop goes on.
+        until = time.monotonic() + session_timeout * 1.5
+        turn_until(lambda: time.monotonic() > until)
+        check(election.is_master(path) and len(events) == 1, events)
+        check(threads() == before, threads())
+        # A call that waits does the work as well; callbacks wait for dispatch().
+        check([member.value for member in election.members(path)] == [b""])
+        election.resign(path)
+        while election.get_master(path).rc is not Rc.NONODE:
+            pass
+        check(len(events) == 1, events)
+        turn_until(lambda: len(events) == 2)
+        # Two that wait, of which the first raises: the second waits on, and the descriptor says so.
+        others = []
+        election.go_to_election(path, b"", on_role)
+        election.go_to_election(path + "-other", b"", others.append)
+        election.wait(path + "-other", Role.MASTER, PATIENCE)
+        election.wait(path, Role.MASTER, PATIENCE)
+        turn_until(lambda: len(events) == 3)
+        turn_until(lambda: others)
+        election.resign(path + "-other")
+        election.wait_finished(PATIENCE)
+        check(others[-1].reason is Reason.RESIGNED, others)
+        check(election.lead(path + "-lead", b"", lambda leadership: leadership.token) > 0)
+    check([event.reason for event in events][-1] is Reason.CLOSED, events)
+    with raises(Rc.BAD_HANDLE, "election_fd", ValueError):
+        election.fileno()
+
+
 def lifetimes(hosts, path, session_timeout):
     """A callback is kept until the last call, and no longer; one that was refused is not kept at all."""
 
@@ -375,7 +433,7 @@ def forgotten(hosts, path, session_timeout):
         election.watch_master(path, lambda master: election.lease(path))
         election.wait(path, Role.MASTER, PATIENCE)
 
-    for options in ({}, {"dispatch": Dispatch.MANUAL}):
+    for options in ({}, {"dispatch": Dispatch.MANUAL}, {"dispatch": Dispatch.LOOP}):
         descriptors = len(os.listdir("/proc/self/fd"))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -396,5 +454,5 @@ def forgotten(hosts, path, session_timeout):
 
 if __name__ == "__main__":
     hosts, root, session_timeout = sys.argv[1:]
-    for test in (errors, error_classes, values, times, ends, observe, exceptions, dispatching, lifetimes, children, quick, forgotten):
+    for test in (errors, error_classes, values, times, ends, observe, exceptions, dispatching, looping, lifetimes, children, quick, forgotten):
         test(hosts, f"{root}/{test.__name__}", float(session_timeout))

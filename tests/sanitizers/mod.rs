@@ -128,9 +128,13 @@ macro_rules! lives {
 
 lives! {
     life: "life.c", address: AddressAndUndefined [], address_manual: AddressAndUndefined ["manual"],
-        thread: Thread ["instrumented"], thread_manual: Thread ["manual", "instrumented"];
+        address_loop: AddressAndUndefined ["loop"], thread: Thread ["instrumented"],
+        thread_manual: Thread ["manual", "instrumented"], thread_loop: Thread ["loop", "instrumented"];
     callbacks: "callbacks.c", address: AddressAndUndefined ["instrumented"], thread: Thread ["manual", "instrumented"];
-    dispatch: "dispatch.c", address: AddressAndUndefined [], thread: Thread ["instrumented"];
+    dispatch: "dispatch.c", address: AddressAndUndefined ["manual"], address_loop: AddressAndUndefined ["loop"],
+        thread: Thread ["manual", "instrumented"], thread_loop: Thread ["loop", "instrumented"];
+    program_loop: "program_loop.c", address: AddressAndUndefined ["loop", "instrumented"],
+        thread: Thread ["loop", "instrumented"];
     wait: "wait.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
     members: "members.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
     watch_members: "watch_members.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
@@ -144,7 +148,7 @@ lives! {
     endings: "endings.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
     close_race: "close_race.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
     stress: "stress.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"],
-        thread_manual: Thread ["manual", "instrumented"];
+        thread_manual: Thread ["manual", "instrumented"], thread_loop: Thread ["loop", "instrumented"];
     bad_input: "bad_input.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
     connect_timeout: "connect_timeout.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
     silent: "silent.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
@@ -153,7 +157,9 @@ lives! {
     copies: "copies.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
     own_names: "own_names.c", address: AddressAndUndefined [], thread: Thread [];
     environment: "environment.c", address: AddressAndUndefined ["instrumented"], thread: Thread ["instrumented"];
-    fork: "fork.c", thread: Thread ["manual", "instrumented"];
+    fork: "fork.c", thread: Thread ["loop", "instrumented"];
+    callbacks_in_loop_mode: "callbacks.c", address: AddressAndUndefined ["loop", "instrumented"];
+    close_race_in_loop_mode: "close_race.c", address: AddressAndUndefined ["loop"];
     lead: "lead.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
     stop: "stop.c", address: AddressAndUndefined ["manual"];
     life_in_cpp: "life.cpp", address: AddressAndUndefined [], thread: Thread [];
@@ -161,7 +167,7 @@ lives! {
 }
 
 /// What is not in the table above, and why.
-const NOT_RUN: [(&str, Sanitizer, &str); 12] = [
+const NOT_RUN: [(&str, Sanitizer, &str); 14] = [
     ("secrets.c", Sanitizer::AddressAndUndefined, "it takes the place of malloc and free, as the sanitizer does"),
     ("secrets.c", Sanitizer::Thread, "the same"),
     (
@@ -176,12 +182,14 @@ const NOT_RUN: [(&str, Sanitizer, &str); 12] = [
         "clang 14's runtime may be forked while another thread allocates in it",
     ),
     ("fork_storm.c", Sanitizer::AddressAndUndefined, "the same"),
+    ("prefork.c", Sanitizer::AddressAndUndefined, "the same"),
     ("children.c", Sanitizer::AddressAndUndefined, "the runtime knows no child but that of fork"),
     ("children.c", Sanitizer::Thread, "the same"),
     ("signals.c", Sanitizer::AddressAndUndefined, "the faults and the signals would be the sanitizer's"),
     ("signals.c", Sanitizer::Thread, "the same"),
     ("stop.c", Sanitizer::Thread, "the runtime puts signal handlers off"),
     ("fork_storm.c", Sanitizer::Thread, "the runtime allows no thread in a child of a process with threads"),
+    ("prefork.c", Sanitizer::Thread, "the same"),
 ];
 
 #[test]

@@ -47,7 +47,8 @@ fn life() {
 
 #[test]
 fn dispatch() {
-    live("dispatch.c", &[SESSION_TIMEOUT_MS], &["instrumented"]);
+    live("dispatch.c", &[SESSION_TIMEOUT_MS], &["manual", "instrumented"]);
+    live("dispatch.c", &[SESSION_TIMEOUT_MS], &["loop", "instrumented"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@
 
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::fs::fstat;
 
@@ -51,6 +51,11 @@ impl Descriptor {
     pub fn is_ours(&self) -> bool {
         self.get().is_ok()
     }
+
+    /// The number of the descriptor and the inode of its file, for code that may not use this.
+    pub fn number_and_inode(&self) -> (RawFd, u64) {
+        (self.fd.as_raw_fd(), self.file.inode)
+    }
 }
 
 impl Drop for Descriptor {
@@ -65,7 +70,6 @@ impl Drop for Descriptor {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
     /// Closes the number of a descriptor behind its back, and puts another file there. Returns that file.

@@ -1,6 +1,6 @@
 //! Looks up host names. getaddrinfo(3) waits as long as the system's resolver does, half a minute and more, and cannot be
 //! cancelled. So each look-up runs on a thread of its own, and nobody waits for it: the answer arrives when it arrives,
-//! and wakes the I/O thread.
+//! and wakes the reactor.
 //!
 //! A name is looked up by one thread at a time, however many sessions ask for it. So there are never more such threads
 //! than names.

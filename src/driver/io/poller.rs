@@ -96,18 +96,37 @@ impl Poller {
         Ok(Watched { socket, token, interest, poller: self.clone() })
     }
 
-    /// Waits for at most `timeout`. Adds the sockets that are ready, and returns whether the thread was woken. Fails if
-    /// our descriptors are lost.
+    /// Waits for at most `timeout` until `wait` has something to return. Returns whether a signal handler has ended that.
+    /// Unlike epoll_wait(2), ppoll(2) goes on if the process was only stopped and continued. A system call made in this way
+    /// is no cancellation point.
+    pub fn sleep(&self, timeout: Duration) -> io::Result<bool> {
+        let mut waiting = libc::pollfd { fd: self.epoll()?.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let mut timeout = libc::timespec {
+            tv_sec: timeout.as_secs() as libc::time_t,
+            tv_nsec: timeout.subsec_nanos() as libc::c_long,
+        };
+        let no_mask = std::ptr::null::<libc::sigset_t>();
+        // SAFETY: both structs are ours.
+        let slept =
+            unsafe { libc::syscall(libc::SYS_ppoll, &raw mut waiting, 1usize, &raw mut timeout, no_mask, 8usize) };
+        Ok(slept < 0 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted)
+    }
+
+    /// Waits for at most `timeout`. Adds the sockets that are ready, and returns whether the wake-up was signalled. Fails if
+    /// our descriptors are lost, and if a signal handler has ended the wait.
     pub fn wait(&self, timeout: Duration, ready: &mut Vec<Ready>) -> io::Result<bool> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
         // Rounded up: a wait that ends before its deadline would be repeated at once.
         let ms = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32;
-        // SAFETY: the events are ours. rustix leaves an argument of this call uninitialised, which valgrind reports.
-        let count =
-            unsafe { libc::epoll_wait(self.epoll()?.as_raw_fd(), events.as_mut_ptr(), events.len() as i32, ms) };
+        let epoll = self.epoll()?.as_raw_fd();
+        let no_mask = std::ptr::null::<libc::sigset_t>();
+        // SAFETY: the events are ours. rustix leaves an argument of this call uninitialised, which valgrind reports; and
+        // epoll_wait of the C library is a cancellation point.
+        let count = unsafe {
+            libc::syscall(libc::SYS_epoll_pwait, epoll, events.as_mut_ptr(), events.len(), ms, no_mask, 8usize)
+        };
         let Ok(count) = usize::try_from(count) else {
-            let error = io::Error::last_os_error();
-            return if error.kind() == io::ErrorKind::Interrupted { Ok(false) } else { Err(error) };
+            return Err(io::Error::last_os_error());
         };
         let mut is_woken = false;
         for event in &events[..count] {
@@ -123,7 +142,8 @@ impl Poller {
         Ok(is_woken)
     }
 
-    fn epoll(&self) -> io::Result<std::os::fd::BorrowedFd<'_>> {
+    /// The descriptor, which is readable while there is something for `wait` to return.
+    pub fn epoll(&self) -> io::Result<std::os::fd::BorrowedFd<'_>> {
         match self.wake.is_intact() {
             true => self.epoll.get(),
             false => Err(io::Error::from_raw_os_error(libc::EBADF)),

@@ -1,4 +1,7 @@
-//! The I/O thread. The process has one; the first handle starts it, and it never ends.
+//! The reactor: it waits for what the tasks of its sessions wait for, and gives each its turn.
+//!
+//! The process has one reactor with a thread, the I/O thread. The first handle that wants it starts it, and it never ends. A
+//! handle in loop mode has a reactor of its own without a thread: see `program_loop`.
 //!
 //! Each session is a task. A task that has something to do gets a turn, in which it does a bounded amount of work. If it
 //! has more to do, it goes to the end of the queue. So a session with much work delays each other one by one turn.
@@ -8,18 +11,16 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use once_cell::sync::OnceCell;
-
 use super::deadlines::Deadlines;
 use super::lookup::{LookedUp, Lookups};
 use super::poller::{Poller, Ready};
 use super::wake::Wake;
 use crate::driver::clock;
-use crate::driver::fork::Process;
+use crate::driver::fork::PerProcess;
 use crate::driver::thread;
 use crate::logic::Time;
 
-/// The longest wait. If the program has closed our descriptors, nothing can wake the thread, and it notices at the end of
+/// The longest wait. If the program has closed our descriptors, nothing can wake the reactor, and it notices at the end of
 /// the present wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
@@ -75,7 +76,7 @@ impl Io<'_> {
     }
 }
 
-/// The side of the thread that other threads see.
+/// The side of the reactor that other threads see.
 #[derive(Debug, Default)]
 pub struct Shared {
     wake: Arc<Wake>,
@@ -88,7 +89,7 @@ struct Inbox {
     new: Vec<(u32, Box<dyn Task>)>,
     /// The tasks that another thread has woken.
     woken: BTreeSet<u32>,
-    /// The thread has failed. No task can run any more.
+    /// The reactor has failed or was ended. No task can run any more.
     has_failed: bool,
 }
 
@@ -107,7 +108,11 @@ impl Shared {
         self.inbox().has_failed
     }
 
-    /// Starts a task. `make` gets what wakes the task. If the thread has failed, the task is dropped.
+    pub fn wake(&self) -> &Arc<Wake> {
+        &self.wake
+    }
+
+    /// Starts a task. `make` gets what wakes the task. If the reactor has failed, the task is dropped.
     pub fn start_task(self: &Arc<Shared>, make: impl FnOnce(TaskWaker) -> Box<dyn Task>) {
         let mut inbox = self.inbox();
         inbox.last_task += 1;
@@ -134,7 +139,8 @@ pub struct TaskWaker {
 }
 
 impl TaskWaker {
-    /// Wakes nobody: the thread has failed.
+    /// Wakes nobody.
+    #[cfg(test)]
     pub fn of_nobody() -> TaskWaker {
         let shared = Arc::new(Shared::default());
         shared.inbox().has_failed = true;
@@ -153,22 +159,21 @@ impl TaskWaker {
 }
 
 /// The thread of this process, once it runs.
-static THREAD: OnceCell<Arc<Shared>> = OnceCell::new();
+static THREAD: PerProcess<Mutex<Option<Arc<Shared>>>> = PerProcess::new();
 
-/// Starts the I/O thread if it does not run yet. Fails if the thread cannot be started or has failed. Also fails in a
-/// child of a process that has called this function: the thread does not run in the child, and never will.
-pub fn start() -> io::Result<&'static Arc<Shared>> {
-    // This check comes first: if a thread of the parent was starting the I/O thread at the fork, the child would wait
-    // for it forever.
-    if !Process::current()?.claims() {
-        return Err(io::ErrorKind::Unsupported.into());
-    }
-    let shared = THREAD.get_or_try_init(|| {
-        let reactor = Reactor::new()?;
-        let shared = reactor.shared();
-        thread::spawn("election-io", move || reactor.serve())?;
-        io::Result::Ok(shared)
-    })?;
+/// Starts the I/O thread of this process if it does not run yet. Fails if the thread cannot be started or has failed. A
+/// child of a process with such a thread starts one of its own.
+pub fn start() -> io::Result<Arc<Shared>> {
+    let mut thread = THREAD.get()?.lock().unwrap_or_else(PoisonError::into_inner);
+    let shared = match &*thread {
+        Some(shared) => shared.clone(),
+        None => {
+            let reactor = Reactor::new()?;
+            let shared = reactor.shared();
+            thread::spawn("election-io", move || reactor.serve())?;
+            thread.insert(shared).clone()
+        }
+    };
     match shared.has_failed() {
         false => Ok(shared),
         true => Err(io::ErrorKind::BrokenPipe.into()),
@@ -211,12 +216,29 @@ impl Reactor {
         self.shared.clone()
     }
 
-    /// Serves the tasks until something fails that no task is to blame for, for example the clock. Then all tasks are
-    /// dropped, also those that start later.
+    /// The descriptors of this reactor; `None` if the process has none left.
+    pub fn poller(&self) -> Option<&Arc<Poller>> {
+        self.poller.as_ref()
+    }
+
+    /// When the next round is due, if nothing happens before.
+    pub fn next_deadline(&self) -> Option<Time> {
+        match self.queue.is_empty() {
+            true => self.deadlines.first(),
+            false => Some(Time(0)),
+        }
+    }
+
+    /// Serves the tasks until something fails that no task is to blame for, for example the clock.
     pub fn serve(mut self) {
         let _ = thread::quietly(|| loop {
-            self.round();
+            self.round(LONGEST_WAIT);
         });
+        self.drop_tasks();
+    }
+
+    /// Drops all tasks, also those that start later.
+    pub fn drop_tasks(mut self) {
         let new = {
             let mut inbox = self.shared.inbox();
             inbox.has_failed = true;
@@ -228,9 +250,35 @@ impl Reactor {
         }
     }
 
-    /// Waits, and gives each task that has something to do one turn.
-    fn round(&mut self) {
-        self.wait();
+    /// Waits, for at most `longest`, and gives each task that has something to do one turn.
+    fn round(&mut self, longest: Duration) {
+        self.wait(self.timeout(longest));
+        self.work();
+    }
+
+    /// The same on a thread of the program. Calls `waited` when the wait has ended. Returns whether a signal handler has
+    /// ended it.
+    pub fn round_of_program(&mut self, longest: Duration, waited: impl FnOnce()) -> bool {
+        let timeout = self.timeout(longest);
+        let is_interrupted = match &self.poller {
+            _ if timeout.is_zero() => false,
+            Some(poller) => poller.sleep(timeout).unwrap_or(false),
+            None => {
+                std::thread::sleep(timeout.min(BETWEEN_ATTEMPTS));
+                false
+            }
+        };
+        waited();
+        self.wait(Duration::ZERO);
+        self.work();
+        is_interrupted
+    }
+
+    fn timeout(&self, longest: Duration) -> Duration {
+        self.next_deadline().map_or(longest, |at| clock::until(at).min(longest)).min(LONGEST_WAIT)
+    }
+
+    fn work(&mut self) {
         self.take_inbox();
         for Ready { token, read, write } in std::mem::take(&mut self.ready) {
             self.tell(token.owner, Happening::Ready(Ready { token, read, write }));
@@ -254,9 +302,7 @@ impl Reactor {
         }
     }
 
-    fn wait(&mut self) {
-        let until_deadline = self.deadlines.first().map_or(LONGEST_WAIT, clock::until);
-        let timeout = if self.queue.is_empty() { until_deadline.min(LONGEST_WAIT) } else { Duration::ZERO };
+    fn wait(&mut self, timeout: Duration) {
         let waited = match &self.poller {
             Some(poller) => poller.wait(timeout, &mut self.ready),
             None => Err(io::Error::from_raw_os_error(libc::EBADF)),
@@ -264,6 +310,7 @@ impl Reactor {
         match waited {
             Ok(true) => self.shared.wake.clear(),
             Ok(false) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => self.open_again(timeout),
         }
     }

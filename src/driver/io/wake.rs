@@ -1,4 +1,5 @@
-//! Wakes the I/O thread. Any thread may call `signal`; many signals before the thread wakes cost one system call.
+//! A wake-up: a descriptor that is readable from the signal until it is cleared. It wakes the I/O thread, or a program that
+//! dispatches its callbacks. Any thread may call `signal`; many signals before the thread wakes cost one system call.
 //!
 //! The wake-up is a pair of sockets, and not an eventfd(2), for two reasons. All eventfds share one inode, so we could not
 //! tell ours from one of the program's (see `descriptor`). And a socket that is not ours any more refuses a send(2) in
@@ -7,6 +8,7 @@
 //! The pair also tells whether the program has closed our descriptors: whoever closes all descriptors closes these two.
 
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
@@ -24,12 +26,12 @@ pub struct Wake {
 
 #[derive(Debug)]
 pub struct Pair {
-    sender: Descriptor,
+    pub sender: Descriptor,
     pub receiver: Descriptor,
 }
 
 impl Wake {
-    /// Opens new descriptors. The I/O thread calls this at its start, and when the former descriptors are lost.
+    /// Opens new descriptors: at the start, and when the former ones are lost.
     pub fn open(&self) -> io::Result<Arc<Pair>> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (sender, receiver) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
@@ -48,7 +50,7 @@ impl Wake {
         }
         if let Some(pair) = &*self.pair.load() {
             if let Ok(sender) = pair.sender.get() {
-                // The pair holds one byte at most, so it is never full.
+                // The pair holds few bytes, so it is never full.
                 let _ = send(sender, &[1], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
             }
         }
@@ -58,10 +60,39 @@ impl Wake {
     pub fn clear(&self) {
         if let Some(pair) = &*self.pair.load() {
             if let Ok(receiver) = pair.receiver.get() {
-                let _ = recv(receiver, &mut [0u8; 8], RecvFlags::DONTWAIT);
+                let _ = recv(receiver, &mut [0u8; 64], RecvFlags::DONTWAIT);
             }
         }
         self.is_signalled.store(false, Ordering::SeqCst);
+    }
+
+    /// The descriptors, if they have been opened.
+    pub fn pair(&self) -> Option<Arc<Pair>> {
+        self.pair.load_full()
+    }
+
+    /// Returns the descriptors. Opens others if the program has closed them.
+    pub fn pair_or_new(&self) -> io::Result<Arc<Pair>> {
+        match self.pair() {
+            Some(pair) if self.is_intact() => Ok(pair),
+            Some(_) => {
+                let pair = self.open()?;
+                // A signal may have got lost.
+                self.signal();
+                Ok(pair)
+            }
+            None => self.open(),
+        }
+    }
+
+    /// Returns the number of the descriptor that is readable. Opens another one if the program has closed it.
+    pub fn fd(&self) -> io::Result<RawFd> {
+        Ok(self.pair_or_new()?.receiver.get()?.as_raw_fd())
+    }
+
+    /// Closes the descriptors. A signal after this has no effect.
+    pub fn close(&self) {
+        self.pair.store(None);
     }
 
     /// Whether the descriptors are still ours.

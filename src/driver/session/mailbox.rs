@@ -4,17 +4,17 @@
 //! several values for one candidate only the last one stays.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::Command;
 use crate::driver::io::reactor::TaskWaker;
+use crate::driver::waits::ReplyTo;
 
 /// The maximum number of commands that wait.
 const WAITING: usize = 1_024;
 
 /// A request to end the session. The answer is whether a server confirmed the end.
-pub type Close = SyncSender<bool>;
+pub type Close = ReplyTo<bool>;
 
 pub struct Mailbox {
     waker: TaskWaker,
@@ -39,20 +39,31 @@ impl Mailbox {
 
     /// Fails if the session has failed or is over.
     pub fn put(&self, command: Command) -> Result<(), ()> {
-        let mut inner = self.inner();
-        while inner.commands.len() >= WAITING && !inner.is_over {
-            inner = self.has_room.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        let mut refused = self.try_put(command)?;
+        while let Some(command) = refused {
+            let has_room = |inner: &mut Inner| inner.commands.len() < WAITING || inner.is_over;
+            let waited = self.has_room.wait_while(self.inner(), |inner| !has_room(inner));
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+            refused = self.try_put(command)?;
         }
+        Ok(())
+    }
+
+    /// The same, but returns the command if there is no room.
+    pub fn try_put(&self, command: Command) -> Result<Option<Command>, ()> {
+        let mut inner = self.inner();
         if inner.is_over {
             return Err(());
         }
+        let has_room = inner.commands.len() < WAITING;
         match inner.pending_value(&command) {
             Some(pending) => *pending = command,
+            None if !has_room => return Ok(Some(command)),
             None => inner.commands.push_back(command),
         }
         drop(inner);
         self.waker.wake();
-        Ok(())
+        Ok(None)
     }
 
     pub fn close(&self, answer: Option<Close>) {
@@ -132,6 +143,8 @@ impl Drop for Closes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::fork::Process;
+    use crate::driver::waits::Waits;
     use crate::logic::SubscriptionId;
 
     fn mailbox() -> Arc<Mailbox> {
@@ -185,7 +198,9 @@ mod tests {
         while mailbox.inner().commands.len() < WAITING {
             std::thread::yield_now();
         }
-        let (answer, answered) = std::sync::mpsc::sync_channel(1);
+        // A number that no handle has.
+        let waits = Arc::new(Waits::new(1 << 38, Process::current().unwrap(), None));
+        let (answer, answered) = ReplyTo::new(&waits);
         mailbox.close(Some(answer));
         drop(commands);
         let ended: Result<(), ()> = puts.join().unwrap();

@@ -170,7 +170,7 @@ impl SessionTask {
             Command::UnwatchConnection { id } => self.events.unwatch_connection(id),
             Command::Mark(mark) => self.events.mark(mark),
             Command::Describe { description } => {
-                let _ = description.send(self.describe(now));
+                description.send(self.describe(now));
             }
         }
     }
@@ -599,7 +599,7 @@ impl SessionTask {
         self.close_orphan(&self.settings.access.clone());
         answers.extend(self.closes.0.take_closes());
         for answer in answers {
-            let _ = answer.send(is_confirmed);
+            answer.send(is_confirmed);
         }
     }
 }
