@@ -65,6 +65,8 @@ pub struct Elections {
     touched: bool,
     /// The candidates that are master according to their recipe.
     elected: BTreeSet<Arc<str>>,
+    /// Those of them that have led: the end of the lease ends their masterships.
+    led: BTreeSet<Arc<str>>,
     /// The last of these candidates with a znode that a proof checked.
     last_checked: Option<Arc<str>>,
     /// The paths at which a change of our znode, or a write that depends on our znode, had no answer. The server may
@@ -102,6 +104,7 @@ impl Elections {
             last_proof: Time(0),
             touched: false,
             elected: BTreeSet::new(),
+            led: BTreeSet::new(),
             last_checked: None,
             in_doubt: BTreeSet::new(),
             session_ends: false,
@@ -260,6 +263,7 @@ impl Elections {
         self.deadlines.clear();
         self.timetable.clear();
         self.elected.clear();
+        self.led.clear();
         self.in_doubt.clear();
         (self.session_ends, self.session_doomed) = (false, false);
         self.outbox.forget_requests();
@@ -469,10 +473,8 @@ impl Elections {
         self.outbox.now = now;
         self.lease_held &= self.lease.holds(now);
         if self.config.keeps(Rule::LapseIsFinal) && !self.lease.holds(now) && self.anyone_leads() {
-            for path in self.elected.clone() {
-                if self.candidate(&path).is_some_and(Candidate::led) {
-                    self.trigger(now, &Key::Candidate(path), Trigger::LeaseExpired);
-                }
+            for path in self.led.clone() {
+                self.trigger(now, &Key::Candidate(path), Trigger::LeaseExpired);
             }
         }
     }
@@ -559,8 +561,13 @@ impl Elections {
         }
     }
 
-    /// Updates the list of elected candidates. An elected candidate without a lease gets a proof at once.
+    /// Updates the lists of elected candidates. An elected candidate without a lease gets a proof at once.
     fn note_elected(&mut self, now: Time, path: &Arc<str>) {
+        let leads = |candidate: &Candidate| candidate.led() && candidate.elected_by().is_some();
+        match self.candidate(path).is_some_and(leads) {
+            true => _ = self.led.insert(path.clone()),
+            false => _ = self.led.remove(path),
+        }
         if self.candidate(path).is_none_or(|candidate| candidate.elected_by().is_none()) {
             self.session_ends |= self.elected.remove(path) && self.in_doubt.contains(path);
         } else if self.elected.insert(path.clone()) && matches!(self.link, Link::Up(_)) && !self.lease.holds(now) {

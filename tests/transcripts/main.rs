@@ -55,6 +55,7 @@
 
 mod audit;
 mod fold;
+mod many;
 mod notation;
 mod play;
 mod process;

@@ -1,6 +1,7 @@
 //! The requests that keep the lease: proofs if a candidate is elected, touches if all candidates wait, and the
 //! handling of a proof that failed.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::Elections;
@@ -22,8 +23,7 @@ const CHECKS_PER_PROOF: usize = 64;
 
 impl Elections {
     pub(super) fn anyone_leads(&self) -> bool {
-        let keeps = self.config.keeps(Rule::LapseIsFinal);
-        keeps && self.elected.iter().any(|path| self.candidate(path).is_some_and(Candidate::led))
+        self.config.keeps(Rule::LapseIsFinal) && !self.led.is_empty()
     }
 
     /// The lease may have begun to hold. If it has, the elected candidates may believe that they are master.
@@ -93,9 +93,10 @@ impl Elections {
     /// The elected candidates that are next to be checked, in rotation.
     fn next_to_check(&mut self) -> Vec<Arc<str>> {
         let has_znode = |path: &&Arc<str>| self.candidate(path).is_some_and(|c| c.elected_by().is_some());
-        let after = |path: &&Arc<str>| self.last_checked.as_ref().is_none_or(|last| *path > last);
-        let later = self.elected.iter().filter(after);
-        let earlier = self.elected.iter().filter(|path| !after(path));
+        let last = self.last_checked.as_ref();
+        let after = (last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let later = self.elected.range::<Arc<str>, _>(after);
+        let earlier = last.into_iter().flat_map(|last| self.elected.range::<Arc<str>, _>(..=last));
         let turn: Vec<_> = later.chain(earlier).filter(has_znode).take(CHECKS_PER_PROOF).cloned().collect();
         self.last_checked = turn.last().cloned();
         turn
