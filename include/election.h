@@ -325,7 +325,7 @@ typedef enum election_recipe_t {
      */
     ELECTION_RECIPE_NODE = 0,
     /**
-     * Ephemeral sequential children of the path: the lowest leads, and each wakes only the next. For many
+     * Ephemeral sequential children of the path: the lowest leads, and each wakes only the next two. For many
      * candidates. The names are those of Apache Curator's LeaderLatch, `_c_<uuid>-latch-SEQ`.
      */
     ELECTION_RECIPE_QUEUE = 1,

@@ -218,7 +218,7 @@ pub enum election_recipe_t {
     /// One ephemeral znode at the path: the candidate that creates it is master. Hand-rolled programs can take
     /// part.
     ELECTION_RECIPE_NODE = 0,
-    /// Ephemeral sequential children of the path: the lowest leads, and each wakes only the next. For many
+    /// Ephemeral sequential children of the path: the lowest leads, and each wakes only the next two. For many
     /// candidates. The names are those of Apache Curator's LeaderLatch, `_c_<uuid>-latch-SEQ`.
     ELECTION_RECIPE_QUEUE = 1,
     /// The same with the names of Curator's LeaderSelector and InterProcessMutex, `_c_<uuid>-lock-SEQ`. Go's

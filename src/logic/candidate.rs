@@ -9,7 +9,7 @@ use super::context::{unknown, RecipeContext, RoleReporter};
 use super::node::Node;
 use super::outbox::Outbox;
 use super::queue::Queue;
-use super::recipe::Recipe;
+use super::recipe::{Effort, Recipe};
 use super::report::Report;
 use super::subscription::{Context, Subscription, Trigger};
 use super::types::{rc, Action, Reason, Role, SubscriptionId, Time, Value};
@@ -44,7 +44,7 @@ impl Candidate {
             Kind::Node => Box::new(Node::new(path.clone(), value.clone(), config)),
             Kind::Queue(dialect) => Box::new(Queue::new(path.clone(), value.clone(), guid, dialect, config)),
         };
-        let reporter = RoleReporter::new(id, value, config.grace_ms);
+        let reporter = RoleReporter::new(id, value, config);
         Candidate { path, config, recipe, reporter, once, successor: None }
     }
 
@@ -115,6 +115,20 @@ impl Candidate {
     /// The znode with which the recipe is master, whether or not the lease allows the candidate to believe it.
     pub fn elected_by(&self) -> Option<Arc<str>> {
         self.reporter.is_elected().then(|| self.recipe.own_path()).flatten()
+    }
+
+    /// What the candidate needs of its session.
+    pub fn effort(&self) -> Effort {
+        if self.reporter.is_elected() {
+            Effort::Lease
+        } else {
+            self.recipe.effort()
+        }
+    }
+
+    /// The znode that the proofs check, if the candidate works for a lease.
+    pub fn proved_by(&self) -> Option<Arc<str>> {
+        (self.effort() == Effort::Lease).then(|| self.recipe.own_path()).flatten()
     }
 
     /// Whether the lease held while the recipe was master.

@@ -172,11 +172,33 @@ pub enum Rule {
     MasterWatchesQueue,
     /// Queue: if a foreign contender is behind a candidate, the candidate deletes its own znode from the queue.
     ForeignBehindWithdraws,
+    /// The next in a queue: it leads at the deletion of its predecessor only if nobody else was before it.
+    OnlyOneBefore,
+    /// The next in a queue: the list that shows its predecessor shows its own znode, too. (A broken rule also takes
+    /// away the watch on that znode.)
+    ListShowsOwn,
+    /// The next in a queue: the numbers tell the order.
+    FreshCounter,
+    /// The next in a queue: the deleted znode is that of its predecessor, not of another contender.
+    PredecessorsEnd,
+    /// The next in a queue: a change of that znode is no deletion.
+    OnlyDeleted,
+    /// The next in a queue: what it knows was answered on this connection.
+    ArmedHere,
+    /// Both: without a lease, no candidate believes, whatever has elected it.
+    LeaseFirst,
+    /// The next in a queue: its proofs check its own znode. (A broken rule also takes away the watch and the list that tell of
+    /// its end.)
+    WaitersProveOwn,
+    /// The next in a queue: a candidate that leaves is not master any more.
+    NotLeaving,
+    /// The next in a queue: nobody has joined since the list, because it might be a foreign contender.
+    NoForeignContender,
 }
 
 #[cfg(feature = "testing")]
 impl Rule {
-    pub const ALL: [Rule; 33] = [
+    pub const ALL: [Rule; 43] = [
         Rule::CountFromSending,
         Rule::SecondNewest,
         Rule::Distance,
@@ -210,5 +232,15 @@ impl Rule {
         Rule::PredecessorGone,
         Rule::MasterWatchesQueue,
         Rule::ForeignBehindWithdraws,
+        Rule::OnlyOneBefore,
+        Rule::ListShowsOwn,
+        Rule::FreshCounter,
+        Rule::PredecessorsEnd,
+        Rule::OnlyDeleted,
+        Rule::ArmedHere,
+        Rule::LeaseFirst,
+        Rule::WaitersProveOwn,
+        Rule::NotLeaving,
+        Rule::NoForeignContender,
     ];
 }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::config::{Config, Rule};
 use super::outbox::Outbox;
 use super::report::Report;
 use super::subscription::Key;
@@ -72,11 +73,14 @@ pub struct RoleReporter {
     told: Option<Event>,
     /// The caller was told that a mastership ended.
     lost: bool,
+    /// Always, except in a test that breaks this rule.
+    waits_for_lease: bool,
 }
 
 impl RoleReporter {
-    pub fn new(id: SubscriptionId, value: Value, grace_ms: u64) -> RoleReporter {
-        RoleReporter { id, value, grace_ms, elected: None, led: false, told: None, lost: false }
+    pub fn new(id: SubscriptionId, value: Value, config: Config) -> RoleReporter {
+        let (grace_ms, waits_for_lease) = (config.grace_ms, config.keeps(Rule::LeaseFirst));
+        RoleReporter { id, value, grace_ms, elected: None, led: false, told: None, lost: false, waits_for_lease }
     }
 
     pub fn id(&self) -> SubscriptionId {
@@ -144,7 +148,7 @@ impl RoleReporter {
     /// Tells the elected candidate that it is master, once the lease and the grace delay allow it.
     pub fn review(&mut self, lease_end: Option<Time>, outbox: &mut Outbox) {
         let Some((token, since)) = self.elected else { return };
-        if lease_end.is_none_or(|end| end <= outbox.now) {
+        if lease_end.is_none_or(|end| end <= outbox.now) && self.waits_for_lease {
             return;
         }
         self.led = true;

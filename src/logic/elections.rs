@@ -67,6 +67,8 @@ pub struct Elections {
     elected: BTreeSet<Arc<str>>,
     /// Those of them that have led: the end of the lease ends their masterships.
     led: BTreeSet<Arc<str>>,
+    /// The candidates that work for the lease: those, and each that is next in a queue.
+    at_work: BTreeSet<Arc<str>>,
     /// The last of these candidates with a znode that a proof checked.
     last_checked: Option<Arc<str>>,
     /// The paths at which a change of our znode, or a write that depends on our znode, had no answer. The server may
@@ -105,6 +107,7 @@ impl Elections {
             touched: false,
             elected: BTreeSet::new(),
             led: BTreeSet::new(),
+            at_work: BTreeSet::new(),
             last_checked: None,
             in_doubt: BTreeSet::new(),
             session_ends: false,
@@ -264,6 +267,7 @@ impl Elections {
         self.timetable.clear();
         self.elected.clear();
         self.led.clear();
+        self.at_work.clear();
         self.in_doubt.clear();
         (self.session_ends, self.session_doomed) = (false, false);
         self.outbox.forget_requests();
@@ -297,7 +301,7 @@ impl Elections {
         // A session that was resumed at this moment needs no touch before its proof.
         self.touched = true;
         self.trigger_all(now, &Trigger::Up(session));
-        if !self.elected.is_empty() {
+        if !self.at_work.is_empty() {
             self.renew(now);
         }
         self.fence_writes(now);
@@ -561,16 +565,31 @@ impl Elections {
         }
     }
 
-    /// Updates the lists of elected candidates. An elected candidate without a lease gets a proof at once.
+    /// Updates the lists of candidates that are elected, or work for a lease. One that begins to, and has no lease,
+    /// gets a proof at once.
     fn note_elected(&mut self, now: Time, path: &Arc<str>) {
         let leads = |candidate: &Candidate| candidate.led() && candidate.elected_by().is_some();
         match self.candidate(path).is_some_and(leads) {
             true => _ = self.led.insert(path.clone()),
             false => _ = self.led.remove(path),
         }
-        if self.candidate(path).is_none_or(|candidate| candidate.elected_by().is_none()) {
-            self.session_ends |= self.elected.remove(path) && self.in_doubt.contains(path);
-        } else if self.elected.insert(path.clone()) && matches!(self.link, Link::Up(_)) && !self.lease.holds(now) {
+        let has = |znode: fn(&Candidate) -> Option<Arc<str>>| self.candidate(path).and_then(znode).is_some();
+        let (is_elected, is_at_work) = (has(Candidate::elected_by), has(Candidate::proved_by));
+        let begins = match is_at_work {
+            true => self.at_work.insert(path.clone()),
+            false => {
+                self.at_work.remove(path);
+                false
+            }
+        };
+        let is_elected_now = match is_elected {
+            true => self.elected.insert(path.clone()),
+            false => {
+                self.session_ends |= self.elected.remove(path) && self.in_doubt.contains(path);
+                false
+            }
+        };
+        if (begins || is_elected_now) && matches!(self.link, Link::Up(_)) && !self.lease.holds(now) {
             self.touched = true;
             self.renew(now);
         }

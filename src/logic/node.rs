@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use super::config::{Config, Rule};
 use super::context::{RecipeContext, RecipeState};
-use super::recipe::Recipe;
+use super::recipe::{Effort, Recipe};
 use super::report::Report;
 use super::retry::{Next, Retry};
 use super::subscription::{Trigger, REFRESH_MS};
@@ -120,6 +120,11 @@ impl Recipe for Node {
 
     fn own_path(&self) -> Option<Arc<str>> {
         self.may_own.then(|| self.path.clone())
+    }
+
+    /// Every candidate that waits may be the next master.
+    fn effort(&self) -> Effort {
+        Effort::Anchor
     }
 
     fn deadline(&self) -> Option<Time> {

@@ -19,9 +19,13 @@
 //!   master, which needs no list of the others.
 //! - *Contenders that the dialect does not count* (foreign ones) would have a master of their own. While one is in
 //!   the queue, no candidate of ours is master, and the caller is told the reason. The master watches the queue, so
-//!   it learns of a foreign contender that joins. This wakes no other candidate ([`guard`]).
+//!   it learns of a foreign contender that joins. So does the next in the queue. This wakes no other candidate
+//!   ([`guard`]).
+//! - *The next in the queue is master at the event* that tells of its predecessor's end, without another question
+//!   ([`next`]).
 
 mod guard;
+mod next;
 mod position;
 mod value;
 
@@ -31,7 +35,7 @@ use std::sync::Arc;
 use super::config::{Config, Rule};
 use super::context::{RecipeContext, RecipeState};
 use super::dialect::{Dialect, Name};
-use super::recipe::Recipe;
+use super::recipe::{Effort, Recipe};
 use super::report::Report;
 use super::retry::{Next, Retry};
 use super::subscription::Trigger;
@@ -113,14 +117,32 @@ pub struct Queue {
     ranked: BTreeMap<Arc<str>, i64>,
     /// The watch on our own znode: requested, or armed.
     own_watch: Option<RequestId>,
+    /// The watch on our own znode is armed.
+    own_is_watched: bool,
     /// Our predecessor.
     predecessor: Option<Arc<str>>,
     /// The predecessor leads, according to the last list.
     predecessor_leads: bool,
+    /// The session that the predecessor's znode belongs to, if we may read the znode.
+    predecessor_owner: Option<SessionId>,
     /// The watch on the predecessor.
     watch: Option<RequestId>,
-    /// A master's watch on the queue, requested or armed; in `guard_due`, the moment at which to request it.
+    /// The watch on the contender before the predecessor: requested, or armed. And that contender.
+    second: Option<(RequestId, Arc<str>)>,
+    /// The contender before the predecessor went while another request was under way.
+    second_is_gone: bool,
+    /// Exactly these two are before us, according to the last list.
+    is_third: bool,
+    /// Nobody but the predecessor is before us, according to the last list.
+    is_next: bool,
+    /// How many more times the next may list the queue without a wait.
+    eager_lists: u32,
+    /// The queue has not changed since the last list, as far as the server has told on this connection.
+    is_current: bool,
+    /// A watch of the master, and of the next, on the queue: requested or armed; in `guard_due`, the moment at which
+    /// to request it.
     guard: Option<RequestId>,
+    guard_is_armed: bool,
     guard_due: Option<Time>,
     /// When the last list arrived, and how many names it had.
     listed: (Time, usize),
@@ -158,10 +180,19 @@ impl Queue {
             to_rank: BTreeMap::new(),
             ranked: BTreeMap::new(),
             own_watch: None,
+            own_is_watched: false,
             predecessor: None,
             predecessor_leads: false,
+            predecessor_owner: None,
             watch: None,
+            second: None,
+            second_is_gone: false,
+            is_third: false,
+            is_next: false,
+            eager_lists: 0,
+            is_current: false,
             guard: None,
+            guard_is_armed: false,
             guard_due: None,
             listed: (Time(0), 0),
             foreign: None,
@@ -188,6 +219,15 @@ impl Recipe for Queue {
 
     fn own_path(&self) -> Option<Arc<str>> {
         self.own.as_ref().map(|own| own.path.clone())
+    }
+
+    fn effort(&self) -> Effort {
+        match (&self.predecessor, &self.second) {
+            _ if self.own.is_none() || self.leaving || self.must_delete => Effort::Anchor,
+            _ if self.is_next => Effort::Lease,
+            (Some(_), Some(_)) => Effort::Session,
+            _ => Effort::Anchor,
+        }
     }
 
     fn deadline(&self) -> Option<Time> {
@@ -221,6 +261,8 @@ impl Recipe for Queue {
             ("next_in_ms", self.deadline().map(|at| Report::ms_between(now.0, at.0)).into()),
             ("own_znode", self.own_path().as_ref().into()),
             ("watched_znode", self.watch.and(self.predecessor.as_ref()).into()),
+            ("is_next", self.is_next.into()),
+            ("leads_at_the_event", self.takes_over().into()),
             ("watches_queue", self.guard.is_some().into()),
             ("foreign_contender", self.foreign.as_ref().into()),
             ("withdrawn", self.withdrawn.into()),
@@ -253,6 +295,8 @@ impl Recipe for Queue {
             (state, Trigger::Down(rc)) => {
                 self.retry.disconnected();
                 self.setting = None;
+                // The next connection may tell what we missed in any order.
+                self.is_current &= !self.config.keeps(Rule::ArmedHere);
                 // A master stays master as long as the lease holds.
                 if !self.is_master() {
                     self.stand(RecipeState::Unknown { reason: Reason::Suspended, rc }, context);
@@ -268,6 +312,7 @@ impl Recipe for Queue {
                 self.watch = None;
                 self.guard = None;
                 self.guard_due = None;
+                self.second = None;
                 self.state = if self.leaving { State::Gone } else { State::Offline };
                 self.stand(RecipeState::Unknown { reason, rc }, context);
             }
@@ -379,12 +424,27 @@ impl Recipe for Queue {
             (State::Listing(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Listed(names) if self.retry.is_connected() => {
                     self.retry.succeeded();
+                    let is_guard = self.guard == Some(request);
+                    self.guard_is_armed |= is_guard;
                     self.look(now, &names, context);
+                    if is_guard && !self.guards() {
+                        self.drop_guard(context);
+                    }
                 }
-                Reply::Listed(_) => self.state = State::Offline,
-                Reply::Refused(rc::NO_NODE) => self.lost_own(now, context),
-                Reply::Refused(rc) => self.refused(now, rc, context),
-                _ => self.failed(now, context),
+                reply => {
+                    let is_guard = self.guard.take_if(|guard| *guard == request).is_some();
+                    match reply {
+                        Reply::Listed(_) => {
+                            if is_guard {
+                                context.unwatch(request);
+                            }
+                            self.state = State::Offline;
+                        }
+                        Reply::Refused(rc::NO_NODE) => self.lost_own(now, context),
+                        Reply::Refused(rc) => self.refused(now, rc, context),
+                        _ => self.failed(now, context),
+                    }
+                }
             },
             (State::Scouting(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Listed(names) if self.retry.is_connected() => {
@@ -410,6 +470,8 @@ impl Recipe for Queue {
                 // Another contender may use a name without a GUID by now.
                 Reply::Read(znode) => {
                     let there = self.older.is_none() || self.is_older(znode.stat.czxid);
+                    let owner = znode.stat.is_ephemeral().then_some(SessionId(znode.stat.ephemeral_owner));
+                    self.predecessor_owner = owner;
                     if there && self.predecessor_leads && self.retry.is_connected() {
                         self.stand(RecipeState::Slave { master: znode.value, token: znode.stat.czxid }, context);
                     }
@@ -457,8 +519,11 @@ impl Recipe for Queue {
             },
 
             (_, Trigger::Reply(request, reply)) if self.own_watch == Some(request) => match reply {
-                Reply::Exists(true) => {}
-                Reply::Read(znode) if self.own.as_ref().is_some_and(|own| own.czxid == znode.stat.czxid) => {}
+                Reply::Exists(true) => self.own_is_watched = true,
+                Reply::Read(znode) if self.own.as_ref().is_some_and(|own| own.czxid == znode.stat.czxid) => {
+                    self.own_is_watched = true;
+                }
+                Reply::Exists(false) if self.breaks_own_watch() => self.own_is_watched = true,
                 Reply::Exists(false) | Reply::Read(_) => self.lost_own(now, context),
                 Reply::Refused(rc::NO_NODE) => {
                     self.own_watch = None;
@@ -471,8 +536,10 @@ impl Recipe for Queue {
             }
             (state, Trigger::WatchEvent(request, news)) if self.own_watch == Some(request) => {
                 self.own_watch = None;
+                self.own_is_watched = self.breaks_own_watch();
                 match news {
                     WatchEvent::Deleted if !self.config.keeps(Rule::DeletedStepsDown) => {}
+                    WatchEvent::Deleted if self.breaks_own_watch() => {}
                     WatchEvent::Deleted => self.lost_own(now, context),
                     _ if self.retry.is_connected() && state != State::Gone => self.watch_own(context),
                     _ => {}
@@ -480,25 +547,35 @@ impl Recipe for Queue {
             }
             (state, Trigger::Reply(request, reply)) if self.guard == Some(request) => match reply {
                 // The other requests under way end with a list as well.
-                Reply::Listed(names) if matches!(state, State::Waiting { .. }) && self.is_master() => {
-                    self.look(now, &names, context);
+                Reply::Listed(names) => {
+                    self.guard_is_armed = true;
+                    if matches!(state, State::Waiting { .. }) && self.guards() {
+                        self.look(now, &names, context);
+                    }
                 }
-                Reply::Listed(_) => {}
                 _ => self.guard = None, // requested again with the next connection, or at the next refresh
             },
             (state, Trigger::WatchEvent(request, _)) if self.guard == Some(request) => {
                 self.guard = None;
+                self.guard_is_armed = false;
+                self.is_current &= !self.config.keeps(Rule::NoForeignContender);
                 // A candidate that is deleting its znode needs no list; the deletion uses up the watch.
-                if matches!(state, State::Waiting { .. }) && self.is_master() {
+                if matches!(state, State::Waiting { .. }) && self.guards() {
                     self.queue_changed(now, context);
                 }
             }
-            (state, Trigger::WatchEvent(request, _)) if self.watch == Some(request) => {
+            (state, Trigger::WatchEvent(request, news)) if self.watch == Some(request) => {
                 self.watch = None;
-                if matches!(state, State::Waiting { .. }) && self.config.keeps(Rule::ListAgain) {
+                if self.is_evidence(news) && self.takes_over() {
+                    self.take_over(now, context);
+                } else if matches!(state, State::Waiting { .. }) && self.config.keeps(Rule::ListAgain) {
                     self.ask(context);
                 }
             }
+            (_, Trigger::Reply(request, reply)) if self.is_second(request) => {
+                self.second_answered(now, reply, context);
+            }
+            (_, Trigger::WatchEvent(request, _)) if self.is_second(request) => self.second_left(now, context),
             (State::Waiting { refresh_at }, Trigger::Tick) if now >= refresh_at => match self.predecessor.clone() {
                 Some(predecessor) if !self.leaving && !self.must_delete => {
                     self.follow(predecessor, context);
@@ -539,6 +616,12 @@ impl Queue {
         }
         if matches!(self.state, State::Waiting { .. } | State::Pausing(_)) {
             assert!(self.retry.is_connected(), "to wait needs a connection");
+        }
+        if self.takes_over() {
+            assert!(
+                self.own.is_some() && self.foreign.is_none() && self.guard.is_some(),
+                "the next stands and looks"
+            );
         }
     }
 
@@ -690,8 +773,13 @@ impl Queue {
         self.own = None;
         // The deletion of a znode in the queue uses up the watch on the queue.
         self.guard = None;
+        self.guard_is_armed = false;
         self.guard_due = None;
         self.own_watch = None;
+        self.own_is_watched = false;
+        self.second_is_gone = false;
+        self.is_next = false;
+        self.is_current = false;
         self.setting = None;
         self.may_have_joined = false;
         self.must_delete = false;
@@ -737,7 +825,8 @@ impl Queue {
     }
 
     fn gone(&mut self, context: &mut RecipeContext) {
-        for watch in [self.own_watch.take(), self.watch.take(), self.guard.take()].into_iter().flatten() {
+        let second = self.second.take().map(|(watch, _)| watch);
+        for watch in [self.own_watch.take(), self.watch.take(), self.guard.take(), second].into_iter().flatten() {
             context.unwatch(watch);
         }
         self.own = None;

@@ -10,6 +10,17 @@ use super::report::Report;
 use super::subscription::Trigger;
 use super::types::Time;
 
+/// What a candidate needs of its session while it is not elected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effort {
+    /// Only that it lives: others are before us, and one of them is before our predecessor.
+    Session,
+    /// An anchor, so that one proof gives a lease when the candidate is elected.
+    Anchor,
+    /// A lease: the candidate may be elected at any moment.
+    Lease,
+}
+
 pub trait Recipe: Debug + Send {
     fn handle(&mut self, now: Time, trigger: Trigger, context: &mut RecipeContext);
 
@@ -24,6 +35,9 @@ pub trait Recipe: Debug + Send {
 
     /// Our znode, while we know that we have one.
     fn own_path(&self) -> Option<Arc<str>>;
+
+    /// What the candidate needs of its session while it is not elected.
+    fn effort(&self) -> Effort;
 
     /// The present state of this machine.
     fn describe(&self, now: Time) -> Report;

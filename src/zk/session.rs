@@ -285,8 +285,8 @@ impl Session {
         if self.is_closing {
             return self.reply(request, Reply::Unknown, None);
         }
-        if exchange.watched().is_some() {
-            self.watches.expect(request);
+        if let Some(path) = exchange.watched() {
+            self.watches.expect(request, path);
         }
         self.waiting_bytes += exchange.value_len();
         self.waiting.push_back((What::Exchange(exchange), None));

@@ -15,8 +15,9 @@ pub struct Watches {
     /// Sorted, so that the requests of one watch stand together.
     armed: BTreeSet<(Arc<str>, WatchKind, RequestId)>,
     by_request: BTreeMap<RequestId, (Arc<str>, WatchKind)>,
-    /// The requests without an answer that will leave a watch.
-    expected: BTreeSet<RequestId>,
+    /// The requests without an answer that will leave a watch, and how many there are for each path.
+    expected: BTreeMap<RequestId, Arc<str>>,
+    expected_at: BTreeMap<Arc<str>, usize>,
 }
 
 /// How far SetWatches has come.
@@ -28,19 +29,32 @@ impl Cursor {
 }
 
 impl Watches {
-    /// This request was submitted, and its answer will leave a watch.
-    pub fn expect(&mut self, request: RequestId) {
-        self.expected.insert(request);
+    /// This request was submitted, and its answer will leave a watch on this path.
+    pub fn expect(&mut self, request: RequestId, path: &Arc<str>) {
+        self.expected.insert(request, path.clone());
+        *self.expected_at.entry(path.clone()).or_default() += 1;
+    }
+
+    /// The request is expected no more. Returns whether it was.
+    fn take_expected(&mut self, request: RequestId) -> bool {
+        let Some(path) = self.expected.remove(&request) else { return false };
+        if let Some(count) = self.expected_at.get_mut(&path) {
+            *count -= 1;
+            if *count == 0 {
+                self.expected_at.remove(&path);
+            }
+        }
+        true
     }
 
     /// The request was answered and leaves no watch.
     pub fn refuse(&mut self, request: RequestId) {
-        self.expected.remove(&request);
+        self.take_expected(request);
     }
 
     /// The request was answered and has left a watch, unless the watch was dropped before.
     pub fn arm(&mut self, request: RequestId, path: &Arc<str>, kind: WatchKind) {
-        if self.expected.remove(&request) {
+        if self.take_expected(request) {
             self.armed.insert((path.clone(), kind, request));
             self.by_request.insert(request, (path.clone(), kind));
         }
@@ -48,12 +62,12 @@ impl Watches {
 
     /// Drops the watch that this request left or would leave. Returns the watch if no request needs it any more.
     pub fn drop(&mut self, request: RequestId) -> Option<(Arc<str>, WatchKind)> {
-        self.expected.remove(&request);
+        self.take_expected(request);
         let (path, kind) = self.by_request.remove(&request)?;
         let entry = (path, kind, request);
         self.armed.remove(&entry);
         let (path, kind, _) = entry;
-        let is_needed = !self.expected.is_empty() || self.requests(&path, kind).next().is_some();
+        let is_needed = self.expected_at.contains_key(&path) || self.requests(&path, kind).next().is_some();
         (!is_needed).then_some((path, kind))
     }
 
@@ -88,13 +102,14 @@ impl Watches {
     /// Drops all watches, and returns the requests that left them.
     pub fn clear(&mut self) -> Vec<RequestId> {
         self.armed.clear();
-        self.expected.clear();
+        self.expect_nothing();
         std::mem::take(&mut self.by_request).into_keys().collect()
     }
 
     /// No request that is on its way will leave a watch.
     pub fn expect_nothing(&mut self) {
         self.expected.clear();
+        self.expected_at.clear();
     }
 
     /// The next watches for SetWatches: no more than take `most` bytes, if each takes `extra` bytes beside its path; or
@@ -130,7 +145,7 @@ mod tests {
     use super::*;
 
     fn armed(watches: &mut Watches, request: u64, path: &str, kind: WatchKind) {
-        watches.expect(RequestId(request));
+        watches.expect(RequestId(request), &path.into());
         watches.arm(RequestId(request), &path.into(), kind);
     }
 
@@ -164,10 +179,14 @@ mod tests {
         armed(&mut watches, 1, "/a", WatchKind::Data);
         armed(&mut watches, 2, "/a", WatchKind::Data);
         assert_eq!(watches.drop(RequestId(1)), None);
-        watches.expect(RequestId(3));
+        watches.expect(RequestId(3), &"/b".into());
         armed(&mut watches, 4, "/b", WatchKind::Exist);
-        assert_eq!(watches.drop(RequestId(4)), None, "the request on its way may watch /b");
+        assert_eq!(watches.drop(RequestId(4)), None, "the request on its way will watch /b");
         watches.refuse(RequestId(3));
+        armed(&mut watches, 5, "/b", WatchKind::Exist);
+        watches.expect(RequestId(6), &"/c".into());
+        assert_eq!(watches.drop(RequestId(5)), Some(("/b".into(), WatchKind::Exist)), "another path");
+        watches.refuse(RequestId(6));
         assert_eq!(watches.drop(RequestId(2)), Some(("/a".into(), WatchKind::Data)));
         assert_eq!(watches.fire("/a", 3), []);
     }
@@ -175,7 +194,7 @@ mod tests {
     #[test]
     fn a_watch_can_be_dropped_before_it_is_left() {
         let mut watches = Watches::default();
-        watches.expect(RequestId(1));
+        watches.expect(RequestId(1), &"/a".into());
         watches.drop(RequestId(1));
         watches.arm(RequestId(1), &"/a".into(), WatchKind::Data);
         assert_eq!(watches.fire("/a", 3), []);

@@ -214,10 +214,17 @@ impl Candidate {
         }
     }
 
-    /// It hears that it is master, next; with which token.
+    /// It hears that it is master, next; with which token. In a queue it may have become the one next to another master
+    /// before: then it hears who that is.
     #[track_caller]
     pub fn becomes_master(&self) -> i64 {
-        self.check_master(&self.ear.next().news)
+        loop {
+            let event = self.ear.next().news;
+            let knows_another = event.role == Role::Slave && event.reason == Reason::Following && event.token != 0;
+            if !knows_another {
+                return self.check_master(&event);
+            }
+        }
     }
 
     #[track_caller]

@@ -92,7 +92,7 @@ fn each_watches_the_one_before(ensemble: &Ensemble, witness: &Witness, path: &st
 /// What is asked for an election, not for keeping the session or the lease.
 fn is_for_the_election(request: &Request) -> bool {
     match request.opcode {
-        opcode::PING | opcode::MULTI | opcode::CREATE_SESSION | opcode::CLOSE_SESSION => false,
+        opcode::PING | opcode::SYNC | opcode::MULTI | opcode::CREATE_SESSION | opcode::CLOSE_SESSION => false,
         opcode::EXISTS => leaves_watch(request),
         _ => true,
     }
@@ -188,20 +188,23 @@ fn each_watches_the_one_before_it_and_itself() {
     candidates[1].becomes_master();
     eventually(SOON, "each watches the one before", || sum() == 2 * (HOW_MANY - 2) - 1 && is_so());
     candidates[4].ear.hears_nothing_for(A_MOMENT);
-    // What `wchp` does not tell of: nobody but the master watches the list, or all would be woken each time.
-    let is_list = |request: &Request| matches!(request.opcode, opcode::GET_CHILDREN | opcode::GET_CHILDREN2);
+    // What `wchp` does not tell of: nobody but the master and the next watches the list, or all would be woken each time.
+    let is_list = |request: &Request| {
+        matches!(request.opcode, opcode::GET_CHILDREN | opcode::GET_CHILDREN2)
+            && request.path.as_deref() == Some(PATH)
+    };
     let lists: Vec<Request> = relay.requests().into_iter().filter(is_list).collect();
     let watchers: BTreeSet<usize> =
         lists.iter().filter(|list| leaves_watch(list)).map(|list| list.connection_number).collect();
-    assert_eq!(watchers.len(), 2, "there were two masters, one after the other");
+    assert_eq!(watchers.len(), 3, "there were two masters, one after the other, and behind each of them the next");
 }
 
 #[test]
-fn a_resignation_wakes_the_next_one_alone() {
+fn a_resignation_wakes_the_next_two() {
     const PATH: &str = "/queue/resigns";
     let ensemble = one_server();
-    let relays = [(); 3].map(|()| Relay::start(ensemble.addr(0)));
-    let [first, second, third] = [0, 1, 2].map(|i| {
+    let relays = [(); 4].map(|()| Relay::start(ensemble.addr(0)));
+    let [first, second, third, fourth] = [0, 1, 2, 3].map(|i| {
         let candidate = join(&relays[i].host(), PATH, &i.to_string());
         let event = candidate.ear.next().news;
         assert_eq!(event.role, if i == 0 { Role::Master } else { Role::Slave });
@@ -209,12 +212,13 @@ fn a_resignation_wakes_the_next_one_alone() {
     });
     let witness = Witness::new(&ensemble.host(0));
     eventually(SOON, "all is watched", || each_watches_the_one_before(&ensemble, &witness, PATH));
-    // The master lists the queue once more because the third has joined.
-    let asked_by_first = || relays[0].requests().iter().filter(|request| is_for_the_election(request)).count();
-    let mut asked = asked_by_first();
-    eventually(SOON, "the master has listed all three", || {
+    // The master and the next list the queue once more because the others have joined.
+    let asked_by = |i: usize| relays[i].requests().iter().filter(|request| is_for_the_election(request)).count();
+    let asked_by_both = || [asked_by(0), asked_by(1)];
+    let mut asked = asked_by_both();
+    eventually(SOON, "both have listed all four", || {
         std::thread::sleep(A_MOMENT);
-        std::mem::replace(&mut asked, asked_by_first()) == asked_by_first()
+        std::mem::replace(&mut asked, asked_by_both()) == asked_by_both()
     });
     relays.iter().for_each(Relay::clear_requests);
     let resigned = Instant::now();
@@ -223,7 +227,9 @@ fn a_resignation_wakes_the_next_one_alone() {
     second.check_master(&heard.news);
     assert!(heard.at - resigned < AT_ONCE, "{:?}", heard.at - resigned);
     assert!(second.is_master() && !first.is_master() && !third.is_master());
-    third.ear.hears_nothing_for(A_MOMENT);
+    let event = third.ear.next().news;
+    assert_eq!((event.role, &*event.value, event.token), (Role::Slave, &b"1"[..], heard.news.token));
+    fourth.ear.hears_nothing_for(A_MOMENT);
     let asked = |i: usize| -> Vec<i32> {
         let requests = relays[i].requests();
         requests.iter().filter(|request| is_for_the_election(request)).map(|request| request.opcode).collect()
@@ -235,7 +241,37 @@ fn a_resignation_wakes_the_next_one_alone() {
         lists.iter().all(is_list) && (1..=2).contains(&lists.len()),
         "it lists, and watches the list: {lists:?}"
     );
-    assert_eq!(asked(2), [0; 0], "it sleeps on");
+    let asks = [opcode::GET_CHILDREN, opcode::GET_DATA];
+    assert_eq!(asked(2), asks, "it is the next: it lists and watches the list, and reads who leads");
+    assert_eq!(asked(3), [0; 0], "it sleeps on");
+}
+
+/// Nothing that the next one sends reaches a server any more, and it is master all the same when the first one has gone.
+#[test]
+fn the_next_one_is_master_without_a_question() {
+    const PATH: &str = "/queue/no-question";
+    let ensemble = one_server();
+    let first = join(&ensemble.hosts(), PATH, "first");
+    first.becomes_master();
+    let relay = Relay::start(ensemble.addr(0));
+    let second = join(&relay.host(), PATH, "second");
+    second.queues();
+    let is_list = |request: &Request| {
+        matches!(request.opcode, opcode::GET_CHILDREN | opcode::GET_CHILDREN2) && leaves_watch(request)
+    };
+    eventually(SOON, "it watches the queue", || relay.requests().iter().any(is_list));
+    std::thread::sleep(A_MOMENT);
+    relay.set_rule(|_| Verdict::Hold);
+    let resigned = Instant::now();
+    first.resign();
+    let heard = second.ear.next();
+    second.check_master(&heard.news);
+    assert!(heard.at - resigned < AT_ONCE, "{:?}", heard.at - resigned);
+    assert!(second.is_master() && !first.is_master());
+    relay.clear_rule();
+    relay.release();
+    std::thread::sleep(A_MOMENT);
+    assert!(second.is_master());
 }
 
 /// The slave next to the master hears its value and token, and each change of them; the others hear neither.
@@ -328,7 +364,8 @@ fn whoever_dies_or_expires_is_followed() {
     };
     let second_token = second.check_master(&event);
     assert!(second_token > token);
-    third.ear.hears_nothing_for(A_MOMENT);
+    // It is next to that master now.
+    third.queues();
 
     let interrogation = second.interrogate();
     relay.refuse(true);
@@ -369,6 +406,8 @@ fn a_slave_whose_session_expires_joins_at_the_end() {
     third.ear.hears_nothing_for(Duration::ZERO);
     first.resign();
     third.becomes_master();
+    // It is next to that master now.
+    second.queues();
     second.ear.hears_nothing_for(A_MOMENT);
 }
 
@@ -423,6 +462,7 @@ fn an_operator_deletes_a_slaves_znode() {
     }
     candidates[0].resign();
     candidates[2].becomes_master();
+    candidates[1].queues();
     candidates[1].ear.hears_nothing_for(A_MOMENT);
     candidates[2].resign();
     candidates[1].becomes_master();
@@ -715,7 +755,7 @@ fn members_are_listed_in_order() {
     assert_eq!(handle.members("members", timeout), Err(Error::BadPath));
 }
 
-/// Of fifty, five resign one after the other; nobody but the next one is woken, and the servers are asked for little.
+/// Of fifty, five resign one after the other; nobody but the next two is woken, and the servers are asked for little.
 #[test]
 fn fifty_in_one_process_and_five_resignations_in_a_row() {
     const PATH: &str = "/queue/fifty";
@@ -749,6 +789,8 @@ fn fifty_in_one_process_and_five_resignations_in_a_row() {
         assert_eq!(next_token, members[i + 1].znode.stat.czxid);
         assert!(next_token > token);
         token = next_token;
+        // It is next to that master now.
+        candidates[&order[i + 2]].queues();
         master.has_resigned();
         let requests = relay.requests();
         let asked: Vec<i32> =

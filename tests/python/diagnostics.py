@@ -36,7 +36,7 @@ NAMES = {
     " proof_sent_ago_ms proof_answered_ago_ms last_answer_ago_ms proofs_under_way next_renewal_in_ms",
     "session.candidates": "path recipe role reason rc token elected elected_for_ms led grace_left_ms value value_hex"
     " value_len stands_again machine",
-    "session.candidates.machine": "state request next_in_ms own_znode watched_znode watches_queue foreign_contender withdrawn"
+    "session.candidates.machine": "state request next_in_ms own_znode watched_znode is_next leads_at_the_event watches_queue foreign_contender withdrawn"
     " must_delete leaving failures_in_a_row",
     "session.observers": "path rc token session_id value value_hex value_len machine",
     "session.observers.machine": "state request next_in_ms watched_znode failures_in_a_row",

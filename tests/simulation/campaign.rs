@@ -24,6 +24,7 @@ struct Sums {
     leaders: u64,
     expiries: u64,
     masterships: u64,
+    takeovers: u64,
     lapses: u64,
     foreign_deletes: u64,
     fenced: u64,
@@ -41,6 +42,7 @@ impl Sums {
         self.leaders += outcome.stats.elections;
         self.expiries += outcome.stats.expiries;
         self.masterships += outcome.masterships;
+        self.takeovers += outcome.takeovers;
         self.lapses += outcome.lapses;
         self.foreign_deletes += outcome.stats.foreign_deletes;
         self.fenced += outcome.stats.fenced;
@@ -56,6 +58,7 @@ impl Sums {
         println!("{} requests, {} transactions", self.requests, self.transactions);
         println!("{} leaders of ensembles, {} sessions expired", self.leaders, self.expiries);
         println!("{} masterships, {} of them ended by their lease", self.masterships, self.lapses);
+        println!("{} of them began at the event that told of the predecessor's end", self.takeovers);
         println!("{} fenced writes", self.fenced);
         println!("longest time without a master: {:.1} s", self.longest_vacancy as f64 / 1e9);
         println!("{} znodes of others deleted after an operator's delete", self.foreign_deletes);

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use election::testing::logic::{
-    rc, Alarm, Event, LeaseMode, Master, Members, Outcome, Reason, Recipe, Role, SubscriptionId, Time,
+    rc, Alarm, Event, LeaseMode, Master, Members, Name, Outcome, Reason, Recipe, Role, SubscriptionId, Time,
 };
 
 use crate::clock::Ns;
@@ -57,6 +57,9 @@ pub struct Checker {
     pub asked_for: BTreeSet<(usize, i64)>,
     parties: BTreeMap<SubscriptionId, Heard>,
     highest: Vec<i64>,
+    /// The znodes that were the first in the queue of each path, and whether a foreign contender stood beside one when
+    /// it became the first.
+    firsts: Vec<BTreeMap<i64, bool>>,
     committed: i64,
     /// The programs' writes that were committed, and those that their programs believe not to be.
     written: BTreeSet<u64>,
@@ -65,6 +68,8 @@ pub struct Checker {
     /// master.
     pub deleted: BTreeSet<i64>,
     pub masterships: u64,
+    /// The masterships that began with the event of a watch.
+    pub takeovers: u64,
     pub lapses: u64,
     /// The time since which no process believes at a path, and the longest such time.
     vacant_since: Vec<Option<Ns>>,
@@ -82,11 +87,13 @@ impl Checker {
             asked_for: BTreeSet::new(),
             parties: BTreeMap::new(),
             highest: vec![0; plan.paths.len()],
+            firsts: vec![BTreeMap::new(); plan.paths.len()],
             committed: 0,
             written: BTreeSet::new(),
             not_written: BTreeSet::new(),
             deleted: BTreeSet::new(),
             masterships: 0,
+            takeovers: 0,
             lapses: 0,
             vacant_since: vec![Some(0); plan.paths.len()],
             longest_vacancy: 0,
@@ -349,6 +356,7 @@ impl World {
                 self.checker.violated("a lapse is final", detail);
             }
             self.checker.masterships += 1;
+            self.check_first(process, path, token);
             if let Some(since) = self.checker.vacant_since[path].take() {
                 self.checker.longest_vacancy = self.checker.longest_vacancy.max(self.now - since);
             }
@@ -381,6 +389,46 @@ impl World {
         let is_its_own = |process| self.checker.asked_for.contains(&(process, session));
         let is_known = self.checker.known.contains(&session) && !self.repeated.contains(&session);
         has_guid && !is_known && process.is_some_and(is_its_own)
+    }
+
+    /// A transaction has been committed: which znode is now the first in each queue?
+    pub fn note_firsts(&mut self, server: usize) {
+        let Recipe::Queue(dialect) = self.plan.config.recipe else { return };
+        let tree = &self.servers[server].tree;
+        for (place, firsts) in self.plan.paths.iter().zip(&mut self.checker.firsts) {
+            let (mut first, mut is_foreign) = (None, false);
+            for child in tree.children(place) {
+                match dialect.read(&child[place.len() + 1..]) {
+                    Name::Contender(_) => {
+                        let czxid = tree.nodes[child].stat.czxid;
+                        first = Some(first.map_or(czxid, |first: i64| first.min(czxid)));
+                    }
+                    Name::ForeignContender(_) => is_foreign = true,
+                    Name::Other => {}
+                }
+            }
+            if let Some(first) = first {
+                firsts.entry(first).or_insert(is_foreign);
+            }
+        }
+    }
+
+    /// A process begins to believe: it has been elected. If an event has made it master, no foreign contender was there.
+    fn check_first(&mut self, process: usize, path: usize, token: i64) {
+        if self.plan.config.recipe == Recipe::Node {
+            return;
+        }
+        let is_foreign = self.checker.firsts[path].get(&token).copied();
+        let detail = format!("process {process} with token {token:x} at {}", self.plan.paths[path]);
+        if self.processes[process].takes_over {
+            self.checker.takeovers += 1;
+            if is_foreign == Some(true) {
+                self.checker.violated("no master is made beside a foreign contender", detail.clone());
+            }
+        }
+        if is_foreign.is_none() {
+            self.checker.violated("a master was the first in its queue", detail);
+        }
     }
 
     /// A delete has hit a znode of another session. ZooKeeper cannot check the owner of a znode. As long as no other

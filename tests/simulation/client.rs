@@ -47,7 +47,7 @@ pub struct Client {
     pub link: Link,
     /// The core was told that its first requests may go with the one for the session.
     is_opening: bool,
-    zk: Session,
+    pub zk: Session,
     servers: Servers,
     dials: Vec<Dial>,
     /// When to dial the next server, on the process's clock.
@@ -463,6 +463,7 @@ impl World {
     }
 
     fn suspended(&mut self, process: usize) {
+        self.stats.breaks += 1;
         self.drive(process, Input::Suspended(rc::CONNECTION_LOSS));
         let client = &self.processes[process].client;
         if client.in_doubt && self.repeated.contains(&client.session) {

@@ -249,6 +249,9 @@ impl World {
                 }
             }
         }
+        if first_anywhere {
+            self.note_firsts(server);
+        }
         if let Some(origin) = txn.origin {
             self.resolve(server, origin, &txn.verdict);
         }

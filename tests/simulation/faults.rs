@@ -460,15 +460,33 @@ impl World {
         Some((found, czxid))
     }
 
-    pub fn meddle(&mut self, path: usize, fault: Fault) -> bool {
-        let Some((path, czxid)) = self.contender(path) else {
-            return fault == Fault::Delete && self.delete_parent(path);
+    pub fn meddle(&mut self, at: usize, fault: Fault) -> bool {
+        let Some((path, czxid)) = self.contender(at) else {
+            return fault == Fault::Delete && self.delete_parent(at);
         };
         if fault == Fault::Delete {
             self.checker.deleted.insert(czxid);
+            self.waiting_break(at);
             return self.operate(vec![Change::Delete { path }]);
         }
         self.operate(vec![Change::Set { path, value: [7].into() }])
+    }
+
+    /// While somebody changes a queue, the connections of some who wait in it may break: what they missed, the next
+    /// server tells them in an order of its own.
+    fn waiting_break(&mut self, path: usize) {
+        if !self.faults_on || !self.plan.faults.contains(&Fault::BrokenConnection) {
+            return;
+        }
+        let believers = self.believers(path);
+        for process in 0..self.plan.processes {
+            let waits = self.processes[process].candidates[path].is_some()
+                && believers.iter().all(|(believer, _)| *believer != process);
+            match self.processes[process].client.link {
+                crate::client::Link::Up(conn) if waits && self.rng.chance(300) => self.hang_up(conn),
+                _ => {}
+            }
+        }
     }
 
     /// An operator deletes the parent znode of a queue, or the znode above it, if it is empty.
@@ -503,6 +521,7 @@ impl World {
         }
         self.plan_at(mends_at, Happening::Mend(Mend::Leaves(name.clone())));
         let container = self.rng.chance(300);
+        self.waiting_break(path);
         self.operate(vec![Change::Create { path: name, value: [].into(), owner: 0, container }])
     }
 

@@ -39,6 +39,8 @@ pub struct Process {
     /// The values that `election_is_master` reads: the end of the lease, and the token at each path.
     pub lease_end: Option<Time>,
     pub tokens: Vec<Option<i64>>,
+    /// It handles the event of a watch, and has a lease: who begins to believe now was elected by that event.
+    pub takes_over: bool,
     /// The session that the core was last told of.
     session: Option<SessionId>,
     timer: (u32, Ns),
@@ -93,6 +95,7 @@ impl Process {
             heard: None,
             lease_end: None,
             tokens: vec![None; plan.paths.len()],
+            takes_over: false,
             session: None,
             timer: (0, 0),
             requests: (0, 0),
@@ -234,7 +237,10 @@ impl World {
         let now = Time(self.local(process));
         let guid = u128::from(self.rng.next()) << 64 | u128::from(self.rng.next());
         let id = SubscriptionId(u64::from(self.next_serial()));
+        let has_no_grace = self.plan.config.grace_ms == 0;
         let it = &mut self.processes[process];
+        let has_lease = it.lease_end.is_some_and(|end| now < end);
+        it.takes_over = matches!(input, Input::WatchEvent(..)) && has_lease && has_no_grace;
         let core = &mut it.core;
         match input {
             Input::Opening => core.handle(now, logic::Input::Opening),
@@ -353,7 +359,12 @@ impl World {
             Action::TellRole(id, event) => {
                 if let Some(path) = self.checker.told_role(id, &event) {
                     let token = (event.role == Role::Master).then_some(event.token);
-                    self.processes[process].tokens[path] = token;
+                    let it = &mut self.processes[process];
+                    it.tokens[path] = token;
+                    if token.is_some() && it.lease_end.is_none_or(|end| end <= now) {
+                        let detail = format!("process {process} hears {event:?}");
+                        self.checker.violated("no master without a lease", detail);
+                    }
                 }
             }
             Action::TellMaster(id, master) => self.checker.told_master(id, &master),

@@ -19,6 +19,7 @@ pub struct Outcome {
     pub violation: Option<Violation>,
     pub stats: Stats,
     pub masterships: u64,
+    pub takeovers: u64,
     pub lapses: u64,
     pub longest_vacancy: Ns,
     pub simulated: Ns,
@@ -37,6 +38,7 @@ pub fn run(seed: u64, broken: Option<Broken>, traced: bool) -> Outcome {
     Outcome {
         violation: world.checker.take_violation(),
         masterships: world.checker.masterships,
+        takeovers: world.checker.takeovers,
         lapses: world.checker.lapses,
         longest_vacancy: world.checker.longest_vacancy,
         simulated: world.now,
@@ -56,6 +58,7 @@ impl World {
         self.await_or("one master", bound, |world| world.all_have_masters());
         for step in [
             World::stays_calm,
+            World::hand_over_at_once,
             World::meet_a_foreign_contender,
             World::values_are_kept,
             World::hand_over,
@@ -162,6 +165,43 @@ impl World {
         may_differ || nodes.any(|(_, node)| node.stat.czxid == token && node.value == *wanted)
     }
 
+    /// From the client through a follower to the leader, to the quorum, and all the way back.
+    fn write_takes(&self) -> Ns {
+        6 * (self.plan.latency + self.plan.jitter) + self.plan.lag
+    }
+
+    /// Whether a write takes a small part of the session timeout.
+    fn is_fast(&self) -> bool {
+        let margin = self.plan.config.margin_ms * MS;
+        let timeout = self.plan.shortest_timeout.map_or(self.plan.timeout, |(_, shortest)| shortest);
+        // What is left of a lease without the tick, or with one of T/2, is too little for more, when a leader is busy as well.
+        self.write_takes() + margin <= timeout / 16
+    }
+
+    /// The masters of a queue resign one after the other. Each next one is master a few messages later: nobody waits until
+    /// it has an anchor. A connection may break meanwhile: if an earlier attempt to connect has moved a session, its server
+    /// notices that at the next write.
+    fn hand_over_at_once(&mut self) {
+        let has_guid = matches!(self.plan.config.recipe, Recipe::Queue(dialect) if dialect.has_guid());
+        if !has_guid || !self.is_fast() {
+            return;
+        }
+        let soon = 4 * self.write_takes() + 2 * self.plan.jitter + self.plan.config.grace_ms * MS;
+        let breaks = self.stats.breaks;
+        for path in 0..self.plan.paths.len() {
+            for _ in 0..2 {
+                let Some((master, _)) = self.believers(path).first().copied() else { continue };
+                if self.candidates(path) > 2 && !self.checker.failed() {
+                    say!(self, "the master of {} resigns", self.plan.paths[path]);
+                    self.drive(master, Input::Resign(path));
+                    self.await_or("a queue hands over at once", soon, |world| {
+                        !world.believers(path).is_empty() || world.stats.breaks > breaks
+                    });
+                }
+            }
+        }
+    }
+
     /// If nothing goes wrong, and a write takes a small part of the session timeout, no process loses a mastership.
     fn stays_calm(&mut self) {
         // A follower whose leader has been replaced may take syncLimit ticks to notice.
@@ -172,13 +212,7 @@ impl World {
         let before: Vec<_> = (0..self.plan.paths.len()).map(|path| self.believers(path)).collect();
         self.run_until(self.now + 2 * self.plan.timeout);
         let after: Vec<_> = (0..self.plan.paths.len()).map(|path| self.believers(path)).collect();
-        // From the client through a follower to the leader, to the quorum, and all the way back.
-        let write = 6 * (self.plan.latency + self.plan.jitter) + self.plan.lag;
-        let margin = self.plan.config.margin_ms * 1_000_000;
-        let timeout = self.plan.shortest_timeout.map_or(self.plan.timeout, |(_, shortest)| shortest);
-        // What is left of a lease without the tick, or with one of T/2, is too little for more, when a leader is busy as well.
-        let fast = write + margin <= timeout / 16;
-        if fast && !self.checker.failed() && before != after {
+        if self.is_fast() && !self.checker.failed() && before != after {
             self.checker.violated("calm", format!("masters were {before:?} and are {after:?}"));
         }
     }

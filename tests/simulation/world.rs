@@ -50,6 +50,8 @@ pub struct Stats {
     pub expiries: u64,
     pub foreign_deletes: u64,
     pub fenced: u64,
+    /// How many connections have broken.
+    pub breaks: u64,
     pub faults: BTreeMap<Fault, u64>,
 }
 

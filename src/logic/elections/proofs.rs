@@ -1,4 +1,4 @@
-//! The requests that keep the lease: proofs if a candidate is elected, touches if all candidates wait, and the
+//! The requests that keep the lease: proofs if a candidate is elected or next, touches if all candidates wait, and the
 //! handling of a proof that failed.
 
 use std::ops::Bound;
@@ -10,7 +10,7 @@ use crate::logic::config::{LeaseMode, Rule};
 use crate::logic::subscription::{Key, Trigger};
 use crate::logic::types::{rc, Op, Reason, Reply, RequestId, Time};
 
-/// While a candidate is elected, this many requests per session timeout renew the lease: touches and proofs
+/// While a candidate is elected, or next in a queue, this many requests per session timeout renew the lease: touches and proofs
 /// alternate.
 const BEATS_PER_TIMEOUT: u64 = 16;
 
@@ -38,7 +38,7 @@ impl Elections {
 
     /// The next moment of a request for the lease, while the session is connected.
     pub(super) fn next_renewal(&self) -> Option<Time> {
-        let per_timeout = match (self.elected.is_empty(), self.candidates().next().is_none()) {
+        let per_timeout = match (self.at_work.is_empty(), self.candidates().next().is_none()) {
             (false, _) => BEATS_PER_TIMEOUT,
             (true, false) => TOUCHES_PER_TIMEOUT,
             (true, true) => return None,
@@ -47,14 +47,14 @@ impl Elections {
         Some(self.settles().map_or(beat, |settles| settles.min(beat)))
     }
 
-    /// The first moment at which a proof may succeed, if a candidate is elected without a lease. The proof is sent
+    /// The first moment at which a proof may succeed, if a candidate works for a lease and has none. The proof is sent
     /// then.
     fn settles(&self) -> Option<Time> {
-        let waits = !self.elected.is_empty() && !self.lease_held;
+        let waits = !self.at_work.is_empty() && !self.lease_held;
         waits.then(|| self.lease.settles(self.last_proof)).flatten()
     }
 
-    /// Sends a request for the lease: a proof while a candidate is elected; a touch otherwise and before each proof.
+    /// Sends a request for the lease: a proof while a candidate works for it; a touch otherwise and before each proof.
     /// A touch costs no quorum.
     pub(super) fn renew(&mut self, now: Time) {
         self.last_renewal = now;
@@ -62,7 +62,7 @@ impl Elections {
         let Some(first) = self.candidates().next().map(Candidate::path) else { return };
         let writes = self.config.lease_mode == LeaseMode::Committed && self.config.keeps(Rule::CommittedProof);
         let touches = !writes || !self.touched && !settled;
-        self.touched = self.elected.is_empty() || touches;
+        self.touched = self.at_work.is_empty() || touches;
         if !self.touched || !writes {
             self.last_proof = now;
         }
@@ -75,13 +75,17 @@ impl Elections {
             return;
         }
         let checked = self.next_to_check();
-        assert!(!checked.is_empty(), "who is elected has a znode");
+        assert!(!checked.is_empty(), "who works for a lease has a znode");
         self.prove(checked);
     }
 
-    /// Checks the znodes of these candidates, if they are elected.
+    /// Checks the znodes of these candidates, if they work for a lease.
     fn prove(&mut self, mut checked: Vec<Arc<str>>) {
-        let own_path = |path: &Arc<str>| self.candidate(path)?.elected_by();
+        let breaks = !self.config.keeps(Rule::WaitersProveOwn);
+        let own_path = |path: &Arc<str>| match self.candidate(path)?.proved_by()? {
+            _ if breaks && !self.elected.contains(path) => Some("/".into()),
+            own => Some(own),
+        };
         checked.retain(|path| own_path(path).is_some());
         let paths: Vec<_> = checked.iter().filter_map(own_path).collect();
         if !paths.is_empty() {
@@ -90,13 +94,13 @@ impl Elections {
         }
     }
 
-    /// The elected candidates that are next to be checked, in rotation.
+    /// The candidates that work for a lease and are next to be checked, in rotation.
     fn next_to_check(&mut self) -> Vec<Arc<str>> {
-        let has_znode = |path: &&Arc<str>| self.candidate(path).is_some_and(|c| c.elected_by().is_some());
+        let has_znode = |path: &&Arc<str>| self.candidate(path).is_some_and(|c| c.proved_by().is_some());
         let last = self.last_checked.as_ref();
         let after = (last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        let later = self.elected.range::<Arc<str>, _>(after);
-        let earlier = last.into_iter().flat_map(|last| self.elected.range::<Arc<str>, _>(..=last));
+        let later = self.at_work.range::<Arc<str>, _>(after);
+        let earlier = last.into_iter().flat_map(|last| self.at_work.range::<Arc<str>, _>(..=last));
         let turn: Vec<_> = later.chain(earlier).filter(has_znode).take(CHECKS_PER_PROOF).cloned().collect();
         self.last_checked = turn.last().cloned();
         turn
@@ -107,9 +111,10 @@ impl Elections {
         let found = match (reply, checked.len()) {
             (Reply::Refused(rc::NO_NODE), 1) => Trigger::Missing,
             // A candidate that cannot be proved cannot lead any longer. It must not stop the other candidates.
-            (Reply::Refused(rc), 1) if rc::is_for_good(*rc) && self.elected.contains(&checked[0]) => {
-                Trigger::Leave(Reason::Denied, *rc)
-            }
+            (Reply::Refused(rc), 1) if rc::is_for_good(*rc) => match self.elected.contains(&checked[0]) {
+                true => Trigger::Leave(Reason::Denied, *rc),
+                false => return,
+            },
             (Reply::Refused(rc), 2..) if rc::is_for_good(*rc) => {
                 return checked.into_iter().for_each(|path| self.prove(vec![path]));
             }

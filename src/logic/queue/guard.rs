@@ -1,9 +1,9 @@
 //! Foreign contenders: contenders with names that end in a number, like ours, but that our dialect does not count.
 //! They may have a master of their own, and we cannot know whether they count us.
 //!
-//! - *A master watches the queue*, and lists it when a contender joins or leaves. No other candidate does so. So a
-//!   join costs the queue one event and one list, however many candidates wait. The master waits between two lists,
-//!   and waits longer if they have more names: if a thousand candidates join at once, the lists are only a part of
+//! - *The master and the next watch the queue*, and list it when a contender joins or leaves. No other candidate does
+//!   so. So a join costs the queue two events and two lists, however many candidates wait. They wait between two lists,
+//!   and wait longer if those have more names: if a thousand candidates join at once, the lists are only a part of
 //!   the cost of the joins.
 //! - *While a foreign contender is in the queue, no candidate of ours is master.* If the foreign contender is behind
 //!   us, it may wait for our znode to be deleted, for ever. So we delete our znode, and wait outside the queue until
@@ -20,7 +20,7 @@ use crate::logic::context::{RecipeContext, RecipeState};
 use crate::logic::dialect::{is_used_up, Name};
 use crate::logic::types::{rc, Op, Reason, Time};
 
-/// The minimum wait of a master between two lists, in milliseconds.
+/// The minimum wait between two lists, in milliseconds.
 const REST_MS: u64 = 10;
 
 /// The wait is a millisecond longer for each group of this many names.
@@ -33,7 +33,9 @@ impl Queue {
     /// Lists the queue and leaves a watch on it. Requests under way continue.
     pub(super) fn watch_queue(&mut self, context: &mut RecipeContext) {
         self.guard_due = None;
-        if self.guard.is_none() && self.is_master() && self.config.keeps(Rule::MasterWatchesQueue) {
+        let keeps = self.is_next || self.config.keeps(Rule::MasterWatchesQueue);
+        if self.guard.is_none() && self.guards() && keeps {
+            self.guard_is_armed = false;
             let op = Op::List { path: self.path.clone(), sync: false, watch: true };
             self.guard = Some(context.submit(op));
         }
@@ -41,16 +43,20 @@ impl Queue {
 
     pub(super) fn drop_guard(&mut self, context: &mut RecipeContext) {
         self.guard_due = None;
+        self.guard_is_armed = false;
+        self.is_current = false;
         if let Some(guard) = self.guard.take() {
             context.unwatch(guard);
         }
     }
 
-    /// A contender has joined or left while we are master: lists the queue, now or after the wait.
+    /// A contender has joined or left while we are master or next: lists the queue, now or after the wait.
     pub(super) fn queue_changed(&mut self, now: Time, context: &mut RecipeContext) {
         let (listed_at, names) = self.listed;
         let rested_at = listed_at.plus_ms(REST_MS + names as u64 / NAMES_PER_MS);
-        match now >= rested_at {
+        let is_eager = self.is_next && self.eager_lists > 0;
+        self.eager_lists = self.eager_lists.saturating_sub(1);
+        match now >= rested_at || is_eager {
             true => self.watch_queue(context),
             false => self.guard_due = Some(rested_at),
         }

@@ -14,6 +14,10 @@ use crate::logic::types::{Op, RequestId, Time, Value};
 /// The wait until the next list if a list contradicts our knowledge of our own znodes, in milliseconds.
 const CONTRADICTION_MS: u64 = 100;
 
+/// How many times a candidate that has become the next lists the queue without a wait when somebody joins: whoever handed
+/// over to its predecessor may join again, and it should know the queue when the predecessor goes.
+const EAGER_LISTS: u32 = 3;
+
 /// The number of joins of this session, before the last one, with a create that may still be carried out late.
 const LATE_JOINS: u128 = 3;
 
@@ -35,6 +39,8 @@ impl Queue {
     /// Examines the list of the queue: are we first, and if not, which contender is before us?
     pub(super) fn look(&mut self, now: Time, names: &[Arc<str>], context: &mut RecipeContext) {
         self.listed = (now, names.len());
+        let was_next = std::mem::take(&mut self.is_next);
+        self.is_current = false;
         if self.leaving || self.must_delete {
             return self.ask(context);
         }
@@ -60,6 +66,7 @@ impl Queue {
                 others.push((number, name));
             }
         }
+        own_is_there |= self.breaks_own_watch();
         if !own_is_there && self.dialect.has_guid() {
             // The GUID shows that the znode is ours alone. If it existed after all, it would be before us for ever.
             self.deleted(context);
@@ -97,20 +104,45 @@ impl Queue {
             self.older = Some(BTreeMap::new());
         }
         let before = others.iter().filter_map(|(number, name)| Some((self.ahead_of(&own, *number, name)?, *name)));
-        let first = before.clone().min();
-        match before.max() {
-            Some(nearest) if self.config.keeps(Rule::LowestLeads) => {
-                let name = nearest.1;
-                self.predecessor_leads = first == Some(nearest);
+        let nearest = before.clone().max();
+        let others_before = before.filter(|contender| Some(*contender) != nearest);
+        let second = others_before.clone().max().map(|(_, name)| name);
+        self.is_third = others_before.count() == 1;
+        match nearest {
+            Some((_, name)) if self.config.keeps(Rule::LowestLeads) => {
+                let led = std::mem::replace(&mut self.predecessor_leads, second.is_none());
+                let is_only_one = match self.config.keeps(Rule::FreshCounter) {
+                    true => second.is_none(),
+                    false => others.iter().filter(|(number, _)| number.wrapping_sub(own.number) < 0).count() == 1,
+                };
+                let may_be_next = is_only_one
+                    || !self.config.keeps(Rule::OnlyOneBefore)
+                    || !self.config.keeps(Rule::PredecessorsEnd);
+                let numbers_tell = !tied && self.older.is_none() || !self.config.keeps(Rule::FreshCounter);
+                let is_usable = self.dialect.has_guid() && numbers_tell;
+                self.is_next = may_be_next && is_usable;
+                if self.is_next && !was_next {
+                    self.eager_lists = EAGER_LISTS;
+                }
                 let is_master = matches!(self.recipe_state, RecipeState::Master { .. });
                 // The contender behind the master receives the master's value as soon as the value is read.
                 if !self.predecessor_leads || is_master {
                     self.stand(RecipeState::Slave { master: Value::from([]), token: 0 }, context);
                 }
-                self.follow(format!("{}/{name}", self.path).into(), context);
+                let path: Arc<str> = format!("{}/{name}", self.path).into();
+                let follows = self.watch.is_some() && self.predecessor.as_ref() == Some(&path);
+                if !matches!(self.state, State::Waiting { .. }) || !follows || led != self.predecessor_leads {
+                    self.follow(path, context);
+                }
+                self.watch_second(second.filter(|_| is_usable), context);
+                self.is_current = self.is_next && self.guard_is_armed && !has_late;
+                if self.is_next && self.guard_due.is_none() {
+                    self.watch_queue(context);
+                }
             }
             _ => {
                 self.predecessor = None;
+                self.watch_second(None, context);
                 if let Some(watch) = self.watch.take() {
                     context.unwatch(watch);
                 }
@@ -177,12 +209,14 @@ impl Queue {
 
     pub(super) fn follow(&mut self, predecessor: Arc<str>, context: &mut RecipeContext) {
         let path = predecessor.clone();
-        let op = match self.older.is_some() || self.predecessor_leads {
+        let keeps = self.config.keeps(Rule::OnlyOneBefore) && self.config.keeps(Rule::PredecessorsEnd);
+        let op = match self.older.is_some() || self.predecessor_leads || !keeps {
             true => Op::Read { path, sync: false, watch: true },
             false => Op::Exists { path },
         };
         self.state = State::Following(context.submit(op));
         self.predecessor = Some(predecessor);
+        self.predecessor_owner = None;
     }
 
     /// The predecessor is watched, or gone.
@@ -197,7 +231,7 @@ impl Queue {
             self.state = State::Offline;
         } else if there || !self.config.keeps(Rule::PredecessorGone) {
             self.state = State::Waiting { refresh_at: now.plus_ms(REFRESH_MS) };
-            if self.leaving || self.must_delete {
+            if std::mem::take(&mut self.second_is_gone) || self.leaving || self.must_delete {
                 self.ask(context);
             }
         } else {
