@@ -194,11 +194,16 @@ pub enum Rule {
     NotLeaving,
     /// The next in a queue: nobody has joined since the list, because it might be a foreign contender.
     NoForeignContender,
+    /// Queue: a candidate that only waits keeps an anchor, so that the lease begins with one proof if those before it go
+    /// one after the other.
+    WaitersKeepAnchor,
+    /// Queue: its touches come in pairs, because one mark may be lost, and they are seldom.
+    PairedTouches,
 }
 
 #[cfg(feature = "testing")]
 impl Rule {
-    pub const ALL: [Rule; 43] = [
+    pub const ALL: [Rule; 45] = [
         Rule::CountFromSending,
         Rule::SecondNewest,
         Rule::Distance,
@@ -242,5 +247,7 @@ impl Rule {
         Rule::WaitersProveOwn,
         Rule::NotLeaving,
         Rule::NoForeignContender,
+        Rule::WaitersKeepAnchor,
+        Rule::PairedTouches,
     ];
 }

@@ -1,11 +1,13 @@
 //! All elections of one session: the subscriptions, the state of the connection that they share, and the routing of each
 //! answer to the subscription that sent the request. `handle` is the only way in.
 
+mod efforts;
 mod proofs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use self::efforts::Efforts;
 use super::candidate::{Candidate, Entry};
 use super::config::{Config, Recipe, Rule};
 use super::fenced_write::FencedWrite;
@@ -15,9 +17,12 @@ use super::members::MembersWatcher;
 use super::observer::Observer;
 use super::outbox::{Outbox, Sent};
 use super::question::{Question, Wanted};
+use super::recipe::Effort;
 use super::report::Report;
 use super::subscription::{Context, Key, Subscription, Trigger};
-use super::types::{rc, Action, Call, CallId, Outcome, Reason, Reply, RequestId, SessionId, SubscriptionId, Time};
+use super::types::{
+    rc, Action, Call, CallId, Outcome, Pace, Reason, Reply, RequestId, SessionId, SubscriptionId, Time,
+};
 
 /// How long a session that holds nothing may stay suspended before the library opens a new session in its place. A
 /// session that holds nothing loses nothing when it is replaced. A new session connects sooner than an old one,
@@ -69,6 +74,10 @@ pub struct Elections {
     led: BTreeSet<Arc<str>>,
     /// The candidates that work for the lease: those, and each that is next in a queue.
     at_work: BTreeSet<Arc<str>>,
+    /// What each candidate needs of the session.
+    efforts: Efforts,
+    /// What the driver was told last.
+    pace: Pace,
     /// The last of these candidates with a znode that a proof checked.
     last_checked: Option<Arc<str>>,
     /// The paths at which a change of our znode, or a write that depends on our znode, had no answer. The server may
@@ -108,6 +117,8 @@ impl Elections {
             elected: BTreeSet::new(),
             led: BTreeSet::new(),
             at_work: BTreeSet::new(),
+            efforts: Efforts::default(),
+            pace: Pace::default(),
             last_checked: None,
             in_doubt: BTreeSet::new(),
             session_ends: false,
@@ -161,6 +172,18 @@ impl Elections {
             Input::Close => self.end(Reason::Closed, rc::CLOSING),
         }
         self.end_doomed_session(now);
+        self.tell_pace();
+    }
+
+    /// Tells how much hangs on the session, if that has changed. Without a connection, a new one is wanted soon.
+    fn tell_pace(&mut self) {
+        let pace = match (self.link, self.efforts.most()) {
+            (Link::Up(_), None | Some(Effort::Session)) => Pace::Session,
+            _ => Pace::Lease,
+        };
+        if std::mem::replace(&mut self.pace, pace) != pace {
+            self.outbox.actions.push_back(Action::Pace(pace));
+        }
     }
 
     fn stand(&mut self, now: Time, path: Arc<str>, entry: Entry) {
@@ -268,6 +291,7 @@ impl Elections {
         self.elected.clear();
         self.led.clear();
         self.at_work.clear();
+        self.efforts = Efforts::default();
         self.in_doubt.clear();
         (self.session_ends, self.session_doomed) = (false, false);
         self.outbox.forget_requests();
@@ -573,6 +597,8 @@ impl Elections {
             true => _ = self.led.insert(path.clone()),
             false => _ = self.led.remove(path),
         }
+        let effort = self.candidate(path).map(Candidate::effort);
+        self.efforts.note(path, effort);
         let has = |znode: fn(&Candidate) -> Option<Arc<str>>| self.candidate(path).and_then(znode).is_some();
         let (is_elected, is_at_work) = (has(Candidate::elected_by), has(Candidate::proved_by));
         let begins = match is_at_work {

@@ -274,6 +274,17 @@ impl Lease {
         touches.filter(waits).map(|touch| self.settled(&touch)).find(|settled| *settled > last_proof)
     }
 
+    /// How often in a session timeout two touches at once keep an anchor. The leader's answer to a pair shows the pair
+    /// before, if D is well below the time between them, and then the chain of claim 7 holds with three pairs; else it
+    /// shows the pair before that one, and four are needed.
+    pub fn pairs_per_timeout(&self) -> u64 {
+        if self.distance() <= self.timeout / 4 {
+            3
+        } else {
+            4
+        }
+    }
+
     /// By how much two clocks may differ in a session timeout, in nanoseconds.
     fn clock_rate(&self) -> u64 {
         if self.config.keeps(Rule::ClockRate) {

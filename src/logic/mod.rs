@@ -42,6 +42,6 @@ pub use elections::Elections;
 pub use input::Input;
 pub use report::Report;
 pub use types::{
-    rc, Action, Alarm, Call, CallId, Event, Master, Member, Members, Op, Outcome, Reason, Reply, RequestId, Role,
-    SessionId, Stat, SubscriptionId, Time, Value, WatchEvent, Write, Znode,
+    rc, Action, Alarm, Call, CallId, Event, Master, Member, Members, Op, Outcome, Pace, Reason, Reply, RequestId,
+    Role, SessionId, Stat, SubscriptionId, Time, Value, WatchEvent, Write, Znode,
 };

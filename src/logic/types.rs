@@ -164,6 +164,18 @@ pub enum Action {
     Answer(CallId, Outcome),
     /// Give up the session and open a new one: nothing in the old one is worth a wait.
     Renew,
+    /// From now on, so much hangs on the session.
+    Pace(Pace),
+}
+
+/// How much hangs on the session: how soon a silent server is left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pace {
+    /// A lease: an answer is due within T/5.
+    #[default]
+    Lease,
+    /// Nothing but the session itself: a ping every T/3, and its answer within as long again.
+    Session,
 }
 
 /// What the program asks, or has written.

@@ -22,12 +22,12 @@ mod session;
 mod settings;
 mod watches;
 
+#[cfg(feature = "testing")]
+pub use crate::logic::Pace;
 pub use cause::Cause;
 #[cfg(feature = "testing")]
 pub use messages::opcode;
 pub use servers::{Next, Servers};
-#[cfg(feature = "testing")]
-pub use session::Pace;
 pub use session::{Event, Orphan, Session};
 #[cfg(feature = "testing")]
 pub use settings::Rule;

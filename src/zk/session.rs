@@ -34,7 +34,7 @@ use super::messages::{
 use super::outgoing::{Mark, Outgoing};
 use super::settings::{Credential, Rule, Settings};
 use super::watches::{Cursor, Watches};
-use crate::logic::{rc, Op, Reply, Report, RequestId, SessionId, Time, WatchEvent};
+use crate::logic::{rc, Op, Pace, Reply, Report, RequestId, SessionId, Time, WatchEvent};
 
 /// No more is written for the socket while this many bytes wait for it.
 pub const WRITTEN_MOST: usize = 128 << 10;
@@ -91,17 +91,6 @@ pub enum Event {
     Answered,
     /// The session was closed as asked, or there is none.
     Closed,
-}
-
-/// How much hangs on the session: how soon a silent server is left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pace {
-    /// A lease: an answer is due within T/5.
-    #[default]
-    Lease,
-    #[cfg_attr(not(feature = "testing"), allow(dead_code))]
-    /// Nothing but the session itself: a ping every T/3, and its answer within as long again.
-    Session,
 }
 
 /// A session that we have left and that the servers may still have.
@@ -261,7 +250,6 @@ impl Session {
         Identity { id: 0, password: [0; PASSWORD_LEN], timeout_ms }
     }
 
-    #[cfg(feature = "testing")]
     pub fn set_pace(&mut self, pace: Pace) {
         self.pace = pace;
     }

@@ -374,6 +374,7 @@ impl World {
                 self.ended_by_itself(process, id);
             }
             Action::Answer(CallId(write), outcome) => self.checker.told_written(write, &outcome),
+            Action::Pace(pace) => self.processes[process].client.zk.set_pace(pace),
             Action::Renew => {
                 say!(self, "process {process} leaves its session for a new one");
                 self.client_restarts(process);

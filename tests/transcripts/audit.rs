@@ -134,6 +134,7 @@ impl Audit {
                 self.lease_end = *end;
             }
             Action::Answer(id, _) => ensure(self.calls.open.remove(id), "answered twice")?,
+            Action::Pace(_) => {}
             Action::Renew => self.session_is_over(),
         }
         Ok(())

@@ -148,7 +148,7 @@ impl Process {
                 let request = match action {
                     Action::Submit(request, Op::Prove { .. }) => (request, proofs += 1).0,
                     Action::Submit(request, Op::Touch) => (request, touches += 1).0,
-                    Action::Lease(_) => continue,
+                    Action::Lease(_) | Action::Pace(_) => continue,
                     _ => {
                         lines.push(format!("at {} {written}", ms(next)));
                         continue;
@@ -167,7 +167,7 @@ impl Process {
         while let Some(action) = self.elections.poll_action() {
             let line = self.act(now, &action)?;
             // Told once for each step, by what has changed.
-            if !matches!(action, Action::Lease(_)) {
+            if !matches!(action, Action::Lease(_) | Action::Pace(_)) {
                 lines.push(line);
             }
         }
@@ -210,6 +210,7 @@ impl Process {
             Action::Lease(Some(end)) => format!("lease until {}", ms(*end)),
             Action::Lease(None) => "lease none".into(),
             Action::Renew => "renew".into(),
+            Action::Pace(pace) => format!("pace {pace:?}").to_lowercase(),
         }
     }
 }

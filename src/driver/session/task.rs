@@ -210,6 +210,7 @@ impl SessionTask {
                     self.zk.unwatch(request);
                 }
                 Action::Renew => self.renew(),
+                Action::Pace(pace) => self.zk.set_pace(pace),
                 told => self.tell(told),
             }
         }
@@ -276,7 +277,7 @@ impl SessionTask {
                     call.send(outcome);
                 }
             }
-            Action::Submit(..) | Action::Unwatch(_) | Action::Renew => {}
+            Action::Submit(..) | Action::Unwatch(_) | Action::Renew | Action::Pace(_) => {}
         }
     }
 

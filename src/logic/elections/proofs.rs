@@ -1,4 +1,5 @@
-//! The requests that keep the lease: proofs if a candidate is elected or next, touches if all candidates wait, and the
+//! The requests that keep the lease: proofs if a candidate is elected or next, touches if all candidates wait (in pairs
+//! and seldom, if none of them may be elected before others), and the
 //! handling of a proof that failed.
 
 use std::ops::Bound;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use super::Elections;
 use crate::logic::candidate::Candidate;
 use crate::logic::config::{LeaseMode, Rule};
+use crate::logic::recipe::Effort;
 use crate::logic::subscription::{Key, Trigger};
 use crate::logic::types::{rc, Op, Reason, Reply, RequestId, Time};
 
@@ -14,8 +16,8 @@ use crate::logic::types::{rc, Op, Reason, Reply, RequestId, Time};
 /// alternate.
 const BEATS_PER_TIMEOUT: u64 = 16;
 
-/// While all candidates wait, this many touches per session timeout make the leader answer. So the lease has a touch
-/// to count from when a candidate is elected.
+/// While all candidates wait and one of them may be elected at any moment, this many touches per session timeout make the
+/// leader answer. So the lease has a touch to count from when a candidate is elected.
 const TOUCHES_PER_TIMEOUT: u64 = 7;
 
 /// How many znodes one proof checks. If the session leads more elections, the proofs check them in turn.
@@ -38,10 +40,11 @@ impl Elections {
 
     /// The next moment of a request for the lease, while the session is connected.
     pub(super) fn next_renewal(&self) -> Option<Time> {
-        let per_timeout = match (self.at_work.is_empty(), self.candidates().next().is_none()) {
-            (false, _) => BEATS_PER_TIMEOUT,
-            (true, false) => TOUCHES_PER_TIMEOUT,
-            (true, true) => return None,
+        let per_timeout = match self.efforts.most()? {
+            _ if !self.at_work.is_empty() => BEATS_PER_TIMEOUT,
+            Effort::Lease | Effort::Anchor => TOUCHES_PER_TIMEOUT,
+            Effort::Session if !self.config.keeps(Rule::WaitersKeepAnchor) => return None,
+            Effort::Session => self.lease.pairs_per_timeout(),
         };
         let beat = Time(self.last_renewal.0 + self.lease.timeout() / per_timeout);
         Some(self.settles().map_or(beat, |settles| settles.min(beat)))
@@ -71,6 +74,10 @@ impl Elections {
                 true => Op::Touch,
                 false => Op::Stat { path: first.clone() },
             };
+            // Those who only wait touch seldom. Two touches at once leave two marks, of which one is not lost.
+            if self.efforts.most() == Some(Effort::Session) && self.config.keeps(Rule::PairedTouches) {
+                self.outbox.submit(Key::Lease, touch.clone());
+            }
             self.outbox.submit(Key::Lease, touch);
             return;
         }

@@ -336,6 +336,7 @@ impl Model {
                     self.watches.clear();
                     self.sessions += 1;
                 }
+                Action::Pace(_) => {}
                 action => panic!("nobody asked for {action:?}"),
             }
         }
