@@ -248,10 +248,10 @@ fn a_node_is_handed_over_in_two_round_trips() {
 }
 
 #[test]
-fn a_queue_is_handed_over_in_two_round_trips() {
+fn a_queue_is_handed_over_in_one_round_trip() {
     let relay = SlowRelay::start(one_server().addr(0));
     make("/trips-handover");
-    takes_at_most(2.3, "handover of a queue", |_| handover(&relay, &of_queue(options(LONG_MS)), "/trips-handover"));
+    takes_at_most(1.3, "handover of a queue", |_| handover(&relay, &of_queue(options(LONG_MS)), "/trips-handover"));
 }
 
 #[test]
