@@ -20,6 +20,8 @@ pub struct ConnectCause {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+// A build without TLS finds none of its causes.
+#[cfg_attr(not(feature = "tls"), allow(dead_code))]
 pub enum CauseKind {
     NoSuchHost,
     /// The name service failed, with this message.

@@ -355,7 +355,10 @@ static void open_and_close(void)
     CHECK_INT(ELECTION_OK, election_options_add_auth(options, "digest", "a:b", 3));
     CHECK_INT(ELECTION_OK, election_options_set_acl(options, ELECTION_ACL_CREATOR));
     CHECK_INT(ELECTION_OK, election_options_add_acl(options, ELECTION_PERM_READ, "world", "anyone"));
+    CHECK_INT(ELECTION_OK, election_options_set_tls_verify_host(options, 0));
     CHECK_INT(ELECTION_OK, election_open("127.0.0.1:1", options, &handle));
+    /* There are no such files, and the handle has a copy of its own of what was there before. */
+    CHECK_INT(ELECTION_OK, election_options_set_tls(options, "ca.pem,client.crt,client.key,secret"));
     election_options_free(options);
     if (ctx != NULL)
         settle(ctx, watch_master(handle, "/any", on_master, ctx, on_free));
