@@ -381,14 +381,15 @@ impl World {
         }
     }
 
-    /// Whether the process with the session `by` has asked for that other session, and has not heard of it. If names have
+    /// Whether a process with the session `by` (two may have one number) has asked for that other session, and has not heard of it. If names have
     /// a GUID, the process knows by them what it has made in it.
     pub fn is_lost(&self, by: i64, session: i64) -> bool {
         let has_guid = matches!(self.plan.config.recipe, Recipe::Queue(dialect) if dialect.has_guid());
-        let process = self.processes.iter().position(|process| process.client.session == by);
+        let mut processes =
+            (0..self.processes.len()).filter(|process| self.processes[*process].client.session == by);
         let is_its_own = |process| self.checker.asked_for.contains(&(process, session));
         let is_known = self.checker.known.contains(&session) && !self.repeated.contains(&session);
-        has_guid && !is_known && process.is_some_and(is_its_own)
+        has_guid && !is_known && processes.any(is_its_own)
     }
 
     /// A transaction has been committed: which znode is now the first in each queue?
