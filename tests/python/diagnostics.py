@@ -30,7 +30,7 @@ NAMES = {
     "options": "session_timeout_ms connect_timeout_ms dispatch tls recipe grace_ms lease_mode lease_margin_ms tick_ms",
     "connection": "state rc session_id session_timeout_ms cause",
     "masterships": "path is_master token lease_left_ms",
-    "session": "link lease candidates observers watchers_of_members requests_under_way client next_round_wait_ms",
+    "session": "link lease candidates observers watchers_of_members requests_under_way client zookeeper",
     "session.link": "state session_id rc renewed_in_ms",
     "session.lease": "holds why_not left_ms session_timeout_ms clock_rate_ms margin_ms distance_ms anchor anchor_ago_ms"
     " proof_sent_ago_ms proof_answered_ago_ms last_answer_ago_ms proofs_under_way next_renewal_in_ms",
@@ -43,6 +43,8 @@ NAMES = {
     "session.watchers_of_members": "path rc members enough too_few machine",
     "session.watchers_of_members.machine": "state request next_in_ms watched_znode watched_members failures_in_a_row",
     "session.requests_under_way": "request of path sent_ago_ms",
+    "session.zookeeper": "link session session_timeout_ms last_zxid heard_ago_ms without_answer not_sent bytes_not_sent"
+    " bytes_not_read watches",
     "counters": "connections connect_failures suspensions sessions_opened sessions_expired sessions_renewed requests_sent"
     " requests_answered requests_unknown creates deletes sets reads touches proofs_sent proofs_committed proof_last_us"
     " proof_longest_us fenced_writes watches_fired masterships_begun masterships_ended leases_expired callbacks_run"
