@@ -795,7 +795,9 @@ fn fifty_in_one_process_and_five_resignations_in_a_row() {
         let requests = relay.requests();
         let asked: Vec<i32> =
             requests.iter().filter(|request| is_for_the_election(request)).map(|request| request.opcode).collect();
-        assert!(asked.len() <= 4, "a handover costs {asked:?}");
+        // The master deletes, the next lists and watches the list, the one behind it lists and reads. One that has become the
+        // next only a moment ago may list once before it leads.
+        assert!(asked.len() <= 5, "a handover costs {asked:?}");
         assert_eq!(candidates.values().filter(|candidate| candidate.is_master()).count(), 1);
     }
     for candidate in candidates.values() {
