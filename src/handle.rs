@@ -444,8 +444,11 @@ impl Handle {
     /// [`Error::NotManual`] unless the handle was opened with [`Dispatch::Manual`] or [`Dispatch::Loop`];
     /// [`Error::InCallback`]; [`Error::Interrupted`] if no callback was waiting.
     pub fn dispatch(&self, timeout: Duration) -> Result<usize, Error> {
-        drop(self.changes()?);
-        self.callbacks.wake().ok_or(Error::NotManual)?;
+        {
+            // A close that comes in between takes the wake-up away.
+            let _changes = self.changes()?;
+            self.callbacks.wake().ok_or(Error::NotManual)?;
+        }
         if self.callbacks.is_current_thread() {
             return Err(Error::InCallback);
         }

@@ -151,7 +151,7 @@ static void levels(void)
             CHECK_INT(0, journal->count - journal->by_level[ELECTION_LOG_WARN]);
         else
             CHECK(journal->by_level[ELECTION_LOG_INFO] >= 6 && journal->with_path >= 3);
-        CHECK(journal->by_level[ELECTION_LOG_DEBUG] >= (level == ELECTION_LOG_DEBUG ? 10 : 0));
+        CHECK(journal->by_level[ELECTION_LOG_DEBUG] >= (level == ELECTION_LOG_DEBUG ? 6 : 0));
         pthread_mutex_destroy(&journal->lock);
     }
     CHECK_INT(0, is_instrumented ? 0 : count_threads_named("election-log"));
@@ -261,7 +261,7 @@ static void log_and_fork(void)
 {
     struct path path = at("log-fork");
     struct journal journal, of_child;
-    election_t *handle;
+    election_t *handle, *own;
     logging_process = getpid();
     journal_init(&journal);
     journal.then = only_in_its_process;
@@ -276,13 +276,14 @@ static void log_and_fork(void)
             give_up_after(60);
             CHECK_INT(0, election_is_master(handle, path.text));
             CHECK_INT(ELECTION_FORKED, election_resign(handle, path.text));
-            CHECK_INT(ELECTION_FORKED, election_open(hosts, NULL, &handle));
+            /* The log of its own tells of a handle of its own. */
             journal_init(&of_child);
             CHECK_INT(ELECTION_OK, set_log(ELECTION_LOG_DEBUG, &of_child));
-            CHECK_INT(ELECTION_FORKED, election_open(hosts, NULL, &handle));
+            own = open_at(hosts);
+            CHECK_INT(ELECTION_OK, close_handle(own));
             CHECK_INT(ELECTION_OK, election_set_log(ELECTION_LOG_OFF, NULL, NULL, NULL));
             CHECK_INT(1, of_child.freed);
-            CHECK_INT(0, of_child.count);
+            CHECK(of_child.count > 0);
             _exit(0);
         }
         CHECK(child > 0);
@@ -558,7 +559,7 @@ static void dumps(void)
     CHECK_INT(ELECTION_OK, close_handle(handle));
 }
 
-/* The thread that runs the handle's task, held still by a tracer. */
+/* The thread that runs the handle's task, held still by a tracer. In loop mode there is none: a dump does the work itself. */
 static void dump_of_a_busy_handle(void)
 {
     election_t *handle = open_at(hosts);
@@ -634,7 +635,8 @@ int main(int argc, char **argv)
     counters();
     dumps();
     if (!is_instrumented) {
-        dump_of_a_busy_handle();
+        if (!is_loop)
+            dump_of_a_busy_handle();
         log_and_fork();
     }
     return 0;

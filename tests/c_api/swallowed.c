@@ -53,7 +53,8 @@ int main(int argc, char **argv)
     sleep_ms(300);
 
     from = clock_ms();
-    CHECK_INT(ELECTION_OK, close_handle(handle));
+    /* What was sent with the request for a session may have been carried out, and nobody says that it was not. */
+    CHECK_INT(ELECTION_CONNECTIONLOSS, close_handle(handle));
     CHECK(clock_ms() - from < 4000);
     CHECK_INT(0, pthread_join(waiting, NULL));
     CHECK_INT(ELECTION_REASON_CLOSED, role.heard[record_count(&role) - 1].reason);
