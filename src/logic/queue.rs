@@ -510,6 +510,11 @@ impl Recipe for Queue {
                     if !self.dialect.has_guid() {
                         self.own = None;
                         self.may_have_joined = true;
+                        // An answer that is still to come is about a znode that we do not know any more.
+                        if let Some(watch) = self.own_watch.take() {
+                            context.unwatch(watch);
+                        }
+                        self.own_is_watched = false;
                     }
                     match reply {
                         Reply::Refused(rc) => self.refused(now, rc, context),
