@@ -9,6 +9,7 @@ that expires kazoo's own client's session.
 import os
 import sys
 import threading
+import time
 import types
 import unittest
 
@@ -60,6 +61,9 @@ class Lock:
         return False
 
     def release(self):
+        # test_lock has to see that nobody holds the lock. Without this pause the next contender holds it before a thread of
+        # Python has woken up.
+        time.sleep(0.05)
         self.is_acquired = False
         self._give_up()
 
