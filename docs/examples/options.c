@@ -1,10 +1,12 @@
 /* Open a handle with options. */
 #include <election.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 int main(void)
 {
     election_t *handle;
+    const char *files = getenv("ZOOKEEPER_TLS"); /* for example "ca.pem,client.crt,client.key" */
     election_options_t *options = election_options_new();
     int rc = election_options_set_session_timeout_ms(options, 6000);
     if (rc == ELECTION_OK)
@@ -19,6 +21,10 @@ int main(void)
         rc = election_options_set_lease_margin_ms(options, 100);
     if (rc == ELECTION_OK)
         rc = election_options_set_lease_mode(options, ELECTION_LEASE_COMMITTED);
+    if (rc == ELECTION_OK && files != NULL)
+        rc = election_options_set_tls(options, files);
+    if (rc == ELECTION_OK)
+        rc = election_options_set_tls_verify_host(options, 1); /* the default */
     if (rc == ELECTION_OK)
         rc = election_open("127.0.0.1:2181", options, &handle);
     election_options_free(options);

@@ -150,6 +150,8 @@ def copyright_file(root, crates):
         if len(licences) == 1 and licence not in texts:
             fitting = [text for name, text in files.items() if licence.split("-")[0].lower() in name.lower()]
             texts[licence] = (fitting or list(files.values()) or [""])[0]
+        if "Apache-2.0" in licences:
+            texts["Apache-2.0"] = ""  # APACHE takes its place
     for licence in sorted(texts):
         out.append(APACHE if licence == "Apache-2.0" else f"\nLicense: {licence}\n" + as_field(licence_text(licence, texts)))
     return "".join(out)

@@ -56,7 +56,8 @@ static void open_in_the_background(const char *hosts)
     CHECK_INT(ELECTION_OK, election_set_log(ELECTION_LOG_INFO, on_log, NULL, NULL));
     CHECK_INT(ELECTION_OK, election_open(hosts, NULL, &handle));
     CHECK_INT(ELECTION_OK, election_connect_failure(handle, text, sizeof text));
-    CHECK(*text == 0 || strstr(text, expected) != NULL);
+    /* Of several servers, the first may have refused by now, and the others not yet. */
+    CHECK(*text == 0 || strstr(text, expected) != NULL || strstr(expected, text) != NULL);
     CHECK_INT(ELECTION_OK, election_watch_connection(handle, on_connection, NULL, NULL));
     for (int tenths = 0; tenths < 20 && !__atomic_load_n(&is_told, __ATOMIC_SEQ_CST); tenths++)
         nanosleep(&(struct timespec){0, 100000000}, NULL);
