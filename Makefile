@@ -92,10 +92,11 @@ lint: ## let clippy look at the code
 	$(CARGO) clippy --quiet --locked --workspace --all-targets --features command --target-dir '$(TARGET)/clippy' -- -D warnings
 	$(CARGO) clippy --quiet --locked --test simulation --features command --target-dir '$(TARGET)/clippy' -- -D warnings
 
-# What make test needs in release after the tests on servers. They wait more than they compute, so it is built meanwhile.
+# What make test needs in release after the tests on servers. They wait more than they compute, so it is built meanwhile. Without
+# --lib: with it, cargo would put a library with the test gear of the examples in the place of the one that the tests look at.
 build-ahead:
 	@$(MAKE) --no-print-directory command QUIET=--quiet
-	$(CARGO) build --locked --release --quiet --lib --example campaign
+	$(CARGO) build --locked --release --quiet --example campaign
 	$(CARGO) test --locked --release --quiet --test simulation --no-run
 
 test: setup ## run every check and every test, with ZooKeeper and without, and the demo
@@ -105,13 +106,14 @@ test: setup ## run every check and every test, with ZooKeeper and without, and t
 	$(CARGO) test --locked --workspace --features command -- --test-threads=$(TEST_THREADS); tests=$$?; wait $$beside && exit $$tests
 	$(CARGO) test --locked --release --test simulation -- --nocapture
 	@$(MAKE) --no-print-directory command QUIET=--quiet
-	$(CARGO) build --locked --release --quiet --lib --example campaign
+	$(CARGO) build --locked --release --quiet --example campaign
 	'$(TARGET)/release/examples/campaign' run --seconds 60 --seed 48
 	'$(TARGET)/release/examples/campaign' plants
 
 campaign: setup ## run the fault campaign alone: SECONDS=600 SEED=1
 	@$(MAKE) --no-print-directory command QUIET=--quiet
-	$(CARGO) build --locked --release --quiet --lib --example campaign
+	@$(MAKE) --no-print-directory library QUIET=--quiet
+	$(CARGO) build --locked --release --quiet --example campaign
 	'$(TARGET)/release/examples/campaign' run --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 test-long: campaign ## the fault campaign, a million seeds of the simulation, a handover among a thousand, a soak, fuzzing (over an hour)

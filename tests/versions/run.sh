@@ -20,7 +20,8 @@ mkdir -p "$logs"
 cache=$(tests/versions/fetch.py) || exit 1
 
 echo "building"
-$CARGO build --locked --release --quiet --lib --example campaign || exit 1
+make --no-print-directory library QUIET=--quiet CARGO="$CARGO" || exit 1
+$CARGO build --locked --release --quiet --example campaign || exit 1
 # The campaign runs it as well.
 make --no-print-directory command QUIET=--quiet CARGO="$CARGO" || exit 1
 $CARGO test --locked --quiet --no-run --test simulation --test integration --test multiprocess --test versions || exit 1
