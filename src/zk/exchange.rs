@@ -17,6 +17,7 @@ use super::cause::Cause;
 use super::jute::Reader;
 use super::messages::{Create, CreateMode, Operation, ReplyHeader, Request, WatchKind};
 use super::settings::{AclEntry, Settings};
+use super::watches::Object;
 use crate::logic::{rc, Op, Reply, RequestId, Value, Write, Znode};
 
 const SESSION_MOVED: i32 = -118;
@@ -148,12 +149,11 @@ impl Exchange {
         self.has_replied
     }
 
-    /// The path on which the answer may leave a watch.
-    pub fn watched(&self) -> Option<&Arc<str>> {
+    /// Where the answer may leave a watch.
+    pub fn watched(&self) -> Option<(&Arc<str>, Object)> {
         match &self.op {
-            Op::Read { path, .. } | Op::Exists { path } | Op::List { path, .. } if self.op.leaves_watch() => {
-                Some(path)
-            }
+            Op::Read { path, .. } | Op::Exists { path } if self.op.leaves_watch() => Some((path, Object::Znode)),
+            Op::List { path, .. } if self.op.leaves_watch() => Some((path, Object::Children)),
             _ => None,
         }
     }

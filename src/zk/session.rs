@@ -273,8 +273,8 @@ impl Session {
         if self.is_closing {
             return self.reply(request, Reply::Unknown, None);
         }
-        if let Some(path) = exchange.watched() {
-            self.watches.expect(request, path);
+        if let Some((path, object)) = exchange.watched() {
+            self.watches.expect(request, path, object);
         }
         self.waiting_bytes += exchange.value_len();
         self.waiting.push_back((What::Exchange(exchange), None));
@@ -304,12 +304,17 @@ impl Session {
     /// Drops the watch that this request left, or would leave.
     pub fn unwatch(&mut self, request: RequestId) {
         if let Some((path, kind)) = self.watches.drop(request) {
-            // Not where the server is known to be too old for it, for then it hangs up.
-            let Known { create2, create_container, remove_watches } = self.known;
-            let is_new = ![create2, create_container, remove_watches].contains(&Support::No);
-            if is_new && self.link == Link::Up && !self.is_closing {
-                self.waiting.push_back((What::RemoveWatches(path, kind), None));
-            }
+            self.remove_watch(path, kind);
+        }
+    }
+
+    /// Asks the server to forget a watch that no request needs.
+    fn remove_watch(&mut self, path: Arc<str>, kind: WatchKind) {
+        // Not where the server is known to be too old for it, for then it hangs up.
+        let Known { create2, create_container, remove_watches } = self.known;
+        let is_new = ![create2, create_container, remove_watches].contains(&Support::No);
+        if is_new && self.link == Link::Up && !self.is_closing {
+            self.waiting.push_back((What::RemoveWatches(path, kind), None));
         }
     }
 
@@ -533,7 +538,7 @@ impl Session {
         self.last_zxid = self.last_zxid.max(header.zxid);
         flight.answered += 1;
         let is_last = flight.answered == flight.frames;
-        let (sent_at, mut again) = (flight.sent_at, false);
+        let (sent_at, mut again, mut unneeded) = (flight.sent_at, false, None);
         match &mut flight.what {
             What::RemoveWatches(..) => self.known.answered(Feature::RemoveWatches, header.error),
             What::Close => {
@@ -548,7 +553,7 @@ impl Session {
                     Progress::Reply(reply, watch) => {
                         let request = exchange.request;
                         match (watch, exchange.watched()) {
-                            (Some(kind), Some(path)) => self.watches.arm(request, path, kind),
+                            (Some(kind), Some((path, _))) => unneeded = self.watches.arm(request, path, kind),
                             _ => self.watches.refuse(request),
                         }
                         self.events.push_back(Event::Reply { request, reply, sent_at });
@@ -562,6 +567,9 @@ impl Session {
                 Some(flight) if again => self.waiting.push_front((flight.what, sent_at)),
                 _ => {}
             }
+        }
+        if let Some((path, kind)) = unneeded {
+            self.remove_watch(path, kind);
         }
         Ok(())
     }

@@ -15,9 +15,25 @@ pub struct Watches {
     /// Sorted, so that the requests of one watch stand together.
     armed: BTreeSet<(Arc<str>, WatchKind, RequestId)>,
     by_request: BTreeMap<RequestId, (Arc<str>, WatchKind)>,
-    /// The requests without an answer that will leave a watch, and how many there are for each path.
-    expected: BTreeMap<RequestId, Arc<str>>,
-    expected_at: BTreeMap<Arc<str>, usize>,
+    /// The requests without an answer that will leave a watch, and how many there are for each path and object.
+    expected: BTreeMap<RequestId, (Arc<str>, Object)>,
+    expected_at: BTreeMap<(Arc<str>, Object), usize>,
+}
+
+/// What a watch looks at. Which kind of watch a request leaves on a znode is known from its answer; on what, before that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Object {
+    Znode,
+    Children,
+}
+
+impl Object {
+    fn of(kind: WatchKind) -> Object {
+        match kind {
+            WatchKind::Child => Object::Children,
+            WatchKind::Data | WatchKind::Exist => Object::Znode,
+        }
+    }
 }
 
 /// How far SetWatches has come.
@@ -30,18 +46,18 @@ impl Cursor {
 
 impl Watches {
     /// This request was submitted, and its answer will leave a watch on this path.
-    pub fn expect(&mut self, request: RequestId, path: &Arc<str>) {
-        self.expected.insert(request, path.clone());
-        *self.expected_at.entry(path.clone()).or_default() += 1;
+    pub fn expect(&mut self, request: RequestId, path: &Arc<str>, object: Object) {
+        self.expected.insert(request, (path.clone(), object));
+        *self.expected_at.entry((path.clone(), object)).or_default() += 1;
     }
 
     /// The request is expected no more. Returns whether it was.
     fn take_expected(&mut self, request: RequestId) -> bool {
-        let Some(path) = self.expected.remove(&request) else { return false };
-        if let Some(count) = self.expected_at.get_mut(&path) {
+        let Some(at) = self.expected.remove(&request) else { return false };
+        if let Some(count) = self.expected_at.get_mut(&at) {
             *count -= 1;
             if *count == 0 {
-                self.expected_at.remove(&path);
+                self.expected_at.remove(&at);
             }
         }
         true
@@ -52,23 +68,32 @@ impl Watches {
         self.take_expected(request);
     }
 
-    /// The request was answered and has left a watch, unless the watch was dropped before.
-    pub fn arm(&mut self, request: RequestId, path: &Arc<str>, kind: WatchKind) {
+    /// The request was answered and has left a watch. Returns it if it was dropped before, and no request needs it.
+    #[must_use]
+    pub fn arm(&mut self, request: RequestId, path: &Arc<str>, kind: WatchKind) -> Option<(Arc<str>, WatchKind)> {
         if self.take_expected(request) {
             self.armed.insert((path.clone(), kind, request));
             self.by_request.insert(request, (path.clone(), kind));
+            return None;
         }
+        (!self.is_needed(path, kind)).then(|| (path.clone(), kind))
     }
 
     /// Drops the watch that this request left or would leave. Returns the watch if no request needs it any more.
+    #[must_use]
     pub fn drop(&mut self, request: RequestId) -> Option<(Arc<str>, WatchKind)> {
         self.take_expected(request);
         let (path, kind) = self.by_request.remove(&request)?;
         let entry = (path, kind, request);
         self.armed.remove(&entry);
         let (path, kind, _) = entry;
-        let is_needed = self.expected_at.contains_key(&path) || self.requests(&path, kind).next().is_some();
-        (!is_needed).then_some((path, kind))
+        (!self.is_needed(&path, kind)).then_some((path, kind))
+    }
+
+    /// Whether a request has this watch, or will have it as far as we know.
+    fn is_needed(&self, path: &Arc<str>, kind: WatchKind) -> bool {
+        let is_expected = self.expected_at.contains_key(&(path.clone(), Object::of(kind)));
+        is_expected || self.requests(path, kind).next().is_some()
     }
 
     fn requests(&self, path: &Arc<str>, kind: WatchKind) -> impl Iterator<Item = RequestId> + '_ {
@@ -94,7 +119,8 @@ impl Watches {
         }
         fired.sort_unstable();
         for request in &fired {
-            self.drop(*request);
+            // The server has no such watch any more.
+            let _ = self.drop(*request);
         }
         fired.into_iter().map(|request| (request, event)).collect()
     }
@@ -145,8 +171,8 @@ mod tests {
     use super::*;
 
     fn armed(watches: &mut Watches, request: u64, path: &str, kind: WatchKind) {
-        watches.expect(RequestId(request), &path.into());
-        watches.arm(RequestId(request), &path.into(), kind);
+        watches.expect(RequestId(request), &path.into(), Object::of(kind));
+        assert_eq!(watches.arm(RequestId(request), &path.into(), kind), None);
     }
 
     #[test]
@@ -179,14 +205,17 @@ mod tests {
         armed(&mut watches, 1, "/a", WatchKind::Data);
         armed(&mut watches, 2, "/a", WatchKind::Data);
         assert_eq!(watches.drop(RequestId(1)), None);
-        watches.expect(RequestId(3), &"/b".into());
+        watches.expect(RequestId(3), &"/b".into(), Object::Znode);
         armed(&mut watches, 4, "/b", WatchKind::Exist);
         assert_eq!(watches.drop(RequestId(4)), None, "the request on its way will watch /b");
         watches.refuse(RequestId(3));
-        armed(&mut watches, 5, "/b", WatchKind::Exist);
-        watches.expect(RequestId(6), &"/c".into());
-        assert_eq!(watches.drop(RequestId(5)), Some(("/b".into(), WatchKind::Exist)), "another path");
-        watches.refuse(RequestId(6));
+        for (path, object) in [("/c", Object::Znode), ("/b", Object::Children)] {
+            armed(&mut watches, 5, "/b", WatchKind::Exist);
+            watches.expect(RequestId(6), &path.into(), object);
+            let unneeded = Some(("/b".into(), WatchKind::Exist));
+            assert_eq!(watches.drop(RequestId(5)), unneeded, "the request on its way watches {object:?} of {path}");
+            watches.refuse(RequestId(6));
+        }
         assert_eq!(watches.drop(RequestId(2)), Some(("/a".into(), WatchKind::Data)));
         assert_eq!(watches.fire("/a", 3), []);
     }
@@ -194,9 +223,10 @@ mod tests {
     #[test]
     fn a_watch_can_be_dropped_before_it_is_left() {
         let mut watches = Watches::default();
-        watches.expect(RequestId(1), &"/a".into());
-        watches.drop(RequestId(1));
-        watches.arm(RequestId(1), &"/a".into(), WatchKind::Data);
+        watches.expect(RequestId(1), &"/a".into(), Object::Znode);
+        assert_eq!(watches.drop(RequestId(1)), None, "no server has it yet");
+        let left = Some(("/a".into(), WatchKind::Data));
+        assert_eq!(watches.arm(RequestId(1), &"/a".into(), WatchKind::Data), left, "now one has");
         assert_eq!(watches.fire("/a", 3), []);
     }
 
