@@ -371,7 +371,7 @@ typedef enum election_dispatch_t {
     ELECTION_DISPATCH_MANUAL = 1,
     /**
      * The program, as with ELECTION_DISPATCH_MANUAL, and it does the work of the session as well: the handle uses no thread
-     * of the library, but a short-lived one to look a host name up. See election_dispatch.
+     * of the library, but short-lived ones that look a host name up or read the files for TLS. See election_dispatch.
      */
     ELECTION_DISPATCH_LOOP = 2,
 } election_dispatch_t;

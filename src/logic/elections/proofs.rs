@@ -1,6 +1,5 @@
-//! The requests that keep the lease: proofs if a candidate is elected or next, touches if all candidates wait (in pairs
-//! and seldom, if none of them may be elected before others), and the
-//! handling of a proof that failed.
+//! The requests that keep the lease: proofs if a candidate is elected or the next in a queue, touches if all candidates
+//! wait. If all of them only wait in queues, the touches come seldom, and in pairs. And the handling of a proof that failed.
 
 use std::ops::Bound;
 use std::sync::Arc;
