@@ -411,39 +411,58 @@ static inline int is_fault(int number)
            number == SIGSYS;
 }
 
-/* The threads of this process but the main one, while none of them runs a callback, must have every signal blocked that
- * can be, but faults. Those of the tests themselves block all. Returns how many threads there are in all. */
+/* The signals that a thread of this process blocks. Returns 0 if the thread has ended. */
+static inline int read_blocked_signals(long task, unsigned long long *blocked)
+{
+    char path[64], line[256];
+    FILE *status;
+    int is_read = 0;
+    snprintf(path, sizeof path, "/proc/self/task/%ld/status", task);
+    status = fopen(path, "r");
+    if (status == NULL)
+        return 0;
+    while (!is_read && fgets(line, sizeof line, status) != NULL)
+        is_read = sscanf(line, "SigBlk: %llx", blocked) == 1;
+    fclose(status);
+    return is_read;
+}
+
+/* The first signal that such a thread would take and must not, or 0. */
+static inline int first_unblocked(unsigned long long blocked)
+{
+    for (int number = 1; number <= 64; number++) {
+        /* Two that nobody can block, and two that belong to the C library. */
+        int is_exempt = number == SIGKILL || number == SIGSTOP || number == 32 || number == 33 || is_fault(number);
+        if (!is_exempt && (blocked >> (number - 1) & 1) == 0)
+            return number;
+    }
+    return 0;
+}
+
+/* The threads of this process but the main one must have every signal blocked that can be, but faults. Those of the tests
+ * themselves block all. A callback runs with the program's signals, and may be about to return, so this waits for it.
+ * Returns how many threads there are in all. */
 static inline int check_signals_and_count_threads(void)
 {
     int count = 0;
+    int64_t until = clock_ms() + PATIENCE_MS;
     struct dirent *entry;
     DIR *tasks = opendir("/proc/self/task");
     CHECK(tasks != NULL);
     while ((entry = readdir(tasks)) != NULL) {
-        char path[300], line[256];
-        FILE *status;
-        unsigned long long blocked;
-        int is_read = 0;
         long task = atol(entry->d_name);
-        snprintf(path, sizeof path, "/proc/self/task/%s/status", entry->d_name);
+        unsigned long long blocked;
         /* A thread may end after it was listed. */
-        status = task > 0 ? fopen(path, "r") : NULL;
-        if (status == NULL)
-            continue;
-        while (!is_read && fgets(line, sizeof line, status) != NULL)
-            is_read = sscanf(line, "SigBlk: %llx", &blocked) == 1;
-        fclose(status);
-        if (!is_read)
-            continue;
-        count++;
-        for (int number = 1; task != (long)getpid() && number <= 64; number++) {
-            /* Two that nobody can block, and two that belong to the C library. */
-            int is_exempt = number == SIGKILL || number == SIGSTOP || number == 32 || number == 33 || is_fault(number);
-            if (!is_exempt && (blocked >> (number - 1) & 1) == 0) {
-                fprintf(stderr, "thread %ld would take signal %d\n", task, number);
+        int is_there = task > 0 && read_blocked_signals(task, &blocked);
+        while (is_there && task != (long)getpid() && first_unblocked(blocked) != 0) {
+            if (clock_ms() > until) {
+                fprintf(stderr, "thread %ld would take signal %d\n", task, first_unblocked(blocked));
                 _exit(1);
             }
+            sleep_ms(1);
+            is_there = read_blocked_signals(task, &blocked);
         }
+        count += is_there;
     }
     closedir(tasks);
     return count;
