@@ -1,6 +1,8 @@
 //! A session of a handle, as the handle sees it: it takes commands, and its end can be awaited. A [`task`] of the I/O
 //! thread does the work.
 
+mod addresses;
+mod diagnosis;
 mod dialer;
 mod handshake;
 mod mailbox;

@@ -10,7 +10,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dialer::{cause_of, Dialer, Failure};
+use super::diagnosis::Failure;
+use super::dialer::{cause_of, Dialer};
 use super::mailbox::{Close, Closes, Commands, Mailbox};
 use super::orphan::close_orphan;
 use super::{earliest, zk_settings, Command, FirstConnection, Settings};
