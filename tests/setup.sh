@@ -58,6 +58,9 @@ for group in "$@"; do
         need openssl "makes the certificates of the tests with TLS" command_there openssl
         need ca-certificates "the authorities that a handle trusts if no others are named" \
             file_there /etc/ssl/certs/ca-certificates.crt
+        need krb5-kdc "a Kerberos realm for the tests" file_there /usr/sbin/krb5kdc
+        need krb5-admin-server "fills that realm with principals" file_there /usr/sbin/kadmin.local
+        need krb5-user "gets tickets of that realm" command_there kinit
         need libzookeeper-mt-dev "builds a hand-rolled candidate, which shares elections with ours" \
             file_there /usr/include/zookeeper/zookeeper.h
         need libuv1-dev "builds an example on libuv" file_there /usr/include/uv.h
