@@ -342,10 +342,10 @@ impl Telemetry {
         let took = Duration::from_nanos(clock::now().0.saturating_sub(sent.at.0));
         let tally = &self.diagnostics.tally;
         match reply {
-            Reply::Unknown => tally.one(Count::RequestsUnknown),
+            Reply::Unknown | Reply::NotSent => tally.one(Count::RequestsUnknown),
             _ => tally.one(Count::RequestsAnswered),
         }
-        if sent.is_proof && *reply != Reply::Unknown {
+        if sent.is_proof && reply.is_answer() {
             tally.last(Count::ProofLastUs, took);
             tally.longest(Count::ProofLongestUs, took);
         }
@@ -363,6 +363,7 @@ impl Telemetry {
             Reply::NotMaster => ("not written, our znode is missing: rc", rc::NO_NODE.into()),
             Reply::Refused(rc) => ("refused, rc", (*rc).into()),
             Reply::Unknown => ("nobody knows, rc", rc::CONNECTION_LOSS.into()),
+            Reply::NotSent => ("not sent, rc", rc::CONNECTION_LOSS.into()),
         };
         let (request, us) = (request.0, took.as_micros());
         self.says(

@@ -115,9 +115,9 @@ pub enum Rule {
     CommittedProof,
     /// Lease: clocks may differ by 1 %.
     ClockRate,
-    /// Lease: a resumption counts from the request that was answered before it, not from the moment when we heard of
-    /// it.
-    OneConnection,
+    /// Lease: a resumption counts from the moment when its own connection asked for it, not from the moment when we
+    /// heard of it.
+    OwnConnect,
     /// Lease: a touch by a request may arrive too late, when the leader has already taken the session to close it.
     /// Such a touch counts if the session was not due, or if the session still lived a minimum time later.
     TouchedAlive,
@@ -211,7 +211,7 @@ impl Rule {
         Rule::LeaderAwake,
         Rule::CommittedProof,
         Rule::ClockRate,
-        Rule::OneConnection,
+        Rule::OwnConnect,
         Rule::TouchedAlive,
         Rule::ResumedAlive,
         Rule::ShorterTimeout,

@@ -12,7 +12,7 @@ use super::candidate::{Candidate, Entry};
 use super::config::{Config, Recipe, Rule};
 use super::fenced_write::FencedWrite;
 use super::input::Input;
-use super::lease::{Answer, Lease};
+use super::lease::{Answer, Asked, Lease};
 use super::members::MembersWatcher;
 use super::observer::Observer;
 use super::outbox::{Outbox, Sent};
@@ -68,6 +68,8 @@ pub struct Elections {
     last_proof: Time,
     /// The last request for the lease was a touch.
     touched: bool,
+    /// The last touch, while it has no answer.
+    touch: Option<RequestId>,
     /// The candidates that are master according to their recipe.
     elected: BTreeSet<Arc<str>>,
     /// Those of them that have led: the end of the lease ends their masterships.
@@ -114,6 +116,7 @@ impl Elections {
             last_renewal: Time(0),
             last_proof: Time(0),
             touched: false,
+            touch: None,
             elected: BTreeSet::new(),
             led: BTreeSet::new(),
             at_work: BTreeSet::new(),
@@ -141,8 +144,8 @@ impl Elections {
                 self.is_opening = false;
                 self.lease.not_opened();
             }
-            Input::Connected { session, timeout_ns, asked_at } => {
-                self.connected(now, session, timeout_ns, asked_at)
+            Input::Connected { session, timeout_ns, asked_at, asked_since } => {
+                self.connected(now, session, timeout_ns, Asked { at: asked_at, since: asked_since })
             }
             Input::Suspended(rc) => self.suspended(now, rc),
             Input::Expired => {
@@ -314,11 +317,11 @@ impl Elections {
         }
     }
 
-    fn connected(&mut self, now: Time, session: SessionId, timeout_ns: u64, asked_at: Time) {
+    fn connected(&mut self, now: Time, session: SessionId, timeout_ns: u64, asked: Asked) {
         self.is_opening = false;
         match self.link {
-            Link::Suspended { .. } => self.lease.resumed(now, timeout_ns),
-            _ => self.lease.opened(now, timeout_ns, asked_at),
+            Link::Suspended { .. } => self.lease.resumed(now, timeout_ns, asked),
+            _ => self.lease.opened(now, timeout_ns, asked.at),
         }
         self.tell_lease();
         self.link = Link::Up(session);
@@ -346,7 +349,7 @@ impl Elections {
     /// connection was already broken.
     fn answer_unsent(&mut self, now: Time) {
         for request in self.outbox.forget_unsent() {
-            self.replied(now, request, Reply::Unknown);
+            self.replied(now, request, Reply::NotSent);
         }
     }
 
@@ -373,14 +376,13 @@ impl Elections {
                     self.note_doubt(path.clone());
                 }
                 // The lease counts nothing that the program asks.
-                (Reply::Unknown, _) | (_, Some(Key::Call(_))) => {}
+                (Reply::Unknown | Reply::NotSent, _) | (_, Some(Key::Call(_))) => {}
                 (Reply::Refused(_) | Reply::NotMaster, _) => self.lease.answered(now, sent_at, Answer::Server),
                 _ => self.lease.answered(now, sent_at, answer),
             }
         }
         self.tell_lease();
-        let leaves_watch =
-            asked_to_watch && !matches!(reply, Reply::Refused(_) | Reply::NotMaster | Reply::Unknown);
+        let leaves_watch = asked_to_watch && reply.is_success();
         let key = match leaves_watch {
             true => self.outbox.routes.get(&request).cloned(),
             false => self.outbox.routes.remove(&request),

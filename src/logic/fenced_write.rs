@@ -1,5 +1,5 @@
 //! A fenced write: a write of the program that ZooKeeper carries out only if our znode exists, so only while we are
-//! master. It waits for a connection, and is sent once.
+//! master. It waits for a connection, and is sent once. If the connection breaks before a byte of it was sent, it waits again.
 //!
 //! A write without an answer may be carried out later: it travels through a server that we have left, and its check that
 //! our znode exists names only a path. By then another master's znode may stand at this path, unless the names of a
@@ -15,7 +15,7 @@ use super::types::{Action, CallId, Op, Outcome, Reply, RequestId, Time, Write};
 #[derive(Debug)]
 enum State {
     Waiting(Write),
-    Sent(RequestId),
+    Sent(RequestId, Write),
     Answered,
 }
 
@@ -44,14 +44,18 @@ impl Subscription for FencedWrite {
             (State::Answered, _) => {}
             // A connection exists. `own` is our znode, if we are master now.
             (State::Waiting(write), Trigger::Fence(Some(own))) => {
-                self.state = State::Sent(context.submit(Op::Write { own, write }));
+                let asked = context.submit(Op::Write { own, write: write.clone() });
+                self.state = State::Sent(asked, write);
             }
             // It was never sent, and our znode is gone, or goes with the session.
             (State::Waiting(_), Trigger::Fence(None) | Trigger::Over(..) | Trigger::End(..)) => {
                 self.answer(Outcome::NotMaster, context);
             }
-            (State::Sent(_), Trigger::Over(..) | Trigger::End(..)) => self.answer(Outcome::Unknown, context),
-            (State::Sent(asked), Trigger::Reply(request, reply)) if asked == request => {
+            (State::Sent(..), Trigger::Over(..) | Trigger::End(..)) => self.answer(Outcome::Unknown, context),
+            (State::Sent(asked, write), Trigger::Reply(request, Reply::NotSent)) if asked == request => {
+                self.state = State::Waiting(write);
+            }
+            (State::Sent(asked, _), Trigger::Reply(request, reply)) if asked == request => {
                 let outcome = match reply {
                     Reply::Done => Outcome::Written,
                     Reply::NotMaster => Outcome::NotMaster,

@@ -11,16 +11,18 @@ use super::types::{Call, CallId, Reply, RequestId, SessionId, SubscriptionId, Ti
 pub enum Input {
     /// A new session is asked for on a connection that stands. Requests that the core submits now follow the
     /// ConnectRequest at once, and are carried out in that session if it comes to be. `Connected` follows, or the end of
-    /// that connection: each of these requests is answered by `Reply::Unknown`, and `NotOpened` or `Denied` comes after
+    /// that connection: each of these requests is answered by `Reply::Unknown` or `Reply::NotSent`, and `NotOpened` or `Denied` comes after
     /// that.
     Opening,
     /// The connection of `Opening` has ended, and nobody knows whether a session was opened.
     NotOpened,
-    /// The session is connected with the timeout that the server granted. It is a new session, requested at `asked_at`
-    /// or later, or the same session again.
-    Connected { session: SessionId, timeout_ns: u64, asked_at: Time },
+    /// The session is connected with the timeout that the server granted: a new session, or the same one again. This
+    /// connection asked for it at `asked_at` or later: the clock was read before the first byte was handed to the socket.
+    /// `asked_since` is that moment of the first connection that asked since the session last stood; it is earlier if
+    /// others asked and had no answer.
+    Connected { session: SessionId, timeout_ns: u64, asked_at: Time, asked_since: Time },
     /// The connection is broken, or could not be made. With ZooKeeper's number for the reason. Each request that was
-    /// sent on it and has had no answer is answered by `Reply::Unknown`, before this or after it.
+    /// sent on it and has had no answer is answered by `Reply::Unknown` or `Reply::NotSent`, before this or after it.
     Suspended(i32),
     /// The session is over: its requests get no answer.
     Expired,

@@ -50,6 +50,15 @@ struct Touch {
     is_opening: bool,
 }
 
+/// When a connection asked for the session.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// This connection.
+    pub at: Time,
+    /// The first of the connections that asked since the session last stood: this one, or one that had no answer.
+    pub since: Time,
+}
+
 /// What the present end was counted from; for diagnostics.
 #[derive(Clone, Copy, Debug)]
 struct Basis {
@@ -60,8 +69,11 @@ struct Basis {
 #[derive(Debug)]
 pub struct Lease {
     config: Config,
-    /// T, in nanoseconds.
+    /// T, in nanoseconds: the shortest that a server has granted this session. Marks with a shorter one may still be on
+    /// their way to the leader when another server grants a longer one.
     timeout: u64,
+    /// The one that was granted last: a server grants at least two of its ticks.
+    granted: u64,
     /// Requests that were sent before belong to an earlier connection.
     connected_at: Time,
     /// A new session is asked for, and requests are sent with that, since this moment.
@@ -71,8 +83,8 @@ pub struct Lease {
     counts: Option<Touch>,
     /// The session was resumed on this connection when nothing was known to count: to be counted later.
     resumed: Option<Touch>,
-    /// The newest touch that a proof has confirmed: no leader ends the session before its anchor and T.
-    confirmed: Option<Touch>,
+    /// No leader ends the session before this moment: that is known of its opening, or proved.
+    lives_until: Option<Time>,
     /// The answered requests of this connection in order; older ones than can matter are dropped.
     answered: VecDeque<Answered>,
     end: Option<Time>,
@@ -84,11 +96,12 @@ impl Lease {
         Lease {
             config,
             timeout: 0,
+            granted: 0,
             connected_at: Time(0),
             opening_at: None,
             counts: None,
             resumed: None,
-            confirmed: None,
+            lives_until: None,
             answered: VecDeque::new(),
             end: None,
             basis: None,
@@ -127,29 +140,28 @@ impl Lease {
         self.closed();
         self.timeout = timeout_ns;
         self.connected_at = self.opening_at.take().unwrap_or(now);
+        self.granted = timeout_ns;
         self.counts = Some(opening);
-        self.confirmed = Some(opening);
+        self.lives_until = Some(self.lasts(&opening));
     }
 
-    /// The session was resumed on a new connection, and has this timeout there. It was asked for after the last answer on
-    /// the former one had come, and so after that request had been sent.
-    pub fn resumed(&mut self, now: Time, timeout_ns: u64) {
-        let touches = [self.confirmed, self.counts, self.resumed].into_iter().flatten().map(|touch| touch.anchor);
-        let former = self.answered.back().map(|request| request.sent_at).into_iter().chain(touches).max();
+    /// The session was resumed on a new connection, and has this timeout there.
+    pub fn resumed(&mut self, now: Time, timeout_ns: u64, asked: Asked) {
         self.answered.clear();
         self.connected_at = now;
         self.counts = None;
         self.resumed = None;
-        let Some(former) = former else { return };
-        let anchor = if self.config.keeps(Rule::OneConnection) { former } else { now };
+        self.granted = timeout_ns;
+        let anchor = if self.config.keeps(Rule::OwnConnect) { asked.at } else { now };
         let resumption = Touch { anchor, heard_at: now, is_opening: true };
-        let lives = self.confirmed.is_some_and(|touch| now < self.lasts(&touch));
         if timeout_ns < self.timeout && self.config.keeps(Rule::ShorterTimeout) {
-            // The leader counts by that from now on, and counts anew.
+            // The leader counts by that from now on, and counts anew from one of these attempts.
             self.timeout = timeout_ns;
-            self.confirmed = lives.then_some(resumption);
-            self.end = self.end.min(Some(self.lasts(&resumption)));
+            let until = Some(self.lasts(&Touch { anchor: asked.since, ..resumption }));
+            self.lives_until = self.lives_until.min(until);
+            self.end = self.end.min(until);
         }
+        let lives = self.lives_until.is_some_and(|until| now < until);
         match lives || !self.config.keeps(Rule::ResumedAlive) {
             true => self.counts = Some(resumption),
             false => self.resumed = Some(resumption),
@@ -162,7 +174,7 @@ impl Lease {
         self.basis = None;
         self.counts = None;
         self.resumed = None;
-        self.confirmed = None;
+        self.lives_until = None;
         self.answered.clear();
     }
 
@@ -236,10 +248,8 @@ impl Lease {
     fn proved(&mut self, proof: Answered) {
         let Some(touch) = self.newest_touch(&proof) else { return };
         self.counts = Some(touch);
-        if self.confirmed.is_none_or(|former| former.anchor < touch.anchor) {
-            self.confirmed = Some(touch);
-        }
         let end = self.lasts(&touch);
+        self.lives_until = self.lives_until.max(Some(end));
         if self.end < Some(end) {
             self.end = Some(end);
             self.basis = Some(Basis { proof, touch });
@@ -263,7 +273,7 @@ impl Lease {
 
     /// When a session is closed that had been taken before this touch: W later.
     fn settled(&self, touch: &Touch) -> Time {
-        Time(touch.heard_at.0 + self.distance().max(self.timeout / 8))
+        Time(touch.heard_at.0 + self.distance().max(self.granted / 8))
     }
 
     /// The first moment after `last_proof` at which a proof would show that a touch counts which does not by itself.
@@ -297,7 +307,7 @@ impl Lease {
     /// The arithmetic of the end: anchor + T - clock rate - margin, and why the lease does not hold if it does not.
     pub fn describe(&self, now: Time) -> Report {
         let ago = |then: Time| Report::ms_between(then.0, now.0);
-        let why_not = match (self.end, self.confirmed) {
+        let why_not = match (self.end, self.lives_until) {
             (Some(end), _) if now < end => None,
             (Some(_), _) => Some("it ran out"),
             (None, None) => Some("no session"),
@@ -330,7 +340,7 @@ impl Lease {
         if !self.config.keeps(Rule::Distance) {
             return 0;
         }
-        self.config.tick_ms.map_or(self.timeout / 8 * 3, |tick_ms| tick_ms * 1_000_000 / 4 * 3)
+        self.config.tick_ms.map_or(self.granted / 8 * 3, |tick_ms| tick_ms * 1_000_000 / 4 * 3)
     }
 }
 
@@ -351,8 +361,10 @@ mod tests {
         lease
     }
 
+    /// Resumed on a connection that asked for it this long before.
     fn resume(lease: &mut Lease, now: Time) {
-        lease.resumed(now, T * 1_000_000);
+        let at = Time(now.0 - 3_000_000);
+        lease.resumed(now, T * 1_000_000, Asked { at, since: at });
     }
 
     #[test]
@@ -406,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_connection_leaves_only_its_last_answer() {
+    fn a_resumption_counts_from_its_own_connect() {
         let mut lease = lease();
         lease.answered(at(1_105), at(1_100), Quorum);
         lease.answered(at(1_205), at(1_200), Leader);
@@ -414,7 +426,7 @@ mod tests {
         lease.answered(at(1_505), at(1_450), Quorum);
         assert_eq!(lease.end(), Some(at(1_990)), "sent before the connection: not of it");
         lease.answered(at(1_605), at(1_600), Quorum);
-        assert_eq!(lease.end(), Some(at(1_200 + 990)));
+        assert_eq!(lease.end(), Some(at(1_497 + 990)));
     }
 
     /// The tracker may have taken the session to close it, and not have come to that.
@@ -430,7 +442,7 @@ mod tests {
         lease.answered(at(2_380), at(2_374), Quorum);
         assert_eq!(lease.end(), Some(at(1_990)), "sent too soon");
         lease.answered(at(2_385), at(2_375), Quorum);
-        assert_eq!(lease.end(), Some(at(1_900 + 990)));
+        assert_eq!(lease.end(), Some(at(1_997 + 990)));
         assert_eq!(lease.settles(at(2_375)), None);
     }
 
@@ -441,7 +453,7 @@ mod tests {
             lease.answered(at(1_905), at(1_900), Leader);
             resume(&mut lease, at(resumed));
             lease.answered(at(2_005), at(2_001), Quorum);
-            assert_eq!(lease.end(), counts.then_some(at(1_900 + 990)), "{resumed}");
+            assert_eq!(lease.end(), counts.then_some(at(resumed - 3 + 990)), "{resumed}");
         }
     }
 
@@ -475,11 +487,60 @@ mod tests {
         let mut lease = lease();
         lease.answered(at(1_105), at(1_100), Quorum);
         lease.answered(at(1_205), at(1_200), Leader);
-        lease.resumed(at(1_300), T / 2 * 1_000_000);
-        assert_eq!(lease.end(), Some(at(1_200 + 495)));
+        lease.resumed(at(1_300), T / 2 * 1_000_000, Asked { at: at(1_290), since: at(1_250) });
+        assert_eq!(
+            lease.end(),
+            Some(at(1_250 + 495)),
+            "at once, and by the first attempt that may have touched it"
+        );
+        lease.answered(at(1_355), at(1_350), Quorum);
+        assert_eq!(lease.end(), Some(at(1_290 + 495)));
         resume(&mut lease, at(1_400));
         lease.answered(at(1_505), at(1_500), Quorum);
-        assert_eq!(lease.end(), Some(at(1_200 + 495)), "and it stays so");
+        assert_eq!(lease.end(), Some(at(1_397 + 495)), "and T stays so");
+    }
+
+    #[test]
+    fn a_shorter_timeout_alone_proves_nothing() {
+        let mut lease = lease();
+        lease.answered(at(1_105), at(1_100), Quorum);
+        let asked = Asked { at: at(1_900), since: at(1_900) };
+        lease.resumed(at(1_905), T / 2 * 1_000_000, asked);
+        assert_eq!(lease.end(), Some(at(1_990)), "it never lengthens the lease");
+        resume(&mut lease, at(2_000));
+        lease.answered(at(2_010), at(2_005), Quorum);
+        assert_eq!(lease.end(), Some(at(1_990)), "nobody has proved that the session lived on");
+    }
+
+    /// The first attempt had no answer. Its timeout has passed since, so the leader may have taken the session.
+    #[test]
+    fn a_shorter_timeout_that_has_passed_leaves_nothing_to_count_from() {
+        let mut lease = lease();
+        lease.answered(at(1_105), at(1_100), Quorum);
+        let asked = Asked { at: at(1_790), since: at(1_200) };
+        lease.resumed(at(1_800), T / 2 * 1_000_000, asked);
+        assert_eq!(lease.end(), Some(at(1_200 + 495)));
+        lease.answered(at(1_805), at(1_801), Quorum);
+        assert_eq!(lease.end(), Some(at(1_200 + 495)), "it may be closed in a moment");
+        lease.answered(at(1_995), at(1_988), Quorum);
+        assert_eq!(lease.end(), Some(at(1_790 + 495)), "it has survived");
+    }
+
+    /// A server that grants more may have longer ticks.
+    #[test]
+    fn a_server_that_lengthens_the_timeout_lengthens_the_distance() {
+        let mut lease = lease();
+        lease.answered(at(1_105), at(1_100), Quorum);
+        lease.resumed(at(1_200), 2 * T * 1_000_000, Asked { at: at(1_190), since: at(1_190) });
+        for sent in (1_250..2_150).step_by(50) {
+            lease.answered(at(sent + 5), at(sent), Leader);
+        }
+        lease.answered(at(2_125), at(2_120), Quorum);
+        assert_eq!(
+            lease.end(),
+            Some(at(1_250 + 990)),
+            "1,300 is the newest before 2,100 - 750, and T does not grow"
+        );
     }
 
     #[test]

@@ -262,6 +262,7 @@ impl Recipe for Node {
                 Reply::Refused(rc) => self.refused(now, rc, context),
                 // What it may have made belongs to a session that is not ours.
                 _ if std::mem::take(&mut self.is_opening) => self.failed(now, context),
+                Reply::NotSent => self.failed(now, context),
                 _ => {
                     self.may_own = self.config.keeps(Rule::UnknownMayBeOurs);
                     self.failed(now, context);
@@ -365,6 +366,7 @@ impl Recipe for Node {
                     self.read(context);
                 }
                 Reply::Refused(rc) => self.refused(now, rc, context),
+                Reply::NotSent => self.failed(now, context),
                 _ => {
                     self.own_version = None; // it may be gone, and another contender's may be there
                     self.failed(now, context);

@@ -119,7 +119,7 @@ impl Outbox {
         self.newest_zxid = told.map_or(0, |stat| stat.czxid.max(stat.mzxid)).max(self.newest_zxid);
         match reply {
             Reply::Created(stat) | Reply::CreatedAs(_, stat) => self.has_made(request, Some(stat.czxid)),
-            Reply::Refused(_) => self.has_made(request, None),
+            Reply::Refused(_) | Reply::NotSent => self.has_made(request, None),
             _ => {}
         }
         self.sent.remove(&request)

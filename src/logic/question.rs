@@ -64,7 +64,7 @@ impl Subscription for Question {
             (State::Answered, _) => {}
             (State::New, Trigger::Up(_)) => self.begin(context),
             (_, Trigger::Down(_) | Trigger::Over(..) | Trigger::End(..)) => self.answer(Outcome::Unknown, context),
-            (_, Trigger::Reply(_, Reply::Unknown)) => self.answer(Outcome::Unknown, context),
+            (_, Trigger::Reply(_, Reply::Unknown | Reply::NotSent)) => self.answer(Outcome::Unknown, context),
             (State::Listing(asked), Trigger::Reply(request, reply)) if asked == request => match reply {
                 Reply::Listed(names) => self.listed(&names, context),
                 Reply::Refused(rc::NO_NODE) => self.listed(&[], context),

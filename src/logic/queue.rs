@@ -359,6 +359,7 @@ impl Recipe for Queue {
                         self.guid = self.guid.wrapping_add(1);
                         self.failed(now, context);
                     }
+                    Reply::NotSent => self.failed(now, context),
                     _ => {
                         self.may_have_joined = self.config.keeps(Rule::LookForGuid);
                         self.failed(now, context);
@@ -505,6 +506,7 @@ impl Recipe for Queue {
                     self.forget_own();
                     self.rejoin(now, context);
                 }
+                Reply::NotSent => self.failed(now, context),
                 reply => {
                     // Without a GUID, the name may belong to another contender by the time of the next request.
                     if !self.dialect.has_guid() {

@@ -132,6 +132,20 @@ pub enum Reply {
     Refused(i32),
     /// The outcome is unknown: the connection broke before the answer arrived.
     Unknown,
+    /// The connection broke before a byte of the request was handed to the socket: it was certainly not carried out.
+    NotSent,
+}
+
+impl Reply {
+    /// Whether a server has answered.
+    pub fn is_answer(&self) -> bool {
+        !matches!(self, Reply::Unknown | Reply::NotSent)
+    }
+
+    /// Whether a server has answered, and not with a refusal.
+    pub fn is_success(&self) -> bool {
+        self.is_answer() && !matches!(self, Reply::Refused(_) | Reply::NotMaster)
+    }
 }
 
 /// The event that a one-shot watch reports.

@@ -20,7 +20,7 @@ use super::settings::{AclEntry, Settings};
 use super::watches::Object;
 use crate::logic::{rc, Op, Reply, RequestId, Value, Write, Znode};
 
-const SESSION_MOVED: i32 = -118;
+pub const SESSION_MOVED: i32 = -118;
 
 /// The servers do not know a request if they closed this many connections at one and never answered one. Fewer may be
 /// chance: servers that lose their leader close all connections.
@@ -91,9 +91,11 @@ impl Known {
         self.conclude();
     }
 
-    /// A server that does not know the first of them knows none of those that came later.
+    /// A server that does not know the first of them knows none of those that came later. Two came with the same release,
+    /// so the one also tells of the other: each connection that ends for this delays the next attempt.
     fn conclude(&mut self) {
-        if self.create2 == Support::No {
+        let is_old = self.remove_watches == Support::No && self.create2 != Support::Yes;
+        if self.create2 == Support::No || is_old {
             *self = Known { create2: Support::No, create_container: Support::No, remove_watches: Support::No };
         }
     }

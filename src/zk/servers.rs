@@ -1,7 +1,8 @@
 //! Which server next, and when.
 //!
 //! A round begins with a look-up of the names, and goes once through the addresses in an order drawn anew. Between two
-//! rounds lies a pause, which grows to half a second and no further. While a look-up takes its time, the addresses that
+//! rounds lies a pause, which grows to half a second and no further: a server that is back before a lease ends is found
+//! before it ends. While a look-up takes its time, the addresses that
 //! were good before are tried.
 //!
 //! And whether requests may follow the ConnectRequest at once (`Session::set_pipelining`). If the answer to a
@@ -13,6 +14,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
+use super::settings::Rule;
 use crate::logic::Time;
 
 /// A connection that ends sooner counts as a failure of its server.
@@ -56,6 +58,9 @@ pub struct Servers {
     has_lost_answer: bool,
     /// The servers that ended a connection on which something had followed the ConnectRequest, and not the next one.
     one_at_a_time: BTreeSet<SocketAddr>,
+    /// The rule that these pauses break, so that the simulation can show that it is needed.
+    #[cfg(feature = "testing")]
+    pub broken: Option<Rule>,
 }
 
 #[derive(Debug)]
@@ -81,6 +86,8 @@ impl Servers {
             failed_rounds: 0,
             has_lost_answer: false,
             one_at_a_time: BTreeSet::new(),
+            #[cfg(feature = "testing")]
+            broken: None,
         }
     }
 
@@ -170,10 +177,28 @@ impl Servers {
 
     /// A round has failed. Pauses are drawn, so that many clients do not come back at the same moment.
     fn pause(&mut self, now: Time) {
-        let most = (FIRST_PAUSE_MS << self.failed_rounds.min(8)).min(LONGEST_PAUSE_MS);
+        let most = (FIRST_PAUSE_MS << self.failed_rounds.min(16)).min(self.longest_pause_ms());
         self.failed_rounds = self.failed_rounds.saturating_add(1);
         let pause = most / 2 + self.draw(most / 2 + 1);
         self.state = State::Pause(now.plus_ms(pause));
+    }
+
+    fn longest_pause_ms(&self) -> u64 {
+        if self.keeps(Rule::PausesAreShort) {
+            LONGEST_PAUSE_MS
+        } else {
+            u64::MAX
+        }
+    }
+
+    #[cfg(feature = "testing")]
+    fn keeps(&self, rule: Rule) -> bool {
+        self.broken != Some(rule)
+    }
+
+    #[cfg(not(feature = "testing"))]
+    fn keeps(&self, _rule: Rule) -> bool {
+        true
     }
 
     /// A number below `bound` (SplitMix64).

@@ -4,7 +4,8 @@
 //! watches (SetWatches); and the requests. The servers answer requests in their order, so an answer that is not the oldest
 //! one's ends the connection. Pings, credentials and SetWatches stand beside that order, each with an xid of its own.
 //!
-//! Nothing of this waits for an answer, except the requests of a session that is resumed. A server reads nothing after a ConnectRequest until the session stands
+//! Nothing of this waits for an answer, except the requests of a session that is resumed. If any earlier attempt to
+//! resume it had no answer, they also wait until the leader has answered a `sync`. A server reads nothing after a ConnectRequest until the session stands
 //! (`disableRecv` in `ZooKeeperServer.processConnectRequest`), and then goes on with what has arrived. If the session is
 //! gone, the server closes the connection, and what followed the ConnectRequest is not carried out. For a server that
 //! cannot be trusted with it, see [`Session::set_pipelining`].
@@ -26,7 +27,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::cause::Cause;
-use super::exchange::{Exchange, Feature, Known, Progress, Support};
+use super::exchange::{Exchange, Feature, Known, Progress, Support, SESSION_MOVED};
 use super::jute::{Malformed, Reader};
 use super::messages::{
     error, xid, Connect, Connected, Notification, ReplyHeader, Request, WatchKind, PASSWORD_LEN,
@@ -65,11 +66,13 @@ const LONGEST_TIMEOUT_MS: i32 = 24 * 60 * 60 * 1000;
 /// What the driver and the core must know, in the order in which it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The session stands on this connection. `asked_at` is when this connection's own ConnectRequest was sent.
+    /// The session stands on this connection. `asked_at` is when this connection's own ConnectRequest was sent, and
+    /// `asked_since` when the first one since the session last stood was.
     Connected {
         session: SessionId,
         timeout_ns: u64,
         asked_at: Time,
+        asked_since: Time,
         resumed: bool,
     },
     /// The session lets go of the connection: close the socket. Not told after `handle_disconnected`.
@@ -79,8 +82,8 @@ pub enum Event {
     Expired(Cause),
     /// The server refused the credentials, with this error. `HangUp` came before.
     Denied(i32),
-    /// A request has ended. `sent_at` is when its first byte was sent; `None` if none was, and then the server has
-    /// certainly not carried it out.
+    /// A request has ended. `sent_at` is when its first byte was sent; `None` if none was, and then the reply is
+    /// `NotSent`.
     Reply {
         request: RequestId,
         reply: Reply,
@@ -116,12 +119,20 @@ enum Link {
         since: Time,
         asked_at: Option<Time>,
     },
-    /// The session stands, and the server has not answered all credentials.
+    /// The session stands, and the server has not answered all credentials, or the leader not the request that shows
+    /// that it has heard of this connection.
     Authenticating {
         asked_at: Time,
         is_resumed: bool,
     },
     Up,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Confirms {
+    No,
+    Due,
+    Written,
 }
 
 /// Something that stands in the order of the requests: written, and not answered in full.
@@ -138,6 +149,8 @@ struct Flight {
 enum What {
     Exchange(Exchange),
     RemoveWatches(Arc<str>, WatchKind),
+    /// Asks the leader for nothing but its answer.
+    Confirm,
     Close,
 }
 
@@ -146,7 +159,7 @@ impl What {
         match self {
             What::Exchange(exchange) => exchange.feature(),
             What::RemoveWatches(..) => Some(Feature::RemoveWatches),
-            What::Close => None,
+            What::Confirm | What::Close => None,
         }
     }
 }
@@ -184,6 +197,12 @@ pub struct Session {
     tells_answer: bool,
     /// How far the watches are set again on this connection; `None` when all are.
     rearming: Option<Cursor>,
+    /// When the first ConnectRequest since the session last stood was sent.
+    asked_since: Option<Time>,
+    /// An attempt to resume the session had no answer. Some server may hear late what the leader says of it.
+    answer_may_come_late: bool,
+    /// The leader has to answer a request before the session stands on this connection.
+    confirms: Confirms,
     /// When the server last answered.
     heard_at: Time,
     /// When the socket last took bytes.
@@ -224,6 +243,9 @@ impl Session {
             pings_due: 0,
             tells_answer: false,
             rearming: None,
+            asked_since: None,
+            answer_may_come_late: false,
+            confirms: Confirms::No,
             heard_at: Time(0),
             sent_at: Time(0),
             owed_since: None,
@@ -267,11 +289,11 @@ impl Session {
     }
 
     /// Sends this in its turn. While there is no connection it waits; if no connection comes, it
-    /// is answered as not sent at the next end of a connection or of the session.
+    /// is answered by `NotSent` at the next end of a connection or of the session.
     pub fn submit(&mut self, request: RequestId, op: Op) {
         let mut exchange = Exchange::new(request, op);
         if self.is_closing {
-            return self.reply(request, Reply::Unknown, None);
+            return self.reply_unanswered(request, None);
         }
         if let Some((path, object)) = exchange.watched() {
             self.watches.expect(request, path, object);
@@ -318,7 +340,7 @@ impl Session {
         }
     }
 
-    /// Ends the session, as soon as there is a connection. What was not sent yet is answered as not sent.
+    /// Ends the session, as soon as there is a connection. What was not sent yet is answered by `NotSent`.
     pub fn close(&mut self) {
         if self.is_closing {
             return;
@@ -453,7 +475,7 @@ impl Session {
             xid::AUTH => &mut self.credentials_due,
             xid::SET_WATCHES => &mut self.set_watches_due,
             // Not before the credentials are answered.
-            _ if self.link != Link::Up => return Err(Cause::OutOfOrder),
+            _ if self.link != Link::Up && self.confirms != Confirms::Written => return Err(Cause::OutOfOrder),
             _ => {
                 self.handle_answer(&header, content)?;
                 self.heard(now);
@@ -498,15 +520,23 @@ impl Session {
         let password = answer.password.try_into().map_err(|_| Malformed::Field)?;
         self.identity = Identity { id: answer.session, password, timeout_ms: answer.timeout_ms };
         self.link = Link::Authenticating { asked_at, is_resumed };
+        // A server takes the leader's answer about an earlier attempt for that about this one
+        // (`Learner.pendingRevalidations`), even if the session has stood at another server since. What it passes on then
+        // may come to the leader much later, and is carried out: the question about this attempt goes before it, and makes
+        // that server the session's.
+        self.answer_may_come_late |= is_resumed && self.asked_since.is_some_and(|since| since < asked_at);
+        if self.answer_may_come_late && self.settings.keeps(Rule::LeaderHasHeard) {
+            self.confirms = Confirms::Due;
+        }
         self.connected();
         self.heard(now);
         Ok(())
     }
 
-    /// Goes on to the requests if the session stands and no credentials are without an answer.
+    /// Goes on to the requests if the session stands and nothing has to be answered before.
     fn connected(&mut self) {
         let Link::Authenticating { asked_at, is_resumed } = self.link else { return };
-        if self.credentials_due == 0 {
+        if self.credentials_due == 0 && self.confirms == Confirms::No {
             self.link = Link::Up;
             if self.tells_answer && self.pings_due == 0 {
                 self.ping();
@@ -515,6 +545,7 @@ impl Session {
                 session: SessionId(self.identity.id),
                 timeout_ns: ns_of_ms(self.timeout_ms()),
                 asked_at,
+                asked_since: self.asked_since.take().unwrap_or(asked_at),
                 resumed: is_resumed,
             });
         }
@@ -541,6 +572,12 @@ impl Session {
         let (sent_at, mut again, mut unneeded) = (flight.sent_at, false, None);
         match &mut flight.what {
             What::RemoveWatches(..) => self.known.answered(Feature::RemoveWatches, header.error),
+            What::Confirm => match header.error {
+                rc::OK => self.confirms = Confirms::No,
+                rc::SESSION_EXPIRED => return Err(Cause::Expired),
+                SESSION_MOVED => return Err(Cause::Moved),
+                _ => return Err(Cause::Malformed),
+            },
             What::Close => {
                 self.finish_close();
                 return Ok(());
@@ -571,6 +608,7 @@ impl Session {
         if let Some((path, kind)) = unneeded {
             self.remove_watch(path, kind);
         }
+        self.connected();
         Ok(())
     }
 
@@ -605,8 +643,12 @@ impl Session {
     /// The socket has taken the first `count` of these bytes.
     pub fn handle_transmitted(&mut self, count: usize) {
         let (link, flights, begun) = (&mut self.link, &mut self.flights, &mut self.begun);
+        let asked_since = &mut self.asked_since;
         let at = self.outgoing.take(count, |mark, at| match (mark, &mut *link) {
-            (Mark::Connect, Link::Connecting { asked_at, .. }) => *asked_at = Some(at),
+            (Mark::Connect, Link::Connecting { asked_at, .. }) => {
+                *asked_at = Some(at);
+                asked_since.get_or_insert(at);
+            }
             (Mark::Connect, _) => {}
             (Mark::Request, _) => {
                 if let Some(flight) = flights.get_mut(*begun) {
@@ -621,7 +663,8 @@ impl Session {
     /// Writes what may be sent now, as far as there is room.
     fn write(&mut self) {
         while self.link != Link::Off && self.outgoing.len() < WRITTEN_MOST {
-            if self.link != Link::Up && !self.pipelines {
+            let confirms = self.confirms == Confirms::Due && self.credentials_due == 0;
+            if self.link != Link::Up && !self.pipelines && !confirms {
                 break;
             }
             // To break the rule: the watches wait until there is an answer to the requests.
@@ -639,6 +682,9 @@ impl Session {
                     self.set_watches_due += 1;
                     self.has_followed |= is_early;
                 }
+            } else if confirms {
+                self.confirms = Confirms::Written;
+                self.write_flight(What::Confirm, None);
             } else if self.is_resuming() {
                 break;
             } else if let Some((what, sent_at)) = self.waiting.pop_front() {
@@ -684,6 +730,7 @@ impl Session {
             What::RemoveWatches(path, kind) => {
                 put(&Request::RemoveWatches { kind: *kind, path }, &settings.chroot);
             }
+            What::Confirm => put(&Request::Sync { path: "/" }, &settings.chroot),
             What::Close => put(&Request::Close, ""),
         }
         self.last_xid = nth_xid(self.last_xid, frames);
@@ -785,7 +832,7 @@ impl Session {
         for flight in std::mem::take(&mut self.flights) {
             if let What::Exchange(exchange) = flight.what {
                 if !exchange.has_replied() {
-                    self.reply(exchange.request, Reply::Unknown, flight.sent_at);
+                    self.reply_unanswered(exchange.request, flight.sent_at);
                 }
             }
         }
@@ -793,6 +840,7 @@ impl Session {
         self.watches.expect_nothing();
         (self.begun, self.credentials_due, self.set_watches_due, self.pings_due) = (0, 0, 0, 0);
         (self.rearming, self.owed_since, self.close_written, self.tells_answer) = (None, None, false, false);
+        self.confirms = Confirms::No;
     }
 
     /// Tells it if the session is to be closed, and there is none.
@@ -806,9 +854,15 @@ impl Session {
         self.waiting_bytes = 0;
         for (what, sent_at) in std::mem::take(&mut self.waiting) {
             if let What::Exchange(exchange) = what {
-                self.reply(exchange.request, Reply::Unknown, sent_at);
+                self.reply_unanswered(exchange.request, sent_at);
             }
         }
+    }
+
+    /// No answer follows. The server may have carried the request out if the socket has taken a byte of it.
+    fn reply_unanswered(&mut self, request: RequestId, sent_at: Option<Time>) {
+        let is_begun = sent_at.is_some() && self.settings.keeps(Rule::BegunIsUnknown);
+        self.reply(request, if is_begun { Reply::Unknown } else { Reply::NotSent }, sent_at);
     }
 
     fn reply(&mut self, request: RequestId, reply: Reply, sent_at: Option<Time>) {
@@ -838,6 +892,7 @@ impl Session {
         let identity = std::mem::replace(&mut self.identity, nobody);
         self.orphan = Some(Orphan { identity, last_xid: self.last_xid });
         self.last_zxid = 0;
+        (self.asked_since, self.answer_may_come_late) = (None, false);
         self.watches.clear();
     }
 

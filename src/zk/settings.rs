@@ -37,11 +37,26 @@ pub enum Rule {
     AnotherSession,
     /// The first xid is drawn at random.
     FirstXidDrawn,
+    /// A request of which the socket has taken a byte may have been carried out.
+    BegunIsUnknown,
+    /// If an attempt to resume the session had no answer, the leader must answer a request on each later connection before
+    /// the session stands there.
+    LeaderHasHeard,
+    /// The pauses between two rounds through the servers grow to half a second and no further.
+    PausesAreShort,
 }
 
 #[cfg(feature = "testing")]
 impl Rule {
-    pub const ALL: [Rule; 4] = [Rule::XidsGoOn, Rule::WatchesFirst, Rule::AnotherSession, Rule::FirstXidDrawn];
+    pub const ALL: [Rule; 7] = [
+        Rule::XidsGoOn,
+        Rule::WatchesFirst,
+        Rule::AnotherSession,
+        Rule::FirstXidDrawn,
+        Rule::BegunIsUnknown,
+        Rule::LeaderHasHeard,
+        Rule::PausesAreShort,
+    ];
 }
 
 impl Settings {

@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// When the lease of a master ends, as it is now.
 #[track_caller]
-fn lease_end(master: &Candidate) -> Instant {
+pub fn lease_end(master: &Candidate) -> Instant {
     let asked_at = Instant::now();
     asked_at + master.lease().expect("it is master").left
 }
@@ -28,7 +28,7 @@ fn lease_end(master: &Candidate) -> Instant {
 /// Waits until the lease of one who has just become master no longer counts from the opening of the session, but from a
 /// request that was sent well before a proof. Then it is never longer than three quarters of the session timeout.
 #[track_caller]
-fn wait_for_proofs(master: &Candidate, timeout: Duration) {
+pub fn wait_for_proofs(master: &Candidate, timeout: Duration) {
     let first = lease_end(master);
     eventually(SOON, "the lease counts from a proof", || lease_end(master) > first + timeout / 16);
 }
@@ -60,8 +60,7 @@ fn a_server_of_three_is_killed_and_one_is_frozen() -> Result<(), Duration> {
     let followers: Vec<usize> = (0..3).filter(|&i| i != leader).collect();
     let hosts = format!("{},{}", ensemble.host(followers[0]), ensemble.host(followers[1]));
     let witness = Witness::new(&ensemble.host(leader));
-    // With the tick told. Else a lease counts from what is older by half a session timeout or more, and a frozen server
-    // costs the mastership (docs/guarantees.md).
+    // With the tick told. Else an eighth of the timeout is left when the frozen server is noticed (docs/guarantees.md).
     let mut options = options(LONG_MS);
     options.set_tick(TICK).unwrap();
     let master = TestHandle::open_with(&hosts, &options).stand(PATH, "mine");
@@ -94,8 +93,8 @@ fn a_server_of_three_is_killed_and_one_is_frozen() -> Result<(), Duration> {
 
     std::thread::sleep(A_MOMENT);
     let (answers, slowest) = (interrogation.end(), pace.slowest());
-    // A silent server is left after 2/5 of the timeout, when half of it has gone since the oldest request that a lease may
-    // count from; in the tenth that is left come a connection, a session that is resumed, and a proof.
+    // A silent server is left after a third of the timeout. In the third that is left of the lease come a connection, a
+    // session that is resumed, and a proof.
     if slowest * 5 > timeout / 10 {
         return Err(slowest);
     }

@@ -3,7 +3,7 @@
 //! - [`node_election`]: the ordinary course; [`node_create`], [`node_parents`], [`node_blocked`], [`node_operator`],
 //!   [`node_resign`], [`node_session`]: what may go wrong with it, by where it goes wrong; all in the node recipe;
 //! - [`queue`]: the same in the queue recipe;
-//! - [`lease`]: until when a master believes, and what that costs the servers;
+//! - [`lease`]: until when a master believes, and what that costs the servers; `blip`: servers that are away for a moment;
 //! - [`access`]: credentials and access control lists;
 //! - [`observer`], [`members`], [`values`]: watching who is master and who is in, and values that change;
 //! - [`close`], [`servers`], [`old_servers`]: the end of a handle, and the servers themselves;
@@ -17,6 +17,7 @@
 
 mod access;
 mod amnesia;
+mod blip;
 mod candidates;
 mod child;
 mod close;

@@ -583,6 +583,7 @@ fn a_reconnect_to_another_server_keeps_the_place() {
     // The watches moved along.
     first.resign();
     assert!(second.becomes_master() > token);
+    third.becomes_slave_of("1");
     // And what goes while it is cut off is missed by nobody.
     relays[2].drive_off_all();
     third.is_suspended();

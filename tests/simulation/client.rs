@@ -80,7 +80,7 @@ impl Client {
             link: Link::Off,
             is_opening: false,
             zk: Session::new(Settings { first_xid: (seed >> 33) as i32, ..settings(plan) }),
-            servers: Servers::new(seed),
+            servers: servers(plan, seed),
             dials: Vec::new(),
             dials_at: 0,
             session: 0,
@@ -106,11 +106,6 @@ impl Client {
     /// Whether a create in this session has had no answer, or may get none.
     pub fn may_be_in_doubt(&self) -> bool {
         self.in_doubt || !self.creates.is_empty()
-    }
-
-    /// The core does not learn that this was not sent.
-    pub fn not_sent(&mut self, op: &Op) {
-        self.in_doubt |= is_create(op) && !self.is_opening;
     }
 
     pub fn is_connected(&self) -> bool {
@@ -143,6 +138,12 @@ impl Client {
 
 fn is_create(op: &Op) -> bool {
     matches!(op, Op::Create { .. } | Op::CreateSequential { .. })
+}
+
+fn servers(plan: &Plan, seed: u64) -> Servers {
+    let mut servers = Servers::new(seed);
+    servers.broken = plan.broken_session;
+    servers
 }
 
 fn settings(plan: &Plan) -> Settings {
@@ -394,7 +395,7 @@ impl World {
 
     fn client_hears(&mut self, process: usize, event: Event) {
         match event {
-            Event::Connected { session, timeout_ns, asked_at, resumed } => {
+            Event::Connected { session, timeout_ns, asked_at, asked_since, resumed } => {
                 let now = self.time(process);
                 let client = self.client(process);
                 let Some(conn) = client.conn() else { unreachable!("on the connection that stands") };
@@ -410,8 +411,8 @@ impl World {
                     false => self.bury(process),
                 }
                 say!(self, "process {process} is connected to server {server}");
-                let (timeout, asked_at) = (timeout_ns, asked_at.0);
-                self.drive(process, Input::Connected { session, timeout, asked_at });
+                let (timeout, asked_at, asked_since) = (timeout_ns, asked_at.0, asked_since.0);
+                self.drive(process, Input::Connected { session, timeout, asked_at, asked_since });
                 self.writes_again(process);
             }
             Event::HangUp(cause) => {
@@ -441,11 +442,10 @@ impl World {
             }
             Event::Reply { request, reply, .. } => {
                 let client = self.client(process);
-                // The core does not hear whether it was sent.
                 let may_be_made = client.creates.remove(&request) && reply == Reply::Unknown;
                 client.in_doubt |= may_be_made && !client.is_opening;
                 let proves = client.proofs.remove(&request);
-                let is_proved = proves && reply != Reply::Unknown;
+                let is_proved = proves && reply.is_answer();
                 self.drive(process, Input::Reply(request, reply));
                 if is_proved && self.believes(process) {
                     self.proved(process);

@@ -509,6 +509,7 @@ impl Play<'_> {
             Reply::Refused(-108) => "NOCHILDRENFOREPHEMERALS".into(),
             Reply::Refused(rc) => format!("error {rc}"),
             Reply::Unknown => "nobody knows".into(),
+            Reply::NotSent => "not sent".into(),
         }
     }
 }

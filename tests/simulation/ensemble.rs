@@ -138,16 +138,19 @@ impl World {
             }
             Ask::Revalidate { conn, session, timeout } => {
                 // A shorter timeout than before begins to count when its client hears of it.
-                let valid = reign.tracker.touch(clock, session, timeout.max(longest));
+                let timeout = if self.conns[conn].timeout_heard { timeout } else { timeout.max(longest) };
+                let reign = self.reign(leader);
+                let valid = reign.tracker.touch(clock, session, timeout);
                 if valid {
                     reign.tracker.set_owner(session, from);
                 }
                 self.conns[conn].resumed = (reign.number, clock);
+                self.is_asked(session, from, conn);
                 let reign = self.reign(leader);
                 match (from == leader, reign.followers[from]) {
                     (true, _) => self.revalidated(conn, valid),
                     (false, Some(follower)) => {
-                        self.send_peer(leader, from, follower.link, PeerMsg::Revalidated { conn, valid });
+                        self.send_peer(leader, from, follower.link, PeerMsg::Revalidated { session, conn, valid });
                     }
                     (false, None) => {}
                 }
@@ -196,6 +199,21 @@ impl World {
         acked.sort_unstable_by(|a, b| b.cmp(a));
         let Some(&committed) = acked.get(quorum - 1) else { return };
         if committed <= self.servers[leader].applied {
+            return;
+        }
+        // A sync is answered after the transactions before it, and before those after it (`Leader.tryToCommit`).
+        let syncs = self.reign(leader).syncs.iter().map(|(until, ..)| *until).filter(|until| *until < committed);
+        let mut steps: Vec<usize> = syncs.chain([committed]).collect();
+        steps.sort_unstable();
+        steps.dedup();
+        for step in steps {
+            self.commit(leader, step);
+        }
+    }
+
+    /// Commits this many transactions of the leader's log, and answers the syncs that wait for them.
+    fn commit(&mut self, leader: usize, committed: usize) {
+        if self.servers[leader].reign().is_none() {
             return;
         }
         for server in 0..self.plan.servers {
@@ -297,7 +315,9 @@ impl World {
                         let touches = std::mem::take(&mut self.servers[to].touches).into_iter().collect();
                         self.send_peer(to, from, link, PeerMsg::PingReply(touches));
                     }
-                    PeerMsg::Revalidated { conn, valid } => self.revalidated(conn, valid),
+                    PeerMsg::Revalidated { session, conn, valid } => {
+                        self.hears_revalidated(to, session, conn, valid)
+                    }
                     PeerMsg::Goodbye => self.leave(to),
                     _ => unreachable!("said by followers"),
                 }
@@ -394,6 +414,7 @@ impl World {
                             self.mend_servers(leader, from);
                         }
                     }
+                    self.is_taken(session);
                     self.plan_in(later, Happening::Closes(leader, number, session));
                 }
             }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::clock::Ns;
+use crate::clock::{Ns, MS};
 use crate::messages::{ConnId, Denial, Happening, Mend, Verdict};
 use crate::network::{DOWN, UP};
 use crate::plan::Fault;
@@ -23,6 +23,26 @@ pub struct Late {
     session: i64,
     /// 1: it has to go to another server. 2: the process resigns. 3: it has to come back.
     step: u32,
+}
+
+/// A session whose server hears late what the leader has said of an attempt to resume it. By then it waits for that about
+/// a later attempt, and the question about that one is held in its turn.
+pub struct LateAnswer {
+    pub number: u32,
+    process: usize,
+    session: i64,
+    server: usize,
+    leader: usize,
+    step: LateAnswerStep,
+}
+
+enum LateAnswerStep {
+    /// Only this server takes the session's next connection.
+    Turned,
+    /// The leader has answered. No server takes a connection before this moment, shortly before the lease ends.
+    Answered(Ns),
+    /// The server has heard the answer. The question is held until the leader has taken the session.
+    Asked,
 }
 
 impl World {
@@ -57,7 +77,7 @@ impl World {
 
     /// A master has just proved its lease.
     pub fn proved(&mut self, process: usize) {
-        if !self.plan.ambush || !self.faults_on {
+        if !self.plan.ambush || !self.faults_on || self.answer_late(process) {
             return;
         }
         // When answers or requests have just come late and all at once, a broken rule would count the lease from the
@@ -75,6 +95,76 @@ impl World {
             *self.stats.faults.entry(Fault::Isolation).or_default() += 1;
         } else if self.rng.chance(25) {
             self.ambush(process);
+        }
+    }
+
+    /// The first of a lease breaks its connection, for an answer that comes late.
+    fn answer_late(&mut self, process: usize) -> bool {
+        let (timeout, tick) = (self.plan.timeout, self.plan.tick);
+        let it = &self.processes[process];
+        let (session, paused) = (it.client.session, it.paused);
+        let end = it.lease_end.map_or(0, |end| it.clock.when(end.0));
+        let (Some(leader), crate::client::Link::Up(conn)) = (self.leader(), it.client.link) else { return false };
+        // The leader and the server must not take each other for dead meanwhile. The leader takes the session about a
+        // timeout after the first attempt, and the client waits that long for an answer only if it asks shortly before.
+        let lasts = timeout + 2 * tick <= self.plan.sync_limit * tick;
+        let fits = lasts && timeout >= (4 * tick).max(2_000 * MS) && self.plan.sweep > 0;
+        let may_be = fits && end > self.now + timeout / 10 * 9 && !paused && self.late_answer.is_none();
+        if !may_be || !self.plan.faults.contains(&Fault::ServerCut) || !self.rng.chance(500) {
+            return false;
+        }
+        let server = self.rng.below(self.plan.servers as u64) as usize;
+        if server == leader || !self.net.peers_connected(server, leader) {
+            return false;
+        }
+        let number = self.next_serial();
+        let step = LateAnswerStep::Turned;
+        self.late_answer = Some(LateAnswer { number, process, session, server, leader, step });
+        self.plan_in(timeout / 2 * 3, Happening::Mend(Mend::LateAnswer(number)));
+        self.hang_up(conn);
+        say!(self, "fault: server {server} will hear late what leader {leader} says of {session:x}");
+        true
+    }
+
+    /// The leader has been asked whether this session lives, and is about to answer.
+    pub fn is_asked(&mut self, session: i64, server: usize, conn: ConnId) {
+        let is_it = |late: &&mut LateAnswer| late.session == session && late.server == server;
+        let Some(late) = self.late_answer.as_mut().filter(is_it) else { return };
+        if let LateAnswerStep::Turned = late.step {
+            let (process, leader) = (late.process, late.leader);
+            let it = &self.processes[process];
+            let end = it.lease_end.map_or(0, |end| it.clock.when(end.0));
+            let early = self.plan.timeout / 50 + self.rng.below(self.plan.timeout / 6);
+            late.step = LateAnswerStep::Answered(end.saturating_sub(early));
+            self.cut_servers(leader, server);
+            self.hang_up(conn);
+        }
+    }
+
+    /// A server is about to ask the leader whether this session lives.
+    pub fn will_ask(&mut self, session: i64, server: usize) {
+        let is_it = |late: &&mut LateAnswer| late.session == session && late.server == server;
+        let Some(late) = self.late_answer.as_mut().filter(is_it) else { return };
+        if let LateAnswerStep::Answered(_) = late.step {
+            late.step = LateAnswerStep::Asked;
+            let leader = late.leader;
+            self.cut_servers(server, leader);
+            self.mend_servers(leader, server);
+        }
+    }
+
+    /// The leader has taken this session, and will close it.
+    pub fn is_taken(&mut self, session: i64) {
+        if let Some(late) = self.late_answer.take_if(|late| late.session == session) {
+            self.mend_late_answer(late);
+        }
+    }
+
+    pub fn mend_late_answer(&mut self, late: LateAnswer) {
+        match late.step {
+            LateAnswerStep::Turned => {}
+            LateAnswerStep::Answered(_) => self.mend_servers(late.leader, late.server),
+            LateAnswerStep::Asked => self.mend_servers(late.server, late.leader),
         }
     }
 
@@ -394,6 +484,14 @@ impl World {
     pub fn is_turned_away(&self, conn: ConnId) -> bool {
         let conn = &self.conns[conn];
         if self.barred[conn.process] && !conn.buries {
+            return true;
+        }
+        let late = self.late_answer.as_ref().filter(|late| late.process == conn.process && !conn.buries);
+        if late.is_some_and(|late| match late.step {
+            LateAnswerStep::Turned => conn.server != late.server,
+            LateAnswerStep::Answered(until) => conn.server != late.server || self.now < until,
+            LateAnswerStep::Asked => false,
+        }) {
             return true;
         }
         let late = self.late.as_ref().filter(|late| late.process == conn.process && !conn.buries);

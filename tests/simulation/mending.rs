@@ -88,6 +88,11 @@ impl World {
                     self.mend_servers(late.server, late.leader);
                 }
             }
+            Mend::LateAnswer(number) => {
+                if let Some(late) = self.late_answer.take_if(|late| late.number == number) {
+                    self.mend_late_answer(late);
+                }
+            }
             Mend::Leaves(visitor) => self.leaves(visitor),
             Mend::Repeated => self.end_repeated(),
         }
@@ -112,7 +117,7 @@ impl World {
     pub fn heal(&mut self) {
         say!(self, "all faults are mended");
         self.faults_on = false;
-        self.late = None;
+        (self.late, self.late_answer) = (None, None);
         self.mend_all_links();
         for server in 0..self.plan.servers {
             self.servers[server].lag = 0;

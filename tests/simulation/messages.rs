@@ -186,7 +186,9 @@ pub enum PeerMsg {
     /// With the sessions that were touched since the last reply.
     PingReply(Vec<(i64, Ns)>),
     Ask(Ask),
+    /// The answer to `Ask::Revalidate`. The server sees the session in it, and not which connection it was about.
     Revalidated {
+        session: i64,
         conn: ConnId,
         valid: bool,
     },
@@ -276,6 +278,8 @@ pub enum Mend {
     Denial(usize),
     /// Late requests go on, if they have not done so before; with the number of the fault.
     LateRequests(u32),
+    /// An answer that is held arrives, if it has not done so before; with the number of the fault.
+    LateAnswer(u32),
     /// A visitor that stands at this path leaves.
     Leaves(Arc<str>),
 }

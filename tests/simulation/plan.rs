@@ -306,7 +306,7 @@ impl Plan {
             sweep: rng.pick(&[0, 1, 7, 7]) * distance.max(shortest / 8) / 8,
             other_sessions: rng.pick(&[0, 0, 0, 0, 0, 0, 0, 100]),
             // Another client of the same session shortens it without a report.
-            repeated_ids: if shortened.is_none() { rng.pick(&[0, 0, 0, 50]) } else { 0 },
+            repeated_ids: if shortened.is_none() { rng.pick(&[0, 0, 50, 200]) } else { 0 },
             shortest_timeout: shortened.map(|shortened| (rng.below(servers as u64) as usize, shortened)),
             one_at_a_time: (!authenticates && rng.chance(150)).then(|| rng.below(servers as u64) as usize),
             faults,

@@ -28,6 +28,8 @@ pub struct Process {
     /// When its held-back requests last went on to their server.
     pub released_at: Ns,
     pub parked: Vec<Happening>,
+    /// Every server refuses its connections.
+    pub is_refused: bool,
     /// The candidates and the observers at each path.
     pub candidates: Vec<Option<SubscriptionId>>,
     pub observers: Vec<Option<SubscriptionId>>,
@@ -56,6 +58,7 @@ pub enum Input {
         session: SessionId,
         timeout: Ns,
         asked_at: u64,
+        asked_since: u64,
     },
     Suspended(i32),
     Expired,
@@ -88,6 +91,7 @@ impl Process {
             mended_at: 0,
             released_at: 0,
             parked: Vec::new(),
+            is_refused: false,
             candidates: vec![None; plan.paths.len()],
             observers: vec![None; plan.paths.len()],
             watchers: vec![None; plan.paths.len()],
@@ -248,12 +252,12 @@ impl World {
                 say!(self, "process {process} does not know whether its session was opened");
                 self.processes[process].core.handle(now, logic::Input::NotOpened);
             }
-            Input::Connected { session, timeout, asked_at } => {
+            Input::Connected { session, timeout, asked_at, asked_since } => {
                 if it.session.replace(session) != Some(session) {
                     self.checker.begins_session(process);
                 }
-                let (timeout_ns, asked_at) = (timeout, Time(asked_at));
-                core.handle(now, logic::Input::Connected { session, timeout_ns, asked_at });
+                let (timeout_ns, asked_at, asked_since) = (timeout, Time(asked_at), Time(asked_since));
+                core.handle(now, logic::Input::Connected { session, timeout_ns, asked_at, asked_since });
             }
             Input::Suspended(rc) => {
                 say!(self, "process {process} is suspended");
@@ -347,11 +351,10 @@ impl World {
                 if it.client.takes_requests() {
                     self.client_sends(process, request, op);
                 } else {
-                    it.client.not_sent(&op);
                     if it.client.session != 0 {
                         it.core.handle(now, logic::Input::Suspended(logic::rc::CONNECTION_LOSS));
                     }
-                    it.core.handle(now, logic::Input::Reply(request, Reply::Unknown));
+                    it.core.handle(now, logic::Input::Reply(request, Reply::NotSent));
                 }
             }
             Action::Unwatch(request) => self.processes[process].client.unwatch(request),

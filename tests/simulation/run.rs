@@ -59,6 +59,7 @@ impl World {
         for step in [
             World::stays_calm,
             World::hand_over_at_once,
+            World::a_short_break,
             World::meet_a_foreign_contender,
             World::values_are_kept,
             World::hand_over,
@@ -178,6 +179,12 @@ impl World {
         self.write_takes() + margin <= timeout / 16
     }
 
+    /// Whether a record of a client may be lost, and a request be late at its server. Where a write takes a larger part of the
+    /// session timeout, that ends with the faults: it may cost what is left of a lease.
+    pub fn is_rough(&self) -> bool {
+        self.faults_on || self.is_fast()
+    }
+
     /// The masters of a queue resign one after the other. Each next one is master a few messages later: nobody waits until
     /// it has an anchor. A connection may break meanwhile: if an earlier attempt to connect has moved a session, its server
     /// notices that at the next write.
@@ -214,6 +221,34 @@ impl World {
         let after: Vec<_> = (0..self.plan.paths.len()).map(|path| self.believers(path)).collect();
         if self.is_fast() && !self.checker.failed() && before != after {
             self.checker.violated("calm", format!("masters were {before:?} and are {after:?}"));
+        }
+    }
+
+    /// A master loses its connection, and no server takes another one. If one does again before the lease ends, and is
+    /// found in time, the master stays master, and loses nothing of it later.
+    fn a_short_break(&mut self) {
+        let moment = self.rng.below(self.plan.timeout / 8);
+        self.run_until(self.now + moment);
+        let masters: Vec<_> = (0..self.plan.paths.len()).map(|path| self.believers(path)).collect();
+        let Some((process, _)) = masters.iter().flatten().next().copied() else { return };
+        let it = &self.processes[process];
+        let crate::client::Link::Up(conn) = it.client.link else { return };
+        let end = it.lease_end.map_or(0, |end| it.clock.when(end.0));
+        // The pause until the next round through the servers; then the connection, the session, and a proof. A server that
+        // takes no request behind a ConnectRequest may cost one more round, in which the client finds that out.
+        let rounds = 1 + u64::from(self.plan.one_at_a_time.is_some());
+        let found = rounds * (525 * MS + 6 * self.write_takes());
+        let Some(back_at) = end.checked_sub(found).filter(|back_at| *back_at > self.now) else { return };
+        say!(self, "process {process} loses its connection, and is refused until {} ms", back_at / MS);
+        self.processes[process].is_refused = true;
+        self.hang_up(conn);
+        self.run_until(back_at);
+        self.processes[process].is_refused = false;
+        self.run_until(back_at + 2 * self.plan.timeout);
+        let after: Vec<_> = (0..self.plan.paths.len()).map(|path| self.believers(path)).collect();
+        if self.is_fast() && !self.checker.failed() && masters != after {
+            let detail = format!("masters were {masters:?} and are {after:?}");
+            self.checker.violated("a short break costs no mastership", detail);
         }
     }
 

@@ -46,6 +46,9 @@ pub struct Server {
     pub conns: Vec<ConnId>,
     /// The requests of each session that wait for their turn, whatever connection they came on (`CommitProcessor`).
     pending: BTreeMap<i64, VecDeque<Item>>,
+    /// The connection that waits until the leader says whether its session lives, by session: the last one that asked
+    /// (`Learner.pendingRevalidations`).
+    revalidations: BTreeMap<i64, ConnId>,
     /// The sessions that are alive, with their timeouts, for the next answer to the leader's PING.
     pub touches: BTreeMap<i64, Ns>,
     /// The sessions whose last touch was lost.
@@ -117,6 +120,7 @@ impl Server {
             current_epoch: 0,
             conns: Vec::new(),
             pending: BTreeMap::new(),
+            revalidations: BTreeMap::new(),
             touches: BTreeMap::new(),
             lost: BTreeSet::new(),
             lag: 0,
@@ -155,6 +159,7 @@ impl World {
         }
         match packet {
             Packet::Syn => match self.servers[conn.server].role {
+                _ if self.processes[conn.process].is_refused => self.hang_up(id),
                 Role::Down => self.hang_up(id),
                 _ if self.is_turned_away(id) => self.hang_up(id),
                 _ => self.send_down(id, Packet::SynAck),
@@ -276,6 +281,8 @@ impl World {
             self.revalidated(id, false);
         } else {
             self.conns[id].session = session;
+            self.servers[server].revalidations.insert(session, id);
+            self.will_ask(session, server);
             self.forward(server, Ask::Revalidate { conn: id, session, timeout });
             self.has_come_back(server, session);
         }
@@ -290,6 +297,17 @@ impl World {
         self.checker.asked_for.insert((self.conns[id].process, session));
         let item = Item { conn: id, xid: 0, what: Waits::Write(None) };
         self.servers[server].pending.entry(session).or_default().push_back(item);
+    }
+
+    /// The leader has said whether the session lives. The connection that waits for it may be a later one than the leader
+    /// was asked about.
+    pub fn hears_revalidated(&mut self, server: usize, session: i64, asked: ConnId, valid: bool) {
+        let Some(id) = self.servers[server].revalidations.remove(&session) else { return };
+        if id != asked && self.conns[id].server_open {
+            say!(self, "server {server} takes the answer about connection {asked} for that about {id}");
+            self.conns[id].resumed = self.conns[asked].resumed;
+        }
+        self.revalidated(id, valid);
     }
 
     pub fn revalidated(&mut self, id: ConnId, valid: bool) {
@@ -309,7 +327,7 @@ impl World {
     /// The server has heard of a client. A follower records it for its leader. One such record may be lost if the
     /// follower sends the table at that moment, but never two in a row.
     fn touch(&mut self, server: usize, session: i64, timeout: Ns) {
-        let lost = self.rng.chance(self.plan.lost_touches);
+        let lost = self.rng.chance(self.plan.lost_touches) && self.is_rough();
         let it = &mut self.servers[server];
         let clock = it.clock.read(self.now);
         if let Role::Leading(reign) = &mut it.role {
@@ -323,7 +341,8 @@ impl World {
     }
 
     fn forward(&mut self, server: usize, ask: Ask) {
-        let slow = if self.rng.chance(20) { self.rng.below(10 * self.plan.latency) } else { 0 };
+        let is_slow = self.rng.chance(20) && self.is_rough();
+        let slow = if is_slow { self.rng.below(10 * self.plan.latency) } else { 0 };
         let at = self.servers[server].last_forward.max(self.now + slow);
         self.servers[server].last_forward = at;
         let term = self.servers[server].term();
@@ -375,6 +394,7 @@ impl World {
     /// Forgets all requests: the server leaves its leader.
     pub fn forget_requests(&mut self, server: usize) {
         self.servers[server].pending.clear();
+        self.servers[server].revalidations.clear();
     }
 
     /// Answers the requests of a session that can be answered, in their order.

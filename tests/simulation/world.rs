@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use crate::checker::Checker;
 use crate::clock::Ns;
-use crate::faults::Late;
+use crate::faults::{Late, LateAnswer};
 use crate::messages::{Denial, Happening};
 use crate::network::{Conn, Network};
 use crate::plan::{Broken, Fault, Plan};
@@ -75,6 +75,7 @@ pub struct World {
     pub blocked: Vec<bool>,
     pub denied: Vec<Option<Denial>>,
     pub late: Option<Late>,
+    pub late_answer: Option<LateAnswer>,
     /// The processes to which no server is reachable, if a test wants it so.
     pub barred: Vec<bool>,
     /// The session numbers that were handed out twice.
@@ -117,6 +118,7 @@ impl World {
             blocked: vec![false; plan.paths.len()],
             denied: vec![None; plan.paths.len()],
             late: None,
+            late_answer: None,
             barred: vec![false; plan.processes],
             trace: traced.then(Vec::new),
             rng,

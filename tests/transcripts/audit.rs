@@ -56,7 +56,7 @@ impl Audit {
             Input::Reply(request, reply) => {
                 let op = self.open.remove(request).ok_or(format!("no request {} is open", request.0))?;
                 ensure(answers(&op, reply), "that does not answer this request")?;
-                let lost = self.lost.remove(request) && *reply != Reply::Unknown;
+                let lost = self.lost.remove(request) && reply.is_answer();
                 ensure(!lost, "the connection on which that was asked is broken")?;
                 if leaves_watch(&op, reply) {
                     self.watches.insert(*request, path_of(&op));
@@ -178,7 +178,7 @@ fn ensure(true_: bool, complaint: &str) -> Parsed<()> {
 
 fn answers(op: &Op, reply: &Reply) -> bool {
     match (op, reply) {
-        (_, Reply::Refused(_) | Reply::Unknown) => true,
+        (_, Reply::Refused(_) | Reply::Unknown | Reply::NotSent) => true,
         (Op::CreateSequential { prefix, .. }, Reply::CreatedAs(path, _)) => path.starts_with(&**prefix),
         (Op::Create { .. }, Reply::Created(_)) | (Op::Read { .. }, Reply::Read(_)) => true,
         (Op::Exists { .. }, Reply::Exists(_)) | (Op::Stat { .. }, Reply::Stat(_)) => true,
@@ -191,7 +191,7 @@ fn answers(op: &Op, reply: &Reply) -> bool {
 }
 
 fn leaves_watch(op: &Op, reply: &Reply) -> bool {
-    op.leaves_watch() && !matches!(reply, Reply::Refused(_) | Reply::NotMaster | Reply::Unknown)
+    op.leaves_watch() && reply.is_success()
 }
 
 fn path_of(op: &Op) -> String {

@@ -11,7 +11,7 @@ const NOW: Time = Time(1_000_000_000);
 fn without_a_lease(how_many: u64) -> Elections {
     let mut logic = Elections::new(Config::default());
     let session = SessionId(7);
-    logic.handle(NOW, Input::Connected { session, timeout_ns: 10_000_000_000, asked_at: NOW });
+    logic.handle(NOW, Input::Connected { session, timeout_ns: 10_000_000_000, asked_at: NOW, asked_since: NOW });
     let mut created = 0;
     for i in 1..=how_many {
         let (id, path, value) = (SubscriptionId(i), format!("/many/one-of-many-{i:05}").into(), [].into());

@@ -247,6 +247,7 @@ fn reply(words: &mut Words) -> Parsed<Reply> {
         "not-master" => Reply::NotMaster,
         "refused" => Reply::Refused(rc(words)?),
         "unknown" => Reply::Unknown,
+        "not-sent" => Reply::NotSent,
         other => return Err(format!("no such reply: {other}")),
     })
 }

@@ -46,7 +46,8 @@ impl Process {
             Input::Connected { session, timeout_ms, asked_ms } => {
                 let asked_at = asked_ms.map_or(now, |ms| Time(0).plus_ms(ms));
                 let timeout_ns = timeout_ms * 1_000_000;
-                self.elections.handle(now, logic::Input::Connected { session, timeout_ns, asked_at });
+                let connected = logic::Input::Connected { session, timeout_ns, asked_at, asked_since: asked_at };
+                self.elections.handle(now, connected);
             }
             Input::Opening => self.elections.handle(now, logic::Input::Opening),
             Input::NotOpened => self.elections.handle(now, logic::Input::NotOpened),

@@ -4,7 +4,7 @@ use election::testing::logic::{rc, Op, Reply, RequestId, Stat, Value, WatchEvent
 use election::testing::zk::opcode;
 use election::testing::zk::{Cause, Event, Settings};
 
-use crate::peer::{path, settings, unknown, watched, Peer, Record, ID, OK};
+use crate::peer::{path, settings, unanswered, watched, Peer, Record, ID, OK};
 
 const RUNTIME_INCONSISTENCY: i32 = -2;
 
@@ -281,7 +281,7 @@ fn a_server_without_create2() {
     peer.transmits();
     peer.answers(1, rc::UNIMPLEMENTED, &[]);
     peer.breaks();
-    assert_eq!(peer.events(), [unknown(1, sent_at)]);
+    assert_eq!(peer.events(), [unanswered(1, sent_at)]);
     falls_back(peer, 2);
 
     // Another one closes the connection without a word, as ClickHouse Keeper does.
@@ -322,6 +322,24 @@ fn a_server_without_create2_that_works_on_something_else() {
     }
     peer.breaks();
     falls_back(peer, 10);
+}
+
+/// `create2` and the removal of watches came with the same release.
+#[test]
+fn a_server_that_hangs_up_when_a_watch_is_removed_does_not_know_create2() {
+    let mut peer = Peer::up();
+    for round in 1..=3 {
+        peer.submits(1, Op::Read { path: path("/a"), sync: false, watch: true });
+        peer.requests();
+        peer.answers(2 * round - 1, OK, &Record::new().buffer(b"").stat(7, 0, 0).0);
+        peer.session.unwatch(RequestId(1));
+        assert_eq!(peer.request().opcode, opcode::REMOVE_WATCHES);
+        peer.breaks();
+        peer.events();
+        peer.connects();
+    }
+    peer.breaks();
+    falls_back(peer, 7);
 }
 
 /// The next two requests have these xids.

@@ -242,7 +242,7 @@ impl Play {
             self.session.submit(request, op.clone());
             let is_it = |event: &Event| matches!(event, Event::Reply { request: of, .. } if *of == request);
             let Event::Reply { reply, .. } = self.until(is_it) else { unreachable!("it was one") };
-            if reply != Reply::Unknown {
+            if reply.is_answer() {
                 return reply;
             }
             // The server does not know the request, has said so, and hangs up.

@@ -183,8 +183,10 @@ pub fn watched(request: u64, event: WatchEvent) -> Event {
     Event::Watch(RequestId(request), event)
 }
 
-pub fn unknown(request: u64, sent_at: Option<Time>) -> Event {
-    Event::Reply { request: RequestId(request), reply: Reply::Unknown, sent_at }
+/// A request without an answer, of which a byte was sent at this moment, or none.
+pub fn unanswered(request: u64, sent_at: Option<Time>) -> Event {
+    let reply = sent_at.map_or(Reply::NotSent, |_| Reply::Unknown);
+    Event::Reply { request: RequestId(request), reply, sent_at }
 }
 
 /// A record, written field by field.

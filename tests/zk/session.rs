@@ -6,7 +6,7 @@ use election::testing::zk::opcode;
 use election::testing::zk::{AclEntry, Cause, Credential, Event, Pace, Session, Settings};
 
 use crate::peer::{
-    answer, connected, notification, path, read, settings, unknown, watched, Peer, Record, ID, OK, T_MS,
+    answer, connected, notification, path, read, settings, unanswered, watched, Peer, Record, ID, OK, T_MS,
 };
 
 const PING: i32 = -2;
@@ -28,7 +28,8 @@ fn a_new_session() {
     peer.now = ms(50);
     peer.welcomes(ID, 6_000);
     let session = SessionId(ID);
-    let connected = Event::Connected { session, timeout_ns: 6_000_000_000, asked_at: ms(20), resumed: false };
+    let (asked_at, asked_since) = (ms(20), ms(20));
+    let connected = Event::Connected { session, timeout_ns: 6_000_000_000, asked_at, asked_since, resumed: false };
     assert_eq!(peer.events(), [connected]);
     assert_eq!(peer.session.id(), session);
 }
@@ -86,7 +87,7 @@ fn no_request_is_answered_before_the_session_stands() {
     let sent_at = Some(peer.now);
     peer.welcomes(ID, T_MS);
     peer.answers(1, OK, &Record::new().text("/").0);
-    assert_eq!(peer.events(), [unknown(1, sent_at), Event::HangUp(Cause::OutOfOrder)]);
+    assert_eq!(peer.events(), [unanswered(1, sent_at), Event::HangUp(Cause::OutOfOrder)]);
 }
 
 /// A session that a server has opened, and whose connection ended before the credentials were answered: nobody was told of
@@ -171,7 +172,7 @@ fn what_followed_a_connect_request_without_an_answer_is_told() {
         assert_eq!(peer.session.unanswered(), Some(has_followed));
         peer.breaks();
         assert_eq!(peer.session.unanswered(), Some(has_followed));
-        assert_eq!(peer.events(), if submits { vec![unknown(1, sent_at)] } else { vec![] });
+        assert_eq!(peer.events(), if submits { vec![unanswered(1, sent_at)] } else { vec![] });
     }
 }
 
@@ -206,6 +207,52 @@ fn close_follows_a_connect_request() {
     assert_eq!(peer.events().last(), Some(&Event::Closed));
 }
 
+/// A server takes the leader's answer about an attempt that we have left for that about a later one. So the leader has to
+/// answer a request on each later one before the session stands.
+#[test]
+fn an_attempt_without_an_answer_makes_the_later_ones_ask_the_leader() {
+    let mut peer = Peer::up();
+    peer.breaks();
+    for attempt in 2..=4 {
+        peer.now = ms(1_000 * attempt);
+        peer.session.handle_connected(peer.now);
+        peer.later(10);
+        // The socket takes nothing of the first one.
+        if attempt > 2 {
+            peer.transmits();
+        }
+        if attempt < 4 {
+            peer.breaks();
+        }
+    }
+    peer.next_frame();
+    peer.welcomes(ID, T_MS);
+    peer.submits(1, Op::Touch);
+    let sent = peer.request();
+    assert_eq!((sent.xid, sent.opcode, sent.content), (1, opcode::SYNC, Record::new().text("/").0));
+    assert_eq!((peer.events(), peer.session.is_up()), (vec![], false));
+    peer.answers(1, OK, &Record::new().text("/").0);
+    let asked = |events: &[Event]| match events {
+        [Event::Connected { asked_at, asked_since, resumed: true, .. }] => (*asked_at, *asked_since),
+        events => panic!("{events:?}"),
+    };
+    assert_eq!(asked(&peer.events()), (ms(4_010), ms(3_010)));
+    assert_eq!(peer.request().xid, 2);
+    peer.breaks();
+    peer.events();
+
+    // The answer about one that was left may still be on its way to this server.
+    peer.now = ms(5_000);
+    peer.session.handle_connected(peer.now);
+    peer.transmits();
+    peer.next_frame();
+    peer.welcomes(ID, T_MS);
+    let sent = peer.request();
+    assert_eq!((sent.xid, sent.opcode, peer.events()), (3, opcode::SYNC, vec![]));
+    peer.answers(3, OK, &Record::new().text("/").0);
+    assert_eq!(asked(&peer.events()), (ms(5_000), ms(5_000)));
+}
+
 /// What is stamped is the write that took the first byte; what was not begun was not sent.
 #[test]
 fn moments_of_sending() {
@@ -228,7 +275,7 @@ fn moments_of_sending() {
     peer.submits(4, Op::Touch);
     peer.breaks();
     let sent_at = [(1, Some(ms(2_000))), (2, Some(ms(2_200))), (3, None), (4, None)];
-    assert_eq!(peer.events(), sent_at.map(|(request, sent_at)| unknown(request, sent_at)));
+    assert_eq!(peer.events(), sent_at.map(|(request, sent_at)| unanswered(request, sent_at)));
 }
 
 /// An operation of several requests has the moment of the first one.
@@ -243,7 +290,7 @@ fn the_moment_of_several_requests() {
     assert_eq!(xids, [(1, opcode::MULTI), (2, opcode::GET_DATA)]);
     peer.answers(1, OK, &multi(&[]));
     peer.breaks();
-    assert_eq!(peer.events(), [unknown(1, Some(ms(2_000)))]);
+    assert_eq!(peer.events(), [unanswered(1, Some(ms(2_000)))]);
 }
 
 /// The content of the answer to a multi whose operations ended with these errors.
@@ -405,7 +452,7 @@ fn a_session_is_over_when_the_server_says_so() {
     peer.transmits();
     peer.welcomes(0, 0);
     let (over, hang_up) = (Event::Expired(Cause::Expired), Event::HangUp(Cause::Expired));
-    assert_eq!(peer.events(), [unknown(2, None), hang_up, over]);
+    assert_eq!(peer.events(), [unanswered(2, None), hang_up, over]);
     // A new one, without the former one's watches and zxid. Its xids go on.
     peer.breaks();
     peer.session.handle_connected(peer.now);
@@ -459,7 +506,7 @@ fn a_server_that_moved_or_lost_the_session_says_so_in_the_result_of_a_multi() {
             peer.transmits();
             let sent_at = Some(peer.now);
             peer.answers(1, OK, &multi(&errors.map(|is_here| if is_here { error } else { 0 })));
-            let mut events = vec![unknown(1, sent_at), Event::HangUp(cause.clone())];
+            let mut events = vec![unanswered(1, sent_at), Event::HangUp(cause.clone())];
             if error == rc::SESSION_EXPIRED {
                 events.push(Event::Expired(cause));
             }
@@ -556,7 +603,7 @@ fn refused_credentials() {
     peer.welcomes(ID, T_MS);
     peer.answers(AUTH, rc::AUTH_FAILED, &[]);
     let denied = [Event::HangUp(Cause::Denied(rc::AUTH_FAILED)), Event::Denied(rc::AUTH_FAILED)];
-    assert_eq!(peer.events(), [&[unknown(1, Some(peer.now))][..], &denied].concat());
+    assert_eq!(peer.events(), [&[unanswered(1, Some(peer.now))][..], &denied].concat());
     peer.session.leave();
     assert!(peer.session.take_orphan().is_some(), "the session stands all the same");
 }
@@ -570,7 +617,7 @@ fn demanded_credentials() {
         peer.submits(1, Op::Touch);
         peer.transmits();
         peer.answers(1, error, &[]);
-        assert_eq!(peer.events(), [&[unknown(1, Some(peer.now))][..], &denied].concat());
+        assert_eq!(peer.events(), [&[unanswered(1, Some(peer.now))][..], &denied].concat());
 
         let mut peer = Peer::new(settings());
         peer.session.handle_connected(peer.now);
@@ -691,13 +738,13 @@ fn a_session_is_given_up_after_seven_fifths() {
     peer.session.handle_connected(peer.now);
     peer.submits(1, Op::Touch);
     peer.breaks();
-    assert_eq!(peer.events(), [unknown(1, None)]);
+    assert_eq!(peer.events(), [unanswered(1, None)]);
     peer.submits(2, Op::Touch);
     // 7T/5 after the last answer.
     peer.passes(7_999);
     assert_eq!(peer.events(), []);
     peer.passes(1);
-    assert_eq!(peer.events(), [unknown(2, None), Event::Expired(Cause::GivenUp)]);
+    assert_eq!(peer.events(), [unanswered(2, None), Event::Expired(Cause::GivenUp)]);
     assert!(peer.session.take_orphan().is_some());
     assert_eq!(peer.session.poll_timeout(), None);
 }
@@ -724,7 +771,7 @@ fn a_session_is_closed() {
     peer.submits(2, Op::Touch);
     peer.session.close();
     peer.submits(3, Op::Touch);
-    assert_eq!(peer.events(), [unknown(2, None), unknown(3, None)]);
+    assert_eq!(peer.events(), [unanswered(2, None), unanswered(3, None)]);
     let sent = peer.requests();
     assert_eq!(sent.iter().map(|sent| (sent.xid, sent.opcode)).collect::<Vec<_>>(), [(1, 9), (2, opcode::CLOSE)]);
     peer.answers(1, OK, &Record::new().text("/").0);

@@ -227,7 +227,7 @@ impl SessionTask {
             }
             // The session has let go of the connection, and the core learns of it in a moment.
             Link::Open(link) if link.is_up => self.unsent.push(request),
-            _ => self.elections.handle(clock::now(), Input::Reply(request, Reply::Unknown)),
+            _ => self.elections.handle(clock::now(), Input::Reply(request, Reply::NotSent)),
         }
     }
 
@@ -355,10 +355,11 @@ impl SessionTask {
             let now = clock::now();
             match event {
                 zk::Event::Connected { .. } if self.closing.is_some() => self.is_opening = false,
-                zk::Event::Connected { session, timeout_ns, asked_at, .. } => {
+                zk::Event::Connected { session, timeout_ns, asked_at, asked_since, .. } => {
                     self.is_opening = false;
                     self.session_stands(now, session.0, timeout_ns);
-                    self.elections.handle(now, Input::Connected { session, timeout_ns, asked_at });
+                    let connected = Input::Connected { session, timeout_ns, asked_at, asked_since };
+                    self.elections.handle(now, connected);
                 }
                 zk::Event::Reply { request, reply, .. } => {
                     self.telemetry.reply(request, &reply);
@@ -479,7 +480,7 @@ impl SessionTask {
             self.connection(changed);
             self.elections.handle(now, Input::Suspended(rc::CONNECTION_LOSS));
             for request in std::mem::take(&mut self.unsent) {
-                self.elections.handle(now, Input::Reply(request, Reply::Unknown));
+                self.elections.handle(now, Input::Reply(request, Reply::NotSent));
             }
         } else if let Some(kind) = kind {
             self.dialer.attempt_failed(now, address, kind);

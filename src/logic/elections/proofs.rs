@@ -1,19 +1,27 @@
-//! The requests that keep the lease: proofs if a candidate is elected or the next in a queue, touches if all candidates
-//! wait. If all of them only wait in queues, the touches come seldom, and in pairs. And the handling of a proof that failed.
+//! The requests that keep the lease: a touch and a proof behind it if a candidate is elected or the next in a queue, touches
+//! if all candidates wait. If all of them only wait in queues, the touches come seldom, and in pairs. And the handling of a
+//! proof that failed.
+//!
+//! The proof goes out when the touch is answered: it can count from what that answer shows. Such a pair goes out a little
+//! less often than every third part of the longest distance (`Lease::distance`). So the third pair before it was answered
+//! that distance before, if an answer takes little of T, and both of its requests have left marks: the first one
+//! is the second newest.
 
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::Elections;
+use super::{Elections, Link};
 use crate::logic::candidate::Candidate;
 use crate::logic::config::{LeaseMode, Rule};
 use crate::logic::recipe::Effort;
 use crate::logic::subscription::{Key, Trigger};
 use crate::logic::types::{rc, Op, Reason, Reply, RequestId, Time};
 
-/// While a candidate is elected, or next in a queue, this many requests per session timeout renew the lease: touches and proofs
-/// alternate.
-const BEATS_PER_TIMEOUT: u64 = 16;
+/// While a candidate is elected, or next in a queue, a touch and a proof go out each time that this part of the session timeout has passed.
+const PAIR_PERCENT: u64 = 13;
+
+/// If no proofs are needed, this many touches go out per session timeout meanwhile.
+const ANSWERS_PER_TIMEOUT: u64 = 16;
 
 /// While all candidates wait and one of them may be elected at any moment, this many touches per session timeout make the
 /// leader answer. So the lease has a touch to count from when a candidate is elected.
@@ -39,13 +47,15 @@ impl Elections {
 
     /// The next moment of a request for the lease, while the session is connected.
     pub(super) fn next_renewal(&self) -> Option<Time> {
-        let per_timeout = match self.efforts.most()? {
-            _ if !self.at_work.is_empty() => BEATS_PER_TIMEOUT,
-            Effort::Lease | Effort::Anchor => TOUCHES_PER_TIMEOUT,
+        let timeout = self.lease.timeout();
+        let period = match self.efforts.most()? {
+            _ if !self.at_work.is_empty() && self.needs_proofs() => timeout / 100 * PAIR_PERCENT,
+            _ if !self.at_work.is_empty() => timeout / ANSWERS_PER_TIMEOUT,
+            Effort::Lease | Effort::Anchor => timeout / TOUCHES_PER_TIMEOUT,
             Effort::Session if !self.config.keeps(Rule::WaitersKeepAnchor) => return None,
-            Effort::Session => self.lease.pairs_per_timeout(),
+            Effort::Session => timeout / self.lease.pairs_per_timeout(),
         };
-        let beat = Time(self.last_renewal.0 + self.lease.timeout() / per_timeout);
+        let beat = Time(self.last_renewal.0 + period);
         Some(self.settles().map_or(beat, |settles| settles.min(beat)))
     }
 
@@ -56,16 +66,20 @@ impl Elections {
         waits.then(|| self.lease.settles(self.last_proof)).flatten()
     }
 
+    fn needs_proofs(&self) -> bool {
+        self.config.lease_mode == LeaseMode::Committed && self.config.keeps(Rule::CommittedProof)
+    }
+
     /// Sends a request for the lease: a proof while a candidate works for it; a touch otherwise and before each proof.
     /// A touch costs no quorum.
     pub(super) fn renew(&mut self, now: Time) {
         self.last_renewal = now;
         let settled = self.settles().is_some_and(|settles| settles <= now);
         let Some(first) = self.candidates().next().map(Candidate::path) else { return };
-        let writes = self.config.lease_mode == LeaseMode::Committed && self.config.keeps(Rule::CommittedProof);
-        let touches = !writes || !self.touched && !settled;
+        let needs_proofs = self.needs_proofs();
+        let touches = !needs_proofs || !self.touched && !settled;
         self.touched = self.at_work.is_empty() || touches;
-        if !self.touched || !writes {
+        if !self.touched || !needs_proofs {
             self.last_proof = now;
         }
         if self.touched {
@@ -77,9 +91,22 @@ impl Elections {
             if self.efforts.most() == Some(Effort::Session) && self.config.keeps(Rule::PairedTouches) {
                 self.outbox.submit(Key::Lease, touch.clone());
             }
-            self.outbox.submit(Key::Lease, touch);
+            self.touch = Some(self.outbox.submit(Key::Lease, touch));
             return;
         }
+        self.prove_next();
+    }
+
+    /// The touch was answered: a proof follows, if none has gone out meanwhile.
+    fn touch_ended(&mut self, now: Time, reply: &Reply) {
+        let is_due = self.touched && !self.at_work.is_empty() && self.needs_proofs();
+        if reply.is_success() && is_due && matches!(self.link, Link::Up(_)) {
+            (self.touched, self.last_proof) = (false, now);
+            self.prove_next();
+        }
+    }
+
+    fn prove_next(&mut self) {
         let checked = self.next_to_check();
         assert!(!checked.is_empty(), "who works for a lease has a znode");
         self.prove(checked);
@@ -113,6 +140,9 @@ impl Elections {
     }
 
     pub(super) fn proof_ended(&mut self, now: Time, request: RequestId, reply: &Reply) {
+        if self.touch.take_if(|touch| *touch == request).is_some() {
+            return self.touch_ended(now, reply);
+        }
         let checked = self.proofs.remove(&request).unwrap_or_default();
         let found = match (reply, checked.len()) {
             (Reply::Refused(rc::NO_NODE), 1) => Trigger::Missing,

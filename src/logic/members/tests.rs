@@ -302,7 +302,7 @@ impl Model {
         }
         self.is_up = true;
         let (session, timeout_ns, asked_at) = (SessionId(self.sessions), TIMEOUT_NS, self.now);
-        self.elections.handle(self.now, Input::Connected { session, timeout_ns, asked_at });
+        self.elections.handle(self.now, Input::Connected { session, timeout_ns, asked_at, asked_since: asked_at });
     }
 
     fn time(&mut self) {

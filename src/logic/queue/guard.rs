@@ -94,6 +94,8 @@ impl Queue {
         if self.leaving {
             return self.gone(context);
         }
+        // The foreign contender may wait for them.
+        self.delete_late(&self.carried_out_late(None, names), context);
         let foreign = |name: &'_ Arc<str>| match self.dialect.read(name) {
             Name::ForeignContender(number) => Some((number, name.clone())),
             _ => None,

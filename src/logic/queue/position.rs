@@ -25,7 +25,7 @@ impl Queue {
     /// The znodes of our creates that we looked for, did not find, and sent again: those creates were carried out
     /// late (ARCHITECTURE.md). And those of creates that went with a request for a session that nobody knows. No other
     /// client would delete these znodes as long as their sessions live.
-    fn carried_out_late<'a>(&self, own: &Own, names: &'a [Arc<str>]) -> Vec<&'a Arc<str>> {
+    pub(super) fn carried_out_late<'a>(&self, own: Option<&Own>, names: &'a [Arc<str>]) -> Vec<&'a Arc<str>> {
         if !self.dialect.has_guid() || !self.config.keeps(Rule::LookForGuid) {
             return Vec::new();
         }
@@ -33,7 +33,14 @@ impl Queue {
         let prefix = |back: u128| self.dialect.prefix(self.guid.wrapping_sub(back));
         let prefixes: Vec<String> = (0..=joins).map(prefix).collect();
         let is_ours = |name: &&Arc<str>| prefixes.iter().any(|prefix| name.starts_with(prefix));
-        names.iter().filter(is_ours).filter(|name| !own.path.ends_with(&***name)).collect()
+        let is_own = |name: &&Arc<str>| own.is_some_and(|own| own.path.ends_with(&***name));
+        names.iter().filter(is_ours).filter(|name| !is_own(name)).collect()
+    }
+
+    pub(super) fn delete_late(&self, late: &[&Arc<str>], context: &mut RecipeContext) {
+        for name in late {
+            context.submit(Op::Delete { path: format!("{}/{name}", self.path).into(), version: -1 });
+        }
     }
 
     /// Examines the list of the queue: are we first, and if not, which contender is before us?
@@ -45,7 +52,7 @@ impl Queue {
             return self.ask(context);
         }
         let Some(own) = self.own.clone() else { return self.ask(context) };
-        let late = self.carried_out_late(&own, names);
+        let late = self.carried_out_late(Some(&own), names);
         let mut own_is_there = false;
         let mut foreign = Vec::new();
         let mut tied = is_used_up(own.number);
@@ -78,11 +85,8 @@ impl Queue {
         if !own_is_there {
             return self.lost_own(now, context);
         }
-        let has_late = !late.is_empty();
-        for name in late {
-            context.submit(Op::Delete { path: format!("{}/{name}", self.path).into(), version: -1 });
-        }
-        if has_late && !self.is_master() {
+        self.delete_late(&late, context);
+        if !late.is_empty() && !self.is_master() {
             // It may be before us. As long as it stands, others may take it for the master's.
             self.state = State::Pausing(now.plus_ms(CONTRADICTION_MS));
             return;
@@ -135,7 +139,7 @@ impl Queue {
                     self.follow(path, context);
                 }
                 self.watch_second(second.filter(|_| is_usable), context);
-                self.is_current = self.is_next && self.guard_is_armed && !has_late;
+                self.is_current = self.is_next && self.guard_is_armed && late.is_empty();
                 if self.is_next && self.guard_due.is_none() {
                     self.watch_queue(context);
                 }
