@@ -7,6 +7,7 @@
 //! - [`access`]: credentials and access control lists;
 //! - [`observer`], [`members`], [`values`]: watching who is master and who is in, and values that change;
 //! - [`close`], [`servers`], [`old_servers`]: the end of a handle, and the servers themselves;
+//! - [`many_elections`]: ten thousand of them on one handle, and a hundred thousand calls at once;
 //! - `system_faults`: a network, a resolver and a process that fail under the library;
 //! - [`slow_callbacks`]: callbacks that hang while everything changes;
 //! - `round_trips`: how many round trips each step takes;
@@ -26,6 +27,7 @@ mod ground;
 mod hand_rolled;
 mod lead;
 mod lease;
+mod many_elections;
 mod members;
 mod node_blocked;
 mod node_create;

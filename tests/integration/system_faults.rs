@@ -3,6 +3,7 @@
 
 use crate::candidates::{options, Candidate, TestHandle};
 use crate::ground::{one_server, resident_kib, SOON};
+use election::LogLevel;
 use std::ffi::CString;
 use std::io::BufRead;
 use std::net::{IpAddr, UdpSocket};
@@ -12,14 +13,17 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use testkit::{eventually, opcode, Ensemble, Namespace, Program, Relay, ScratchFolder};
+use testkit::{eventually, Ensemble, Namespace, Program, Relay, ScratchFolder};
 
 const VARIABLE: &str = "ELECTION_TEST_TWO_HANDLES";
 const TIMEOUT_MS: u64 = 4_000;
 const CLOSES_WITHIN: Duration = Duration::from_secs(3);
 
-/// The most CPU that two handles may use in a few seconds of failing attempts.
-const CPU_MOST: Duration = Duration::from_millis(250);
+/// How long a fault lasts: several session timeouts.
+const OUTAGE: Duration = Duration::from_secs(15);
+
+/// The most CPU that two handles may use in that time.
+const CPU_MOST: Duration = Duration::from_millis(400);
 
 /// Turns into the two handles if this process was started to be them. It answers the lines of its standard input.
 fn is_two_handles() -> bool {
@@ -35,6 +39,7 @@ fn is_two_handles() -> bool {
             println!("HEARD {name} {:?} {:?}", event.role, event.reason);
         })
     };
+    election::set_log(LogLevel::Warn, |record| println!("LOG {}", record.message)).unwrap();
     let (one, other) = (open(struck), open(spared));
     stand(&one, "struck").unwrap();
     stand(&other, "spared").unwrap();
@@ -148,7 +153,7 @@ impl TwoHandles {
         let struck_at = Instant::now();
         let used = self.cpu_during(|| {
             self.0.expect_text(Duration::from_millis(TIMEOUT_MS + 1_000), "HEARD struck Unknown");
-            std::thread::sleep(Duration::from_secs(3));
+            std::thread::sleep(OUTAGE.saturating_sub(struck_at.elapsed()));
         });
         assert_eq!(self.tokens()[0], 0, "{:?} after it was struck", struck_at.elapsed());
         assert!(used < CPU_MOST, "{used:?} of CPU in {:?}", struck_at.elapsed());
@@ -183,6 +188,8 @@ fn a_network_that_is_unreachable() {
     run_ip(clients, &["route", "del", "unreachable", &route]);
     let again = handles.both_lead();
     assert_eq!(again[1], tokens[1]);
+    // And again, immediately before the close.
+    run_ip(clients, &["route", "add", "unreachable", &route]);
     handles.closes();
 }
 
@@ -203,6 +210,9 @@ fn a_process_without_descriptors() {
     handles.ask("limit 1024", "LIMITED");
     let again = handles.both_lead();
     assert_eq!(again[1], tokens[1]);
+    // And again, immediately before the close.
+    handles.ask("limit 3", "LIMITED");
+    relay.cut_all();
     handles.closes();
 }
 
@@ -248,7 +258,7 @@ fn serve_names(socket: UdpSocket, answer: IpAddr) {
 }
 
 /// The first resolver of the system is silent, and each look-up takes five seconds. The library connects as soon as the name
-/// is known. Later, it does not wait for the name.
+/// is known, and the log says meanwhile that it waits for the name. Later, it does not wait for the name.
 #[test]
 fn a_slow_resolver() {
     if is_two_handles() {
@@ -287,6 +297,7 @@ fn a_slow_resolver() {
             });
         }
     });
+    handles.0.expect_text(SOON, "the look-up of zk.example takes long");
     let tokens = handles.both_lead();
     let took = began.elapsed();
     assert!(took > Duration::from_secs(4), "{took:?}: the look-up was not slow");
@@ -304,7 +315,7 @@ fn a_slow_resolver() {
 /// A thread sets values as fast as it can. Both stay master, the last value arrives, and no queue grows.
 #[test]
 fn a_handle_that_is_kept_busy() {
-    const LASTS: Duration = Duration::from_secs(5);
+    const LASTS: Duration = Duration::from_secs(10);
     let ensemble = one_server();
     let busy = Candidate::stand_for(&ensemble.host(0), TIMEOUT_MS, "/busy/one", "0");
     let other = Candidate::stand_for(&ensemble.host(0), TIMEOUT_MS, "/busy/other", "mine");
@@ -325,47 +336,4 @@ fn a_handle_that_is_kept_busy() {
     asked.end().are_always_yes(token);
     others.end().are_always_yes(others_token);
     assert!(grown < 20_000, "{grown} KiB more after {last} values");
-}
-
-/// 10,000 elections on one handle and a connection that breaks: all watches are set again, nobody hears of anything, and
-/// each candidate is master all the time.
-#[test]
-#[ignore = "half a minute: `make test-long` runs it"]
-fn ten_thousand_elections_come_through_a_reconnect() {
-    const HOW_MANY: usize = 10_000;
-    let ensemble = one_server();
-    let relay = Relay::start(ensemble.addr(0));
-    let handle = TestHandle::open_for(&relay.host(), 10_000);
-    let heard = Arc::new(AtomicUsize::new(0));
-    let path = |i: usize| format!("/many/one-of-ten-thousand-{i}");
-    let before = resident_kib();
-    let began = Instant::now();
-    for i in 0..HOW_MANY {
-        let heard = heard.clone();
-        let count = move |_: &election::Event| {
-            heard.fetch_add(1, Ordering::SeqCst);
-        };
-        handle.go_to_election(&path(i), b"mine", count).unwrap();
-    }
-    let how_many_lead = || (0..HOW_MANY).filter(|i| handle.is_master(&path(*i))).count();
-    let how_many_watched = || {
-        let watches = ensemble.four_letter(0, "wchs");
-        let total = watches.lines().find_map(|line| line.strip_prefix("Total watches:")).unwrap_or("0");
-        total.trim().parse::<usize>().unwrap()
-    };
-    let patience = Duration::from_secs(60);
-    eventually(patience, "all lead", || how_many_lead() == HOW_MANY && heard.load(Ordering::SeqCst) == HOW_MANY);
-    let joined = began.elapsed();
-    eventually(patience, "all are watched", || how_many_watched() >= HOW_MANY);
-    let each = (resident_kib() - before) * 1_024 / HOW_MANY as u64;
-    let session = relay.session().unwrap().id;
-    let cut_at = Instant::now();
-    relay.cut_all();
-    eventually(patience, "the watches go out on a new connection", || relay.count(opcode::SET_WATCHES) > 1);
-    eventually(patience, "all are watched again", || how_many_watched() >= HOW_MANY);
-    let back = cut_at.elapsed();
-    println!("{HOW_MANY} joined in {joined:?}, {each} bytes each; all watches set again after {back:?}");
-    assert_eq!((how_many_lead(), heard.load(Ordering::SeqCst)), (HOW_MANY, HOW_MANY), "nobody heard of anything");
-    assert_eq!(relay.session().unwrap().id, session);
-    assert!(back < Duration::from_secs(5), "{back:?}");
 }
