@@ -18,7 +18,7 @@ use std::ops::Deref;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{JoinHandle, ThreadId};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use crate::driver::fork::Process;
@@ -32,8 +32,8 @@ use crate::logic::{rc, Call, Event, Outcome, Report, Role, SubscriptionId, Time,
 pub(crate) use crate::driver::failpoint::failpoint;
 pub(crate) use crate::driver::fork::{is_child, kin, Kin};
 pub use crate::driver::log::{LogLevel, LogRecord};
-use crate::driver::thread::SignalMask;
 pub(crate) use crate::driver::thread::{enter, outside};
+use crate::driver::thread::{SignalMask, Thread};
 pub(crate) use crate::driver::{interrupt, Interrupted};
 pub use crate::driver::{Connection, ConnectionState, Counters, Mastership};
 use callbacks::{Callbacks, Listener};
@@ -76,7 +76,7 @@ pub struct Parts {
     denied: Arc<Denied>,
     chroot_len: usize,
     callbacks: Arc<Callbacks>,
-    callback_thread: Mutex<Option<JoinHandle<()>>>,
+    callback_thread: Mutex<Option<Thread>>,
     ending: Ending,
     /// Ends the callbacks when the session's task does not close in time.
     inbox: Arc<Inbox>,
@@ -200,7 +200,7 @@ impl Handle {
             Dispatch::Thread => {
                 let callbacks = callbacks.clone();
                 let mask = SignalMask::of_this_thread();
-                let thread = driver::thread::spawn("election-cb", move || callbacks.serve(&mask));
+                let thread = driver::thread::spawn(c"election-cb", move || callbacks.serve(&mask));
                 Some(thread.map_err(|_| Error::NoResources)?)
             }
         };
@@ -531,9 +531,8 @@ impl Handle {
         }
         let thread = self.callback_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         match thread {
-            // The thread ends when the session's task has dropped its `EventSink`. It does not panic: see
-            // `thread::spawn`.
-            Some(thread) => drop(thread.join()),
+            // The thread ends when the session's task has dropped its `EventSink`.
+            Some(thread) => thread.join(),
             None => self.callbacks.finish(),
         }
         let is_confirmed = matches!(confirmed, Ok(Some(true)));

@@ -4,17 +4,16 @@
 //! listener. So a listener that blocks delays neither a session nor a callback. If the queue is full, the record is
 //! dropped and counted. While the log is off, logging costs one relaxed load.
 
-use std::cell::RefCell;
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicU8, Ordering};
-use std::sync::mpsc::{sync_channel, Receiver, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::fork::PerProcess;
-use super::thread::{quietly, spawn, SignalMask};
+use super::thread::{quietly, spawn, SignalMask, Thread};
 
 /// The maximum number of records that wait for the listener.
 const QUEUE: usize = 1_000;
@@ -81,15 +80,36 @@ static LOGGER: PerProcess<Mutex<Option<Logger>>> = PerProcess::new();
 
 struct Logger {
     level: LogLevel,
-    queue: SyncSender<LogRecord>,
-    dropped: Arc<AtomicU64>,
-    /// True if the listener must get no more records.
-    muted: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    queue: QueueEnd,
+    thread: Thread,
 }
 
+/// What waits for the thread of the log. It is no channel of the standard library: a thread that waits for one takes the
+/// lock that `thread` tells of.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    came: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// The thread waits for it, and takes it before any record.
+    listener: Option<Listener>,
+    records: VecDeque<LogRecord>,
+    /// How many records were dropped and not told of.
+    dropped: u64,
+    /// Nothing more comes.
+    is_over: bool,
+    /// The listener must get no more records.
+    is_muted: bool,
+}
+
+/// The side on which records come in. Nothing more comes when it is dropped.
+struct QueueEnd(Arc<Queue>);
+
 thread_local! {
-    static IS_LISTENING: RefCell<bool> = const { RefCell::new(false) };
+    static IS_LISTENING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Sets the level and the listener. `listen` makes the listener at a point where nothing can fail any more. The former
@@ -123,7 +143,7 @@ pub fn is_on(level: LogLevel) -> bool {
 
 /// Whether this thread runs the listener.
 pub fn is_listening() -> bool {
-    IS_LISTENING.with_borrow(|is_listening| *is_listening)
+    IS_LISTENING.get()
 }
 
 /// Logs a message about a handle.
@@ -147,72 +167,94 @@ fn pass_on(level: LogLevel, place: &LogContext, path: Option<&Arc<str>>, message
     };
     let logger = lock(logger);
     if let Some(logger) = logger.as_ref().filter(|logger| level <= logger.level) {
-        if let Err(TrySendError::Full(_)) = logger.queue.try_send(record) {
-            logger.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        logger.queue.put(record);
     }
 }
 
 impl Logger {
     fn start(level: LogLevel, listen: impl FnOnce() -> Listener) -> io::Result<Logger> {
-        let (queue, records) = sync_channel(QUEUE);
-        let (hand_over, listener) = sync_channel::<Listener>(1);
-        let (dropped, muted) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let queue = QueueEnd(Arc::default());
         let mask = SignalMask::of_this_thread();
-        let serve = {
-            let (dropped, muted) = (dropped.clone(), muted.clone());
-            move || {
-                if let Ok(listener) = listener.recv() {
-                    serve(&records, listener, &mask, &dropped, &muted);
-                }
-            }
+        let thread = {
+            let queue = queue.0.clone();
+            spawn(c"election-log", move || queue.serve(&mask))?
         };
-        let thread = spawn("election-log", serve)?;
-        // The thread waits for the listener, so the send does not fail.
-        let _ = hand_over.send(listen());
-        Ok(Logger { level, queue, dropped, muted, thread })
+        let listener = listen();
+        queue.change(|waiting| waiting.listener = Some(listener));
+        Ok(Logger { level, queue, thread })
     }
 
     /// Passes the last records to the listener, and drops it.
     fn end(self) {
-        let Logger { queue, muted, thread, .. } = self;
-        let is_this = thread.thread().id() == thread::current().id();
-        if is_this {
-            muted.store(true, Ordering::Relaxed);
-        }
+        let Logger { queue, thread, .. } = self;
+        let is_this = thread.is_current();
+        queue.change(|waiting| waiting.is_muted = is_this);
         drop(queue);
         if !is_this {
-            // The thread does not panic: see `thread::spawn`.
-            let _ = thread.join();
+            thread.join();
         }
     }
 }
 
-/// Runs the listener with `mask`, the signal mask of the thread that set the log.
-fn serve(
-    records: &Receiver<LogRecord>,
-    mut listener: Listener,
-    mask: &SignalMask,
-    dropped: &AtomicU64,
-    muted: &AtomicBool,
-) {
-    IS_LISTENING.set(true);
-    let mut tell = |record: &LogRecord| {
-        if !muted.load(Ordering::Relaxed) {
-            // If the listener of a Rust program panics, the panic is ignored.
-            let _ = quietly(|| mask.during(|| listener(record)));
-        }
-    };
-    for record in records {
-        let lost = dropped.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            let message = format!("{lost} records of the log were dropped, because nobody took them");
-            let (level, at_ms) = (LogLevel::Warn, wall_clock_ms());
-            tell(&LogRecord { level, message, handle: 0, session_id: 0, path: None, at_ms });
-        }
-        tell(&record);
+impl QueueEnd {
+    fn put(&self, record: LogRecord) {
+        self.change(|waiting| match waiting.records.len() {
+            0..QUEUE => waiting.records.push_back(record),
+            _ => waiting.dropped += 1,
+        });
     }
-    let _ = quietly(|| mask.during(|| drop(listener)));
+
+    fn change(&self, change: impl FnOnce(&mut Waiting)) {
+        change(&mut lock(&self.0.waiting));
+        self.0.came.notify_one();
+    }
+}
+
+impl Drop for QueueEnd {
+    fn drop(&mut self) {
+        self.change(|waiting| waiting.is_over = true);
+    }
+}
+
+impl Queue {
+    /// Runs the listener with `mask`, the signal mask of the thread that set the log.
+    fn serve(&self, mask: &SignalMask) {
+        let Some(mut listener) = self.next(|waiting| waiting.listener.take()) else { return };
+        IS_LISTENING.set(true);
+        while let Some(record) = self.next(Waiting::take) {
+            // If the listener of a Rust program panics, the panic is ignored.
+            let _ = quietly(|| mask.during(|| listener(&record)));
+        }
+        let _ = quietly(|| mask.during(|| drop(listener)));
+    }
+
+    /// Waits until `take` returns something; `None` if nothing more comes.
+    fn next<T>(&self, mut take: impl FnMut(&mut Waiting) -> Option<T>) -> Option<T> {
+        let mut waiting = lock(&self.waiting);
+        loop {
+            match take(&mut waiting) {
+                None if waiting.is_over => return None,
+                None => waiting = self.came.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                taken => return taken,
+            }
+        }
+    }
+}
+
+impl Waiting {
+    /// The next record. Before the first one after a gap, a record that tells of the gap.
+    fn take(&mut self) -> Option<LogRecord> {
+        if self.is_muted {
+            self.records.clear();
+        }
+        if self.records.is_empty() || self.dropped == 0 {
+            return self.records.pop_front();
+        }
+        let lost = std::mem::take(&mut self.dropped);
+        let message = format!("{lost} records of the log were dropped, because nobody took them");
+        let (level, at_ms) = (LogLevel::Warn, wall_clock_ms());
+        Some(LogRecord { level, message, handle: 0, session_id: 0, path: None, at_ms })
+    }
 }
 
 fn one_line(message: fmt::Arguments) -> String {

@@ -3,14 +3,20 @@
 //! Our threads block all signals except those that an instruction of the thread itself raises, so the program's other
 //! signal handlers never run on them. While our threads run code of the program, they use the signal mask that the
 //! program chose. A panic on our threads, or in a call into the library, is caught and prints nothing.
+//!
+//! Our threads are made by `pthread_create`, and use no thread-local value that has a destructor. Such a value takes the
+//! lock of the dynamic loader (`__cxa_thread_atexit_impl`), and so does each thread of Rust's standard library when it
+//! begins. While `dlopen` runs the constructor of a plugin, its thread holds this lock. If the constructor waits for our
+//! threads, they must not wait for the lock. Values of this kind are in `mpsc`, for a thread that waits, and in `arc_swap`.
+//! So a callback that calls the library may wait for the lock. Nothing but callbacks waits for it.
 
 use std::cell::Cell;
+use std::ffi::{c_void, CStr};
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::ptr::null;
+use std::ptr::{null, null_mut};
 use std::sync::atomic::{compiler_fence, AtomicBool, Ordering};
-use std::thread::{Builder, JoinHandle};
 
 thread_local! {
     /// What this thread is doing. A signal handler that interrupts the thread reads it here.
@@ -28,8 +34,9 @@ const INSIDE: u8 = 2;
 const FAULTS: [libc::c_int; 6] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
 
-/// Rust's default stack size. Because we set it, Rust does not read it from an environment variable.
+/// Rust's default stack size, and the most that a thread is given if the system refuses that.
 const STACK_SIZE: usize = 2 << 20;
+const LARGEST_STACK: usize = 1 << 30;
 
 /// A panic that was caught.
 #[derive(Clone, Copy, Debug)]
@@ -163,12 +170,79 @@ impl Drop for Masked {
     }
 }
 
+/// A thread of ours. Dropping this lets it run on.
+#[derive(Debug)]
+pub struct Thread(libc::pthread_t);
+
+impl Thread {
+    pub fn is_current(&self) -> bool {
+        // SAFETY: the thread was neither joined nor detached.
+        unsafe { libc::pthread_equal(self.0, libc::pthread_self()) != 0 }
+    }
+
+    /// Waits until the thread has ended.
+    pub fn join(self) {
+        let thread = ManuallyDrop::new(self);
+        // SAFETY: the thread was neither joined nor detached, and never will be again.
+        unsafe { libc::pthread_join(thread.0, null_mut()) };
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        // SAFETY: the thread was neither joined nor detached.
+        unsafe { libc::pthread_detach(self.0) };
+    }
+}
+
+struct Body {
+    name: &'static CStr,
+    run: Box<dyn FnOnce() + Send>,
+}
+
 /// Starts a thread that has our mask from its first instruction on, because a new thread inherits the mask of its
 /// creator.
-pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+pub fn spawn(name: &'static CStr, run: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
+    let body = Box::into_raw(Box::new(Body { name, run: Box::new(run) }));
     SignalMask::of_ours().during(|| {
-        Builder::new().name(name.to_string()).stack_size(STACK_SIZE).spawn(move || {
-            let _ = quietly(run);
-        })
+        let mut stack_size = STACK_SIZE;
+        loop {
+            // SAFETY: `begin` takes the body, if the thread is started.
+            match unsafe { create(stack_size, body) } {
+                Ok(thread) => return Ok(thread),
+                // The thread-local variables of the program are on the stack, too.
+                Err(libc::EINVAL) if stack_size < LARGEST_STACK => stack_size *= 2,
+                Err(error) => {
+                    // SAFETY: no thread has it.
+                    drop(unsafe { Box::from_raw(body) });
+                    return Err(io::Error::from_raw_os_error(error));
+                }
+            }
+        }
     })
+}
+
+/// Starts the thread that takes the body.
+unsafe fn create(stack_size: usize, body: *mut Body) -> Result<Thread, libc::c_int> {
+    let (mut attributes, mut thread) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+    // SAFETY: the attributes are initialised before they are used, and the thread is read only if it was started.
+    unsafe {
+        libc::pthread_attr_init(attributes.as_mut_ptr());
+        libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), stack_size);
+        let error = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), begin, body.cast());
+        libc::pthread_attr_destroy(attributes.as_mut_ptr());
+        match error {
+            0 => Ok(Thread(thread.assume_init())),
+            error => Err(error),
+        }
+    }
+}
+
+extern "C" fn begin(body: *mut c_void) -> *mut c_void {
+    // SAFETY: `spawn` has made it for this thread.
+    let body = unsafe { Box::from_raw(body.cast::<Body>()) };
+    // SAFETY: the name is a C string of less than 16 bytes.
+    unsafe { libc::pthread_setname_np(libc::pthread_self(), body.name.as_ptr()) };
+    let _ = quietly(body.run);
+    null_mut()
 }

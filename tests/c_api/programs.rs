@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use testkit::Program;
+use testkit::{Ensemble, Program};
 
 use crate::header::Header;
 use crate::library::{self, Link, Workshop};
@@ -156,6 +156,53 @@ fn life_in_c_linked_statically() {
     let dynamic = tools::run("readelf", ["-d".as_ref(), program.as_os_str()]);
     assert!(!dynamic.contains("libelection"), "the library is in the program itself:\n{dynamic}");
     succeed(Way::Thread.command(&program, &Place::of("life.c", &workshop)));
+}
+
+/// The constructor of a static object opens a handle and waits until it is master, and the destructor closes it.
+#[test]
+fn a_static_object_of_a_program() {
+    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
+    let sources = [source("static_object.cpp")];
+    for link in [Link::Shared, Link::Static] {
+        let program = workshop.build_with("g++", "c++17", &sources, link, &["-DPROGRAM"]);
+        for command in [Command::new(&program), valgrind(&program, false)] {
+            succeed(by_name(command, &zookeeper, "/static-object"));
+        }
+    }
+}
+
+/// The C library puts the thread-local variables of a program on the stack of each thread.
+#[test]
+fn a_program_with_many_thread_local_variables() {
+    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
+    let many = "thread_local char many[5 << 20];\nchar *thread_local_variables() { return many; }\n";
+    let sources = [source("static_object.cpp"), workshop.write("many.cpp", many)];
+    let program = workshop.build_with("g++", "c++17", &sources, Link::Shared, &["-DPROGRAM"]);
+    succeed(by_name(Command::new(program), &zookeeper, "/thread-local"));
+}
+
+/// The server is named by a name.
+fn by_name(mut command: Command, zookeeper: &Ensemble, root: &str) -> Command {
+    command.env("HOSTS", zookeeper.hosts().replace("127.0.0.1", "localhost")).env("ROOT", root);
+    command
+}
+
+/// The same in a plugin: the constructor runs in dlopen and the destructor in dlclose, which hold the loader's lock. The
+/// threads of the library must not wait for it.
+#[test]
+fn a_static_object_of_a_plugin() {
+    let (workshop, zookeeper) = (Workshop::new(), zookeeper());
+    let sources = [source("static_object.cpp")];
+    let plugin = workshop.build_with("g++", "c++17", &sources, Link::Shared, &["-shared", "-fPIC"]);
+    let loader = workshop.path("load_plugin");
+    let mut compiler = Command::new("g++");
+    compiler.args(["-std=c++17", "-Wall", "-Wextra", "-Werror"]).arg(source("load_plugin.cpp"));
+    compiler.arg("-o").arg(&loader).arg("-ldl");
+    tools::run_command(compiler);
+    for mut command in [Command::new(&loader), valgrind(&loader, false)] {
+        command.arg(&plugin);
+        succeed(by_name(command, &zookeeper, "/plugin"));
+    }
 }
 
 /// A function that is new is called with bad input, inside callbacks, and by many threads at once. (Panics and fuzzing ask for it themselves.)

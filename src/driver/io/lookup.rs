@@ -66,7 +66,7 @@ impl Lookups {
                 answer(thread::quietly(|| look_up(&name)).unwrap_or_else(panicked));
             }
         };
-        if let Err(error) = thread::spawn("election-dns", look) {
+        if let Err(error) = thread::spawn(c"election-dns", look) {
             answer(Err(CauseKind::LookupFailed(format!("no thread for it: {error}"))));
         }
     }

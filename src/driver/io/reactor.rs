@@ -170,7 +170,7 @@ pub fn start() -> io::Result<Arc<Shared>> {
         None => {
             let reactor = Reactor::new()?;
             let shared = reactor.shared();
-            thread::spawn("election-io", move || reactor.serve())?;
+            thread::spawn(c"election-io", move || reactor.serve())?;
             thread.insert(shared).clone()
         }
     };
@@ -402,7 +402,7 @@ mod tests {
     fn start() -> Arc<Shared> {
         let reactor = Reactor::new().unwrap();
         let shared = reactor.shared();
-        thread::spawn("election-io", move || reactor.serve()).unwrap();
+        thread::spawn(c"election-io", move || reactor.serve()).unwrap();
         shared
     }
 

@@ -10,16 +10,15 @@
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwapOption;
 use rustix::net::{recv, send, socketpair, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use super::descriptor::Descriptor;
 
 #[derive(Debug, Default)]
 pub struct Wake {
-    pair: ArcSwapOption<Pair>,
+    pair: Mutex<Option<Arc<Pair>>>,
     /// A byte is on its way to the thread, or the thread has not yet read it.
     is_signalled: AtomicBool,
 }
@@ -36,7 +35,7 @@ impl Wake {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (sender, receiver) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         let pair = Arc::new(Pair { sender: Descriptor::new(sender)?, receiver: Descriptor::new(receiver)? });
-        self.pair.store(Some(pair.clone()));
+        *self.lock() = Some(pair.clone());
         // What was signalled through the former descriptors is not lost: the thread looks at everything after this.
         self.is_signalled.store(false, Ordering::SeqCst);
         Ok(pair)
@@ -48,7 +47,7 @@ impl Wake {
         if self.is_signalled.swap(true, Ordering::SeqCst) {
             return;
         }
-        if let Some(pair) = &*self.pair.load() {
+        if let Some(pair) = self.pair() {
             if let Ok(sender) = pair.sender.get() {
                 // The pair holds few bytes, so it is never full.
                 let _ = send(sender, &[1], SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
@@ -58,7 +57,7 @@ impl Wake {
 
     /// The thread calls this before it looks at what was published. A signal after this wakes it again.
     pub fn clear(&self) {
-        if let Some(pair) = &*self.pair.load() {
+        if let Some(pair) = self.pair() {
             if let Ok(receiver) = pair.receiver.get() {
                 let _ = recv(receiver, &mut [0u8; 64], RecvFlags::DONTWAIT);
             }
@@ -68,7 +67,7 @@ impl Wake {
 
     /// The descriptors, if they have been opened.
     pub fn pair(&self) -> Option<Arc<Pair>> {
-        self.pair.load_full()
+        self.lock().clone()
     }
 
     /// Returns the descriptors. Opens others if the program has closed them.
@@ -92,12 +91,16 @@ impl Wake {
 
     /// Closes the descriptors. A signal after this has no effect.
     pub fn close(&self) {
-        self.pair.store(None);
+        let _closed = self.lock().take();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Pair>>> {
+        self.pair.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the descriptors are still ours.
     pub fn is_intact(&self) -> bool {
-        self.pair.load().as_ref().is_some_and(|pair| pair.sender.is_ours() && pair.receiver.is_ours())
+        self.pair().is_some_and(|pair| pair.sender.is_ours() && pair.receiver.is_ours())
     }
 }
 
@@ -105,7 +108,7 @@ impl Wake {
 impl Wake {
     /// Puts another file in the place of a descriptor, as if the program had closed all descriptors.
     pub fn take_away(&self) -> std::os::unix::net::UnixStream {
-        super::descriptor::tests::take_away(&self.pair.load().as_ref().unwrap().receiver)
+        super::descriptor::tests::take_away(&self.pair().unwrap().receiver)
     }
 }
 

@@ -317,7 +317,7 @@ pub mod tests {
     pub fn dial_by(hosts: &str, session_timeout: Duration, tls: Option<TlsSettings>) -> Receiver<Said> {
         let reactor = Reactor::new().unwrap();
         let shared = reactor.shared();
-        thread::spawn("election-io", move || reactor.serve()).unwrap();
+        thread::spawn(c"election-io", move || reactor.serve()).unwrap();
         let (says, said) = channel();
         let hosts = hosts::parse(hosts).unwrap();
         shared.start_task(|waker| {

@@ -53,7 +53,7 @@ impl Handshakes {
             let _ = tell.send(Config::load(&settings));
             waker.wake();
         };
-        (self.loaded, self.loading) = match thread::spawn("election-tls", read) {
+        (self.loaded, self.loading) = match thread::spawn(c"election-tls", read) {
             Ok(_) => (None, Some(told)),
             Err(error) => (Some(Err(format!("no thread to read its files: {error}"))), None),
         };
