@@ -16,6 +16,7 @@ from election._handle import Watch
 from election._lead import Leading, Leadership
 from election._numbers import Acl, Dispatch, LeaseMode, Rc, Recipe, Role
 from election._session import AclEntry, Options, Session, Value
+from election._waiting import InLoop, Waiting, call_in
 
 T = TypeVar("T")
 
@@ -25,22 +26,21 @@ LINGERING = 0.5
 
 class Feed(Watch, Generic[T]):
     """The events of one call, for `async for`, from the call that made it until the last event. A `with` of the feed
-    ends what that call began. A task that is cancelled while it waits for the next event loses no event."""
+    ends what that call began. A task that is cancelled while it waits for the next event loses no event.
+
+    If more than 16 events wait for the task, or 4 MiB of values, those that a later one makes out of date are left out: see
+    election.h. A task that comes back late sees the latest state, and the end of each mastership that it has seen."""
 
     def __init__(self, end: Callable[[], None]) -> None:
         super().__init__(end)
-        self._heard = heard = asyncio.Queue[Optional[T]]()
-        self._listener = Listener(heard.put_nowait, lambda: heard.put_nowait(None))
+        self._waiting = waiting = Waiting[T]()
+        self._listener = Listener(waiting.put, waiting.end)
 
     def __aiter__(self) -> Feed[T]:
         return self
 
     async def __anext__(self) -> T:
-        event = await self._heard.get()
-        if event is None:
-            self._heard.put_nowait(None)  # for the next call
-            raise StopAsyncIteration
-        return event
+        return await self._waiting.next()
 
 
 class Roles(Feed[Event]):
@@ -223,9 +223,9 @@ class AsyncElection(Session):
                 task.cancel()
 
         def begins(leadership: Leadership) -> None:
-            _call_in(loop, begin, leadership)
+            call_in(loop, begin, leadership)
 
-        leading = Leading(self, path, value, timeout, begins, lambda: _call_in(loop, stop))
+        leading = Leading(self, path, value, timeout, begins, lambda: call_in(loop, stop))
         call, ended = _start(leading.run)
         try:
             either: set[asyncio.Future[Any]] = {begun, ended}
@@ -333,7 +333,7 @@ def _start(function: Callable[[], T]) -> tuple[_workers.Call[T], asyncio.Future[
         except BaseException as raised:
             future.set_exception(raised)
 
-    call = _workers.Call(function, lambda: _call_in(loop, hear))
+    call = _workers.Call(function, lambda: call_in(loop, hear))
     return call.start(), future
 
 
@@ -353,12 +353,5 @@ async def _outlast(future: asyncio.Future[Any]) -> bool:
 
 def _in_loop(listener: Listener) -> Listener:
     """A listener whose callbacks run in the loop."""
-    loop = asyncio.get_running_loop()
-    return Listener(lambda news: _call_in(loop, listener.hear, news), lambda: _call_in(loop, listener.end))
-
-
-def _call_in(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *news: Any) -> None:
-    try:
-        loop.call_soon_threadsafe(function, *news)
-    except RuntimeError:
-        pass  # the loop is closed: nothing can run the function
+    in_loop = InLoop(asyncio.get_running_loop(), listener)
+    return Listener(in_loop.put, in_loop.end)

@@ -14,7 +14,20 @@ import warnings
 import weakref
 
 from common import PATIENCE, check
-from election import Alarm, AsyncElection, Dispatch, Election, ElectionError, Rc, Reason, Role
+from election import (
+    Alarm,
+    AsyncElection,
+    Dispatch,
+    Election,
+    ElectionError,
+    Event,
+    Member,
+    Members,
+    Rc,
+    Reason,
+    Role,
+)
+from election._waiting import EVENTS, VALUES, leave_out
 
 
 
@@ -310,7 +323,7 @@ async def looping(hosts, path, session_timeout):
         roles = election.roles(path)
         check((await next_of(roles)).role is Role.MASTER)
         await asyncio.sleep(session_timeout * 1.5)
-        check(election.is_master(path) and roles._heard.empty())
+        check(election.is_master(path) and len(roles._waiting) == 0)
         check(len(os.listdir("/proc/self/task")) == threads)
 
         async def work(leadership):
@@ -352,6 +365,81 @@ async def forgotten_with(hosts, path, session_timeout, **options):
             check(time.monotonic() - began < session_timeout / 2, "before the session expires")
 
 
+def left_out():
+    """What is out of date is left out, the oldest first, and nothing that matters."""
+
+    def event(role, token):
+        return Event("/p", role, Reason.ELECTED, Rc.OK, b"", token)
+
+    def members(alarm, *values):
+        return Members("/p", Rc.OK, [Member("m", value, 0, 0, 0.0) for value in values], alarm)
+
+    def waiting(events, follows_master=False):
+        kept = []
+        for event in events:
+            kept.append(event)
+            leave_out(kept, follows_master)
+        return kept
+
+    slave = [event(Role.SLAVE, token) for token in range(100)]
+    check(waiting(slave[:EVENTS]) == slave[:EVENTS])
+    check(waiting(slave) == slave[-EVENTS:])
+    check(waiting(slave, follows_master=True) == slave[:1] + slave[1 - EVENTS :], "the end of one that was heard of")
+    reigns = [event(role, token) for token in range(100) for role in (Role.MASTER, Role.UNKNOWN)]
+    check(waiting(reigns) == reigns[-EVENTS:])
+    check(waiting(reigns[:-1]) == reigns[:-1][-EVENTS:])
+
+    few, enough, none = Alarm.TOO_FEW, Alarm.ENOUGH, Alarm.NONE
+    kept = waiting([members(few), *(members(none, b"%d" % i) for i in range(100)), members(enough, b"last")])
+    check([kept[0].alarm, kept[-1].alarm] == [few, enough] and len(kept) == EVENTS)
+    kept = waiting([members(few if i % 2 else enough, b"%d" % i) for i in range(101)])
+    check([event.alarm for event in kept if event.alarm is not none][-1] is enough and len(kept) <= EVENTS)
+    alarms = [event.alarm for event in kept if event.alarm is not none]
+    check(all(a is not b for a, b in zip(alarms, alarms[1:])), alarms)
+    large = waiting([members(none, bytes(VALUES // 2 + 1)) for _ in range(4)])
+    check(len(large) == 1, "the values are bounded, too")
+
+
+async def bounded(hosts, path, session_timeout):
+    """A loop that is blocked and a task that does not come back cost no memory without end, and see the latest state."""
+    left_out()
+    prompt, late = [], []
+    with Election(hosts, session_timeout=session_timeout, connect_timeout=PATIENCE) as busy:
+        busy.go_to_election(path, b"first")
+        busy.wait(path, Role.MASTER, PATIENCE)
+        busy.watch_master(path, prompt.append)
+
+        def change(last):
+            """Makes a hundred events, each of which is heard by who is prompt."""
+            began, came = time.monotonic(), len(prompt)
+            while len(prompt) < came + 100:
+                check(time.monotonic() - began < PATIENCE, len(prompt))
+                busy.set_value(path, b"%d" % len(prompt))
+                time.sleep(0.001)
+            busy.set_value(path, last)
+
+        options = {"session_timeout": session_timeout, "connect_timeout": PATIENCE}
+        async with AsyncElection(hosts, **options) as one, AsyncElection(hosts, **options) as other:
+            masters = one.masters(path)
+            check((await next_of(masters)).value == b"first")
+            other.watch_master(path, late.append)
+            while not late:
+                await asyncio.sleep(0.001)
+            # The loop goes round, and the task does not take what comes.
+            await asyncio.get_running_loop().run_in_executor(None, change, b"one")
+            while late[-1].value != b"one":
+                await asyncio.sleep(0.001)
+            check(len(masters._waiting) <= EVENTS, len(masters._waiting))
+            while (await next_of(masters)).value != b"one":
+                pass
+            # The loop does not go round.
+            late.clear()
+            change(b"two")
+            while not late or late[-1].value != b"two":
+                await asyncio.sleep(0.001)
+            check(len(late) <= 3 * EVENTS, len(late))
+
+
 if __name__ == "__main__":
     hosts, root, session_timeout = sys.argv[1:]
 
@@ -360,5 +448,5 @@ if __name__ == "__main__":
         asyncio.get_running_loop().slow_callback_duration = PATIENCE
         await test(hosts, f"{root}/{test.__name__}", float(session_timeout))
 
-    for test in (live, looping, callbacks, cancelled, unblocked, opening_cancelled, forgotten):
+    for test in (live, looping, callbacks, bounded, cancelled, unblocked, opening_cancelled, forgotten):
         asyncio.run(run(test))
