@@ -178,6 +178,24 @@ fn what_an_operator_does_is_counted_and_bounded() {
     found(&[too_long, DELETES], "two masters");
 }
 
+/// The znode of a candidate that resigns is deleted by an operator, and its own deletion, which was under way, hits the
+/// next one's.
+#[test]
+fn a_deletion_that_was_under_way_is_a_part_of_the_operators() {
+    let deletions = |first: i64| {
+        format!("delete 15 1003000 {first} 3 /e\ncreate 16 1003001 66 3 /e cid-1\ndelete 17 1003004 77 3 /e")
+    };
+    let cid = "process @0.1 cid-1 C cid\noperator 99";
+    let of_cid = "== cid-1\nbelief /e 16 @3.002 @3.003 @3.2 @3.201 @3.4 500 200 200000 @3.3 @3.301\n== ann-1";
+    let overlap = |by: i64| {
+        let deleted = deletions(by);
+        let verdict = with(&[("operator 99", cid), ("== ann-1", of_cid), (DELETES.0, &deleted)]);
+        verdict.violations.iter().any(|it| it.contains("two masters"))
+    };
+    assert!(!overlap(99));
+    assert!(overlap(77), "it deleted its own before, so the second is the library's fault");
+}
+
 #[test]
 fn a_token_that_does_not_rise_is_found() {
     found(

@@ -30,7 +30,8 @@ pub struct Reign {
 pub struct Truth {
     /// By path, in order.
     pub reigns: BTreeMap<String, Vec<Reign>>,
-    /// Tokens of znodes that an operator deleted or whose session was ended from outside.
+    /// Tokens of znodes that an operator deleted or whose session was ended from outside. And of those that a deletion
+    /// of the robbed one hit: in the node recipe all have one name, and it may have been under way.
     pub taken_away: BTreeSet<i64>,
     /// The times when ZooKeeper lost committed transactions: from the lost transaction to the moment when that was
     /// seen, and the transaction that showed it.
@@ -51,6 +52,8 @@ impl Truth {
         let mut truth = Truth::default();
         let mut standing: BTreeMap<&str, Vec<Znode>> = BTreeMap::new();
         let mut ended: BTreeMap<i64, i64> = BTreeMap::new();
+        // By path: the sessions whose znode an operator deleted, until they make another one there.
+        let mut robbed: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
         let told = told(history);
         let last_of: BTreeMap<i64, i64> = history.transactions.iter().map(|it| (it.session, it.zxid)).collect();
         for transaction in &history.transactions {
@@ -74,6 +77,7 @@ impl Truth {
             match &transaction.change {
                 Change::Create { path, value } => {
                     if let Some(election) = election(path) {
+                        robbed.entry(path).or_default().remove(&session);
                         let (token, value) = (transaction.zxid, value.clone());
                         let znode = Znode { path: path.clone(), from: transaction.at, token, session, value };
                         let znodes = standing.entry(election).or_default();
@@ -94,8 +98,13 @@ impl Truth {
                         if !transaction.is_sure && znodes.iter().any(|it| it.path == *path && is_told_of(it)) {
                             continue;
                         }
+                        let hit = znodes.iter().filter(|it| it.path == *path);
+                        let robbed = robbed.entry(path).or_default();
                         if history.operators.contains(&session) {
-                            truth.taken_away.extend(znodes.iter().filter(|it| it.path == *path).map(|it| it.token));
+                            robbed.extend(hit.clone().map(|it| it.session));
+                            truth.taken_away.extend(hit.map(|it| it.token));
+                        } else if robbed.contains(&session) {
+                            truth.taken_away.extend(hit.map(|it| it.token));
                         }
                         znodes.retain(|it| it.path != *path);
                     }
