@@ -9,6 +9,7 @@
 //! - [`close`], [`servers`], [`old_servers`]: the end of a handle, and the servers themselves;
 //! - [`many_elections`]: ten thousand of them on one handle, and a hundred thousand calls at once;
 //! - `system_faults`: a network, a resolver and a process that fail under the library;
+//! - `given_back`: the threads and descriptors that handles have used;
 //! - [`slow_callbacks`]: callbacks that hang while everything changes;
 //! - `round_trips`: how many round trips each step takes;
 //! - [`diagnostics`]: what the log, the connection and the counters tell of all that;
@@ -23,6 +24,7 @@ mod candidates;
 mod child;
 mod close;
 mod diagnostics;
+mod given_back;
 mod ground;
 mod hand_rolled;
 mod lead;

@@ -9,6 +9,7 @@ use std::io::BufRead;
 use std::net::{IpAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
@@ -183,12 +184,13 @@ fn a_network_that_is_unreachable() {
         });
     let tokens = handles.both_lead();
     let route = format!("{}/32", ensemble.network().client_ip(0));
-    run_ip(clients, &["route", "add", "unreachable", &route]);
+    // The kernel finds no route (ENETUNREACH).
+    run_ip(clients, &["route", "add", "throw", &route]);
     handles.loses_one_without_a_spin();
-    run_ip(clients, &["route", "del", "unreachable", &route]);
+    run_ip(clients, &["route", "del", "throw", &route]);
     let again = handles.both_lead();
     assert_eq!(again[1], tokens[1]);
-    // And again, immediately before the close.
+    // And again (EHOSTUNREACH), immediately before the close.
     run_ip(clients, &["route", "add", "unreachable", &route]);
     handles.closes();
 }
@@ -239,6 +241,25 @@ fn a_program_that_closes_all_descriptors() {
     handles.closes();
 }
 
+/// Has a program look names up as this `resolv.conf` says. It gets a copy of the mounts.
+pub fn use_resolver(command: &mut Command, resolv: &Path) {
+    let resolv = CString::new(resolv.to_str().unwrap()).unwrap();
+    // SAFETY: between fork and exec, system calls alone.
+    unsafe {
+        command.pre_exec(move || {
+            let none = std::ptr::null();
+            let target = c"/etc/resolv.conf".as_ptr();
+            let moved = libc::unshare(libc::CLONE_NEWNS) == 0
+                && libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, none.cast()) == 0
+                && libc::mount(resolv.as_ptr(), target, none, libc::MS_BIND, none.cast()) == 0;
+            match moved {
+                true => Ok(()),
+                false => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+}
+
 /// Answers each question for an IPv4 address with `answer`, as long as the process lives.
 fn serve_names(socket: UdpSocket, answer: IpAddr) {
     let IpAddr::V4(answer) = answer else { panic!("{answer} is no IPv4 address") };
@@ -270,7 +291,6 @@ fn a_slow_resolver() {
     let folder = ScratchFolder::new("slow-resolver");
     let resolv = folder.path().join("resolv.conf");
     std::fs::write(&resolv, format!("nameserver {silent}\nnameserver {good}\n")).unwrap();
-    let resolv = CString::new(resolv.to_str().unwrap()).unwrap();
     let (_silent, server) =
         clients.run(|| (UdpSocket::bind((silent, 53)).unwrap(), UdpSocket::bind((good, 53)).unwrap()));
     let address = ensemble.network().client_ip(0);
@@ -281,21 +301,7 @@ fn a_slow_resolver() {
     let began = Instant::now();
     let handles = TwoHandles::spawn("a_slow_resolver", "/slow", [&by_name, &by_address], |command| {
         clients.enter(command);
-        // SAFETY: between fork and exec, system calls alone.
-        unsafe {
-            command.pre_exec(move || {
-                let none = std::ptr::null();
-                let moved = libc::unshare(libc::CLONE_NEWNS) == 0
-                    && libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, none.cast()) == 0
-                    && libc::mount(resolv.as_ptr(), c"/etc/resolv.conf".as_ptr(), none, libc::MS_BIND, none.cast())
-                        == 0;
-                if moved {
-                    Ok(())
-                } else {
-                    Err(std::io::Error::last_os_error())
-                }
-            });
-        }
+        use_resolver(command, &resolv);
     });
     handles.0.expect_text(SOON, "the look-up of zk.example takes long");
     let tokens = handles.both_lead();

@@ -2,17 +2,18 @@
 //! cancelled. So each look-up runs on a thread of its own, and nobody waits for it: the answer arrives when it arrives,
 //! and wakes the reactor.
 //!
-//! A name is looked up by one thread at a time, however many sessions ask for it. So there are never more such threads
-//! than names.
+//! A name is looked up by one thread of the process at a time, however many sessions ask for it, and however many were closed
+//! meanwhile. So there are never more such threads than names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{channel, Receiver, Sender};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::wake::Wake;
 use crate::driver::connect_cause::CauseKind;
+use crate::driver::fork::PerProcess;
 use crate::driver::thread;
 
 /// The maximum number of addresses of one name that are used.
@@ -20,6 +21,19 @@ const ADDRESSES: usize = 32;
 
 /// The addresses of a host, with port 0; or why there are none.
 pub type Found = Result<Vec<SocketAddr>, CauseKind>;
+
+/// The names that are being looked up, and the reactors that wait for each. A process has one reactor, and one more for each
+/// handle in loop mode.
+static UNDER_WAY: PerProcess<UnderWay> = PerProcess::new();
+
+type UnderWay = Mutex<BTreeMap<Arc<str>, Vec<Waiting>>>;
+
+#[derive(Debug)]
+struct Waiting {
+    answered: Sender<(Arc<str>, Found)>,
+    /// The reactor may end meanwhile.
+    wake: Weak<Wake>,
+}
 
 #[derive(Debug)]
 pub struct Lookups {
@@ -51,23 +65,25 @@ impl Lookups {
             return;
         }
         self.askers.insert(host.clone(), BTreeSet::from([asker]));
-        let answer = {
-            let (host, answered, wake) = (host.clone(), self.answered.clone(), self.wake.clone());
-            move |found| {
-                let _ = answered.send((host, found));
-                wake.signal();
-            }
+        let waiting = Waiting { answered: self.answered.clone(), wake: Arc::downgrade(&self.wake) };
+        let Ok(under_way) = UNDER_WAY.get() else {
+            return waiting.answer(host, Err(CauseKind::LookupFailed("no memory for it".to_owned())));
         };
-        let name = host.clone();
-        let look = {
-            let answer = answer.clone();
-            move || {
+        let is_new = {
+            let mut under_way = lock(under_way);
+            let all = under_way.entry(host.clone()).or_default();
+            all.push(waiting);
+            all.len() == 1
+        };
+        if is_new {
+            let name = host.clone();
+            let look = move || {
                 let panicked = |_| Err(CauseKind::LookupFailed("a panic".to_owned()));
-                answer(thread::quietly(|| look_up(&name)).unwrap_or_else(panicked));
+                answer(under_way, &name, thread::quietly(|| look_up(&name)).unwrap_or_else(panicked));
+            };
+            if let Err(error) = thread::spawn(c"election-dns", look) {
+                answer(under_way, host, Err(CauseKind::LookupFailed(format!("no thread for it: {error}"))));
             }
-        };
-        if let Err(error) = thread::spawn(c"election-dns", look) {
-            answer(Err(CauseKind::LookupFailed(format!("no thread for it: {error}"))));
         }
     }
 
@@ -84,6 +100,26 @@ impl Lookups {
         let askers = self.askers.remove(&host).unwrap_or_default();
         Some(LookedUp { host, found, askers })
     }
+}
+
+impl Waiting {
+    fn answer(self, host: &Arc<str>, found: Found) {
+        let _ = self.answered.send((host.clone(), found));
+        if let Some(wake) = self.wake.upgrade() {
+            wake.signal();
+        }
+    }
+}
+
+fn answer(under_way: &UnderWay, host: &Arc<str>, found: Found) {
+    let all = lock(under_way).remove(host).unwrap_or_default();
+    for waiting in all {
+        waiting.answer(host, found.clone());
+    }
+}
+
+fn lock(under_way: &UnderWay) -> MutexGuard<'_, BTreeMap<Arc<str>, Vec<Waiting>>> {
+    under_way.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn look_up(host: &str) -> Found {
@@ -218,7 +254,7 @@ mod tests {
             let wake = Arc::new(Wake::default());
             let poller = Poller::new(wake.clone()).unwrap();
             let mut lookups = Lookups::new(wake);
-            lookups.ask(1, &"zk.example".into());
+            lookups.ask(1, &"nowhere.example".into());
             // Nobody listens on that port: the resolver fails at once.
             let answer = next(&mut lookups, &poller);
             assert!(matches!(answer.found, Err(CauseKind::LookupFailed(_))), "{answer:?}");
