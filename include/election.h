@@ -296,6 +296,8 @@ typedef enum election_rc_t {
     ELECTION_BAD_FORMAT = -1033,
     /** The level is none of election_log_level_t. */
     ELECTION_BAD_LEVEL = -1034,
+    /** The frame limit is out of range. */
+    ELECTION_BAD_FRAME_LIMIT = -1035,
     /** The credential is NULL where it may not be, not UTF-8 in its scheme, too long, or one too many. */
     ELECTION_BAD_AUTH = -1036,
     /** The access control list is none of election_acl_t, or the entry is malformed, too long, or one too many. */
@@ -776,7 +778,7 @@ int election_wait_finished(election_t *handle,
 /**
  * Create options with the defaults: a session timeout of 10,000 ms; no connect timeout; ELECTION_RECIPE_NODE;
  * no grace delay; ELECTION_LEASE_COMMITTED; no lease margin; tick unknown; ELECTION_DISPATCH_THREAD; no
- * credentials; ELECTION_ACL_OPEN; no TLS. Free them with election_options_free.
+ * credentials; ELECTION_ACL_OPEN; no TLS; a frame limit of 4,194,304 bytes. Free them with election_options_free.
  */
 election_options_t *election_options_new(void);
 
@@ -852,6 +854,17 @@ int election_options_set_lease_margin_ms(election_options_t *options,
  */
 int election_options_set_tick_ms(election_options_t *options,
                                  int tick_ms);
+
+/**
+ * Set how long a message of a server may be, in bytes. The range is 1,048,576 to 1,073,741,824; the default is
+ * 4,194,304. A list of children is one message: the default holds the names of about 70,000 candidates of a queue.
+ * If a server sends a longer message, the handle leaves the server, tells election_connect_failure and the log, and
+ * tries the next one. While the handle reads a message, it needs a few times as much memory.
+ *
+ * Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_FRAME_LIMIT.
+ */
+int election_options_set_frame_limit_bytes(election_options_t *options,
+                                           int frame_limit_bytes);
 
 /**
  * Add a credential, which the handle presents to the servers. `scheme` says what the `auth_len` bytes at

@@ -138,6 +138,7 @@ enum class rc : int {
     bad_size = ELECTION_BAD_SIZE,
     bad_format = ELECTION_BAD_FORMAT,
     bad_level = ELECTION_BAD_LEVEL,
+    bad_frame_limit = ELECTION_BAD_FRAME_LIMIT,
     bad_auth = ELECTION_BAD_AUTH,
     bad_acl = ELECTION_BAD_ACL,
     bad_tls = ELECTION_BAD_TLS,
@@ -342,6 +343,7 @@ public:
         case rc::bad_size:
         case rc::bad_format:
         case rc::bad_level:
+        case rc::bad_frame_limit:
         case rc::bad_auth:
         case rc::bad_acl:
         case rc::bad_tls:
@@ -695,6 +697,7 @@ struct options {
     /** The string of election_options_set_tls, "ca,cert,key,password". If it is not set, connections are not encrypted. */
     std::optional<std::string> tls = std::nullopt;
     std::optional<bool> tls_verify_host = std::nullopt;
+    std::optional<int> frame_limit_bytes = std::nullopt;
 };
 
 // ---- Between C++ and C --------------------------------------------------------------------------------------------
@@ -873,6 +876,8 @@ inline int open(const std::string &hosts, const options &from, election_t **hand
         number = election_options_set_tls(options.get(), c_text(*from.tls));
     if (number == ELECTION_OK && from.tls_verify_host)
         number = election_options_set_tls_verify_host(options.get(), *from.tls_verify_host ? 1 : 0);
+    if (number == ELECTION_OK && from.frame_limit_bytes)
+        number = election_options_set_frame_limit_bytes(options.get(), *from.frame_limit_bytes);
     return number == ELECTION_OK ? election_open(c_text(hosts), options.get(), handle) : number;
 }
 

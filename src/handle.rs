@@ -190,8 +190,8 @@ impl Handle {
         let (inbox, reader) = Inbox::new();
         let (connected, first_connection) = ReplyTo::new(&waits);
         let access = Arc::new(options.access.clone());
-        let (session_timeout, elections) = (options.session_timeout, options.elections);
-        let settings = Settings { hosts, access, tls, session_timeout, elections };
+        let (session_timeout, frame_limit) = (options.session_timeout, options.frame_limit);
+        let settings = Settings { hosts, access, tls, session_timeout, frame_limit, elections: options.elections };
         let lease_end = Arc::new(LeaseEnd::default());
         let denied = Arc::new(Denied::default());
         let callbacks = Arc::new(Callbacks::new(reader, wake.clone(), waits.clone(), diagnostics.clone()));

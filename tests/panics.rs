@@ -122,6 +122,7 @@ fn calls(handle: *mut election_t, heard: &'static Heard) -> BTreeMap<&'static st
     number!(election_options_set_lease_mode(options, 0));
     number!(election_options_set_lease_margin_ms(options, 0));
     number!(election_options_set_tick_ms(options, 0));
+    number!(election_options_set_frame_limit_bytes(options, 1 << 22));
     number!(election_options_set_tls(options, c"/etc/hostname".as_ptr()));
     number!(election_options_set_tls_verify_host(options, 1));
     number!(election_options_add_auth(options, c"digest".as_ptr(), value, 1));

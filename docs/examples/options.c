@@ -21,6 +21,8 @@ int main(void)
         rc = election_options_set_lease_margin_ms(options, 100);
     if (rc == ELECTION_OK)
         rc = election_options_set_lease_mode(options, ELECTION_LEASE_COMMITTED);
+    if (rc == ELECTION_OK)
+        rc = election_options_set_frame_limit_bytes(options, 16 << 20); /* for a queue of 300,000 */
     if (rc == ELECTION_OK && files != NULL)
         rc = election_options_set_tls(options, files);
     if (rc == ELECTION_OK)

@@ -94,6 +94,7 @@ class AsyncElection(Session):
         acl_entries: Iterable[AclEntry] = (),
         tls: Optional[str] = None,
         tls_verify_host: bool = True,
+        frame_limit_bytes: int = 4_194_304,
         dispatch: Dispatch = Dispatch.THREAD,
     ) -> None:
         """This opens nothing yet. The options are those of Election. With Dispatch.LOOP the loop does the work of the
@@ -101,7 +102,7 @@ class AsyncElection(Session):
         if dispatch not in (Dispatch.THREAD, Dispatch.LOOP):
             raise error("election_options_set_dispatch", Rc.BAD_DISPATCH)
         times = session_timeout, connect_timeout, recipe, grace, lease_mode, lease_margin, tick
-        super().__init__(hosts, Options(*times, auth, acl, acl_entries, tls, tls_verify_host, dispatch))
+        super().__init__(hosts, Options(*times, auth, acl, acl_entries, tls, tls_verify_host, frame_limit_bytes, dispatch))
         self._leaders: list[asyncio.Task[Any]] = []
         self._reader: Optional[tuple[asyncio.AbstractEventLoop, int]] = None
 

@@ -95,6 +95,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "election_options_set_lease_margin_ms": (c_int, [_options_p, c_int]),
     "election_options_set_tick_ms": (c_int, [_options_p, c_int]),
     "election_options_add_auth": (c_int, [_options_p, c_char_p, c_char_p, c_size_t]),
+    "election_options_set_frame_limit_bytes": (c_int, [_options_p, c_int]),
     "election_options_set_tls": (c_int, [_options_p, c_char_p]),
     "election_options_set_tls_verify_host": (c_int, [_options_p, c_int]),
     "election_options_set_acl": (c_int, [_options_p, c_int]),

@@ -89,6 +89,7 @@ class Options(NamedTuple):
     acl_entries: Iterable[AclEntry]
     tls: Optional[str]
     tls_verify_host: bool
+    frame_limit_bytes: int
     # Of the library. With Dispatch.MANUAL the module itself dispatches the callbacks of the library's thread.
     dispatch: Dispatch = Dispatch.THREAD
 
@@ -107,6 +108,7 @@ class Options(NamedTuple):
                 "dispatch": self.dispatch,
                 "acl": self.acl,
                 "tls_verify_host": bool(self.tls_verify_host),
+                "frame_limit_bytes": self.frame_limit_bytes,
             }.items():
                 function = f"election_options_set_{name}"
                 check(function, getattr(functions, function)(options, cint(number)))

@@ -236,7 +236,7 @@ pub fn of_server(server: &Server, outcomes: Vec<(SocketAddr, CauseKind)>) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zk::Cause;
+    use crate::zk::{self, Cause};
 
     fn server(host: &str) -> Server {
         Server { host: host.to_owned(), port: 2181 }
@@ -281,7 +281,7 @@ mod tests {
     fn each_cause_is_in_the_documentation() {
         let text = include_str!("../../docs/troubleshooting.md");
         let faults = [
-            Cause::FrameTooLong(5_000_000),
+            Cause::FrameTooLong { len: 5_000_000, limit: zk::FRAME_LIMIT },
             Cause::WrongLength,
             Cause::Malformed,
             Cause::OutOfOrder,

@@ -23,6 +23,7 @@ pub mod thread;
 pub mod tls;
 mod waits;
 
+pub use crate::zk::FRAME_LIMIT;
 pub use access::{Access, Credential, Permit};
 pub use clock::now;
 pub use counters::{Count, Counters};

@@ -38,6 +38,8 @@ pub struct Settings {
     /// `None` if connections are not encrypted.
     pub tls: Option<Arc<TlsSettings>>,
     pub session_timeout: Duration,
+    /// The longest message of a server, in bytes.
+    pub frame_limit: usize,
     pub elections: Config,
 }
 
@@ -160,6 +162,7 @@ fn zk_settings(settings: &Settings, access: &Access) -> zk::Settings {
         chroot: settings.hosts.chroot.clone(),
         credentials: access.credentials.iter().map(credential).collect(),
         acl: access.acl.iter().map(entry).collect(),
+        frame_limit: settings.frame_limit,
         first_xid: fastrand::i32(..),
         ..zk::Settings::default()
     }

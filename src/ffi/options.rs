@@ -8,7 +8,7 @@ use crate::handle::{Error, Options};
 
 /// Create options with the defaults: a session timeout of 10,000 ms; no connect timeout; ELECTION_RECIPE_NODE;
 /// no grace delay; ELECTION_LEASE_COMMITTED; no lease margin; tick unknown; ELECTION_DISPATCH_THREAD; no
-/// credentials; ELECTION_ACL_OPEN; no TLS. Free them with election_options_free.
+/// credentials; ELECTION_ACL_OPEN; no TLS; a frame limit of 4,194,304 bytes. Free them with election_options_free.
 #[no_mangle]
 pub extern "C" fn election_options_new() -> *mut election_options_t {
     guard(std::ptr::null_mut(), || Box::into_raw(Box::new(election_options_t { options: Options::default() })))
@@ -120,4 +120,21 @@ pub unsafe extern "C" fn election_options_set_lease_margin_ms(
 #[no_mangle]
 pub unsafe extern "C" fn election_options_set_tick_ms(options: *mut election_options_t, tick_ms: c_int) -> c_int {
     answer(|| unsafe { set(options) }?.set_tick(border::milliseconds(tick_ms)?))
+}
+
+/// Set how long a message of a server may be, in bytes. The range is 1,048,576 to 1,073,741,824; the default is
+/// 4,194,304. A list of children is one message: the default holds the names of about 70,000 candidates of a queue.
+/// If a server sends a longer message, the handle leaves the server, tells election_connect_failure and the log, and
+/// tries the next one. While the handle reads a message, it needs a few times as much memory.
+///
+/// Returns ELECTION_OK, ELECTION_BAD_OPTIONS, ELECTION_BAD_FRAME_LIMIT.
+#[no_mangle]
+pub unsafe extern "C" fn election_options_set_frame_limit_bytes(
+    options: *mut election_options_t,
+    frame_limit_bytes: c_int,
+) -> c_int {
+    answer(|| {
+        let options = unsafe { set(options) }?;
+        options.set_frame_limit(usize::try_from(frame_limit_bytes).map_err(|_| Error::BadFrameLimit)?)
+    })
 }

@@ -135,6 +135,8 @@ pub enum election_rc_t {
     ELECTION_BAD_FORMAT = -1033,
     /// The level is none of election_log_level_t.
     ELECTION_BAD_LEVEL = -1034,
+    /// The frame limit is out of range.
+    ELECTION_BAD_FRAME_LIMIT = -1035,
     /// The credential is NULL where it may not be, not UTF-8 in its scheme, too long, or one too many.
     ELECTION_BAD_AUTH = -1036,
     /// The access control list is none of election_acl_t, or the entry is malformed, too long, or one too many.

@@ -177,6 +177,7 @@ impl Options {
             ("session_timeout_ms", self.session_timeout.as_millis().into()),
             ("connect_timeout_ms", self.connect_timeout.map(|timeout| timeout.as_millis()).into()),
             ("dispatch", dispatch.into()),
+            ("frame_limit_bytes", self.frame_limit.into()),
             ("tls", self.tls().map_or(Report::Nothing, |tls| tls.describe())),
         ]);
         match self.elections.describe() {

@@ -70,6 +70,8 @@ pub enum Error {
     BadFormat,
     /// There is no such level of the log.
     BadLevel,
+    /// The frame limit is out of range.
+    BadFrameLimit,
     /// The credential is malformed or too long, or there are too many.
     BadAuth,
     /// The access control list, or an entry of it, is malformed or too long, or there are too many entries.
@@ -121,6 +123,7 @@ impl Error {
             Error::BadSize => -1032,
             Error::BadFormat => -1033,
             Error::BadLevel => -1034,
+            Error::BadFrameLimit => -1035,
             Error::BadAuth => -1036,
             Error::BadAcl => -1037,
             Error::BadTls => -1038,
@@ -210,6 +213,7 @@ pub fn explain(rc: i32) -> &'static str {
         -1032 => "the size of the struct is not set, or none that it can have\0",
         -1033 => "there is no such format\0",
         -1034 => "there is no such level of the log\0",
+        -1035 => "the frame limit is out of range\0",
         -1036 => "the credential is malformed, too long, or one too many\0",
         -1037 => "the access control list is malformed, too long, or has one entry too many\0",
         -1038 => "the TLS options or a file of theirs cannot be used, or the library was built without TLS\0",

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use super::Error;
-use crate::driver::{Access, Credential, Permit, TlsSettings};
+use crate::driver::{Access, Credential, Permit, TlsSettings, FRAME_LIMIT};
 use crate::logic::{Config, LeaseMode, Recipe};
 
 /// The longest time that an option accepts.
 const LONGEST: Duration = Duration::from_secs(3_600);
 const SHORTEST_SESSION: Duration = Duration::from_millis(100);
+
+/// What a server sends if nobody has changed `jute.maxbuffer`, and the largest limit of a frame, in bytes.
+const SMALLEST_FRAME_LIMIT: usize = 1 << 20;
+const LARGEST_FRAME_LIMIT: usize = 1 << 30;
 
 /// How many credentials a handle may have, and how many entries an access control list may have.
 pub const AUTHS_MAX: usize = 16;
@@ -30,6 +34,7 @@ pub struct Options {
     pub(super) elections: Config,
     pub(super) dispatch: Dispatch,
     pub(super) access: Access,
+    pub(super) frame_limit: usize,
     /// The files for TLS, if connections are encrypted.
     pub(super) tls: Option<TlsSettings>,
     pub(super) tls_verifies_host: bool,
@@ -69,7 +74,8 @@ pub enum Acl {
 
 impl Default for Options {
     /// A session timeout of 10,000 ms, no wait for the first connection, the node recipe, no grace delay, a lease
-    /// that rests on committed transactions, no credentials, znodes that are open to everybody, and no TLS.
+    /// that rests on committed transactions, no credentials, znodes that are open to everybody, no TLS, and a limit of
+    /// 4,194,304 bytes for what a server sends.
     fn default() -> Self {
         Options {
             session_timeout: Duration::from_secs(10),
@@ -77,6 +83,7 @@ impl Default for Options {
             elections: Config::default(),
             dispatch: Dispatch::Thread,
             access: Access::default(),
+            frame_limit: FRAME_LIMIT,
             tls: None,
             tls_verifies_host: true,
         }
@@ -188,6 +195,24 @@ impl Options {
     pub(super) fn tls(&self) -> Option<TlsSettings> {
         let verifies_host = self.tls_verifies_host;
         self.tls.clone().map(|tls| TlsSettings { verifies_host, ..tls })
+    }
+
+    /// Sets how long a message of a server may be, in bytes, from 1,048,576 to 1,073,741,824. A list of children is one
+    /// message: 4,194,304 bytes, the default, hold the names of about 70,000 candidates of a queue. If a server sends a
+    /// longer message, the handle leaves the server, says so, and tries the next one. While it reads a message, it needs a
+    /// few times as much memory.
+    ///
+    /// # Errors
+    /// [`Error::BadFrameLimit`].
+    pub fn set_frame_limit(&mut self, frame_limit_bytes: usize) -> Result<(), Error> {
+        let range = SMALLEST_FRAME_LIMIT..=LARGEST_FRAME_LIMIT;
+        if !range.contains(&frame_limit_bytes) {
+            let (from, to) = range.into_inner();
+            let fault = format!("a frame limit of {frame_limit_bytes} bytes is not in {from} to {to} bytes");
+            return Err(Error::BadFrameLimit.because(fault));
+        }
+        self.frame_limit = frame_limit_bytes;
+        Ok(())
     }
 
     /// Sets what proves the lease.

@@ -13,7 +13,7 @@ pub enum Cause {
     /// The server owed us an answer for too long.
     Silence,
     /// The server began a frame of this length, which is over the limit.
-    FrameTooLong(u32),
+    FrameTooLong { len: u32, limit: usize },
     /// The length of a frame is not that of its message.
     WrongLength,
     /// A frame has something in it that no server writes.
@@ -73,7 +73,9 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Cause::Silence => f.write_str("did not answer in time"),
-            Cause::FrameTooLong(len) => write!(f, "sent a frame of {len} bytes, which is over the limit"),
+            Cause::FrameTooLong { len, limit } => {
+                write!(f, "sent a frame of {len} bytes, which is over the limit of {limit}")
+            }
             Cause::WrongLength => f.write_str("sent a frame whose length is not that of its message"),
             Cause::Malformed => f.write_str("sent a frame that makes no sense"),
             Cause::OutOfOrder => f.write_str("answered out of order"),

@@ -31,4 +31,4 @@ pub use servers::{Next, Servers};
 pub use session::{Event, Orphan, Session};
 #[cfg(feature = "testing")]
 pub use settings::Rule;
-pub use settings::{AclEntry, Credential, Settings};
+pub use settings::{AclEntry, Credential, Settings, FRAME_LIMIT};

@@ -452,7 +452,7 @@ impl Session {
         let len = usize::try_from(claimed).unwrap_or(usize::MAX);
         match self.link {
             Link::Authenticating { .. } | Link::Up if len > self.settings.frame_limit => {
-                Err(Cause::FrameTooLong(claimed))
+                Err(Cause::FrameTooLong { len: claimed, limit: self.settings.frame_limit })
             }
             Link::Connecting { .. } if len > CONNECT_FRAME_LIMIT => Err(Cause::of_first_bytes(bytes)),
             _ => Ok(rest.get(..len)),

@@ -72,6 +72,7 @@ static void call_what_is_free(int is_of_log)
     CHECK_INT(ELECTION_OK, election_options_set_lease_mode(options, ELECTION_LEASE_ANSWERED));
     CHECK_INT(ELECTION_OK, election_options_set_lease_margin_ms(options, 0));
     CHECK_INT(ELECTION_OK, election_options_set_tick_ms(options, 0));
+    CHECK_INT(ELECTION_OK, election_options_set_frame_limit_bytes(options, 1 << 22));
     CHECK_INT(ELECTION_OK, election_options_add_auth(options, "digest", "user:password", 13));
     CHECK_INT(ELECTION_OK, election_options_set_acl(options, ELECTION_ACL_CREATOR));
     CHECK_INT(ELECTION_OK, election_options_add_acl(options, ELECTION_PERM_READ, "world", "anyone"));

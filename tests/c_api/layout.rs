@@ -169,6 +169,7 @@ fn figures_of_rust() -> Figures {
         ELECTION_BAD_SIZE,
         ELECTION_BAD_FORMAT,
         ELECTION_BAD_LEVEL,
+        ELECTION_BAD_FRAME_LIMIT,
         ELECTION_BAD_AUTH,
         ELECTION_BAD_ACL,
         ELECTION_BAD_TLS,

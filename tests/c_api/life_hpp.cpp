@@ -422,6 +422,7 @@ void refuse(const std::string &path)
     refused(&election::options::lease_margin, 3600001ms, rc::bad_timeout);
     refused(&election::options::tick, 3600001ms, rc::bad_timeout);
     refused(&election::options::acl, 99, rc::bad_acl);
+    refused(&election::options::frame_limit_bytes, (1 << 20) - 1, rc::bad_frame_limit);
     auto refused_text = [](auto member, auto entry, rc expected) {
         election::options options;
         (options.*member).push_back(entry);

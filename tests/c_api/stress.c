@@ -352,6 +352,7 @@ static void open_and_close(void)
     CHECK_INT(ELECTION_OK, election_options_set_lease_mode(options, ELECTION_LEASE_ANSWERED));
     CHECK_INT(ELECTION_OK, election_options_set_lease_margin_ms(options, 1));
     CHECK_INT(ELECTION_OK, election_options_set_tick_ms(options, 500));
+    CHECK_INT(ELECTION_OK, election_options_set_frame_limit_bytes(options, 1 << 20));
     CHECK_INT(ELECTION_OK, election_options_add_auth(options, "digest", "a:b", 3));
     CHECK_INT(ELECTION_OK, election_options_set_acl(options, ELECTION_ACL_CREATOR));
     CHECK_INT(ELECTION_OK, election_options_add_acl(options, ELECTION_PERM_READ, "world", "anyone"));

@@ -392,6 +392,7 @@ static void grace(void) { set(election_options_set_grace_ms, ELECTION_BAD_TIMEOU
 static void grade(void) { set(election_options_set_lease_mode, ELECTION_BAD_LEASE_MODE); }
 static void margin(void) { set(election_options_set_lease_margin_ms, ELECTION_BAD_TIMEOUT); }
 static void tick(void) { set(election_options_set_tick_ms, ELECTION_BAD_TIMEOUT); }
+static void frame_limit(void) { set(election_options_set_frame_limit_bytes, ELECTION_BAD_FRAME_LIMIT); }
 
 static void add_auth(void)
 {
@@ -573,6 +574,7 @@ static const struct {
     {"election_options_set_lease_mode", grade},
     {"election_options_set_lease_margin_ms", margin},
     {"election_options_set_tick_ms", tick},
+    {"election_options_set_frame_limit_bytes", frame_limit},
     {"election_options_add_auth", add_auth},
     {"election_options_set_tls", set_tls},
     {"election_options_set_tls_verify_host", verify_host},

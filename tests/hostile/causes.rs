@@ -1,13 +1,14 @@
 //! Each fault of a server has its own cause, in the log and in the connection's event.
 
 use crate::alone::{alone, LONGEST};
-use crate::liar::{Deed, Lie};
+use crate::liar::{Deed, Liar, Lie};
 use crate::lies::{self, lie, To};
 use crate::settled;
-use election::{set_log, LogLevel};
+use crate::subject::Subject;
+use election::{set_log, Dialect, LogLevel, Options, Recipe};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use testkit::wait_until;
+use testkit::{eventually, wait_until, Ensemble};
 
 const SOON: Duration = Duration::from_secs(15);
 
@@ -33,7 +34,7 @@ fn faults() -> Vec<(&'static str, To, Lie, &'static str)> {
             "frame limit",
             candidate,
             lies::length(i32::MAX),
-            "sent a frame of 2147483647 bytes, which is over the limit",
+            "sent a frame of 2147483647 bytes, which is over the limit of 4194304",
         ),
         ("wrong length", candidate, lies::cut_short(), "sent a frame whose length is not that of its message"),
         ("out of order", candidate, lies::out_of_order(), "answered out of order"),
@@ -62,5 +63,35 @@ fn each_fault_has_its_own_cause() {
             subject.is_served();
             subject.close();
         }
+    });
+}
+
+/// A list of 5 MiB is over the limit of one handle, and under that of another.
+#[test]
+fn the_frame_limit_of_a_handle() {
+    alone("causes::the_frame_limit_of_a_handle", LONGEST, || {
+        let ensemble = Ensemble::start(1);
+        let liar = Liar::start(ensemble.addr(0));
+        liar.lie(Some(lies::long_lists(5 << 20)));
+        let start = |path: &str, limit: Option<usize>| {
+            let mut options = Options::default();
+            options.set_recipe(Recipe::Queue(Dialect::default()));
+            if let Some(limit) = limit {
+                options.set_frame_limit(limit).unwrap();
+            }
+            Subject::with_options(To::Queue, &liar.host(), &ensemble.host(0), path, &options)
+        };
+        let (patient, other) = (start("/patient", Some(8 << 20)), start("/other", None));
+        let causes = other.hears_causes();
+        patient.is_settled();
+        eventually(SOON, "a cause", || {
+            let causes = causes.lock().unwrap();
+            causes.iter().any(|cause| cause.contains("bytes, which is over the limit of 4194304"))
+        });
+        assert_eq!(other.token(), None);
+        liar.lie(None);
+        other.is_served();
+        patient.close();
+        other.close();
     });
 }

@@ -167,11 +167,29 @@ pub fn another_session() -> Lie {
 }
 
 /// Our names begin so.
+fn is_list(body: &[u8]) -> bool {
+    body.len() > 27 && &body[24..27] == b"_c_"
+}
+
 fn empty_lists() -> Lie {
     answers(|body| {
-        if body.len() > 27 && &body[24..27] == b"_c_" {
+        if is_list(body) {
             body.truncate(16);
             body.extend_from_slice(&[0; 4]);
+        }
+    })
+}
+
+/// Lists that are so many bytes longer, by names that are no contender's.
+pub fn long_lists(bytes: usize) -> Lie {
+    const NAME: &[u8] = &[b'x'; 96];
+    let names = bytes.div_ceil(4 + NAME.len());
+    let more = framed(NAME).repeat(names);
+    answers(move |body| {
+        if is_list(body) {
+            let count = i32::from_be_bytes(body[16..20].try_into().unwrap());
+            put(16, count + names as i32)(body);
+            body.splice(20..20, more.iter().copied());
         }
     })
 }

@@ -567,8 +567,8 @@ fn bad_frames_end_the_connection() {
     let limit = 1_000;
     let long = [(limit as u32 + 1).to_be_bytes().as_slice(), &[0; 8]].concat();
     for (bytes, cause) in [
-        (long, Cause::FrameTooLong(limit as u32 + 1)),
-        (vec![0xff; 4], Cause::FrameTooLong(u32::MAX)),
+        (long, Cause::FrameTooLong { len: limit as u32 + 1, limit }),
+        (vec![0xff; 4], Cause::FrameTooLong { len: u32::MAX, limit }),
         (vec![0, 0, 0, 0], Cause::WrongLength),
         (answer(1, 200, OK, &Record::new().text("/").0[..4]), Cause::Malformed),
         (answer(1, 200, OK, &[]), Cause::WrongLength),
