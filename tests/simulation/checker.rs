@@ -381,15 +381,16 @@ impl World {
         }
     }
 
-    /// Whether a process with the session `by` (two may have one number) has asked for that other session, and has not heard of it. If names have
-    /// a GUID, the process knows by them what it has made in it.
+    /// Whether a process that has asked for the session `by` (two sessions may have one number) has asked for that other session,
+    /// and has not heard of it. If names have a GUID, the process knows by them what it has made in it. It may have left the
+    /// session `by` when its request is carried out.
     pub fn is_lost(&self, by: i64, session: i64) -> bool {
         let has_guid = matches!(self.plan.config.recipe, Recipe::Queue(dialect) if dialect.has_guid());
-        let mut processes =
-            (0..self.processes.len()).filter(|process| self.processes[*process].client.session == by);
-        let is_its_own = |process| self.checker.asked_for.contains(&(process, session));
+        let asked_for = |process, session| self.checker.asked_for.contains(&(process, session));
         let is_known = self.checker.known.contains(&session) && !self.repeated.contains(&session);
-        has_guid && !is_known && processes.any(is_its_own)
+        has_guid
+            && !is_known
+            && (0..self.processes.len()).any(|process| asked_for(process, by) && asked_for(process, session))
     }
 
     /// A transaction has been committed: which znode is now the first in each queue?
