@@ -37,8 +37,14 @@ pub enum Answer {
 struct Answered {
     sent_at: Time,
     heard_at: Time,
-    /// The touch that this answer of the leader shows.
-    shows: Option<Touch>,
+}
+
+/// A touch that an answer of the leader shows.
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    /// When the request was sent that had this answer.
+    sent_at: Time,
+    touch: Touch,
 }
 
 /// The leader has renewed the session: after `anchor`, and before `heard_at`.
@@ -87,6 +93,11 @@ pub struct Lease {
     lives_until: Option<Time>,
     /// The answered requests of this connection in order; older ones than can matter are dropped.
     answered: VecDeque<Answered>,
+    /// The touches that answers of the leader on this connection have shown, in order, without those that have been found to
+    /// count.
+    shown: VecDeque<Shown>,
+    /// When the request was sent whose answer showed the last of those.
+    last_counted: Option<Time>,
     end: Option<Time>,
     basis: Option<Basis>,
 }
@@ -103,6 +114,8 @@ impl Lease {
             resumed: None,
             lives_until: None,
             answered: VecDeque::new(),
+            shown: VecDeque::new(),
+            last_counted: None,
             end: None,
             basis: None,
         }
@@ -147,7 +160,7 @@ impl Lease {
 
     /// The session was resumed on a new connection, and has this timeout there.
     pub fn resumed(&mut self, now: Time, timeout_ns: u64, asked: Asked) {
-        self.answered.clear();
+        self.forget_requests();
         self.connected_at = now;
         self.counts = None;
         self.resumed = None;
@@ -175,7 +188,13 @@ impl Lease {
         self.counts = None;
         self.resumed = None;
         self.lives_until = None;
+        self.forget_requests();
+    }
+
+    fn forget_requests(&mut self) {
         self.answered.clear();
+        self.shown.clear();
+        self.last_counted = None;
     }
 
     /// A request that was sent at `sent_at` was answered.
@@ -185,18 +204,22 @@ impl Lease {
         }
         let counted = if self.config.keeps(Rule::CountFromSending) { sent_at } else { now };
         // An anchor that is as old as T gives no lease.
-        let useless = self.answered.partition_point(|earlier| earlier.sent_at.0 + self.timeout <= now.0);
-        for earlier in self.answered.drain(..useless).collect::<Vec<_>>() {
-            self.counts = self.follow(self.counts, earlier.shows, None);
+        let is_useless = |sent_at: Time| sent_at.0 + self.timeout <= now.0;
+        let useless = self.answered.partition_point(|earlier| is_useless(earlier.sent_at));
+        let shown = self.shown.partition_point(|shown| is_useless(shown.sent_at));
+        self.answered.drain(..useless);
+        for useless in self.shown.drain(..shown).collect::<Vec<_>>() {
+            self.counts = self.follow(self.counts, useless.touch, None);
         }
         let any_answer_proves =
             self.config.lease_mode == LeaseMode::Answered || !self.config.keeps(Rule::CommittedProof);
-        let mut answered = Answered { sent_at: counted, heard_at: now, shows: None };
+        let answered = Answered { sent_at: counted, heard_at: now };
         if answer == Answer::Quorum || any_answer_proves {
             self.proved(answered);
         }
         if answer >= Answer::Leader || !self.config.asks_leader() {
-            answered.shows = self.shown_by(counted, now);
+            let shown = self.shown_by(counted, now);
+            self.shown.extend(shown.map(|touch| Shown { sent_at: counted, touch }));
         }
         self.answered.push_back(answered);
     }
@@ -219,29 +242,42 @@ impl Lease {
 
     /// The newest touch that counts after this one. It does if the session could not be due yet: it was renewed, and not
     /// taken to be closed. Or if it was proved a while later, at `proved_at`: who is taken is closed by then.
-    fn follow(&self, counts: Option<Touch>, touch: Option<Touch>, proved_at: Option<Time>) -> Option<Touch> {
-        let Some(touch) = touch else { return counts };
-        let in_time = counts.is_some_and(|former| touch.heard_at < self.lasts(&former));
-        let survived = proved_at.is_some_and(|proved_at| self.settled(&touch) <= proved_at);
-        let rule = if touch.is_opening { Rule::ResumedAlive } else { Rule::TouchedAlive };
-        match in_time || survived || !self.config.keeps(rule) {
-            true => match counts {
-                Some(former) if former.anchor >= touch.anchor => Some(former),
-                _ => Some(touch),
-            },
-            false => counts,
+    fn follow(&self, counts: Option<Touch>, touch: Touch, proved_at: Option<Time>) -> Option<Touch> {
+        if !self.is_counted(counts, &touch, proved_at) {
+            return counts;
+        }
+        match counts {
+            Some(former) if former.anchor >= touch.anchor => Some(former),
+            _ => Some(touch),
         }
     }
 
-    /// The newest touch that counts, as far as was known when a proof was sent.
-    fn newest_touch(&self, proof: &Answered) -> Option<Touch> {
-        let known = |touch: &Touch| touch.heard_at <= proof.sent_at;
-        let shown = self.answered.iter().filter_map(|answered| answered.shows);
+    fn is_counted(&self, counts: Option<Touch>, touch: &Touch, proved_at: Option<Time>) -> bool {
+        let in_time = counts.is_some_and(|former| touch.heard_at < self.lasts(&former));
+        let survived = proved_at.is_some_and(|proved_at| self.settled(touch) <= proved_at);
+        let rule = if touch.is_opening { Rule::ResumedAlive } else { Rule::TouchedAlive };
+        in_time || survived || !self.config.keeps(rule)
+    }
+
+    /// The newest touch that counts, as far as was known when a proof was sent. Takes out those that count. The first one
+    /// that does not is the last to be looked at: those after it came later, and do not count either.
+    fn newest_touch(&mut self, proof: &Answered) -> Option<Touch> {
+        let (sent_at, known) = (proof.sent_at, |touch: &Touch| touch.heard_at <= proof.sent_at);
+        let mut counts = self.counts;
+        for resumed in self.resumed.into_iter().filter(known) {
+            counts = self.follow(counts, resumed, Some(sent_at));
+        }
+        while let Some(first) = self.shown.front().copied().filter(|first| known(&first.touch)) {
+            if !self.is_counted(counts, &first.touch, Some(sent_at)) {
+                break;
+            }
+            counts = self.follow(counts, first.touch, Some(sent_at));
+            self.shown.pop_front();
+            self.last_counted = Some(first.sent_at);
+        }
         // Where the leader need not be asked, the proof shows by itself what has come to it.
-        let by_itself = || self.shown_by(proof.sent_at, proof.sent_at);
-        let last = if self.config.asks_leader() { None } else { by_itself() };
-        let touches = self.resumed.into_iter().chain(shown).filter(known).chain(last);
-        touches.fold(self.counts, |counts, touch| self.follow(counts, Some(touch), Some(proof.sent_at)))
+        let by_itself = if self.config.asks_leader() { None } else { self.shown_by(sent_at, sent_at) };
+        by_itself.map_or(counts, |touch| self.follow(counts, touch, Some(sent_at)))
     }
 
     /// The answer to this request proves the lease.
@@ -255,10 +291,14 @@ impl Lease {
             self.basis = Some(Basis { proof, touch });
         }
         // What lies before the second newest will never be the second newest.
-        let of_leader = |answered: &&Answered| answered.shows.is_some() && answered.heard_at <= proof.sent_at;
-        if let Some(last) = self.answered.iter().rev().find(of_leader).map(|answered| answered.sent_at) {
+        let known = self.shown.partition_point(|shown| shown.touch.heard_at <= proof.sent_at);
+        let last = known.checked_sub(1).map(|at| self.shown[at].sent_at).or(self.last_counted);
+        if let Some(last) = last {
             let useless = self.noted_before(last).saturating_sub(2);
             self.answered.drain(..useless);
+            let first = self.answered.front().map(|request| request.sent_at);
+            let older = self.shown.partition_point(|shown| first.is_some_and(|first| shown.sent_at < first));
+            self.shown.drain(..older);
         }
     }
 
@@ -278,10 +318,14 @@ impl Lease {
 
     /// The first moment after `last_proof` at which a proof would show that a touch counts which does not by itself.
     pub fn settles(&self, last_proof: Time) -> Option<Time> {
-        let shown = self.answered.iter().filter_map(|answered| answered.shows);
-        let touches = self.resumed.into_iter().chain(shown);
-        let waits = |touch: &Touch| self.counts.is_none_or(|counts| self.lasts(&counts) <= touch.heard_at);
-        touches.filter(waits).map(|touch| self.settled(&touch)).find(|settled| *settled > last_proof)
+        let waits = |touch: &Touch| {
+            let counts_not = self.counts.is_none_or(|counts| self.lasts(&counts) <= touch.heard_at);
+            counts_not && self.settled(touch) > last_proof
+        };
+        // In order: of those that are shown, all wait after the first that does.
+        let first = self.shown.partition_point(|shown| !waits(&shown.touch));
+        let shown = self.shown.get(first).map(|shown| shown.touch);
+        self.resumed.filter(waits).or(shown).map(|touch| self.settled(&touch))
     }
 
     /// How often in a session timeout two touches at once keep an anchor. The leader's answer to a pair shows the pair

@@ -44,6 +44,19 @@ fn an_input_of_many_elections_without_a_lease_costs_no_more_than_of_few() {
     assert!(of_many < of_few * 6, "{of_few:?} and {of_many:?}");
 }
 
+/// All of these are answered before any of the answers can be told to have reached the leader.
+#[test]
+fn a_burst_of_elections_costs_each_of_them_the_same() {
+    let cost = |how_many: u64| {
+        let before = cpu_of_this_thread();
+        drop(without_a_lease(how_many));
+        (cpu_of_this_thread() - before) / how_many as u32
+    };
+    let (of_few, of_many) = (cost(1_000), cost(20_000));
+    println!("{of_few:?} and {of_many:?}");
+    assert!(of_many < of_few * 4, "{of_few:?} and {of_many:?}");
+}
+
 fn cpu_of_this_thread() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: writes the time, and nothing else.
