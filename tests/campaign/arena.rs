@@ -6,10 +6,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use testkit::{Ensemble, Line, Program, RawClient, ScratchFolder, Stream};
+use testkit::{Authority, Certificate, Ensemble, Line, Program, RawClient, ScratchFolder, Stream};
 
 use crate::cast::{elections, Language, Part, BALLAST, COMMAND, QUEUE, REGISTER, ROOT};
 use crate::clock;
@@ -40,6 +40,9 @@ pub struct Arena {
     names: Mutex<Vec<String>>,
     machine: Machine,
     register: Register,
+    authority: Arc<Authority>,
+    /// That of the processes that speak TLS.
+    certificate: Certificate,
     program: PathBuf,
     library: PathBuf,
     /// The `election` program, and the command that it runs.
@@ -76,7 +79,10 @@ impl Arena {
         let program = compile(scratch.path(), &library);
         let command = compile_command(scratch.path());
         let slow_disk = compile_slow_disk(scratch.path());
+        let authority = Arc::new(Authority::new());
+        let certificate = authority.issue("candidate", "DNS:candidate");
         let ensemble = Ensemble::builder(SERVERS)
+            .tls(&authority)
             .tick_ms(TICK_MS)
             .force_sync(true)
             .disk_mb(DISK_MB)
@@ -89,7 +95,10 @@ impl Arena {
         let clients = ensemble.network().clients();
         let links = parts
             .iter()
-            .map(|_| (0..SERVERS).map(|i| Link::start(ensemble.addr(i), clients, rng.next())).collect())
+            .map(|part| {
+                let server = |i| if part.has_tls { ensemble.tls_addr(i) } else { ensemble.addr(i) };
+                (0..SERVERS).map(|i| Link::start(server(i), clients, rng.next())).collect()
+            })
             .collect();
         let run = OpenOptions::new().create(true).append(true).open(folder.join("run")).expect("a history");
         let arena = Arena {
@@ -100,6 +109,8 @@ impl Arena {
             names: Mutex::default(),
             machine: Machine::watch(folder),
             register: Register::start(scratch.path(), &folder.join("register")),
+            authority,
+            certificate,
             program,
             election: built("election"),
             command,
@@ -150,11 +161,17 @@ impl Arena {
                 command.arg(&self.library);
                 command
             }
-            Language::Command => self.election_run(&seat.name, &hosts.join(",")),
+            Language::Command => self.election_run(&seat.name, &hosts.join(","), it.has_tls),
         };
-        let language = it.language;
-        if language == Language::Command {
-            self.note(&format!("process {} {} Command {}", clock::now(), seat.name, it.lane));
+        let language = match it.language {
+            Language::C => "C",
+            Language::Python => "Python",
+            Language::Command => "Command",
+        };
+        let with = if it.has_tls { " tls" } else { "" };
+        let process = |name: &str| format!("process {} {name} {language} {}{with}", clock::now(), it.lane);
+        if it.language == Language::Command {
+            self.note(&process(&seat.name));
             self.names.lock().unwrap_or_else(PoisonError::into_inner).push(seat.name.clone());
             seat.program = Some(Program::spawn(command));
             return;
@@ -164,25 +181,31 @@ impl Arena {
         if it.dispatches {
             command.arg("dispatch=manual");
         }
+        if it.has_tls {
+            command.arg(format!("tls={}", self.certificate.with_ca(&self.authority.ca())));
+        }
         if let Some(plant) = it.plant {
             command.arg(format!("plant={plant}"));
         }
         command.args(it.stands.iter().map(|(recipe, path)| format!("stand={recipe}:{path}")));
         command.args(it.watches.iter().map(|(recipe, path)| format!("watch={recipe}:{path}")));
-        let language = if language == Language::C { "C" } else { "Python" };
-        self.note(&format!("process {} {} {language} {}", clock::now(), seat.name, it.lane));
+        self.note(&process(&seat.name));
         self.names.lock().unwrap_or_else(PoisonError::into_inner).push(seat.name.clone());
         seat.program = Some(Program::spawn(command));
     }
 
     /// `election run` of the command. It writes its beliefs to the same file as the other candidates.
-    fn election_run(&self, name: &str, hosts: &str) -> Command {
+    fn election_run(&self, name: &str, hosts: &str, has_tls: bool) -> Command {
         let stands = format!("stand {} {COMMAND}\n", clock::now());
         fs::write(self.folder.join(format!("{name}.events")), stands).expect("the history can be written");
         let mut run = Command::new(&self.election);
         run.args(["run", "--quiet", "--restart", "--restart-delay", "10ms", "--path", COMMAND, "--value", name]);
-        run.args(["--hosts", hosts, "--session-timeout", &format!("{SESSION_TIMEOUT_MS}ms"), "--"]);
-        run.arg(&self.command).arg(self.folder.join(format!("{name}.beliefs")));
+        run.args(["--hosts", hosts, "--session-timeout", &format!("{SESSION_TIMEOUT_MS}ms")]);
+        if has_tls {
+            run.arg("--tls-ca").arg(self.authority.ca()).arg("--tls-cert").arg(&self.certificate.certificate);
+            run.arg("--tls-key").arg(&self.certificate.key);
+        }
+        run.arg("--").arg(&self.command).arg(self.folder.join(format!("{name}.beliefs")));
         run
     }
 
@@ -376,6 +399,27 @@ impl Arena {
         let absent: Vec<usize> = (0..SERVERS).filter(|i| !self.ensemble.is_serving(*i)).collect();
         absent.iter().for_each(|i| self.note(&format!("absent {}", i + 1)));
         assert!(2 * absent.len() < SERVERS, "{} of {SERVERS} servers do not come back", absent.len());
+    }
+
+    /// A session that owns a znode of this part's process. It is for TLS: no link can read the session there.
+    pub fn session_of_znode(&self, part: usize) -> Option<i64> {
+        let name = self.seat(part).name.clone();
+        let mut operator = self.operator()?;
+        let mut znodes = Vec::new();
+        for (recipe, path) in &self.parts[part].stands {
+            match *recipe {
+                QUEUE => znodes.extend(operator.children(path).ok()?.iter().map(|child| format!("{path}/{child}"))),
+                _ => znodes.push(path.clone()),
+            }
+        }
+        let mut owners = znodes.iter().filter_map(|path| {
+            let znode = operator.get(path).ok()??;
+            (znode.value == name.as_bytes() && znode.owner != 0).then_some(znode.owner)
+        });
+        let owner = owners.next();
+        // The answer is there, whatever happens to the operator.
+        let _ = operator.close_session();
+        owner
     }
 
     /// The part that is master at a path, or that was master last.

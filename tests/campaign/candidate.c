@@ -1,6 +1,6 @@
 /* A process of the campaign: it stands, watches, writes as a master would, and keeps its history.
  *
- *     candidate HOSTS NAME FOLDER REGISTER [timeout_ms=N] [dispatch=manual] [plant=FAULT]
+ *     candidate HOSTS NAME FOLDER REGISTER [timeout_ms=N] [dispatch=manual] [tls=FILES] [plant=FAULT]
  *               [stand=RECIPE:PATH ...] [watch=RECIPE:PATH ...]
  *
  * RECIPE is a number of election_recipe_t; there is one handle for each recipe. The history goes to FOLDER/NAME.events and
@@ -60,7 +60,7 @@ struct election {
 static election_t *handles[RECIPES];
 static struct election elections[MOST_ELECTIONS];
 static int election_count;
-static const char *name, *register_path, *plant = "";
+static const char *name, *register_path, *plant = "", *tls;
 static int events_file, beliefs_file;
 static off_t beliefs_end;
 static volatile int closing;
@@ -335,6 +335,8 @@ static void open_handle(int recipe, const char *hosts, int timeout_ms, int manua
     must(election_options_set_session_timeout_ms(options, timeout_ms), "session timeout");
     must(election_options_set_recipe(options, recipe), "recipe");
     must(election_options_set_dispatch(options, manual ? ELECTION_DISPATCH_MANUAL : ELECTION_DISPATCH_THREAD), "dispatch");
+    if (tls != NULL)
+        must(election_options_set_tls(options, tls), "TLS");
     must(election_open(hosts, options, &handles[recipe]), "election_open");
     election_options_free(options);
 }
@@ -371,6 +373,8 @@ int main(int argc, char **argv)
             timeout_ms = atoi(value);
         } else if (strncmp(argv[i], "dispatch=", 9) == 0) {
             manual = strcmp(value, "manual") == 0;
+        } else if (strncmp(argv[i], "tls=", 4) == 0) {
+            tls = value;
         } else if (strncmp(argv[i], "plant=", 6) == 0) {
             plant = value;
         } else {

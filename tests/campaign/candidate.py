@@ -1,6 +1,6 @@
 """A process of the campaign, as candidate.c, on the Python module.
 
-    candidate.py LIBRARY HOSTS NAME FOLDER REGISTER [timeout_ms=N] [dispatch=manual]
+    candidate.py LIBRARY HOSTS NAME FOLDER REGISTER [timeout_ms=N] [dispatch=manual] [tls=FILES]
                  [stand=RECIPE:PATH ...] [watch=RECIPE:PATH ...]
 
 Orders and history are those of candidate.c; history.rs describes the format.
@@ -58,6 +58,8 @@ class Candidate:
                 options["session_timeout"] = int(value) / 1000
             elif key == "dispatch":
                 options["dispatch"] = election.Dispatch[value.upper()]
+            elif key == "tls":
+                options["tls"] = value
             else:
                 recipe, path = value.split(":", 1)
                 wanted.append((key, int(recipe), path))

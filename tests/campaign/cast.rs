@@ -1,6 +1,6 @@
 //! The participants: processes in both recipes and two languages, and `election run` of a command that records when it
 //! runs. Some processes have many elections on one handle, some dispatch by hand, and some are observers. All are drawn
-//! from the seed.
+//! from the seed. A third of all processes speaks to the servers by TLS.
 
 use crate::rng::Rng;
 
@@ -29,6 +29,8 @@ pub struct Part {
     pub lane: String,
     pub language: Language,
     pub dispatches: bool,
+    /// Its connections are encrypted.
+    pub has_tls: bool,
     pub stands: Vec<(i32, String)>,
     pub watches: Vec<(i32, String)>,
     /// A planted fault of the program itself, on which the checker is tried.
@@ -46,6 +48,7 @@ pub fn command(lane: &str) -> Part {
         lane: lane.to_owned(),
         language: Language::Command,
         dispatches: false,
+        has_tls: false,
         stands: vec![(NODE, COMMAND.to_owned())],
         watches: Vec::new(),
         plant: None,
@@ -69,6 +72,7 @@ pub fn draw(rng: &mut Rng) -> Vec<Part> {
             // Some of each recipe, some of each language.
             language: if i % 4 == 1 || i == 4 { Language::Python } else { Language::C },
             dispatches: rng.chance(400),
+            has_tls: false,
             stands: match i % 3 {
                 0 => all.iter().filter(|(recipe, _)| *recipe == NODE).cloned().collect(),
                 1 => all[1..2].to_vec(),
@@ -83,11 +87,17 @@ pub fn draw(rng: &mut Rng) -> Vec<Part> {
             lane: lane.to_owned(),
             language,
             dispatches: rng.chance(400),
+            has_tls: false,
             stands: Vec::new(),
             watches: all[..3].to_vec(),
             plant: None,
         });
     }
     parts.extend(["joe", "kim", "lee"].map(command));
+    // One of three, and not always the one with the same elections.
+    let first = rng.below(3) as usize;
+    for (i, part) in parts.iter_mut().enumerate() {
+        part.has_tls = (i + i / 3 + first) % 3 == 0;
+    }
     parts
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use testkit::expire_session;
+use testkit::{expire_session, session_password};
 
 use crate::arena::{Arena, SERVERS, SESSION_TIMEOUT_MS};
 use crate::cast::{self, Language, BALLAST, NODE};
@@ -404,12 +404,16 @@ fn expire(arena: &Arena, part: usize) -> bool {
     let mut sessions: Vec<_> = arena.links[part].iter().filter_map(Link::session).collect();
     sessions.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
     sessions.dedup_by_key(|(_, session)| session.id);
+    let mut sessions: Vec<_> = sessions.into_iter().map(|(_, session)| (session.id, session.password)).collect();
+    if arena.parts[part].has_tls {
+        sessions.extend(arena.session_of_znode(part).map(|id| (id, session_password(id))));
+    }
     let Some(server) = (0..SERVERS).find(|&i| arena.ensemble.is_serving(i)) else { return false };
     let (host, clients) = (arena.ensemble.host(server), arena.ensemble.network().clients());
-    sessions.iter().any(|(_, session)| {
+    sessions.iter().any(|(id, password)| {
         let before = clock::now();
-        let is_done = clients.run(|| expire_session(&host, session.id, &session.password));
-        arena.note(&format!("expire {before} {} {}", clock::now(), session.id));
+        let is_done = clients.run(|| expire_session(&host, *id, password));
+        arena.note(&format!("expire {before} {} {id}", clock::now()));
         is_done
     })
 }

@@ -200,8 +200,10 @@ impl Canvas<'_> {
     fn candidate(&mut self, lane: &str) {
         let history = self.history;
         let lives: Vec<&Life> = history.lives.iter().filter(|life| life.lane == lane).collect();
-        let language = lives.first().map_or("", |life| life.language.as_str());
-        self.row(lane, language);
+        let what = lives
+            .first()
+            .map_or(String::new(), |life| format!("{}{}", life.language, if life.has_tls { ", TLS" } else { "" }));
+        self.row(lane, &what);
         let top = self.y + 4.0;
         for life in &lives {
             let end = life.ended.as_ref().map_or(i64::MAX, |(at, _)| *at);

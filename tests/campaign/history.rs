@@ -26,7 +26,7 @@
 //! | `seed` `timeout_ms` `tick_ms` `servers` | number |
 //! | `clock` | stamp, the same moment as nanoseconds since 1970 |
 //! | `election` | recipe, path |
-//! | `process` | stamp, name, language, lane: the process was started |
+//! | `process` | stamp, name, language, lane, and `tls` if its connections are encrypted: the process was started |
 //! | `exit` | stamp, name, how: `killed` by the campaign, `code` N, or `signal` N |
 //! | `said` | name, a line that the process wrote to standard error |
 //! | `sample` | stamp, name, resident KiB, descriptors, threads, CPU ms: of /proc, once a second |
@@ -196,6 +196,8 @@ pub struct Life {
     pub name: String,
     pub language: String,
     pub lane: String,
+    /// Its connections are encrypted.
+    pub has_tls: bool,
     pub started: i64,
     pub ended: Option<(i64, String)>,
     pub said: Vec<String>,
@@ -283,6 +285,7 @@ impl History {
                     name,
                     language: record.word(3)?.to_owned(),
                     lane: record.word(4)?.to_owned(),
+                    has_tls: record.word(5) == Some("tls"),
                     started: record.number(1)?,
                     ..Life::default()
                 });

@@ -35,6 +35,7 @@ fn parts() -> Vec<Part> {
         lane: lane.to_owned(),
         language: if lane == "oz" { Language::Python } else { Language::C },
         dispatches: false,
+        has_tls: lane == "oz",
         stands: match lane {
             "ann" | "bob" => all[..1].to_vec(),
             "cid" | "dan" | "eve" => all[1..2].to_vec(),

@@ -227,6 +227,13 @@ fn what_zookeeper_has_lost_is_told_and_blames_nobody() {
     assert_eq!(losses(&[(deletes, &format!("{deletes}{over}"))]).0, 0);
     let again = "over 5 1000100 66 3\n";
     assert_eq!(losses(&[("create 10", &format!("{again}create 10")), (deletes, &format!("{deletes}{over}"))]).0, 1);
+    // A queue never gives a number twice.
+    let queue = ("election 0 /e\n", "election 0 /e\nelection 1 /q\n");
+    for (number, expected) in [("0000000003", 1), ("0000000002", 1), ("0000000004", 0)] {
+        let first = ("create 20", "create 16 1003001 88 3 /q/a-0000000003 bob-1\ncreate 20");
+        let second = format!("create 25 1004000 88 3 /q/b-{number} bob-1\ndelete 30");
+        assert_eq!(losses(&[queue, first, ("delete 30", &second)]).0, expected, "{number}");
+    }
 }
 
 #[test]

@@ -10,6 +10,9 @@ const AFTER_THE_FIRST_WORD: i64 = 1_000_000_000;
 /// For each of two handles: a second attempt to connect, the connection of a session that was given up, and one to each of three
 /// servers that are asked why there is no connection; and the register.
 const MORE_DESCRIPTORS: i64 = 12;
+/// With TLS, each attempt to connect has a short-lived thread that reads the files: for each of two handles, one for its session and
+/// one for a session that was given up.
+const MORE_THREADS: i64 = 4;
 const MORE_RSS_KIB: i64 = 4_096;
 const WINDOW: i64 = 5_000_000_000;
 /// The limit, in percent of one core. The questions, one for each election in a millisecond, take a tenth.
@@ -58,9 +61,10 @@ pub fn check(history: &History, verdict: &mut Verdict) {
         }
     }
     verdict.figure(format!(
-        "{} processes, {looked_at} looks at them: none grew by more than {most_rss} KiB, none used more than {most_cpu} % of a core \
+        "{} processes, {} of them over TLS, {looked_at} looks at them: none grew by more than {most_rss} KiB, none used more than {most_cpu} % of a core \
          for {} s",
         history.lives.len(),
+        history.lives.iter().filter(|life| life.has_tls).count(),
         WINDOW / 1_000_000_000
     ));
 }
@@ -91,7 +95,8 @@ fn settled(life: &Life) -> Vec<&Sample> {
 fn flat(life: &Life, first: &Sample, last: &Sample, all: &[&Sample], verdict: &mut Verdict) {
     let most = |field: fn(&Sample) -> i64| all.iter().map(|sample| field(sample)).max().unwrap_or(0);
     // A process that closes has begun to end its threads.
-    if most(|sample| sample.threads) > first.threads {
+    let more_threads = if life.has_tls { MORE_THREADS } else { 0 };
+    if most(|sample| sample.threads) > first.threads + more_threads {
         verdict.violation(format!(
             "{} had {} threads and came to {}",
             life.name,
@@ -99,7 +104,7 @@ fn flat(life: &Life, first: &Sample, last: &Sample, all: &[&Sample], verdict: &m
             most(|sample| sample.threads)
         ));
     }
-    if most(|sample| sample.descriptors) > first.descriptors + MORE_DESCRIPTORS {
+    if most(|sample| sample.descriptors) > first.descriptors + MORE_DESCRIPTORS + more_threads {
         verdict.violation(format!(
             "{} had {} descriptors and came to {}",
             life.name,

@@ -7,8 +7,8 @@
 //! some process was told of the znode long afterwards: see [`crate::transactions`].
 //!
 //! ZooKeeper 3.8.0 itself may lose committed transactions if followers are killed while they are brought up to date
-//! (like ZOOKEEPER-4646). Its logs show it: a znode is created where one stands, or a session that has ended ends
-//! again. The logs cannot show the true state in between. Such a loss is counted, and no observer is blamed for it. The
+//! (like ZOOKEEPER-4646). Its logs show it: a znode is created where one stands, a queue gives a number again, or a session
+//! that has ended ends again. The logs cannot show the true state in between. Such a loss is counted, and no observer is blamed for it. The
 //! beliefs alone decide that there are never two masters and that tokens rise, and they decide it during a loss, too.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,11 +81,14 @@ impl Truth {
                         let (token, value) = (transaction.zxid, value.clone());
                         let znode = Znode { path: path.clone(), from: transaction.at, token, session, value };
                         let znodes = standing.entry(election).or_default();
-                        if let Some(at) = znodes.iter().position(|it| it.path == *path) {
-                            let former = znodes.remove(at);
+                        let is_queue = path != election;
+                        let is_lost =
+                            |it: &Znode| it.path == *path || (is_queue && number(&it.path) >= number(path));
+                        for former in znodes.iter().filter(|it| is_lost(it)) {
                             let what = format!("{path} was created as {token} where {} stood", former.token);
                             truth.losses.push((former.from, transaction.at + history.timeout, what));
                         }
+                        znodes.retain(|it| !is_lost(it));
                         znodes.push(znode);
                     }
                 }
@@ -186,6 +189,10 @@ fn told(history: &History) -> BTreeMap<i64, i64> {
 
 /// The lowest number leads. The node recipe has only one znode.
 fn first(znodes: &[Znode]) -> Option<&Znode> {
-    let number = |it: &&Znode| it.path[it.path.len().saturating_sub(10)..].parse::<i64>().unwrap_or(0);
-    znodes.iter().min_by_key(number)
+    znodes.iter().min_by_key(|it| number(&it.path))
+}
+
+/// The number at the end of a name in a queue.
+fn number(path: &str) -> i64 {
+    path[path.len().saturating_sub(10)..].parse().unwrap_or(0)
 }

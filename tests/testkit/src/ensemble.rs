@@ -131,7 +131,11 @@ impl Ensemble {
 
     /// `ip:port` where one server serves clients by TLS, if the ensemble was started with `tls`.
     pub fn tls_host(&self, i: usize) -> String {
-        self.servers[i].tls_addr.to_string()
+        self.tls_addr(i).to_string()
+    }
+
+    pub fn tls_addr(&self, i: usize) -> SocketAddr {
+        self.servers[i].tls_addr
     }
 
     /// The client address of one server.

@@ -26,5 +26,5 @@ pub use process::{Line, Process, Program, Stream};
 pub use progress::Progress;
 pub use realm::{Realm, SilentKdc, REALM};
 pub use relay::{Relay, Request, Verdict};
-pub use session::{expire_session, RawClient, Reply, Session, Znode};
+pub use session::{expire_session, session_password, RawClient, Reply, Session, Znode};
 pub use wait::{eventually, wait_until};

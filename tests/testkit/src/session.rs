@@ -229,6 +229,18 @@ impl RawClient {
     }
 }
 
+/// The password of a session, which ZooKeeper makes from its id (`ZooKeeperServer.generatePasswd`): sixteen bytes of a
+/// `java.util.Random` with the seed `id ^ 0xB3415C00`.
+pub fn session_password(session_id: i64) -> Vec<u8> {
+    const MASK: u64 = (1 << 48) - 1;
+    let mut state = (session_id as u64 ^ 0xB341_5C00 ^ 0x5_DEEC_E66D) & MASK;
+    let mut word = || {
+        state = state.wrapping_mul(0x5_DEEC_E66D).wrapping_add(0xB) & MASK;
+        ((state >> 16) as u32).to_le_bytes()
+    };
+    (0..4).flat_map(|_| word()).collect()
+}
+
 /// Expires a session of another client for real: takes it over with its id and password and closes it. Its owner finds
 /// it expired, its ephemeral znodes are deleted, and the caller need not wait for a timeout. Returns whether the server
 /// at `host` did so.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const DISTRIBUTION_JARS: &str = "/usr/share/java";
 const JARS: [&str; 19] = [
@@ -99,8 +100,17 @@ impl Release {
         format!("{}{name}", self.prefix)
     }
 
-    /// The class path, with this folder for configuration at its end.
-    pub fn class_path(&self, folder: &Path) -> String {
+    /// Java with these jars, and with this folder for configuration at the end of its class path.
+    pub fn java(&self, folder: &Path) -> Command {
+        let mut command = match std::env::var_os("JAVA_HOME") {
+            Some(home) => Command::new(Path::new(&home).join("bin/java")),
+            None => Command::new("java"),
+        };
+        command.arg("-cp").arg(self.class_path(folder));
+        command
+    }
+
+    fn class_path(&self, folder: &Path) -> String {
         let paths = self.jars.iter().map(PathBuf::as_path).chain([folder]);
         paths.map(|path| path.display().to_string()).collect::<Vec<_>>().join(":")
     }

@@ -104,7 +104,9 @@ impl Server {
         }
         if let Some(authority) = &builder.tls {
             let ip = self.tls_addr.ip();
-            let key_store = authority.issue(&format!("server-{ip}"), &format!("IP:{ip}")).both;
+            // Relays to the servers of a network listen on loopback.
+            let names = format!("IP:{ip}{}", if builder.has_network { ",IP:127.0.0.1" } else { "" });
+            let key_store = authority.issue(&format!("server-{ip}"), &names).both;
             config.push_str(&format!(
                 "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\nsecureClientPortAddress={}\n\
                  secureClientPort={}\nssl.keyStore.location={}\nssl.keyStore.type=PEM\nssl.trustStore.location={}\n\
@@ -130,10 +132,8 @@ impl Server {
             .and_then(|file| Ok((file.try_clone()?, file)));
         let (out, err) = log.unwrap_or_else(|error| panic!("{}: {error}", self.log_file().display()));
         let release = lock(&self.release);
-        let mut command = java_command();
+        let mut command = release.java(&self.folder); // for logback.xml
         command
-            .arg("-cp")
-            .arg(release.class_path(&self.folder)) // for logback.xml
             .args(JVM_ARGS)
             .arg(format!("-Dorg.slf4j.simpleLogger.log.{}=warn", release.class(NOISY_CLASS)))
             .args(&builder.java_args)
@@ -196,12 +196,5 @@ fn mount_memory(folder: &Path, mb: u32) -> io::Result<()> {
     match rc {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
-    }
-}
-
-fn java_command() -> Command {
-    match std::env::var_os("JAVA_HOME") {
-        Some(home) => Command::new(Path::new(&home).join("bin/java")),
-        None => Command::new("java"),
     }
 }
