@@ -7,10 +7,12 @@ use election::{set_log, ConnectionState, Error, Format, Handle, LogLevel, LogRec
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use testkit::{eventually, Authority, Ensemble};
+use testkit::{eventually, Authority, Ensemble, Program, Release, ScratchFolder};
 
 /// A handshake has a fifth of it, which is more than a JVM takes for its first one on a busy machine.
 const SESSION_TIMEOUT_MS: u64 = 100_000;
@@ -100,24 +102,32 @@ fn carry(mut from: TcpStream, mut to: TcpStream) {
     let _ = to.shutdown(Shutdown::Write);
 }
 
-/// Waits until this is told of the connection.
+/// Waits until this is told of the connection, by an event; and the log and the dump tell it, too.
 #[track_caller]
 fn cause_is(hosts: &str, options: &Options, cause: &str) {
     let mut options = options.clone();
     options.set_connect_timeout(Duration::ZERO).unwrap();
+    let _log = the_log();
+    let log = listen();
     let handle = Handle::open(hosts, &options).unwrap();
     let (tell, told) = channel();
     handle
         .watch_connection(move |connection| drop(tell.send(connection.cause.clone().unwrap_or_default())))
         .unwrap();
     let mut heard = Vec::new();
-    while let Ok(said) = told.recv_timeout(SOON) {
+    loop {
+        let Ok(said) = told.recv_timeout(SOON) else { panic!("{heard:?}, where {cause:?} is expected") };
         if said.contains(cause) && said.contains(hosts) {
-            return;
+            break;
         }
         heard.push(said);
     }
-    panic!("{heard:?}, where {cause:?} is expected");
+    let is_told = |text: &str| text.lines().any(|line| line.contains(cause) && line.contains(hosts));
+    eventually(SOON, "the log tells it", || is_told(&log.lock().unwrap_or_else(PoisonError::into_inner)));
+    eventually(SOON, "the dump tells it", || is_told(&handle.dump(Format::Json).unwrap()));
+    // The server may have refused us after it had heard that we want a session.
+    let _ = handle.close();
+    set_log(LogLevel::Off, |_: &LogRecord| {}).unwrap();
 }
 
 #[test]
@@ -155,6 +165,100 @@ fn an_election_is_the_same_and_its_bytes_are_encrypted() {
     for plain in [secure.ensemble.host(0), one_server().host(0)] {
         cause_is(&plain, &files, "does not speak TLS");
     }
+    // A certificate of the right authority may be wrong, too.
+    let valid = "-days 3";
+    let old = "-startdate 20200101000000Z -enddate 20200102000000Z";
+    let coming = "-startdate 20900101000000Z -enddate 20910101000000Z";
+    for (name, names, valid, what) in [
+        ("zk1", "DNS:zk1,DNS:zk2", valid, "is for zk1, zk2, not for 127.0.0.1"),
+        ("old", "IP:127.0.0.1", old, "has expired"),
+        ("coming", "IP:127.0.0.1", coming, "is not valid yet"),
+    ] {
+        let impostor = Impostor::start(&secure.authority, name, names, valid);
+        cause_is(&impostor.host, &files, &format!("the certificate of {} {what}", impostor.host));
+        assert!(!impostor.has_connections(), "{}", impostor.program.transcript());
+    }
+}
+
+/// openssl(1) with a certificate, in the place of a server. It answers nothing.
+struct Impostor {
+    program: Program,
+    host: String,
+}
+
+impl Impostor {
+    fn start(authority: &Authority, name: &str, names: &str, valid: &str) -> Impostor {
+        let certificate = authority.issue_for(name, names, "-newkey ec -pkeyopt ec_paramgen_curve:P-256", valid);
+        let mut command = Command::new("openssl");
+        command.args(["s_server", "-accept", "127.0.0.1:0", "-cert"]).arg(&certificate.certificate);
+        let program = Program::spawn({
+            command.arg("-key").arg(&certificate.key);
+            command
+        });
+        let line = program.expect_text(SOON, "ACCEPT ").text;
+        let host = line.trim_start_matches("ACCEPT ").trim().to_owned();
+        Impostor { program, host }
+    }
+
+    /// Whether a client has taken it for its server.
+    fn has_connections(&self) -> bool {
+        self.program.transcript().contains("CIPHER is")
+    }
+}
+
+/// ZooKeeper's own client, which reads a znode.
+fn java(host: &str, ca: &Path, identity: &Path, path: &str, timeout: Duration) -> (bool, String) {
+    let release = Release::in_use();
+    let folder = ScratchFolder::new("java");
+    let mut command = release.java(folder.path());
+    command.arg("-Dzookeeper.clientCnxnSocket=org.apache.zookeeper.ClientCnxnSocketNetty");
+    command.arg("-Dzookeeper.client.secure=true");
+    for (store, file) in [("keyStore", identity), ("trustStore", ca)] {
+        command.arg(format!("-Dzookeeper.ssl.{store}.location={}", file.display()));
+        command.arg(format!("-Dzookeeper.ssl.{store}.type=PEM"));
+    }
+    command.arg(release.class("org.apache.zookeeper.ZooKeeperMain"));
+    command.args([
+        "-waitforconnection",
+        "-timeout",
+        &timeout.as_millis().to_string(),
+        "-server",
+        host,
+        "get",
+        path,
+    ]);
+    let program = Program::spawn(command);
+    let status = program.wait(timeout + SOON).unwrap_or_else(|| panic!("{}", program.transcript()));
+    (status.success(), program.transcript())
+}
+
+/// ZooKeeper's client in Java, with the same files, sees what a candidate of ours has written over TLS. Both refuse somebody in
+/// the middle, whose certificate is for the right address and of another authority.
+#[test]
+fn the_client_in_java_sees_the_same_and_refuses_the_same() {
+    let secure = Secure::start(&[]);
+    let ours = secure.authority.issue("ours", "DNS:ours");
+    let ca = secure.authority.ca();
+    let options = with(&ours.with_ca(&ca));
+    let candidate = TestHandle::open_with(&secure.host(), &options).stand("/seen", "by both clients");
+    candidate.becomes_master();
+    let (is_well, said) = java(&secure.host(), &ca, &ours.both, "/seen", Duration::from_secs(60));
+    assert!(is_well && said.contains("by both clients"), "{said}");
+    candidate.handle.close().unwrap();
+
+    let stranger = Authority::named("authority");
+    let impostor = Impostor::start(&stranger, "server", "IP:127.0.0.1", "-days 3");
+    let (is_well, said) = java(&impostor.host, &ca, &ours.both, "/seen", Duration::from_secs(5));
+    assert!(!is_well && said.contains("CertPathValidatorException"), "{said}");
+    cause_is(&impostor.host, &options, "is not signed by an authority that is trusted here");
+    assert!(!impostor.has_connections(), "{}", impostor.program.transcript());
+    // Who trusts it is taken in.
+    let mut options = with(&stranger.ca().display().to_string());
+    options.set_connect_timeout(Duration::ZERO).unwrap();
+    let taken_in = Handle::open(&impostor.host, &options).unwrap();
+    eventually(SOON, "the impostor has a client", || impostor.has_connections());
+    // It has heard that a session is wanted.
+    let _ = taken_in.close();
 }
 
 /// The log of this process.
@@ -207,6 +311,16 @@ fn files_are_read_anew_for_each_connection() {
     eventually(SOON, "the cause is told", || is_refused(&states.lock().unwrap()));
     let dump = handle.dump(Format::Json).unwrap();
     assert!(dump.contains(&refused) && dump.contains("\"verify_host\""), "{dump}");
+    // The key is missing for a while.
+    let (key, elsewhere) = (secure.authority.path("rotated.encrypted"), secure.authority.path("elsewhere"));
+    let missing =
+        format!("no TLS with {}: the key file {}: no such file or directory", line.address, key.display());
+    fs::rename(&key, &elsewhere).unwrap();
+    eventually(SOON, "what is missing is told", || {
+        states.lock().unwrap().iter().any(|(_, cause)| *cause == missing)
+    });
+    assert!(handle.dump(Format::Json).unwrap().contains(&missing));
+    fs::rename(&elsewhere, &key).unwrap();
     fs::copy(&new, &old).unwrap();
     eventually(SOON, "the connection is back", || {
         states.lock().unwrap().last().is_some_and(|(state, _)| *state == ConnectionState::Connected)
@@ -217,7 +331,7 @@ fn files_are_read_anew_for_each_connection() {
 
     set_log(LogLevel::Off, |_: &LogRecord| {}).unwrap();
     let log = log.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    assert!(log.contains(&refused), "the log tells it too: {log}");
+    assert!(log.contains(&refused) && log.contains(&missing), "the log tells it too: {log}");
     for text in [&log, &dump, &format!("{:?}", with(&files))] {
         assert!(!text.contains(PASSWORD) && !text.contains("PRIVATE KEY"), "{text}");
     }
@@ -229,6 +343,11 @@ fn open_says_at_once_which_file_cannot_be_used() {
     let authority = Authority::new();
     let certificate = authority.issue("us", "DNS:us");
     let missing = authority.path("none.pem");
+    authority.openssl("pkcs8 -topk8 -in us.key -v2 aes-256-cbc -passout pass:secret -out locked.key");
+    let (malformed, locked) = (authority.path("malformed.pem"), authority.path("locked.key"));
+    fs::write(&malformed, "-----BEGIN CERTIFICATE-----\nMIIB!!\n-----END CERTIFICATE-----\n").unwrap();
+    let with_locked =
+        format!("{},{},{}", authority.ca().display(), certificate.certificate.display(), locked.display());
     for (files, fault) in [
         (missing.display().to_string(), format!("the CA file {}: no such file or directory", missing.display())),
         (
@@ -237,6 +356,18 @@ fn open_says_at_once_which_file_cannot_be_used() {
                 "the key file {}: there is no private key in PEM format in it",
                 certificate.certificate.display()
             ),
+        ),
+        (
+            malformed.display().to_string(),
+            format!("the CA file {}: after 0 certificates, it is not PEM", malformed.display()),
+        ),
+        (
+            format!("{with_locked},sekret"),
+            format!("the key file {}: the password does not open the key", locked.display()),
+        ),
+        (
+            with_locked.clone(),
+            format!("the key file {}: the key is encrypted, and there is no password", locked.display()),
         ),
     ] {
         let error = Handle::open("127.0.0.1:1", &with(&files)).err();
