@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use testkit::{eventually, expire_session, Ensemble, RawClient, Relay, Verdict};
+use testkit::{eventually, expire_session, Authority, Ensemble, RawClient, Relay, Verdict};
 
 use crate::library::{self, Workshop};
 
@@ -21,10 +21,31 @@ pub fn zookeeper() -> Arc<Ensemble> {
     })
 }
 
+/// One server that has a port for TLS besides, for all tests that run at the same time, and the authority of its certificate.
+pub struct Secure {
+    pub zookeeper: Arc<Ensemble>,
+    pub authority: Arc<Authority>,
+}
+
+pub fn secure() -> Arc<Secure> {
+    static SHARED: Mutex<Weak<Secure>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.upgrade().unwrap_or_else(|| {
+        let authority = Arc::new(Authority::new());
+        let longest = Duration::from_secs(100).as_millis() as u32;
+        let zookeeper = Ensemble::builder(1).tls(&authority).max_session_timeout_ms(longest).start();
+        authority.issue("worker", "DNS:worker");
+        let started = Arc::new(Secure { zookeeper: Arc::new(zookeeper), authority });
+        *shared = Arc::downgrade(&started);
+        started
+    })
+}
+
 /// Stands as long as a program runs there.
 pub struct Place {
     program: String,
     zookeeper: Arc<Ensemble>,
+    _secure: Option<Arc<Secure>>,
     takes_session_timeout: bool,
     more: Vec<String>,
     _relays: Vec<Arc<Relay>>,
@@ -33,7 +54,9 @@ pub struct Place {
 impl Place {
     /// As the first lines of the program ask for it.
     pub fn of(program: &str, workshop: &Workshop) -> Place {
+        let secure = (program == "tls.c").then(secure);
         let zookeeper = match program {
+            "tls.c" => secure.as_ref().expect("it was started").zookeeper.clone(),
             // Which is stopped, and let go on.
             "frozen.c" => Arc::new(Ensemble::start(1)),
             _ => zookeeper(),
@@ -49,11 +72,16 @@ impl Place {
         let more = match program {
             "copies.c" => vec![copy_of_the_library(workshop).to_string_lossy().into_owned()],
             "frozen.c" => vec![zookeeper.pid(0).expect("the server runs").to_string()],
+            "tls.c" => {
+                let ca = secure.as_ref().expect("it was started").authority.ca();
+                let [certificate, key] = ["worker.crt", "worker.key"].map(|name| ca.with_file_name(name));
+                vec![zookeeper.tls_host(0), [&ca, &certificate, &key].map(|file| file.to_string_lossy()).join(",")]
+            }
             _ => relays.iter().map(|relay| relay.host()).collect(),
         };
         let takes_session_timeout = !["bad_input.c", "connect_timeout.c", "own_names.c"].contains(&program);
         let program = program.to_owned();
-        Place { program, zookeeper, takes_session_timeout, more, _relays: relays }
+        Place { program, zookeeper, _secure: secure, takes_session_timeout, more, _relays: relays }
     }
 
     pub fn program(&self) -> &str {

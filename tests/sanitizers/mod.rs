@@ -155,6 +155,7 @@ lives! {
     swallowed: "swallowed.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
     frozen: "frozen.c", address: AddressAndUndefined [], thread: Thread ["manual", "instrumented"];
     copies: "copies.c", address: AddressAndUndefined ["manual"], thread: Thread ["instrumented"];
+    tls: "tls.c", address: AddressAndUndefined ["loop"], thread: Thread ["instrumented"];
     own_names: "own_names.c", address: AddressAndUndefined [], thread: Thread [];
     environment: "environment.c", address: AddressAndUndefined ["instrumented"], thread: Thread ["instrumented"];
     fork: "fork.c", thread: Thread ["loop", "instrumented"];
