@@ -4,17 +4,21 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use testkit::{Line, Program};
+use testkit::{Ensemble, Line, Program};
 
 use crate::library::{self, Link, Workshop};
-use crate::place::zookeeper;
+use crate::place::{self, zookeeper, Secure};
 use crate::programs::LONGEST;
 use crate::tools::{self, root};
 
 /// What stands in the snippets for the caller's ZooKeeper.
 const HOST: &str = "127.0.0.1:2181";
+
+/// What stands in those that speak TLS, with the files of docs/security.md.
+const SECURE_HOST: &str = "zk1:2281";
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
@@ -52,6 +56,23 @@ pub fn snippets(language: &str) -> Vec<(String, String)> {
     }
     assert!(found.iter().any(|(name, _)| name.starts_with("README")), "README.md has a block marked {language}");
     found
+}
+
+/// The snippet with a scratch server, and an election of its own by a chroot. With the folder to run it in, if it speaks TLS.
+fn at_server(snippet: &str, zookeeper: &Ensemble, name: &str) -> (String, Option<Arc<Secure>>) {
+    if !snippet.contains(SECURE_HOST) {
+        return (at_scratch_server(snippet, &zookeeper.hosts(), name), None);
+    }
+    let secure = place::secure();
+    let host = format!("{}/{name}", secure.zookeeper.tls_host(0));
+    (snippet.replace(SECURE_HOST, &host), Some(secure))
+}
+
+/// Where the files of the authority are.
+fn run_in_folder_of(secure: Option<&Secure>, command: &mut Command) {
+    if let Some(secure) = secure {
+        command.current_dir(secure.authority.path(""));
+    }
 }
 
 /// The snippet with the scratch server, and an election of its own by a chroot.
@@ -96,9 +117,11 @@ fn becomes_master(mut command: Command) {
 fn compile_and_run(language: &str, compiler: &str, standard: &str) {
     let (workshop, zookeeper) = (Workshop::new(), zookeeper());
     for (name, snippet) in snippets(language) {
-        let code = at_scratch_server(&snippet, &zookeeper.hosts(), &name);
+        let (code, secure) = at_server(&snippet, &zookeeper, &name);
         let source = workshop.write(&format!("{name}.{language}"), &code);
-        becomes_master(line_by_line(&workshop.build(compiler, standard, &[source], Link::Shared)));
+        let mut program = line_by_line(&workshop.build(compiler, standard, &[source], Link::Shared));
+        run_in_folder_of(secure.as_deref(), &mut program);
+        becomes_master(program);
     }
 }
 
@@ -192,10 +215,11 @@ fn python() {
     tools::demand("python3");
     let (workshop, zookeeper) = (Workshop::new(), zookeeper());
     for (name, snippet) in snippets("python") {
-        let code = at_scratch_server(&snippet, &zookeeper.hosts(), &name);
+        let (code, secure) = at_server(&snippet, &zookeeper, &name);
         let mut python = Command::new("python3");
         // Without -X dev, with which asyncio tells of what takes long, as it may on a busy machine.
         python.args(["-B", "-u", "-W", "error"]).arg(workshop.write("snippet.py", &code));
+        run_in_folder_of(secure.as_deref(), &mut python);
         becomes_master(python);
     }
 }
@@ -206,7 +230,8 @@ fn rust() {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let release = library::shared().parent().map(Path::to_path_buf).unwrap_or_default();
     for (name, snippet) in snippets("rust") {
-        let source = workshop.write(&format!("{name}.rs"), &at_scratch_server(&snippet, &zookeeper.hosts(), &name));
+        let (code, secure) = at_server(&snippet, &zookeeper, &name);
+        let source = workshop.write(&format!("{name}.rs"), &code);
         let program = workshop.path(&name);
         let mut compile = Command::new(&rustc);
         compile.args(["--edition=2021", "-D", "warnings", "--extern"]);
@@ -214,6 +239,8 @@ fn rust() {
         compile.arg("-L").arg(format!("dependency={}", release.join("deps").display()));
         compile.arg(&source).arg("-o").arg(&program);
         tools::run_command(compile);
-        becomes_master(Command::new(program));
+        let mut program = Command::new(program);
+        run_in_folder_of(secure.as_deref(), &mut program);
+        becomes_master(program);
     }
 }
