@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use election::{Handle, Reason, Role};
+use election::{Handle, Options, Reason, Role};
 
 use crate::by_hand::Contenders;
 use crate::machine;
@@ -58,7 +58,12 @@ pub struct Group {
 
 impl Group {
     pub fn start(hosts: &[String], candidates: usize) -> Result<Group> {
-        let members = (0..candidates).map(|_| Inbox::open(hosts)).collect::<Result<Vec<_>>>()?;
+        Group::start_with(hosts, &Options::default(), candidates)
+    }
+
+    pub fn start_with(hosts: &[String], options: &Options, candidates: usize) -> Result<Group> {
+        let open = |_| Inbox::open_with(hosts, options);
+        let members = (0..candidates).map(open).collect::<Result<Vec<_>>>()?;
         let follows = vec![0; candidates];
         let mut group = Group { inbox: Inbox::new(), members, follows, master: 0, token: 0 };
         for who in 0..candidates {

@@ -1,7 +1,7 @@
 /* idle.c - the smallest candidate there is; `make bench` looks at what it occupies.
  *
  * It does what it is told on its standard input: "open" stands for master, "ask" times election_is_master, the
- * end closes. It prints each role that it is told. */
+ * end closes. It prints each role that it is told. With FILES, the string of election_options_set_tls, it speaks TLS. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -51,15 +51,20 @@ int main(int argc, char **argv)
     election_t *handle = NULL;
     int rc = ELECTION_OK;
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: idle HOSTS\n");
+    if (argc != 2 && argc != 3) {
+        fprintf(stderr, "usage: idle HOSTS [FILES]\n");
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     puts("ready");
     while (rc == ELECTION_OK && fgets(line, sizeof line, stdin)) {
         if (strcmp(line, "open\n") == 0) {
-            rc = election_open(argv[1], NULL, &handle);
+            election_options_t *options = election_options_new();
+            if (argc == 3)
+                rc = election_options_set_tls(options, argv[2]);
+            if (rc == ELECTION_OK)
+                rc = election_open(argv[1], options, &handle);
+            election_options_free(options);
             if (rc == ELECTION_OK)
                 rc = go_to_election(handle, PATH, "10.0.0.7", 8, on_role, NULL, NULL);
         } else if (strcmp(line, "ask\n") == 0 && !ask(handle)) {

@@ -35,18 +35,12 @@ pub fn measure(ensemble: &Ensemble, report: &mut Report) -> Result<()> {
     sleep(SETTLE);
     let after = machine::memory(program.pid())?;
     let threads = machine::threads(program.pid())?;
-    let mib = |kib: f64| format!("{:.2} MiB", kib / 1024.0);
-    let show = |when: &str, memory: &Memory| {
-        let [rss, pss, anonymous] = [memory.resident_kib, memory.proportional_kib, memory.anonymous_kib].map(mib);
-        format!("{when:<44} VmRSS {rss}, Pss {pss}, anonymous {anonymous}")
-    };
     report.note(&show("before election_open, the library loaded:", &before));
     report.note(&show(&format!("master, {} s later:", SETTLE.as_secs()), &after));
     report.note(&format!("{:<44} {}: {}", "threads:", threads.len(), threads.join(", ")));
     report.aim("idle candidate, resident memory (VmRSS)", after.resident_kib, 8.0 * 1024.0, mib);
     report.aim("idle candidate, threads", threads.len() as f64, 3.0, |count| format!("{count:.0}"));
 
-    let percent = |share: f64| format!("{:.3} % of a core", share * 100.0);
     let idle = cpu_share(&program)?;
     report.note(&format!("{:<44} {}", "CPU, idle:", percent(idle)));
 
@@ -73,6 +67,52 @@ pub fn measure(ensemble: &Ensemble, report: &mut Report) -> Result<()> {
         Some(status) if status.success() => Ok(()),
         _ => Err(format!("the C program does not end well\n{}", program.transcript()).into()),
     }
+}
+
+/// Two candidates at rest at the same time, one of which speaks TLS.
+pub fn compare(plain: &str, encrypted: &str, files: &str, report: &mut Report) -> Result<()> {
+    let folder = ScratchFolder::new("idle");
+    let program = build(folder.path())?;
+    let start = |hosts: &str, files: Option<&str>| {
+        let mut command = Command::new(&program);
+        command.arg(hosts).args(files).env("LD_LIBRARY_PATH", folder.path());
+        let program = Program::spawn(command);
+        expect(&program, "ready")?;
+        program.write_line("open")?;
+        expect(&program, "role 1")?;
+        Result::Ok(program)
+    };
+    let programs = [("plain", start(plain, None)?), ("over TLS", start(encrypted, Some(files))?)];
+    sleep(SETTLE);
+    for (what, program) in &programs {
+        report.note(&show(
+            &format!("{what}, master, {} s later:", SETTLE.as_secs()),
+            &machine::memory(program.pid())?,
+        ));
+        let threads = machine::threads(program.pid())?;
+        report.note(&format!("{:<44} {}: {}", format!("{what}, threads:"), threads.len(), threads.join(", ")));
+    }
+    for (what, program) in &programs {
+        report.note(&format!("{:<44} {}", format!("{what}, CPU, idle:"), percent(cpu_share(program)?)));
+    }
+    for (_, program) in &programs {
+        program.close_stdin();
+        program.wait(PATIENCE).filter(|status| status.success()).ok_or("the C program does not end well")?;
+    }
+    Ok(())
+}
+
+fn mib(kib: f64) -> String {
+    format!("{:.2} MiB", kib / 1024.0)
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.3} % of a core", share * 100.0)
+}
+
+fn show(when: &str, memory: &Memory) -> String {
+    let [rss, pss, anonymous] = [memory.resident_kib, memory.proportional_kib, memory.anonymous_kib].map(mib);
+    format!("{when:<44} VmRSS {rss}, Pss {pss}, anonymous {anonymous}")
 }
 
 /// The share of a core that the program uses over some time.

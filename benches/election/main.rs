@@ -17,6 +17,7 @@ mod raw;
 mod report;
 mod samples;
 mod start;
+mod tls;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -52,10 +53,17 @@ fn run() -> Result<()> {
     let began = Instant::now();
     let mut report = Report::default();
     machine::print_before(&mut report)?;
+    // What TLS costs is compared with nothing else: `cargo bench -- tls` measures it alone.
+    if std::env::args().any(|argument| argument == "tls") {
+        tls::measure(&mut report)?;
+        report.print_aims();
+        return machine::print_after(began);
+    }
     for len in [1, 3] {
         measure_with(len, &mut report)?;
     }
     lease::measure(&mut report)?;
+    tls::measure(&mut report)?;
     report.print_aims();
     machine::print_after(began)?;
     match report.is_complete() {

@@ -29,7 +29,11 @@ impl Inbox {
 
     /// Opens a session with the default options.
     pub fn open(hosts: &[String]) -> Result<Handle> {
-        Ok(Handle::open(&hosts.join(","), &Options::default())?)
+        Inbox::open_with(hosts, &Options::default())
+    }
+
+    pub fn open_with(hosts: &[String], options: &Options) -> Result<Handle> {
+        Ok(Handle::open(&hosts.join(","), options)?)
     }
 
     pub fn stand(&self, election: &Handle, path: &str, who: usize) -> Result<()> {

@@ -18,7 +18,7 @@ const WARM_UP: usize = 5;
 const SAMPLES: usize = 100;
 
 pub fn measure(hosts: &[String], candidates: usize, report: &mut Report) -> Result<()> {
-    let mut queue = Queue::start(hosts, candidates)?;
+    let mut queue = Queue::start(hosts, &Options::default(), candidates)?;
     let mut raw = RawClients::connect(hosts)?;
     let (mut writes, mut handovers) = (Samples::default(), Samples::default());
     for i in 0..WARM_UP + SAMPLES {
@@ -39,18 +39,17 @@ pub fn measure(hosts: &[String], candidates: usize, report: &mut Report) -> Resu
 }
 
 /// Candidates in the order in which they will lead, the master first.
-struct Queue {
+pub struct Queue {
     inbox: Inbox,
     members: Vec<Handle>,
     master: usize,
 }
 
 impl Queue {
-    fn start(hosts: &[String], candidates: usize) -> Result<Queue> {
-        let mut options = Options::default();
+    pub fn start(hosts: &[String], options: &Options, candidates: usize) -> Result<Queue> {
+        let mut options = options.clone();
         options.set_recipe(Recipe::Queue(Dialect::CuratorLatch));
-        let hosts = hosts.join(",");
-        let open = |_| Ok(Handle::open(&hosts, &options)?);
+        let open = |_| Inbox::open_with(hosts, &options);
         let members = (0..candidates).map(open).collect::<Result<Vec<_>>>()?;
         let queue = Queue { inbox: Inbox::new(), members, master: 0 };
         for who in 0..candidates {
@@ -70,7 +69,7 @@ impl Queue {
 
     /// The master resigns. Returns the time until the next master heard that it is master. Then the former master joins
     /// again.
-    fn hand_over(&mut self) -> Result<Duration> {
+    pub fn hand_over(&mut self) -> Result<Duration> {
         let former = self.master;
         let began = Instant::now();
         self.members[former].resign(PATH)?;
@@ -84,7 +83,7 @@ impl Queue {
     }
 
     /// Closes from the end of the queue to its head, so that no slave becomes master meanwhile.
-    fn close(mut self) -> Result<()> {
+    pub fn close(mut self) -> Result<()> {
         self.members.rotate_left(self.master);
         self.members.into_iter().rev().try_for_each(|member| Ok(member.close()?))
     }

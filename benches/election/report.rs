@@ -3,7 +3,7 @@
 use crate::samples::{time, Samples};
 
 /// How many sections the whole run has, so that each section can show the progress.
-const SECTIONS: usize = 18;
+const SECTIONS: usize = 22;
 
 /// Collects the figures that have an aim, while it prints everything.
 #[derive(Default)]

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use election::Options;
+
 use crate::machine;
 use crate::member::Inbox;
 use crate::raw;
@@ -16,7 +18,7 @@ pub fn measure(hosts: &[String], report: &mut Report) -> Result<()> {
     let (mut raws, mut starts) = (Samples::default(), Samples::default());
     for i in 0..WARM_UP + SAMPLES {
         let raw = raw::connect_and_write(&hosts[i % hosts.len()])?;
-        let start = start(hosts)?;
+        let start = start(hosts, &Options::default())?;
         if i >= WARM_UP {
             raws.add(raw);
             starts.add(start);
@@ -29,10 +31,10 @@ pub fn measure(hosts: &[String], report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn start(hosts: &[String]) -> Result<Duration> {
+pub fn start(hosts: &[String], options: &Options) -> Result<Duration> {
     let inbox = Inbox::new();
     let began = Instant::now();
-    let election = Inbox::open(hosts)?;
+    let election = Inbox::open_with(hosts, options)?;
     inbox.stand(&election, "/start", 0)?;
     let took = inbox.wait_for_master()?.at - began;
     election.close()?;
