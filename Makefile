@@ -91,6 +91,7 @@ zookeeper: ## run a ZooKeeper server to try things on, until Ctrl-C: PORT=2181
 lint: ## let clippy look at the code
 	$(CARGO) clippy --quiet --locked --workspace --all-targets --features command --target-dir '$(TARGET)/clippy' -- -D warnings
 	$(CARGO) clippy --quiet --locked --test simulation --features command --target-dir '$(TARGET)/clippy' -- -D warnings
+	$(CARGO) clippy --quiet --locked --lib --no-default-features --target-dir '$(TARGET)/clippy' -- -D warnings
 
 # What make test needs in release after the tests on servers. They wait more than they compute, so it is built meanwhile. Without
 # --lib: with it, cargo would put a library with the test gear of the examples in the place of the one that the tests look at.

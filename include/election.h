@@ -942,7 +942,8 @@ int election_options_add_acl(election_options_t *options,
  * implementation frees its copies of the key without overwriting them.
  *
  * Returns ELECTION_OK, ELECTION_BAD_OPTIONS; ELECTION_BAD_TLS if `files` is NULL, not UTF-8, longer than
- * 16,384 bytes, or has a key without a certificate.
+ * 16,384 bytes, or has a key without a certificate. So it does in a library that was built without TLS; there,
+ * election_open refuses the options, too.
  */
 int election_options_set_tls(election_options_t *options,
                              const char *files);

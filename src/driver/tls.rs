@@ -93,6 +93,16 @@ impl TlsSettings {
                 password: password.map(|password| Password(password.as_bytes().to_vec())),
             }),
             (None, Some(_)) => return Err("there is a key, but no certificate".to_owned()),
+/// Whether this build can encrypt connections. The error says that it cannot.
+pub fn is_built_in() -> Result<(), String> {
+    match cfg!(feature = "tls") {
+        true => Ok(()),
+        false => Err(NOT_BUILT_IN.to_owned()),
+    }
+}
+
+const NOT_BUILT_IN: &str = "this library was built without TLS, the cargo feature `tls`";
+
             (None, None) if password.is_some() => return Err("there is a password, but no key".to_owned()),
             (None, None) => None,
         };

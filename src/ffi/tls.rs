@@ -25,7 +25,8 @@ use crate::handle::Error;
 /// implementation frees its copies of the key without overwriting them.
 ///
 /// Returns ELECTION_OK, ELECTION_BAD_OPTIONS; ELECTION_BAD_TLS if `files` is NULL, not UTF-8, longer than
-/// 16,384 bytes, or has a key without a certificate.
+/// 16,384 bytes, or has a key without a certificate. So it does in a library that was built without TLS; there,
+/// election_open refuses the options, too.
 #[no_mangle]
 pub unsafe extern "C" fn election_options_set_tls(options: *mut election_options_t, files: *const c_char) -> c_int {
     answer(|| {

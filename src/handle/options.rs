@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Error;
-use crate::driver::{Access, Credential, Permit, TlsSettings, FRAME_LIMIT};
+use crate::driver::{tls, Access, Credential, Permit, TlsSettings, FRAME_LIMIT};
 use crate::logic::{Config, LeaseMode, Recipe};
 
 /// The longest time that an option accepts.
@@ -178,10 +178,12 @@ impl Options {
     /// rotated certificate needs no restart.
     ///
     /// # Errors
-    /// [`Error::BadTls`] if there is a key without a certificate, or a password without a key.
+    /// [`Error::BadTls`] if there is a key without a certificate, or a password without a key. Also in a library that was built
+    /// without TLS; there, [`Handle::open`](super::Handle::open) refuses the options, too.
     pub fn set_tls(&mut self, files: &str) -> Result<(), Error> {
         self.tls = Some(TlsSettings::parse(files).map_err(|fault| Error::BadTls.because(fault))?);
-        Ok(())
+        // The options keep it, so that no handle of a program that goes on sends anything in plain text.
+        tls::is_built_in().map_err(|fault| Error::BadTls.because(fault))
     }
 
     /// Sets whether the certificate of a server must be for the host that the connect string names; it must unless this

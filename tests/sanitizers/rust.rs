@@ -33,7 +33,8 @@ fn live(name: &str, more: &[&str], ways: &[&str]) {
     let (workshop, zookeeper) = (Workshop::new(), zookeeper());
     let mut command = build(&workshop, name);
     command.env("ASAN_OPTIONS", "detect_leaks=1");
-    command.args([&zookeeper.hosts(), &format!("/rust-{name}-{}", ways.len())]).args(more).args(ways);
+    let stem = name.rsplit('/').next().unwrap_or(name);
+    command.args([&zookeeper.hosts(), &format!("/rust-{stem}-{}", ways.len())]).args(more).args(ways);
     let program = Program::spawn(command);
     let status = program.wait(LONGEST);
     let is_silent = program.lines().is_empty();
@@ -60,6 +61,13 @@ fn members_and_fence_in_a_loop() {
 #[test]
 fn bad_input() {
     live("bad_input.c", &[], &[]);
+}
+
+/// This build is one without the cargo feature `tls`.
+#[test]
+fn without_tls() {
+    let program = root().join("tests/sanitizers/without_tls.c");
+    live(&program.to_string_lossy(), &[], &[]);
 }
 
 /// A value that is said to be longer than it is: the library copies it, and the sanitizer sees that it reads too far.

@@ -13,7 +13,7 @@ pub enum Connection {}
 
 impl Config {
     pub fn load(_: &TlsSettings) -> Result<Arc<Config>, String> {
-        Err("this library was built without TLS, the cargo feature `tls`".to_owned())
+        Err(super::NOT_BUILT_IN.to_owned())
     }
 
     pub fn connect(&self, _: &str) -> io::Result<Connection> {
