@@ -938,8 +938,8 @@ int election_options_add_acl(election_options_t *options,
  * string names, by its subjectAltName. election_open looks at the files, and election_explain says what is
  * wrong with them. They are read anew for each new connection, on a thread of their own: a rotated certificate
  * needs no restart. If they cannot be used later on, election_connect_failure says so, and the library tries
- * again. The password and the bytes of the files are overwritten when they are no longer used; the TLS
- * implementation frees its copies of the key without overwriting them.
+ * again. The password and the key are overwritten when they are no longer used, and are in no core file; but the
+ * TLS implementation keeps an RSA key without that care.
  *
  * Returns ELECTION_OK, ELECTION_BAD_OPTIONS; ELECTION_BAD_TLS if `files` is NULL, not UTF-8, longer than
  * 16,384 bytes, or has a key without a certificate. So it does in a library that was built without TLS; there,

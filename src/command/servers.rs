@@ -74,14 +74,27 @@ fn set_tls(tls: &options::Tls, options: &mut Options) -> Result<()> {
         Some(file) => {
             let option = "--tls-key-password-file";
             let text = read(file).map_err(|why| Failure::usage(format!("{option} {}: {why}", file.display())))?;
-            text.lines().next().unwrap_or_default().to_owned()
+            let password = text.lines().next().unwrap_or_default().to_owned();
+            overwrite(text);
+            password
         }
         None => std::env::var(TLS_KEY_PASSWORD).unwrap_or_default(),
     };
-    let password = if tls.tls_cert.is_some() { password } else { String::new() };
-    options.set_tls(&format!("{ca},{certificate},{key},{password}")).map_err(bad_tls)?;
+    let secret = if tls.tls_cert.is_some() { password.as_str() } else { "" };
+    let files = format!("{ca},{certificate},{key},{secret}");
+    let is_set = options.set_tls(&files);
+    [password, files].into_iter().for_each(overwrite);
+    is_set.map_err(bad_tls)?;
     options.set_tls_verify_host(!tls.tls_skip_host_check);
     Ok(())
+}
+
+/// The library has its own copy of a secret, which no core file has.
+fn overwrite(secret: String) {
+    let mut bytes = secret.into_bytes();
+    bytes.fill(0);
+    // No compiler takes the zeros for useless.
+    std::hint::black_box(&mut bytes);
 }
 
 /// The error names the file.

@@ -17,6 +17,7 @@ pub mod hosts;
 mod inbox;
 mod io;
 pub mod log;
+mod secret;
 mod session;
 mod telemetry;
 pub mod thread;

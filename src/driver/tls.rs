@@ -6,6 +6,8 @@
 #[cfg(feature = "tls")]
 mod files;
 #[cfg(feature = "tls")]
+mod key;
+#[cfg(feature = "tls")]
 mod verify;
 
 #[cfg(feature = "tls")]
@@ -24,6 +26,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::connect_cause::CauseKind;
+use super::secret::SecretBytes;
 use crate::logic::Report;
 
 pub use connection::{Config, Connection};
@@ -48,31 +51,7 @@ pub struct Identity {
     pub certificate: PathBuf,
     pub key: PathBuf,
     /// The password of the key.
-    pub password: Option<Password>,
-}
-
-/// No `Debug` output shows it, and it is overwritten when it is dropped.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(Vec<u8>);
-
-impl Password {
-    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
-    pub fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl Drop for Password {
-    fn drop(&mut self) {
-        // SAFETY: the bytes are ours. No compiler removes this call.
-        unsafe { libc::explicit_bzero(self.0.as_mut_ptr().cast(), self.0.len()) }
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Password")
-    }
+    pub password: Option<SecretBytes>,
 }
 
 impl TlsSettings {
@@ -90,19 +69,9 @@ impl TlsSettings {
             (Some(certificate), key) => Some(Identity {
                 certificate: certificate.into(),
                 key: key.unwrap_or(certificate).into(),
-                password: password.map(|password| Password(password.as_bytes().to_vec())),
+                password: password.map(|password| SecretBytes::new(password.as_bytes())),
             }),
             (None, Some(_)) => return Err("there is a key, but no certificate".to_owned()),
-/// Whether this build can encrypt connections. The error says that it cannot.
-pub fn is_built_in() -> Result<(), String> {
-    match cfg!(feature = "tls") {
-        true => Ok(()),
-        false => Err(NOT_BUILT_IN.to_owned()),
-    }
-}
-
-const NOT_BUILT_IN: &str = "this library was built without TLS, the cargo feature `tls`";
-
             (None, None) if password.is_some() => return Err("there is a password, but no key".to_owned()),
             (None, None) => None,
         };
@@ -123,6 +92,16 @@ impl TlsSettings {
         ])
     }
 }
+
+/// Whether this build can encrypt connections. The error says that it cannot.
+pub fn is_built_in() -> Result<(), String> {
+    match cfg!(feature = "tls") {
+        true => Ok(()),
+        false => Err(NOT_BUILT_IN.to_owned()),
+    }
+}
+
+const NOT_BUILT_IN: &str = "this library was built without TLS, the cargo feature `tls`";
 
 /// Reads the files, and says which one cannot be used and why.
 pub fn check(settings: &TlsSettings) -> Result<(), String> {
@@ -164,7 +143,7 @@ mod tests {
         assert!(verifies_host, "unless the program says otherwise");
         let password = identity.as_ref().and_then(|identity| identity.password.clone());
         let pair = identity.map(|Identity { certificate, key, .. }| (text(&certificate), text(&key)));
-        (ca.as_ref().map(text), pair, password.map(|password| password.bytes().to_vec()))
+        (ca.as_ref().map(text), pair, password.map(|password| password.to_vec()))
     }
 
     #[test]

@@ -1,10 +1,13 @@
 /* What a handle was told in confidence is gone from memory with the options and the handle: no block that is still allocated
- * holds it; and the options' own copy is overwritten before its block is freed.
+ * holds it; and the options' own copy is overwritten before its block is freed. The password of a key, and the key, are nowhere in
+ * the memory of the process then, and before that only where no core file has them.
  *
  *     secrets HOSTS ROOT SESSION_TIMEOUT_MS [manual|loop]
  */
 
 #define _GNU_SOURCE
+
+#include <fcntl.h>
 
 #include "life.h"
 
@@ -105,6 +108,86 @@ static int count_secrets(void)
     return count;
 }
 
+/* --- all of the memory -------------------------------------------------------------------------------------- */
+
+/* How often the memory has something, and how often where a core file would have it. */
+struct found {
+    int count;
+    int in_core;
+};
+
+static char piece[1 << 16];
+
+/* Looks at what can be written, piece by piece, each with the end of the one before. */
+static void look_at(int memory, uintptr_t start, uintptr_t end, int is_in_core, const char *what, size_t len,
+                    struct found *found)
+{
+    uintptr_t at = start;
+    while (at < end) {
+        size_t size = end - at < sizeof piece ? end - at : sizeof piece;
+        ssize_t got = pread(memory, piece, size, (off_t)at);
+        if (got < (ssize_t)len)
+            break;
+        for (char *hit = piece; (hit = memmem(hit, (size_t)(piece + got - hit), what, len)) != NULL; hit++) {
+            uintptr_t place = at + (uintptr_t)(hit - piece);
+            if (place < (uintptr_t)piece || place >= (uintptr_t)piece + sizeof piece) {
+                found->count++;
+                found->in_core += is_in_core;
+            }
+        }
+        at += (size_t)got == size && size == sizeof piece ? size - len + 1 : (size_t)got;
+    }
+    explicit_bzero(piece, sizeof piece);
+}
+
+static struct found look_for(const char *what, size_t len)
+{
+    struct found found = {0, 0};
+    unsigned long start = 0, end = 0, first, last;
+    char line[512], access[8] = "";
+    FILE *maps = fopen("/proc/self/smaps", "r");
+    int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    CHECK(maps != NULL && memory >= 0);
+    while (fgets(line, sizeof line, maps) != NULL) {
+        if (sscanf(line, "%lx-%lx %7s", &first, &last, access) == 3) {
+            start = first;
+            end = last;
+        } else if (strncmp(line, "VmFlags:", 8) == 0 && strncmp(access, "rw", 2) == 0) {
+            look_at(memory, start, end, strstr(line, " dd") == NULL, what, len, &found);
+        }
+    }
+    fclose(maps);
+    close(memory);
+    return found;
+}
+
+/* It is there, and no core file would have it. A copy is somewhere else for a moment while a file is read. */
+static void expect_only_out_of_core(const char *what, size_t len)
+{
+    int64_t until = clock_ms() + PATIENCE_MS;
+    for (;;) {
+        struct found found = look_for(what, len);
+        if (found.count > 0 && found.in_core == 0)
+            return;
+        if (clock_ms() >= until)
+            fprintf(stderr, "%d copies, %d in a core file\n", found.count, found.in_core);
+        CHECK(clock_ms() < until);
+        sleep_ms(5);
+    }
+}
+
+static void expect_nowhere(const char *what, size_t len)
+{
+    int64_t until = clock_ms() + PATIENCE_MS;
+    while (look_for(what, len).count > 0) {
+        CHECK(clock_ms() < until);
+        sleep_ms(5);
+    }
+}
+
+#define expect_only_out_of_core(...) FROM_HERE((expect_only_out_of_core)(__VA_ARGS__))
+#define expect_nowhere(...) FROM_HERE((expect_nowhere)(__VA_ARGS__))
+
 /* --- what becomes of it ------------------------------------------------------------------------------------- */
 
 static void options_alone(void)
@@ -160,6 +243,15 @@ static const char key[] =
     "Xu3r7uwd3bTU73AIEzws1ZSGPrJpRXx5aHuMSqvEvLWUfwV04LVqBL9mzSfKWjo=\n"
     "-----END ENCRYPTED PRIVATE KEY-----\n";
 
+/* The private number of that key in the forms that it has in memory: as in the file, and as the TLS implementation calculates with it
+ * (d * 2^256 modulo the order of P-256, the lowest byte first). */
+static const char number[] =
+    "\x42\xde\x5a\x2c\x3f\x07\xc9\x6f\x25\x76\x18\xc2\x89\xa8\x0a\x78"
+    "\xb7\x6f\xb1\x96\x6c\x12\xbc\x75\x92\xcc\x9a\xb3\x3d\x6b\x48\x71";
+static const char number_at_work[] =
+    "\xff\xce\x2f\x75\x11\xa0\xa5\xd3\x4f\x9c\x91\xf1\x0f\x9e\x39\xd0"
+    "\xd2\x5a\xa3\xb5\x13\x53\xe9\x1e\x6e\x71\xe2\xae\x4a\xfb\xf8\x56";
+
 static void write_file(const char *name, const char *text)
 {
     FILE *file = fopen(name, "w");
@@ -181,11 +273,13 @@ static void a_key(void)
     write_file(names[1], key);
     snprintf(files, sizeof files, "%s,%s,%s,%s", names[0], names[0], names[1], secret);
     CHECK_INT(ELECTION_OK, election_options_set_tls(options, files));
+    explicit_bzero(files, sizeof files);
     CHECK_INT(1, count_secrets());
-    CHECK_INT(ELECTION_OK, election_open("127.0.0.1:1", options, &handle));
+    CHECK_INT(ELECTION_OK, open_handle("127.0.0.1:1", options, &handle));
     election_options_free(options);
-    sleep_ms(300);
     CHECK(count_secrets() > 0);
+    expect_only_out_of_core(secret, sizeof secret - 1);
+    expect_only_out_of_core(number_at_work, sizeof number_at_work - 1);
     CHECK_INT(ELECTION_OK, close_handle(handle));
     until = clock_ms() + PATIENCE_MS;
     while (count_secrets() > 0) {
@@ -193,6 +287,9 @@ static void a_key(void)
         sleep_ms(2);
     }
     CHECK_INT(0, freed_with_secret);
+    expect_nowhere(secret, sizeof secret - 1);
+    expect_nowhere(number, sizeof number - 1);
+    expect_nowhere(number_at_work, sizeof number_at_work - 1);
     unlink(names[0]);
     unlink(names[1]);
     rmdir(folder);

@@ -8,15 +8,16 @@ use std::sync::Arc;
 
 use pkcs8::der::SecretDocument;
 use pkcs8::{pkcs5, EncryptedPrivateKeyInfoRef};
-use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::RootCertStore;
 use zeroize::{Zeroize, Zeroizing};
 
+use super::key::signing_key;
 use super::verify::is_of_version_1;
-use super::{Identity, Password};
+use super::Identity;
+use crate::driver::secret::{with_clean_stack, SecretBytes};
 
 /// The longest file that is read. The system's authorities take about 250 KiB.
 const FILE_MAX: u64 = 8 << 20;
@@ -76,11 +77,10 @@ pub fn identity(identity: &Identity) -> Result<CertifiedKey, String> {
     let what = format!("the certificate file {}", identity.certificate.display());
     let chain = certificates(&what, &identity.certificate)?;
     let key_file = format!("the key file {}", identity.key.display());
-    let mut key = private_key(&key_file, &identity.key, identity.password.as_ref())?;
-    let signer = any_supported_type(&key);
-    key.zeroize();
-    let signer = signer
-        .map_err(|_| format!("{key_file}: the key is none that can be used: RSA, P-256, P-384 or Ed25519"))?;
+    let key = with_clean_stack(|| private_key(&key_file, &identity.key, identity.password.as_ref()))?;
+    let signer = signing_key(&key.der())
+        .ok_or_else(|| format!("{key_file}: the key is none that can be used: RSA, P-256, P-384 or Ed25519"))?;
+    drop(key);
     let certified = CertifiedKey::new(chain, signer);
     match certified.keys_match() {
         // A key that cannot tell its public half, and a certificate that has no extensions, are looked at by the server.
@@ -103,14 +103,54 @@ fn certificates(what: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>,
     }
 }
 
-fn private_key(what: &str, file: &Path, password: Option<&Password>) -> Result<PrivateKeyDer<'static>, String> {
-    const ENCRYPTED: [&str; 2] = ["-----BEGIN ENCRYPTED PRIVATE KEY-----", "-----END ENCRYPTED PRIVATE KEY-----"];
+/// A private key, which is overwritten when it is dropped.
+struct Key {
+    form: Form,
+    document: SecretDocument,
+}
+
+#[derive(Clone, Copy)]
+enum Form {
+    Pkcs8,
+    Pkcs1,
+    Sec1,
+}
+
+impl Key {
+    fn der(&self) -> PrivateKeyDer<'_> {
+        let bytes = self.document.as_bytes();
+        match self.form {
+            Form::Pkcs8 => PrivatePkcs8KeyDer::from(bytes).into(),
+            Form::Pkcs1 => PrivatePkcs1KeyDer::from(bytes).into(),
+            Form::Sec1 => PrivateSec1KeyDer::from(bytes).into(),
+        }
+    }
+
+    /// The first one of a file in PEM format.
+    fn of_pem(text: &str) -> Option<Key> {
+        let labels =
+            [("PRIVATE KEY", Form::Pkcs8), ("RSA PRIVATE KEY", Form::Pkcs1), ("EC PRIVATE KEY", Form::Sec1)];
+        let (form, section) =
+            labels.into_iter().find_map(|(label, form)| Some((form, section(text, label).ok()??)))?;
+        let (_, document) = SecretDocument::from_pem(section).ok()?;
+        Some(Key { form, document })
+    }
+}
+
+/// The section with this label. An error if it does not end.
+fn section<'a>(text: &'a str, label: &str) -> Result<Option<&'a str>, ()> {
+    let [first, last] = ["BEGIN", "END"].map(|word| format!("-----{word} {label}-----"));
+    let Some(start) = text.find(&first) else { return Ok(None) };
+    let end = text[start..].find(&last).ok_or(())?;
+    Ok(Some(&text[start..start + end + last.len()]))
+}
+
+fn private_key(what: &str, file: &Path, password: Option<&SecretBytes>) -> Result<Key, String> {
     let bytes = read(what, file)?;
-    let text = String::from_utf8_lossy(&bytes);
-    if let Some(start) = text.find(ENCRYPTED[0]) {
-        let end =
-            text[start..].find(ENCRYPTED[1]).ok_or_else(|| format!("{what}: it ends in the middle of the key"))?;
-        let section = &text[start..start + end + ENCRYPTED[1].len()];
+    // What is not UTF-8 is no PEM, and may stand beside it.
+    let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
+    let cut = |()| format!("{what}: it ends in the middle of the key");
+    if let Some(section) = section(&text, "ENCRYPTED PRIVATE KEY").map_err(cut)? {
         let password = password.ok_or_else(|| format!("{what}: the key is encrypted, and there is no password"))?;
         return decrypt(what, section, password);
     }
@@ -119,8 +159,21 @@ fn private_key(what: &str, file: &Path, password: Option<&Password>) -> Result<P
             "{what}: the key is encrypted in an old format; convert it with: openssl pkcs8 -topk8 -in OLD -out NEW"
         ));
     }
+    if let Some(key) = Key::of_pem(&text) {
+        return Ok(key);
+    }
+    // This one takes lines of any length, and leaves a copy of the text behind.
     match PrivateKeyDer::from_pem_slice(&bytes) {
-        Ok(key) => Ok(key),
+        Ok(mut key) => {
+            let form = match &key {
+                PrivateKeyDer::Pkcs1(_) => Form::Pkcs1,
+                PrivateKeyDer::Sec1(_) => Form::Sec1,
+                _ => Form::Pkcs8,
+            };
+            let document = SecretDocument::try_from(key.secret_der());
+            key.zeroize();
+            Ok(Key { form, document: document.map_err(|_| format!("{what}: the key in it is malformed"))? })
+        }
         Err(rustls::pki_types::pem::Error::NoItemsFound) => {
             Err(format!("{what}: there is no private key in PEM format in it"))
         }
@@ -129,14 +182,14 @@ fn private_key(what: &str, file: &Path, password: Option<&Password>) -> Result<P
 }
 
 /// Decrypts a key of PKCS#8 by PBES2 (RFC 8018). The copies on the way are overwritten.
-fn decrypt(what: &str, section: &str, password: &Password) -> Result<PrivateKeyDer<'static>, String> {
+fn decrypt(what: &str, section: &str, password: &SecretBytes) -> Result<Key, String> {
     let malformed = || format!("{what}: the encrypted key in it is malformed");
     let (_, document) = SecretDocument::from_pem(section).map_err(|_| malformed())?;
     let encrypted = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| {
         format!("{what}: the key is encrypted in a way that is not supported, or malformed; encrypt it by AES, with: {CONVERT}")
     })?;
-    match encrypted.decrypt(password.bytes()) {
-        Ok(key) => Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into()),
+    match encrypted.decrypt(&**password) {
+        Ok(document) => Ok(Key { form: Form::Pkcs8, document }),
         Err(pkcs8::Error::EncryptedPrivateKey(
             pkcs5::Error::NoPbes1CryptSupport | pkcs5::Error::UnsupportedAlgorithm { .. },
         )) => Err(format!(

@@ -94,6 +94,27 @@ fn what_is_sent_arrives_in_both_versions_however_it_is_cut() {
     }
 }
 
+/// Those that the library keeps itself, and those that the implementation keeps.
+#[test]
+fn each_kind_of_key_proves_who_we_are() {
+    let authority = Authority::new();
+    let server = authority.issue("server", "IP:127.0.0.1");
+    for versions in [&[&TLS12], &[&TLS13]] {
+        let address = peer::start(peer::config(&server, Some(&authority), versions), Manner::Good, peer::echo);
+        for (name, key) in [
+            ("p256", "-newkey ec -pkeyopt ec_paramgen_curve:P-256"),
+            ("p384", "-newkey ec -pkeyopt ec_paramgen_curve:P-384"),
+            ("edwards", "-newkey ed25519"),
+            ("rsa", "-newkey rsa:2048"),
+        ] {
+            let client = authority.issue_for(name, "DNS:client", key, "-days 3");
+            let config = Config::load(&settings(&client.with_ca(&authority.ca()))).unwrap();
+            let mut client = Client::connect(address, &config).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(client.echo(b"who are we?", 100), b"who are we?", "{name}");
+        }
+    }
+}
+
 /// The peer does not read. What the kernel does not take waits in the stream, which is bounded.
 #[test]
 fn a_peer_that_does_not_read_is_written_to_as_far_as_there_is_room() {
