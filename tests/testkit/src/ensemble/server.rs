@@ -108,9 +108,10 @@ impl Server {
             let names = format!("IP:{ip}{}", if builder.has_network { ",IP:127.0.0.1" } else { "" });
             let key_store = authority.issue(&format!("server-{ip}"), &names).both;
             config.push_str(&format!(
-                "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\nsecureClientPortAddress={}\n\
+                "serverCnxnFactory={}\nsecureClientPortAddress={}\n\
                  secureClientPort={}\nssl.keyStore.location={}\nssl.keyStore.type=PEM\nssl.trustStore.location={}\n\
                  ssl.trustStore.type=PEM\nssl.clientAuth=need\n",
+                lock(&self.release).class("org.apache.zookeeper.server.NettyServerCnxnFactory"),
                 ip,
                 self.tls_addr.port(),
                 key_store.display(),
