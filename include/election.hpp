@@ -142,6 +142,7 @@ enum class rc : int {
     bad_auth = ELECTION_BAD_AUTH,
     bad_acl = ELECTION_BAD_ACL,
     bad_tls = ELECTION_BAD_TLS,
+    bad_sasl = ELECTION_BAD_SASL,
     interrupted = ELECTION_INTERRUPTED,
     leadership_lost = ELECTION_LEADERSHIP_LOST,
     bad_leadership = ELECTION_BAD_LEADERSHIP,

@@ -145,7 +145,8 @@ impl Handle {
     ///
     /// # Errors
     /// [`Error::BadHosts`]; [`Error::BadTls`] if a file for TLS is missing or malformed, or its password is wrong, and
-    /// [`Error::detail`] says which; [`Error::Timeout`] if there was no connection within the connect timeout;
+    /// [`Error::detail`] says which; [`Error::BadSasl`] if parameters of SASL are missing or the password file cannot be
+    /// used; [`Error::Timeout`] if there was no connection within the connect timeout;
     /// [`Error::Interrupted`] if a signal handler ran on this thread before there was one; [`Error::ZooKeeper`] if the
     /// servers refused the credentials within the connect timeout; [`Error::NoResources`] if the system has no thread
     /// or descriptor left; [`Error::Forked`]; [`Error::Internal`] if the library has failed, also while this waits.
@@ -160,6 +161,10 @@ impl Handle {
         let tls = options.tls().map(Arc::new);
         if let Some(tls) = &tls {
             driver::tls::check(tls).map_err(|fault| Error::BadTls.because(fault))?;
+        }
+        let sasl = options.sasl()?.map(Arc::new);
+        if let Some(sasl) = &sasl {
+            driver::sasl::check(sasl).map_err(|fault| Error::BadSasl.because(fault))?;
         }
         let process = Process::current().map_err(|error| match error.kind() {
             ErrorKind::Unsupported => Error::Forked,
@@ -191,7 +196,8 @@ impl Handle {
         let (connected, first_connection) = ReplyTo::new(&waits);
         let access = Arc::new(options.access.clone());
         let (session_timeout, frame_limit) = (options.session_timeout, options.frame_limit);
-        let settings = Settings { hosts, access, tls, session_timeout, frame_limit, elections: options.elections };
+        let elections = options.elections;
+        let settings = Settings { hosts, access, tls, sasl, session_timeout, frame_limit, elections };
         let lease_end = Arc::new(LeaseEnd::default());
         let denied = Arc::new(Denied::default());
         let callbacks = Arc::new(Callbacks::new(reader, wake.clone(), waits.clone(), diagnostics.clone()));

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use super::hosts::{shown, Server};
+use super::sasl::{MechanismName, SaslFault};
 use super::tls;
 
 /// If more servers than this have failed, the sentence counts the others instead of naming them.
@@ -20,8 +21,8 @@ pub struct ConnectCause {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-// A build without TLS finds none of its causes.
-#[cfg_attr(not(feature = "tls"), allow(dead_code))]
+// A build without TLS or SASL finds none of its causes.
+#[cfg_attr(not(all(feature = "tls", feature = "sasl")), allow(dead_code))]
 pub enum CauseKind {
     NoSuchHost,
     /// The name service failed, with this message.
@@ -65,6 +66,22 @@ pub enum CauseKind {
     RefusesCertificate(String),
     /// The handshake failed for another reason.
     TlsFailed(String),
+    /// What we need for SASL cannot be used, with the reason.
+    SaslUnable(String),
+    /// The server does no SASL.
+    SaslMissing,
+    /// The server's message is none of the mechanism: the rest of a sentence about it.
+    SaslMalformed(&'static str),
+    /// The server does not prove that it knows the password.
+    SaslImpostor,
+    /// The server refuses the first message of this mechanism.
+    SaslMechanism(MechanismName),
+    /// The server refuses the proof of who we are; this is the user.
+    SaslRefused(String),
+    /// The server ended the connection when it had our proof.
+    SaslCut,
+    /// Our part of SASL was not done in time.
+    SaslTakesLong,
     /// It is a ZooKeeper server that serves no clients at the moment.
     NotServing,
     ReadOnly,
@@ -112,6 +129,39 @@ impl CauseKind {
             "Name or service not known" | "No address associated with hostname" => CauseKind::NoSuchHost,
             said => CauseKind::LookupFailed(said.to_owned()),
         }
+    }
+
+    /// The cause for this end of SASL.
+    pub fn of_sasl(fault: SaslFault) -> CauseKind {
+        match fault {
+            SaslFault::Credentials(said) => CauseKind::SaslUnable(said),
+            SaslFault::Malformed(said) => CauseKind::SaslMalformed(said),
+            SaslFault::NoSasl => CauseKind::SaslMissing,
+            SaslFault::Impostor => CauseKind::SaslImpostor,
+        }
+    }
+
+    /// Whether the server had opened or resumed the session before.
+    pub fn comes_after_connect(&self) -> bool {
+        self.is_refusal()
+            || matches!(
+                self,
+                CauseKind::SaslUnable(_)
+                    | CauseKind::SaslMalformed(_)
+                    | CauseKind::SaslCut
+                    | CauseKind::SaslTakesLong
+            )
+    }
+
+    /// Whether the server takes nobody as we are.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            CauseKind::SaslMissing
+                | CauseKind::SaslImpostor
+                | CauseKind::SaslMechanism(_)
+                | CauseKind::SaslRefused(_)
+        )
     }
 
     /// The cause for this answer to `srvr`. An empty answer means that the server ended the connection.
@@ -186,6 +236,16 @@ impl fmt::Display for ConnectCause {
             CauseKind::WantsCertificate => write!(f, "{at} demands a client certificate, and there is none"),
             CauseKind::RefusesCertificate(alert) => write!(f, "{at} refuses the client certificate: {alert}"),
             CauseKind::TlsFailed(said) => write!(f, "no TLS with {at}: {said}"),
+            CauseKind::SaslUnable(said) => write!(f, "no SASL with {at}: {said}"),
+            CauseKind::SaslMissing => write!(f, "{at} does no SASL"),
+            CauseKind::SaslMalformed(said) => write!(f, "{at} {said}"),
+            CauseKind::SaslImpostor => write!(f, "{at} does not prove that it knows the password for SASL"),
+            CauseKind::SaslMechanism(name) => write!(f, "{at} refuses the SASL mechanism {name}"),
+            CauseKind::SaslRefused(user) => {
+                write!(f, "{at} refuses the user {} of SASL: no such user, or a wrong password", shown(user))
+            }
+            CauseKind::SaslCut => write!(f, "{at} ends the connection in the middle of SASL"),
+            CauseKind::SaslTakesLong => write!(f, "SASL with {at} takes too long"),
             CauseKind::NotServing => write!(f, "{at} serves nobody: it has no quorum, or is starting"),
             CauseKind::ReadOnly => write!(f, "{at} is read-only: it has no quorum"),
             CauseKind::TooOld(version) => write!(f, "{at} is ZooKeeper {version}, which is too old"),
@@ -315,6 +375,14 @@ mod tests {
             CauseKind::WantsCertificate,
             CauseKind::RefusesCertificate("CertificateUnknown".to_owned()),
             CauseKind::TlsFailed("it ends the handshake with the alert ProtocolVersion".to_owned()),
+            CauseKind::SaslUnable("the password file /etc/zk/password: permission denied".to_owned()),
+            CauseKind::SaslMissing,
+            CauseKind::SaslMalformed("sends no challenge of DIGEST-MD5"),
+            CauseKind::SaslImpostor,
+            CauseKind::SaslMechanism(MechanismName::DigestMd5),
+            CauseKind::SaslRefused("app".to_owned()),
+            CauseKind::SaslCut,
+            CauseKind::SaslTakesLong,
             CauseKind::NotServing,
             CauseKind::ReadOnly,
             CauseKind::TooOld("3.3.6".to_owned()),

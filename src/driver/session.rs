@@ -5,6 +5,7 @@ mod addresses;
 mod diagnosis;
 mod dialer;
 mod handshake;
+mod login;
 mod mailbox;
 mod orphan;
 mod probe;
@@ -20,6 +21,7 @@ use super::diagnostics::Diagnostics;
 use super::events::{EventSink, OnItsWay};
 use super::hosts::Hosts;
 use super::io::reactor::Shared;
+use super::sasl::SaslSettings;
 use super::tls::TlsSettings;
 use super::waits::{ReplyTo, Waits};
 use crate::logic::{Call, Config, Outcome, Report, SubscriptionId, Time, Value};
@@ -37,6 +39,8 @@ pub struct Settings {
     pub access: Arc<Access>,
     /// `None` if connections are not encrypted.
     pub tls: Option<Arc<TlsSettings>>,
+    /// `None` without SASL.
+    pub sasl: Option<Arc<SaslSettings>>,
     pub session_timeout: Duration,
     /// The longest message of a server, in bytes.
     pub frame_limit: usize,
@@ -161,6 +165,7 @@ fn zk_settings(settings: &Settings, access: &Access) -> zk::Settings {
         session_timeout_ms: u32::try_from(asked).unwrap_or(u32::MAX),
         chroot: settings.hosts.chroot.clone(),
         credentials: access.credentials.iter().map(credential).collect(),
+        sasl: settings.sasl.is_some(),
         acl: access.acl.iter().map(entry).collect(),
         frame_limit: settings.frame_limit,
         first_xid: fastrand::i32(..),

@@ -173,17 +173,18 @@ impl Telemetry {
         self.outage = None;
     }
 
-    /// The servers refuse the credentials and would refuse them again.
-    pub fn denied(&mut self, servers: &Hosts) -> Option<Connection> {
+    /// The servers refuse the credentials and would refuse them again, or demand others than there are.
+    pub fn denied(&mut self, servers: &Hosts, demands_more: bool) -> Option<Connection> {
+        let why = if demands_more { ", which demand SASL or another credential than there is" } else { "" };
         self.says(
             LogLevel::Error,
             None,
             format_args!(
-                "authentication refused by {servers} (rc {}); this handle is of no more use",
+                "authentication refused by {servers}{why} (rc {}); this handle is of no more use",
                 rc::AUTH_FAILED
             ),
         );
-        let cause = Some(format!("authentication refused by {servers}").into());
+        let cause = Some(format!("authentication refused by {servers}{why}").into());
         self.connection(Connection { cause, ..self.closing(rc::AUTH_FAILED)? })
     }
 

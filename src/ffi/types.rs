@@ -143,6 +143,9 @@ pub enum election_rc_t {
     ELECTION_BAD_ACL = -1037,
     /// The TLS options, or a file that they name, cannot be used, or the library was built without TLS.
     ELECTION_BAD_TLS = -1038,
+    /// A parameter of SASL is wrong or missing, its password file cannot be used, or the library was built
+    /// without SASL.
+    ELECTION_BAD_SASL = -1039,
     /// A signal handler ran on the thread that waited, or election_interrupt was called.
     ELECTION_INTERRUPTED = -1040,
     /// The mastership ended before the function of election_lead returned.
@@ -260,7 +263,8 @@ pub enum election_dispatch_t {
     /// The program, when it calls election_dispatch. For one thread with poll, epoll, libuv, GLib or asyncio.
     ELECTION_DISPATCH_MANUAL = 1,
     /// The program, as with ELECTION_DISPATCH_MANUAL, and it does the work of the session as well: the handle uses no thread
-    /// of the library, but short-lived ones that look a host name up or read the files for TLS. See election_dispatch.
+    /// of the library, but short-lived ones that look a host name up, read the files for TLS, or do the work of
+    /// SASL. See election_dispatch.
     ELECTION_DISPATCH_LOOP = 2,
 }
 

@@ -179,6 +179,7 @@ impl Options {
             ("dispatch", dispatch.into()),
             ("frame_limit_bytes", self.frame_limit.into()),
             ("tls", self.tls().map_or(Report::Nothing, |tls| tls.describe())),
+            ("sasl", self.sasl.describe()),
         ]);
         match self.elections.describe() {
             Report::Named(more) => {

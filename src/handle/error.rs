@@ -78,6 +78,8 @@ pub enum Error {
     BadAcl,
     /// The TLS options, or a file that they name, cannot be used, or the library was built without TLS.
     BadTls,
+    /// A parameter of SASL is wrong or missing, its password file cannot be used, or the library was built without SASL.
+    BadSasl,
     /// A signal handler ran on this thread, or the handle was interrupted.
     Interrupted,
     /// The candidate resigned.
@@ -127,6 +129,7 @@ impl Error {
             Error::BadAuth => -1036,
             Error::BadAcl => -1037,
             Error::BadTls => -1038,
+            Error::BadSasl => -1039,
             Error::NotMaster => -1020,
             Error::Resigned => -1014,
             Error::Interrupted => -1040,
@@ -217,6 +220,7 @@ pub fn explain(rc: i32) -> &'static str {
         -1036 => "the credential is malformed, too long, or one too many\0",
         -1037 => "the access control list is malformed, too long, or has one entry too many\0",
         -1038 => "the TLS options or a file of theirs cannot be used, or the library was built without TLS\0",
+        -1039 => "a parameter of SASL is wrong or missing, its password file cannot be used, or the library was built without SASL\0",
         -1040 => "interrupted: a signal handler ran on this thread, or the handle was interrupted\0",
         -1041 => "the mastership ended before the function returned\0",
         -1042 => "the leadership is NULL, over, or never was one\0",

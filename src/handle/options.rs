@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::Error;
-use crate::driver::{tls, Access, Credential, Permit, TlsSettings, FRAME_LIMIT};
+use crate::driver::sasl::SaslParameters;
+use crate::driver::{tls, Access, Credential, Permit, SaslSettings, TlsSettings, FRAME_LIMIT};
 use crate::logic::{Config, LeaseMode, Recipe};
 
 /// The longest time that an option accepts.
@@ -38,6 +39,7 @@ pub struct Options {
     /// The files for TLS, if connections are encrypted.
     pub(super) tls: Option<TlsSettings>,
     pub(super) tls_verifies_host: bool,
+    pub(super) sasl: SaslParameters,
 }
 
 /// Who runs the callbacks, and who does the work of the session.
@@ -55,7 +57,7 @@ pub enum Dispatch {
     /// [`dispatch`](super::Handle::dispatch) whenever [`fd`](super::Handle::fd) is readable, and within an eighth of
     /// the session timeout.
     ///
-    /// A short-lived thread looks each host name up.
+    /// A short-lived thread looks each host name up, reads the files for TLS, and does the work of SASL.
     Loop,
 }
 
@@ -86,6 +88,7 @@ impl Default for Options {
             frame_limit: FRAME_LIMIT,
             tls: None,
             tls_verifies_host: true,
+            sasl: SaslParameters::default(),
         }
     }
 }
@@ -191,6 +194,31 @@ impl Options {
     /// one.
     pub fn set_tls_verify_host(&mut self, verify_host: bool) {
         self.tls_verifies_host = verify_host;
+    }
+
+    /// Sets a parameter of SASL, by which a client proves who it is. Without `mechanism` there is no SASL. An empty value
+    /// takes a parameter back.
+    ///
+    /// - `mechanism`: `DIGEST-MD5`. It must be the one of the servers' JAAS file.
+    /// - `user`: who we are.
+    /// - `password_file`: a file with the password in its first line. It is read anew for each new connection, so a
+    ///   changed password needs no restart.
+    /// - `realm`: if the servers offer more than one; else it is theirs.
+    /// - `service` and `host`: the names that the servers go by, `zookeeper` and `zk-sasl-md5` for DIGEST-MD5.
+    ///
+    /// [`Handle::open`](super::Handle::open) looks at the parameters together, and at the file. If a server refuses us, the
+    /// library tries the others, and again every second or two: the file may change, and the servers, too.
+    ///
+    /// # Errors
+    /// [`Error::BadSasl`] if there is no such parameter or mechanism, or if the value is too long or has a control character
+    /// in it; [`Error::detail`] says what it is.
+    pub fn set_sasl(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        self.sasl.set(name, value).map_err(|fault| Error::BadSasl.because(fault))
+    }
+
+    /// What the driver needs for SASL.
+    pub(super) fn sasl(&self) -> Result<Option<SaslSettings>, Error> {
+        self.sasl.settings().map_err(|fault| Error::BadSasl.because(fault))
     }
 
     /// What the driver needs for TLS.

@@ -42,6 +42,10 @@ pub enum Cause {
     GivenUp,
     /// The server refused the credentials, with this error.
     Denied(i32),
+    /// The server refused our SASL message, with this error. `is_first` says whether it was the first one.
+    SaslRefused { error: i32, is_first: bool },
+    /// SASL was not over in time, and it was our turn.
+    SaslTakesLong,
     /// The server says that another server serves the session now.
     Moved,
     /// The session was left for another one.
@@ -90,6 +94,8 @@ impl fmt::Display for Cause {
             Cause::Expired => f.write_str("says that the session has expired"),
             Cause::GivenUp => f.write_str("was not reached for so long that the session must have expired"),
             Cause::Denied(rc) => write!(f, "refused the credentials ({rc})"),
+            Cause::SaslRefused { error, .. } => write!(f, "refused SASL ({error})"),
+            Cause::SaslTakesLong => f.write_str("waited too long for our part of SASL"),
             Cause::Moved => f.write_str("says that another server serves the session"),
             Cause::Left => f.write_str("was left"),
         }

@@ -24,6 +24,7 @@ pub mod opcode {
     pub const CREATE_CONTAINER: i32 = 19;
     pub const AUTH: i32 = 100;
     pub const SET_WATCHES: i32 = 101;
+    pub const SASL: i32 = 102;
     pub const CLOSE: i32 = -11;
     /// In the answer to a multi: this operation failed, or the end.
     pub const ERROR: i32 = -1;
@@ -41,8 +42,9 @@ pub mod error {
     pub const AUTH_FAILED: i32 = -115;
     pub const SESSION_CLOSED_REQUIRES_SASL: i32 = -124;
 
-    /// The answer to any request on a connection without the credentials that the server demands. The server then ends the
-    /// connection (`AuthenticationHelper.enforceAuthentication`).
+    /// The answer to any request on a connection without the credentials that the server demands, and to a SASL message
+    /// that the server refuses. The server then ends the connection (`AuthenticationHelper.enforceAuthentication`,
+    /// `ZooKeeperServer.processSasl`).
     pub const IS_DENIAL: [i32; 2] = [AUTH_FAILED, SESSION_CLOSED_REQUIRES_SASL];
 }
 
@@ -150,6 +152,10 @@ pub enum Request<'a> {
         scheme: &'a str,
         auth: &'a [u8],
     },
+    /// A message of ours in a SASL exchange (`GetSASLRequest`). The answer has the server's message, if it has one.
+    Sasl {
+        token: &'a [u8],
+    },
     Ping,
     Close,
     /// The answer names the znode.
@@ -196,6 +202,7 @@ impl Request<'_> {
     fn opcode(&self) -> i32 {
         match self {
             Request::Auth { .. } => opcode::AUTH,
+            Request::Sasl { .. } => opcode::SASL,
             Request::Ping => opcode::PING,
             Request::Close => opcode::CLOSE,
             Request::Create(_) => opcode::CREATE,
@@ -229,6 +236,7 @@ impl Request<'_> {
                 put_buffer(out, scheme.as_bytes());
                 put_buffer(out, auth);
             }
+            Request::Sasl { token } => put_buffer(out, token),
             Request::Ping | Request::Close => {}
             Request::Create(create) | Request::Create2(create) => create.write(root, out),
             Request::Delete { path, version } => {

@@ -25,6 +25,7 @@ mod watches;
 #[cfg(feature = "testing")]
 pub use crate::logic::Pace;
 pub use cause::Cause;
+pub use messages::error::SESSION_CLOSED_REQUIRES_SASL as DEMANDS_MORE;
 #[cfg(feature = "testing")]
 pub use messages::opcode;
 pub use servers::{Next, Servers};

@@ -2,7 +2,8 @@
 //!
 //! A round begins with a look-up of the names, and goes once through the addresses in an order drawn anew. Between two
 //! rounds lies a pause, which grows to half a second and no further: a server that is back before a lease ends is found
-//! before it ends. While a look-up takes its time, the addresses that
+//! before it ends. The pause is longer if a server has opened a session and then refused us, for it keeps that session.
+//! While a look-up takes its time, the addresses that
 //! were good before are tried.
 //!
 //! And whether requests may follow the ConnectRequest at once (`Session::set_pipelining`). If the answer to a
@@ -23,6 +24,9 @@ const SHORT_LIFE_MS: u64 = 200;
 /// The pause after the first round, and the longest one.
 const FIRST_PAUSE_MS: u64 = 25;
 const LONGEST_PAUSE_MS: u64 = 500;
+
+/// The pause after a round in which a server has opened a session for nothing.
+const REFUSED_PAUSE_MS: u64 = 2_000;
 
 /// This many addresses that were good are remembered.
 const GOOD: usize = 8;
@@ -54,6 +58,8 @@ pub struct Servers {
     /// The present connection.
     connected: Option<(SocketAddr, Time)>,
     failed_rounds: u32,
+    /// In this round a server has opened a session and refused us.
+    has_refused: bool,
     /// No session has stood since something that followed a ConnectRequest had no answer.
     has_lost_answer: bool,
     /// The servers that ended a connection on which something had followed the ConnectRequest, and not the next one.
@@ -84,6 +90,7 @@ impl Servers {
             failed: None,
             connected: None,
             failed_rounds: 0,
+            has_refused: false,
             has_lost_answer: false,
             one_at_a_time: BTreeSet::new(),
             #[cfg(feature = "testing")]
@@ -175,9 +182,20 @@ impl Servers {
         }
     }
 
+    /// A server has opened a session, and then refused us. It keeps that session until it expires.
+    pub fn has_refused(&mut self, now: Time) {
+        self.has_refused = true;
+        if matches!(self.state, State::Pause(_)) {
+            self.pause(now);
+        }
+    }
+
     /// A round has failed. Pauses are drawn, so that many clients do not come back at the same moment.
     fn pause(&mut self, now: Time) {
-        let most = (FIRST_PAUSE_MS << self.failed_rounds.min(16)).min(self.longest_pause_ms());
+        let most = match std::mem::take(&mut self.has_refused) {
+            true => REFUSED_PAUSE_MS,
+            false => (FIRST_PAUSE_MS << self.failed_rounds.min(16)).min(self.longest_pause_ms()),
+        };
         self.failed_rounds = self.failed_rounds.saturating_add(1);
         let pause = most / 2 + self.draw(most / 2 + 1);
         self.state = State::Pause(now.plus_ms(pause));

@@ -1,11 +1,14 @@
 //! One ZooKeeper session and the connection that it is on at the moment.
 //!
-//! On a connection we send, in this order: the ConnectRequest; the credentials; if the session was there before, its
-//! watches (SetWatches); and the requests. The servers answer requests in their order, so an answer that is not the oldest
+//! On a connection we send, in this order: the ConnectRequest; the credentials; the messages of SASL; if the session was
+//! there before, its watches (SetWatches); and the requests. The servers answer requests in their order, so an answer that is not the oldest
 //! one's ends the connection. Pings, credentials and SetWatches stand beside that order, each with an xid of its own.
 //!
-//! Nothing of this waits for an answer, except the requests of a session that is resumed. If any earlier attempt to
-//! resume it had no answer, they also wait until the leader has answered a `sync`. A server reads nothing after a ConnectRequest until the session stands
+//! Nothing of this waits for an answer, except the requests of a session that is resumed, and SASL with all that follows
+//! it. A server that demands SASL ends the connection at any request before its end, also at a ping
+//! (`ZooKeeperServer.processPacket`). So none is sent, and as messages of SASL do not count as a sign of life, SASL has
+//! less than the session timeout. If any earlier attempt to resume a session had no answer, its requests also wait until
+//! the leader has answered a `sync`. A server reads nothing after a ConnectRequest until the session stands
 //! (`disableRecv` in `ZooKeeperServer.processConnectRequest`), and then goes on with what has arrived. If the session is
 //! gone, the server closes the connection, and what followed the ConnectRequest is not carried out. For a server that
 //! cannot be trusted with it, see [`Session::set_pipelining`].
@@ -82,6 +85,8 @@ pub enum Event {
     Expired(Cause),
     /// The server refused the credentials, with this error. `HangUp` came before.
     Denied(i32),
+    /// SASL: the server's message, which is empty at first. Answer it by `answer_challenge`, or end the connection.
+    Challenge(Vec<u8>),
     /// A request has ended. `sent_at` is when its first byte was sent; `None` if none was, and then the reply is
     /// `NotSent`.
     Reply {
@@ -119,11 +124,13 @@ enum Link {
         since: Time,
         asked_at: Option<Time>,
     },
-    /// The session stands, and the server has not answered all credentials, or the leader not the request that shows
-    /// that it has heard of this connection.
+    /// The session stands, and the server has not answered all credentials, or SASL is not over, or the leader has not
+    /// answered the request that shows that it has heard of this connection.
     Authenticating {
+        since: Time,
         asked_at: Time,
         is_resumed: bool,
+        sasl: Sasl,
     },
     Up,
 }
@@ -133,6 +140,24 @@ enum Confirms {
     No,
     Due,
     Written,
+}
+
+/// How far SASL is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sasl {
+    /// It begins when the credentials are answered.
+    Waits,
+    /// The next message is ours. The server has answered so many.
+    Ours {
+        answers: u32,
+    },
+    /// The server owes the answer to the message with this xid.
+    Theirs {
+        answers: u32,
+        xid: i32,
+        is_last: bool,
+    },
+    Over,
 }
 
 /// Something that stands in the order of the requests: written, and not answered in full.
@@ -277,9 +302,13 @@ impl Session {
     }
 
     /// Whether the watches of a resumed session and the requests of a new one follow the next ConnectRequest at once (the
-    /// default), or wait until the session stands. Nothing may follow it before the end of an exchange that proves our identity step by step (SASL).
+    /// default), or wait until the session stands. With SASL they wait in any case.
     pub fn set_pipelining(&mut self, pipelines: bool) {
         self.pipelines = pipelines;
+    }
+
+    fn pipelines(&self) -> bool {
+        self.pipelines && !(self.settings.sasl && self.settings.keeps(Rule::SaslFirst))
     }
 
     /// If the server has not answered the last ConnectRequest: whether watches or requests were sent after it.
@@ -307,7 +336,7 @@ impl Session {
     /// the first request.
     pub fn ask_for_answer(&mut self) {
         self.tells_answer = self.link != Link::Off;
-        if self.link == Link::Up || self.pipelines && self.tells_answer {
+        if self.link == Link::Up || self.pipelines() && self.tells_answer {
             self.has_followed |= !self.has_answer;
             self.ping();
         }
@@ -470,10 +499,17 @@ impl Session {
                 self.handle_notification(Notification::read(content)?);
                 return Ok(());
             }
-            _ if error::IS_DENIAL.contains(&header.error) => return Err(Cause::Denied(header.error)),
+            _ if error::IS_DENIAL.contains(&header.error) && !self.is_sasl(header.xid) => {
+                return Err(Cause::Denied(header.error))
+            }
             xid::PING => &mut self.pings_due,
             xid::AUTH => &mut self.credentials_due,
             xid::SET_WATCHES => &mut self.set_watches_due,
+            _ if self.is_sasl(header.xid) => {
+                self.handle_sasl(&header, content)?;
+                self.heard(now);
+                return Ok(());
+            }
             // Not before the credentials are answered.
             _ if self.link != Link::Up && self.confirms != Confirms::Written => return Err(Cause::OutOfOrder),
             _ => {
@@ -519,7 +555,8 @@ impl Session {
         }
         let password = answer.password.try_into().map_err(|_| Malformed::Field)?;
         self.identity = Identity { id: answer.session, password, timeout_ms: answer.timeout_ms };
-        self.link = Link::Authenticating { asked_at, is_resumed };
+        let sasl = if self.settings.sasl { Sasl::Waits } else { Sasl::Over };
+        self.link = Link::Authenticating { since: now, asked_at, is_resumed, sasl };
         // A server takes the leader's answer about an earlier attempt for that about this one
         // (`Learner.pendingRevalidations`), even if the session has stood at another server since. What it passes on then
         // may come to the leader much later, and is carried out: the question about this attempt goes before it, and makes
@@ -533,10 +570,18 @@ impl Session {
         Ok(())
     }
 
-    /// Goes on to the requests if the session stands and nothing has to be answered before.
+    /// Goes on to SASL if the session stands and no credentials are without an answer, and to the requests if nothing has to
+    /// be answered before.
     fn connected(&mut self) {
-        let Link::Authenticating { asked_at, is_resumed } = self.link else { return };
-        if self.credentials_due == 0 && self.confirms == Confirms::No {
+        let Link::Authenticating { asked_at, is_resumed, sasl, .. } = &mut self.link else { return };
+        if self.credentials_due > 0 {
+            return;
+        }
+        let (asked_at, is_resumed) = (*asked_at, *is_resumed);
+        if *sasl == Sasl::Waits {
+            *sasl = Sasl::Ours { answers: 0 };
+            self.events.push_back(Event::Challenge(Vec::new()));
+        } else if *sasl == Sasl::Over && self.confirms == Confirms::No {
             self.link = Link::Up;
             if self.tells_answer && self.pings_due == 0 {
                 self.ping();
@@ -549,6 +594,58 @@ impl Session {
                 resumed: is_resumed,
             });
         }
+    }
+
+    /// Our next message of SASL, after `Event::Challenge`. With `is_last` we have nothing more to say: the server's answer
+    /// ends SASL, and if the message is empty, SASL is over without it.
+    pub fn answer_challenge(&mut self, now: Time, token: &[u8], is_last: bool) {
+        let Link::Authenticating { sasl: sasl @ Sasl::Ours { .. }, .. } = &mut self.link else { return };
+        let Sasl::Ours { answers } = *sasl else { return };
+        if is_last && token.is_empty() {
+            *sasl = Sasl::Over;
+            return self.connected();
+        }
+        let xid = nth_xid(self.last_xid, 1);
+        *sasl = Sasl::Theirs { answers, xid, is_last };
+        self.last_xid = xid;
+        self.outgoing.keep_secret(token.len() + 16);
+        Request::Sasl { token }.write(xid, "", self.outgoing.next_frame(None));
+        self.owed_since = Some(now);
+    }
+
+    /// Whether the server has answered the credentials and SASL is over.
+    fn is_authenticated(&self) -> bool {
+        let is_over = !matches!(self.link, Link::Authenticating { sasl, .. } if sasl != Sasl::Over);
+        self.credentials_due == 0 && is_over
+    }
+
+    /// Whether the server owes the answer to a message of SASL with this xid.
+    fn is_sasl(&self, xid: i32) -> bool {
+        matches!(self.link, Link::Authenticating { sasl: Sasl::Theirs { xid: due, .. }, .. } if due == xid)
+    }
+
+    /// Whether the server owes the answer to a message of SASL. A server before ZooKeeper 3.6 that refuses one ends the
+    /// connection without a word.
+    pub fn awaits_sasl(&self) -> bool {
+        matches!(self.link, Link::Authenticating { sasl: Sasl::Theirs { .. }, .. })
+    }
+
+    fn handle_sasl(&mut self, header: &ReplyHeader, mut content: Reader) -> Result<(), Cause> {
+        let Link::Authenticating { sasl, .. } = &mut self.link else { return Err(Cause::OutOfOrder) };
+        let Sasl::Theirs { answers, is_last, .. } = *sasl else { return Err(Cause::OutOfOrder) };
+        if header.error != 0 {
+            return Err(Cause::SaslRefused { error: header.error, is_first: answers == 0 });
+        }
+        let token = content.buffer()?;
+        content.finish()?;
+        if is_last {
+            *sasl = Sasl::Over;
+            self.connected();
+        } else {
+            *sasl = Sasl::Ours { answers: answers.saturating_add(1) };
+            self.events.push_back(Event::Challenge(token.to_vec()));
+        }
+        Ok(())
     }
 
     fn handle_notification(&mut self, notification: Notification) {
@@ -626,7 +723,7 @@ impl Session {
     fn heard(&mut self, now: Time) {
         self.heard_at = now;
         let due = self.credentials_due + self.set_watches_due + self.pings_due;
-        let owes = due > 0 || !self.flights.is_empty() || !self.outgoing.is_empty();
+        let owes = due > 0 || self.awaits_sasl() || !self.flights.is_empty() || !self.outgoing.is_empty();
         self.owed_since = owes.then_some(now);
     }
 
@@ -663,8 +760,8 @@ impl Session {
     /// Writes what may be sent now, as far as there is room.
     fn write(&mut self) {
         while self.link != Link::Off && self.outgoing.len() < WRITTEN_MOST {
-            let confirms = self.confirms == Confirms::Due && self.credentials_due == 0;
-            if self.link != Link::Up && !self.pipelines && !confirms {
+            let confirms = self.confirms == Confirms::Due && self.is_authenticated();
+            if self.link != Link::Up && !self.pipelines() && !confirms {
                 break;
             }
             // To break the rule: the watches wait until there is an answer to the requests.
@@ -768,6 +865,7 @@ impl Session {
                 let answer_due = since.plus_ms(self.patience_ms());
                 Some(gives_up_at.map_or(answer_due, |gives_up_at| gives_up_at.min(answer_due)))
             }
+            Link::Authenticating { since, sasl, .. } if sasl != Sasl::Over => Some(self.authenticated_by(since)),
             Link::Authenticating { .. } | Link::Up => Some(match self.owed_since {
                 Some(since) => since.plus_ms(self.patience_ms()),
                 None => self.sent_at.plus_ms(self.part_ms().min(LONGEST_IDLE_MS)),
@@ -787,9 +885,16 @@ impl Session {
             Link::Connecting { since, .. } if now < since.plus_ms(self.patience_ms()) => {
                 self.hang_up(Cause::GivenUp);
             }
+            Link::Authenticating { sasl: Sasl::Ours { .. }, .. } => self.hang_up(Cause::SaslTakesLong),
             Link::Connecting { .. } | Link::Authenticating { .. } | Link::Up => self.hang_up(Cause::Silence),
             Link::Off => self.expire(Cause::GivenUp),
         }
+    }
+
+    /// In SASL the server answers in time, and all of it is over long before the session would end.
+    fn authenticated_by(&self, since: Time) -> Time {
+        let all = since.plus_ms(self.timeout_ms() / 3 * 2);
+        self.owed_since.map_or(all, |since| since.plus_ms(self.patience_ms()).min(all))
     }
 
     fn timeout_ms(&self) -> u64 {

@@ -14,6 +14,8 @@ pub struct Settings {
     pub chroot: String,
     /// Presented on each connection, in this order.
     pub credentials: Vec<Credential>,
+    /// Prove who we are by SASL on each connection, before anything else is asked (`Event::Challenge`).
+    pub sasl: bool,
     /// The access control list of the znodes that we create; empty for one that is open to all.
     pub acl: Vec<AclEntry>,
     /// A server that sends a longer frame is left.
@@ -44,6 +46,8 @@ pub enum Rule {
     LeaderHasHeard,
     /// The pauses between two rounds through the servers grow to half a second and no further.
     PausesAreShort,
+    /// Nothing is asked before the end of SASL.
+    SaslFirst,
 }
 
 #[cfg(feature = "testing")]
@@ -77,6 +81,7 @@ impl Default for Settings {
             session_timeout_ms: 10_000,
             chroot: String::new(),
             credentials: Vec::new(),
+            sasl: false,
             acl: Vec::new(),
             frame_limit: FRAME_LIMIT,
             first_xid: 0,

@@ -173,6 +173,7 @@ fn figures_of_rust() -> Figures {
         ELECTION_BAD_AUTH,
         ELECTION_BAD_ACL,
         ELECTION_BAD_TLS,
+        ELECTION_BAD_SASL,
         ELECTION_INTERRUPTED,
         ELECTION_LEADERSHIP_LOST,
         ELECTION_BAD_LEADERSHIP,

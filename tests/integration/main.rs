@@ -13,6 +13,7 @@
 //! - [`slow_callbacks`]: callbacks that hang while everything changes;
 //! - `round_trips`: how many round trips each step takes;
 //! - [`diagnostics`]: what the log, the connection and the counters tell of all that;
+//! - `sasl`: proving who we are to servers that demand it, and what is said of those that refuse;
 //! - `tls`: encrypted connections, and what is said of those that fail;
 //! - [`seeds`]: what the seeds' programs do in the same faults, and one election of theirs and ours;
 //! - the rest is what these stand on.
@@ -44,6 +45,8 @@ mod pace;
 mod queue;
 mod relays;
 mod round_trips;
+#[cfg(feature = "sasl")]
+mod sasl;
 mod seeds;
 mod servers;
 mod slow_callbacks;

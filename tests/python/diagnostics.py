@@ -27,7 +27,7 @@ from election import (
 NAMES = {
     "": "version handle pid hosts open_for_ms now_boottime_ms now_unix_ms options connection last_failure task masterships session"
     " counters history",
-    "options": "session_timeout_ms connect_timeout_ms dispatch frame_limit_bytes tls recipe grace_ms lease_mode lease_margin_ms tick_ms",
+    "options": "session_timeout_ms connect_timeout_ms dispatch frame_limit_bytes tls sasl recipe grace_ms lease_mode lease_margin_ms tick_ms",
     "connection": "state rc session_id session_timeout_ms cause",
     "masterships": "path is_master token lease_left_ms",
     "session": "link lease candidates observers watchers_of_members requests_under_way client zookeeper",

@@ -36,11 +36,12 @@ fn a_session_stands_whatever_comes() {
 }
 
 /// What the lives must come to.
-const ENDS: [&str; 23] = [
+const ENDS: [&str; 26] = [
     "Connected",
     "Connected again",
     "SetWatches",
     "SetWatches refused",
+    "Challenge",
     "Full of requests",
     "Full of bytes",
     "Reply",
@@ -60,6 +61,8 @@ const ENDS: [&str; 23] = [
     "HangUp(Expired",
     "HangUp(GivenUp",
     "HangUp(Moved",
+    "HangUp(SaslRefused",
+    "HangUp(SaslTakesLong",
 ];
 
 /// SplitMix64.
@@ -109,6 +112,8 @@ struct Life {
     last_request: u64,
     /// Those without a reply.
     open: BTreeSet<u64>,
+    /// The session waits for our next message of SASL.
+    is_challenged: bool,
     /// The kinds of events that came.
     seen: BTreeSet<String>,
     /// How well the server behaves: one answer in so many is bad.
@@ -124,6 +129,7 @@ impl Life {
             session_timeout_ms: random.pick(&[0, 40, 1_000, 10_000, u32::MAX]),
             chroot: random.pick(&["", "/app", "/a"]).to_owned(),
             credentials,
+            sasl: random.one_in(3),
             frame_limit: random.pick(&[100, 1_000, 4 << 20]),
             first_xid: random.pick(&[0, i32::MAX - 5, -7]),
             ..Settings::default()
@@ -139,6 +145,7 @@ impl Life {
             zxid: 1,
             last_request: 0,
             open: BTreeSet::new(),
+            is_challenged: false,
             seen: BTreeSet::new(),
             badness: random.pick(&[5, 50, 1_000_000]),
             random,
@@ -164,6 +171,7 @@ impl Life {
     fn step(&mut self) {
         match self.random.below(20) {
             0..2 if !self.is_on => self.connects(),
+            0..7 if self.is_challenged => self.proves(),
             0 if self.random.one_in(3) => {
                 self.is_on = false;
                 self.each(Session::handle_disconnected);
@@ -189,9 +197,16 @@ impl Life {
         self.is_on = true;
         let now = self.now;
         self.each(|session| session.handle_connected(now));
+        self.is_challenged = false;
         self.sent.clear();
         self.asked.clear();
         self.is_first = true;
+    }
+
+    fn proves(&mut self) {
+        self.is_challenged = false;
+        let (token, is_last, now) = (self.random.bytes(20), self.random.one_in(3), self.now);
+        self.each(|session| session.answer_challenge(now, &token, is_last));
     }
 
     fn passes(&mut self) {
@@ -345,6 +360,7 @@ impl Life {
             opcode::GET_DATA => stat(Record::new().buffer(&self.random.bytes(50))),
             opcode::GET_CHILDREN => Record::new().texts(&["a", "", "ü"][..self.random.below(4) as usize]),
             opcode::SYNC => Record::new().text(&name),
+            opcode::SASL => Record::new().buffer(&self.random.bytes(20)),
             opcode::MULTI => {
                 let error = self.random.pick(&[0, 0, 0, 0, -2, -101, -118, -112]);
                 let record = Record::new().multi(opcode::CHECK, false, 0);
@@ -375,6 +391,7 @@ impl Life {
             match event {
                 Event::Connected { resumed: true, .. } => drop(self.seen.insert("Connected again".to_owned())),
                 Event::HangUp(_) => self.is_on = false,
+                Event::Challenge(_) => self.is_challenged = true,
                 Event::Reply { request, sent_at, .. } => {
                     assert!(self.open.remove(&request.0), "a second reply to {request:?}");
                     assert!(sent_at.is_none_or(|sent_at| sent_at <= self.now));

@@ -6,5 +6,6 @@ mod fuzz;
 mod golden;
 mod memory;
 mod peer;
+mod sasl;
 mod servers;
 mod session;

@@ -139,3 +139,27 @@ fn whether_requests_may_follow_a_connect_request() {
     servers.unanswered(one, false);
     assert_eq!(may(&servers), [true, true]);
 }
+
+/// A server that opens a session and then refuses us keeps the session. So it is not asked twice a second.
+#[test]
+fn after_a_refusal_the_pause_is_longer() {
+    let (mut servers, mut now) = (Servers::new(1), at(0));
+    for round_is_over in [false, true].repeat(10) {
+        assert_eq!(servers.next(now), Next::LookUp);
+        servers.set_addresses(now, addresses(1));
+        let Next::Dial(address) = servers.next(now) else { panic!() };
+        if round_is_over {
+            // The next server was to be dialled before this one had refused.
+            wait(&mut servers, now);
+        }
+        servers.failed(now, address);
+        servers.has_refused(now);
+        let then = wait(&mut servers, now);
+        assert!(now.plus_ms(1_000) <= then && then <= now.plus_ms(2_000), "{now:?} {then:?}");
+        now = then;
+        round(&mut servers, now, addresses(3));
+        let then = wait(&mut servers, now);
+        assert!(then <= now.plus_ms(500), "{now:?} {then:?}");
+        now = then;
+    }
+}

@@ -212,7 +212,7 @@ impl Inner {
                         }
                     }
                     Event::Watch(request, event) => drop(self.answered.send(Answer::WatchEvent(request, event))),
-                    Event::Answered => {}
+                    Event::Answered | Event::Challenge(_) => {}
                     Event::HangUp(_) | Event::Expired(_) | Event::Denied(_) | Event::Closed => self.ends(),
                 }
             }

@@ -174,6 +174,11 @@ impl Dialer {
         self.failed(now, address, cause_of(error), Question::Word);
     }
 
+    /// The host of an address in the connect string, which SASL goes to.
+    pub fn host_of(&self, address: SocketAddr) -> String {
+        self.addresses.host(address)
+    }
+
     /// What a server is asked that lets a connection stand.
     fn question(&self, address: SocketAddr) -> Question {
         match self.tls.as_ref().and_then(Handshakes::config) {
@@ -201,6 +206,11 @@ impl Dialer {
     /// The connection to this address, on which a session stood, has ended.
     pub fn broken(&mut self, now: Time, address: SocketAddr) {
         self.servers.failed(now, address);
+    }
+
+    /// A server has opened a new session, which did not come to stand. The server keeps it until it expires.
+    pub fn opened_in_vain(&mut self, now: Time) {
+        self.servers.has_refused(now);
     }
 
     /// An attempt has failed: no session stood.

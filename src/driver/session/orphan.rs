@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::dialer::Dialer;
+use super::login::Login;
 use super::{earliest, zk_settings, Settings};
 use crate::driver::access::Access;
 use crate::driver::clock;
@@ -20,14 +21,16 @@ pub fn close_orphan(waker: &TaskWaker, settings: &Settings, access: &Access, orp
     let until = now.plus_ms(settings.session_timeout.min(LONGEST).as_millis() as u64);
     let zk = zk::Session::to_close(zk_settings(settings, access), orphan, now);
     waker.start_task(|its| {
+        let login = settings.sasl.clone().map(|sasl| Login::new(sasl, its.clone()));
         let dialer = Dialer::new(&settings.hosts, settings.session_timeout, settings.tls.clone(), its);
-        Box::new(OrphanTask { until, dialer, zk, stream: None, is_over: false })
+        Box::new(OrphanTask { until, dialer, login, zk, stream: None, is_over: false })
     });
 }
 
 struct OrphanTask {
     until: Time,
     dialer: Dialer,
+    login: Option<Login>,
     zk: zk::Session,
     stream: Option<Stream>,
     is_over: bool,
@@ -38,6 +41,11 @@ impl OrphanTask {
         while let Some(event) = self.zk.poll_event() {
             match event {
                 zk::Event::HangUp(_) => self.stream = None,
+                zk::Event::Challenge(token) => {
+                    if let Some(login) = &mut self.login {
+                        login.challenge(token);
+                    }
+                }
                 zk::Event::Closed | zk::Event::Expired(_) | zk::Event::Denied(_) => self.is_over = true,
                 zk::Event::Connected { .. }
                 | zk::Event::Reply { .. }
@@ -45,6 +53,15 @@ impl OrphanTask {
                 | zk::Event::Answered => {}
             }
         }
+    }
+
+    fn log_in(&mut self) {
+        match self.login.as_mut().and_then(Login::poll) {
+            Some(Ok((token, is_last))) => self.zk.answer_challenge(clock::now(), &token, is_last),
+            Some(Err(_)) => self.broken(),
+            None => {}
+        }
+        self.take_events();
     }
 
     fn broken(&mut self) {
@@ -93,9 +110,12 @@ impl Task for OrphanTask {
                 }
                 Some(_) => {}
                 None => {
-                    if let Some((_, stream)) = self.dialer.ready(now, ready.token) {
+                    if let Some((address, stream)) = self.dialer.ready(now, ready.token) {
                         self.stream = Some(stream);
                         self.zk.handle_connected(now);
+                        if let Some(login) = &mut self.login {
+                            login.begin(self.dialer.host_of(address));
+                        }
                     }
                 }
             },
@@ -113,6 +133,7 @@ impl Task for OrphanTask {
             self.zk.handle_timeout(now);
             self.take_events();
         }
+        self.log_in();
         self.write();
         if self.is_over || self.until <= now {
             return Next::Done;

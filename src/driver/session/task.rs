@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::diagnosis::Failure;
 use super::dialer::{cause_of, Dialer};
+use super::login::Login;
 use super::mailbox::{Close, Closes, Commands, Mailbox};
 use super::orphan::close_orphan;
 use super::{earliest, zk_settings, Command, FirstConnection, Settings};
@@ -41,6 +42,8 @@ pub struct SessionTask {
     settings: Settings,
     waker: TaskWaker,
     dialer: Dialer,
+    /// `None` without SASL.
+    login: Option<Login>,
     zk: zk::Session,
     link: Link,
     /// The session that stands, with or without a connection at the moment.
@@ -103,6 +106,7 @@ impl SessionTask {
     ) -> SessionTask {
         SessionTask {
             dialer: Dialer::new(&settings.hosts, settings.session_timeout, settings.tls.clone(), waker.clone()),
+            login: settings.sasl.clone().map(|sasl| Login::new(sasl, waker.clone())),
             zk: zk::Session::new(zk_settings(&settings, &settings.access)),
             elections: Elections::new(settings.elections),
             settings,
@@ -300,7 +304,11 @@ impl SessionTask {
         match read {
             Ok(Some(bytes)) => self.zk.handle_bytes(clock::now(), bytes),
             Ok(None) => {}
-            Err(error) => self.broken(cause_of(&error)),
+            Err(error) => {
+                // A server before ZooKeeper 3.6 refuses SASL like that.
+                let is_cut = self.zk.awaits_sasl();
+                self.broken(if is_cut { CauseKind::SaslCut } else { cause_of(&error) });
+            }
         }
         self.take_events();
     }
@@ -371,7 +379,13 @@ impl SessionTask {
                 }
                 zk::Event::HangUp(cause) => self.let_go(now, &cause),
                 zk::Event::Expired(cause) => self.session_is_over(now, &cause),
-                zk::Event::Denied(_) => self.denied(now),
+                zk::Event::Denied(rc) => self.denied(now, rc),
+                zk::Event::Challenge(token) => {
+                    if let Some(login) = &mut self.login {
+                        login.challenge(token);
+                    }
+                    self.log_in();
+                }
                 zk::Event::Answered => self.answer_open(Ok(())),
                 zk::Event::Closed => self.closed(true),
             }
@@ -382,7 +396,10 @@ impl SessionTask {
 
     /// A connection stands. Asks for the session on it, and for all that can be asked with it.
     fn begin(&mut self, now: Time, address: SocketAddr) {
-        let pipelines = self.dialer.may_pipeline(address);
+        if let Some(login) = &mut self.login {
+            login.begin(self.dialer.host_of(address));
+        }
+        let pipelines = self.login.is_none() && self.dialer.may_pipeline(address);
         self.zk.set_pipelining(pipelines);
         self.zk.handle_connected(now);
         if self.connected.is_some() {
@@ -392,6 +409,18 @@ impl SessionTask {
         if self.is_opening {
             self.elections.handle(now, Input::Opening);
             self.act();
+        }
+    }
+
+    /// Says what SASL says next, if it is our turn and the mechanism is ready.
+    fn log_in(&mut self) {
+        match self.login.as_mut().and_then(Login::poll) {
+            Some(Ok((token, is_last))) => {
+                self.zk.answer_challenge(clock::now(), &token, is_last);
+                self.take_events();
+            }
+            Some(Err(fault)) => self.broken(CauseKind::of_sasl(fault)),
+            None => {}
         }
     }
 
@@ -452,6 +481,11 @@ impl SessionTask {
                 let text = String::from_utf8_lossy(bytes);
                 Some(CauseKind::NotZooKeeper(text.lines().next().unwrap_or_default().to_owned()))
             }
+            zk::Cause::SaslTakesLong => Some(CauseKind::SaslTakesLong),
+            zk::Cause::SaslRefused { is_first, .. } => self.settings.sasl.as_ref().map(|sasl| match is_first {
+                true => CauseKind::SaslMechanism(sasl.mechanism),
+                false => CauseKind::SaslRefused(sasl.user.clone()),
+            }),
             // `denied` follows, and it is no suspension.
             zk::Cause::Denied(_) => return,
             zk::Cause::Expired | zk::Cause::GivenUp | zk::Cause::Left => None,
@@ -483,6 +517,9 @@ impl SessionTask {
                 self.elections.handle(now, Input::Reply(request, Reply::NotSent));
             }
         } else if let Some(kind) = kind {
+            if kind.comes_after_connect() && !self.has_session {
+                self.dialer.opened_in_vain(now);
+            }
             self.dialer.attempt_failed(now, address, kind);
         }
         if self.closing.is_some() {
@@ -492,6 +529,9 @@ impl SessionTask {
 
     /// Closes the socket.
     fn hang_up(&mut self) -> Option<Box<OpenLink>> {
+        if let Some(login) = &mut self.login {
+            login.stop();
+        }
         match std::mem::replace(&mut self.link, Link::Down) {
             Link::Open(connection) => Some(connection),
             other => {
@@ -517,7 +557,7 @@ impl SessionTask {
 
     /// The servers refuse our credentials and would refuse them again. The only work left is to close the session that
     /// the servers still keep.
-    fn denied(&mut self, now: Time) {
+    fn denied(&mut self, now: Time, rc: i32) {
         drop(self.hang_up());
         self.unsent.clear();
         self.is_opening = false;
@@ -528,7 +568,8 @@ impl SessionTask {
         self.has_session = false;
         self.events.denied(rc::AUTH_FAILED);
         self.telemetry.outage_ends();
-        let changed = self.telemetry.denied(&self.settings.hosts);
+        let demands_more = rc == zk::DEMANDS_MORE;
+        let changed = self.telemetry.denied(&self.settings.hosts, demands_more);
         self.connection(changed);
         self.elections.handle(now, Input::Denied(rc::AUTH_FAILED));
         // A connection without credentials cannot have them refused.
@@ -546,6 +587,8 @@ impl SessionTask {
         let (Failure::Failed(why) | Failure::Slow(why)) = &failure;
         let cause: Arc<str> = why.to_string().into();
         let has_failed = matches!(failure, Failure::Failed(_));
+        // They may take us later, when a file or a server has changed. Who opens the handle need not wait for that.
+        let is_refused = has_failed && why.causes.iter().all(|cause| cause.kind.is_refusal());
         if has_failed {
             self.telemetry.round_failed(rc::CONNECTION_LOSS);
         }
@@ -554,6 +597,9 @@ impl SessionTask {
         self.connection(changed);
         if has_failed {
             self.elections.handle(now, Input::Suspended(rc::CONNECTION_LOSS));
+        }
+        if is_refused {
+            self.answer_open(Err(rc::AUTH_FAILED));
         }
         self.act();
     }
@@ -642,6 +688,7 @@ impl Task for SessionTask {
             self.begin_close(clock::now());
         }
         self.read();
+        self.log_in();
         // While the session is full, the commands wait.
         let mut has_more = self.closing.is_none() && self.zk.has_room() && self.take_commands();
         let now = clock::now();

@@ -18,6 +18,7 @@ use crate::network::Network;
 use crate::process::{lock, Process};
 use crate::wait::wait_looking_every;
 use server::{Server, CLIENT_PORT, ELECTION_PORT, QUORUM_PORT, TLS_PORT};
+use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -207,6 +208,12 @@ impl Ensemble {
     /// The release with which the servers were first started.
     pub fn release(&self) -> &Release {
         &self.builder.release
+    }
+
+    /// The text of the server's JAAS file from its next start on.
+    pub fn set_jaas(&self, i: usize, text: &str) {
+        let file = self.servers[i].jaas_file();
+        fs::write(&file, text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     }
 
     /// Stops every thread of one server (SIGSTOP). Its connections stay open, and the server answers nothing.

@@ -23,6 +23,7 @@ pub struct EnsembleBuilder {
     pub(super) force_sync: bool,
     pub(super) has_network: bool,
     pub(super) tls: Option<Arc<Authority>>,
+    pub(super) jaas: Option<String>,
     pub(super) release: Release,
 }
 
@@ -44,6 +45,7 @@ impl EnsembleBuilder {
             force_sync: false,
             has_network: false,
             tls: None,
+            jaas: None,
             release: Release::in_use(),
         }
     }
@@ -124,6 +126,13 @@ impl EnsembleBuilder {
     /// demands one of them. The servers are Netty's then.
     pub fn tls(mut self, authority: &Arc<Authority>) -> Self {
         self.tls = Some(authority.clone());
+        self
+    }
+
+    /// Gives each server a JAAS file with this text, and lets it do SASL. Releases before 3.6 accept no client that fails at
+    /// it, and the others demand it of nobody, unless a configuration line says so.
+    pub fn jaas(mut self, text: &str) -> Self {
+        self.jaas = Some(text.to_owned());
         self
     }
 

@@ -68,6 +68,9 @@ impl Server {
             fs::write(data.join("myid"), format!("{}\n", i + 1))?;
             fs::write(self.config_file(), self.config(builder, peer_ips))?;
             fs::write(self.folder.join("logback.xml"), LOGBACK_XML)?;
+            if let Some(jaas) = &builder.jaas {
+                fs::write(self.jaas_file(), jaas)?;
+            }
             File::create(self.log_file()).map(drop)
         };
         if let Err(error) = write() {
@@ -118,6 +121,9 @@ impl Server {
                 authority.ca().display(),
             ));
         }
+        if builder.jaas.is_some() {
+            config.push_str("authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider\n");
+        }
         for line in &builder.config_lines {
             config.push_str(&format!("{line}\n"));
         }
@@ -137,6 +143,7 @@ impl Server {
         command
             .args(JVM_ARGS)
             .arg(format!("-Dorg.slf4j.simpleLogger.log.{}=warn", release.class(NOISY_CLASS)))
+            .args(self.jaas_arg(builder))
             .args(&builder.java_args)
             .arg(release.class("org.apache.zookeeper.server.quorum.QuorumPeerMain"))
             .arg(self.config_file())
@@ -152,6 +159,15 @@ impl Server {
 
     pub fn data_folder(&self) -> PathBuf {
         self.folder.join("data")
+    }
+
+    pub fn jaas_file(&self) -> PathBuf {
+        self.folder.join("jaas.conf")
+    }
+
+    fn jaas_arg(&self, builder: &EnsembleBuilder) -> Option<String> {
+        let file = self.jaas_file();
+        builder.jaas.as_ref().map(|_| format!("-Djava.security.auth.login.config={}", file.display()))
     }
 
     fn config_file(&self) -> PathBuf {
