@@ -70,12 +70,13 @@ const PREFACE: &str = "\
  */";
 
 /// The files of `src/ffi` that make the header, in the best order for a reader.
-const CHAPTERS: [&str; 11] = [
+const CHAPTERS: [&str; 12] = [
     "types",
     "open",
     "options",
     "access",
     "tls",
+    "sasl",
     "candidate",
     "lead",
     "observe",

@@ -740,7 +740,8 @@ const char *election_explain(int rc);
  *
  * Returns ELECTION_OK; close `*handle` with election_close. Otherwise nothing is open and `*handle` is not
  * written: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_BAD_TLS if a file for TLS is missing or malformed,
- * or its password is wrong; ELECTION_OPERATIONTIMEOUT if there was no connection
+ * or its password is wrong; ELECTION_BAD_SASL if parameters of SASL are missing or the password file cannot be
+ * used; ELECTION_OPERATIONTIMEOUT if there was no connection
  * within the connect timeout; ELECTION_INTERRUPTED if a signal handler ran on this thread before there was
  * one; ELECTION_AUTHFAILED, at once, if the servers refused the credentials; ELECTION_NO_RESOURCES;
  * ELECTION_INTERNAL, also if the library fails while this waits. A child that fork made may open handles of its
@@ -784,7 +785,8 @@ int election_wait_finished(election_t *handle,
 /**
  * Create options with the defaults: a session timeout of 10,000 ms; no connect timeout; ELECTION_RECIPE_NODE;
  * no grace delay; ELECTION_LEASE_COMMITTED; no lease margin; tick unknown; ELECTION_DISPATCH_THREAD; no
- * credentials; ELECTION_ACL_OPEN; no TLS; a frame limit of 4,194,304 bytes. Free them with election_options_free.
+ * credentials; ELECTION_ACL_OPEN; no TLS; a frame limit of 4,194,304 bytes; no SASL. Free them with
+ * election_options_free.
  */
 election_options_t *election_options_new(void);
 
@@ -963,6 +965,34 @@ int election_options_set_tls(election_options_t *options,
  */
 int election_options_set_tls_verify_host(election_options_t *options,
                                          int verify_host);
+
+/**
+ * Set a parameter of SASL, by which a client proves to the servers who it is. The names are those of
+ * zoo_sasl_params_t and zoo_sasl_make_basic_callbacks:
+ *
+ * - "mechanism": "DIGEST-MD5". Without a mechanism there is no SASL. It must be the one of the servers' JAAS file;
+ * - "user": who we are;
+ * - "password_file": the name of a file with the password in its first line, in UTF-8, up to 1,023 bytes;
+ * - "realm": which one to take if the servers offer several; without it, the first one;
+ * - "service" and "host": the names that the servers go by; without them, "zookeeper" and "zk-sasl-md5".
+ *
+ * An empty value takes a parameter back. On each new connection, nothing is asked before the end of SASL. The
+ * password does not cross the network, but what follows is not protected: use election_options_set_tls for that.
+ * Access control lists name such a client by the scheme "sasl" (election_options_add_acl).
+ *
+ * election_open looks at all parameters and at the file, and election_explain says what is wrong with them. The file
+ * is read anew for each new connection, on a thread of its own: a changed password needs no restart. If a server
+ * refuses us, the library tries the others, and all of them again after one or two seconds;
+ * election_connect_failure says why. election_open with a connect timeout does not wait for that, and returns
+ * ELECTION_AUTHFAILED. The library overwrites the password as soon as the exchange is over.
+ *
+ * Returns ELECTION_OK, ELECTION_BAD_OPTIONS; ELECTION_BAD_SASL if there is no such parameter or mechanism, if
+ * `name` or `value` is NULL or not UTF-8, or if `value` is longer than 4,096 bytes or has a control character in
+ * it.
+ */
+int election_options_set_sasl(election_options_t *options,
+                              const char *name,
+                              const char *value);
 
 #ifndef ELECTION_NO_BARE_NAMES
 /**

@@ -348,6 +348,7 @@ public:
         case rc::bad_auth:
         case rc::bad_acl:
         case rc::bad_tls:
+        case rc::bad_sasl:
         case rc::bad_leadership:
         case rc::bad_verifier: return std::errc::invalid_argument;
         default: return {number, *this};
@@ -699,6 +700,8 @@ struct options {
     std::optional<std::string> tls = std::nullopt;
     std::optional<bool> tls_verify_host = std::nullopt;
     std::optional<int> frame_limit_bytes = std::nullopt;
+    /** Names and values for election_options_set_sasl, for example {{"mechanism", "DIGEST-MD5"}, {"user", "app"}}. */
+    std::vector<std::pair<std::string, std::string>> sasl = {};
 };
 
 // ---- Between C++ and C --------------------------------------------------------------------------------------------
@@ -879,6 +882,9 @@ inline int open(const std::string &hosts, const options &from, election_t **hand
         number = election_options_set_tls_verify_host(options.get(), *from.tls_verify_host ? 1 : 0);
     if (number == ELECTION_OK && from.frame_limit_bytes)
         number = election_options_set_frame_limit_bytes(options.get(), *from.frame_limit_bytes);
+    for (const auto &[name, value] : from.sasl)
+        if (number == ELECTION_OK)
+            number = election_options_set_sasl(options.get(), c_text(name), c_text(value));
     return number == ELECTION_OK ? election_open(c_text(hosts), options.get(), handle) : number;
 }
 

@@ -15,6 +15,7 @@ mod lead;
 mod observe;
 mod open;
 mod options;
+mod sasl;
 mod tls;
 mod types;
 
@@ -27,5 +28,6 @@ pub use lead::*;
 pub use observe::*;
 pub use open::*;
 pub use options::*;
+pub use sasl::*;
 pub use tls::*;
 pub use types::*;

@@ -125,6 +125,7 @@ fn calls(handle: *mut election_t, heard: &'static Heard) -> BTreeMap<&'static st
     number!(election_options_set_frame_limit_bytes(options, 1 << 22));
     number!(election_options_set_tls(options, c"/etc/hostname".as_ptr()));
     number!(election_options_set_tls_verify_host(options, 1));
+    number!(election_options_set_sasl(options, c"user".as_ptr(), c"app".as_ptr()));
     number!(election_options_add_auth(options, c"digest".as_ptr(), value, 1));
     number!(election_options_set_acl(options, 0));
     number!(election_options_add_acl(options, 1, c"world".as_ptr(), c"anyone".as_ptr()));

@@ -7,6 +7,7 @@ int main(void)
 {
     election_t *handle;
     const char *files = getenv("ZOOKEEPER_TLS"); /* for example "ca.pem,client.crt,client.key" */
+    const char *password = getenv("ZOOKEEPER_PASSWORD_FILE");
     election_options_t *options = election_options_new();
     int rc = election_options_set_session_timeout_ms(options, 6000);
     if (rc == ELECTION_OK)
@@ -27,6 +28,12 @@ int main(void)
         rc = election_options_set_tls(options, files);
     if (rc == ELECTION_OK)
         rc = election_options_set_tls_verify_host(options, 1); /* the default */
+    if (rc == ELECTION_OK && password != NULL)
+        rc = election_options_set_sasl(options, "mechanism", "DIGEST-MD5");
+    if (rc == ELECTION_OK && password != NULL)
+        rc = election_options_set_sasl(options, "user", "worker");
+    if (rc == ELECTION_OK && password != NULL)
+        rc = election_options_set_sasl(options, "password_file", password);
     if (rc == ELECTION_OK)
         rc = election_open("127.0.0.1:2181", options, &handle);
     election_options_free(options);

@@ -7,7 +7,8 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from typing import Any, Callable, Coroutine, Generic, Iterable, Optional, TypeVar
+from types import MappingProxyType
+from typing import Any, Callable, Coroutine, Generic, Iterable, Mapping, Optional, TypeVar
 
 from election import _workers
 from election._callbacks import Connection, Event, Lease, Listener, Master, Member, Members
@@ -95,6 +96,7 @@ class AsyncElection(Session):
         tls: Optional[str] = None,
         tls_verify_host: bool = True,
         frame_limit_bytes: int = 4_194_304,
+        sasl: Mapping[str, str] = MappingProxyType({}),
         dispatch: Dispatch = Dispatch.THREAD,
     ) -> None:
         """This opens nothing yet. The options are those of Election. With Dispatch.LOOP the loop does the work of the
@@ -102,7 +104,7 @@ class AsyncElection(Session):
         if dispatch not in (Dispatch.THREAD, Dispatch.LOOP):
             raise error("election_options_set_dispatch", Rc.BAD_DISPATCH)
         times = session_timeout, connect_timeout, recipe, grace, lease_mode, lease_margin, tick
-        super().__init__(hosts, Options(*times, auth, acl, acl_entries, tls, tls_verify_host, frame_limit_bytes, dispatch))
+        super().__init__(hosts, Options(*times, auth, acl, acl_entries, tls, tls_verify_host, frame_limit_bytes, sasl, dispatch))
         self._leaders: list[asyncio.Task[Any]] = []
         self._reader: Optional[tuple[asyncio.AbstractEventLoop, int]] = None
 

@@ -10,7 +10,8 @@ import queue
 import select
 import threading
 import time
-from typing import Any, Callable, Iterable, Optional, TypeVar
+from types import MappingProxyType
+from typing import Any, Callable, Iterable, Mapping, Optional, TypeVar
 
 from election import _workers
 from election._callbacks import Connection, Event, Lease, Listener, Master, Member, Members
@@ -54,13 +55,14 @@ class Election(Session):
         tls: Optional[str] = None,
         tls_verify_host: bool = True,
         frame_limit_bytes: int = 4_194_304,
+        sasl: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Open a session, in the background unless `connect_timeout` is given. Times are in seconds."""
         if dispatch not in (Dispatch.THREAD, Dispatch.MANUAL, Dispatch.LOOP):
             raise error("election_options_set_dispatch", Rc.BAD_DISPATCH)
         of_library = Dispatch.LOOP if dispatch == Dispatch.LOOP else Dispatch.THREAD
         times = session_timeout, connect_timeout, recipe, grace, lease_mode, lease_margin, tick
-        super().__init__(hosts, Options(*times, auth, acl, acl_entries, tls, tls_verify_host, frame_limit_bytes, of_library))
+        super().__init__(hosts, Options(*times, auth, acl, acl_entries, tls, tls_verify_host, frame_limit_bytes, sasl, of_library))
         self._queue = None if dispatch == Dispatch.THREAD else Queue()
         self._leaders: list[int] = []
         if self._open_here():

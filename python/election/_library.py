@@ -98,6 +98,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "election_options_set_frame_limit_bytes": (c_int, [_options_p, c_int]),
     "election_options_set_tls": (c_int, [_options_p, c_char_p]),
     "election_options_set_tls_verify_host": (c_int, [_options_p, c_int]),
+    "election_options_set_sasl": (c_int, [_options_p, c_char_p, c_char_p]),
     "election_options_set_acl": (c_int, [_options_p, c_int]),
     "election_options_add_acl": (c_int, [_options_p, c_int, c_char_p, c_char_p]),
     "election_open": (c_int, [c_char_p, _options_p, POINTER(_handle_p)]),

@@ -12,7 +12,7 @@ import signal
 import time
 import warnings
 from ctypes import c_int, c_int64, c_void_p
-from typing import Any, Callable, Iterable, Iterator, NamedTuple, Optional, Union
+from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Optional, Union
 
 from election import _workers
 from election._callbacks import (
@@ -90,6 +90,7 @@ class Options(NamedTuple):
     tls: Optional[str]
     tls_verify_host: bool
     frame_limit_bytes: int
+    sasl: Mapping[str, str]
     # Of the library. With Dispatch.MANUAL the module itself dispatches the callbacks of the library's thread.
     dispatch: Dispatch = Dispatch.THREAD
 
@@ -123,6 +124,9 @@ class Options(NamedTuple):
                 if words is not None:
                     function = f"election_options_set_{name}"
                     check(function, getattr(functions, function)(options, text(words)))
+            for name, value in self.sasl.items():
+                rc = functions.election_options_set_sasl(options, text(name), text(value))
+                check("election_options_set_sasl", rc)
             return options
         except BaseException:
             functions.election_options_free(options)

@@ -235,6 +235,9 @@ fn look_at(
             let text = match error {
                 Error::BadTls => error.detail().unwrap_or_else(|| error.to_string()),
                 Error::Timeout if is_encrypted => error.detail().unwrap_or_else(|| error.to_string()),
+                Error::ZooKeeper(AUTH_FAILED) if options.servers.sasl.sasl_mechanism.is_some() => {
+                    error.detail().unwrap_or_else(|| error.to_string())
+                }
                 Error::ZooKeeper(AUTH_FAILED) => "it refuses the credentials".to_owned(),
                 Error::Timeout if is_zookeeper => {
                     format!("it opens no session within {}", humantime::format_duration(timeout))

@@ -221,6 +221,8 @@ pub struct Servers {
     pub auth_file: Option<PathBuf>,
     #[command(flatten)]
     pub tls: Tls,
+    #[command(flatten)]
+    pub sasl: Sasl,
 }
 
 #[derive(Debug, Args)]
@@ -252,6 +254,34 @@ impl Tls {
     pub fn is_on(&self) -> bool {
         self.tls || self.tls_skip_host_check || self.tls_ca.is_some() || self.tls_cert.is_some()
     }
+}
+
+#[derive(Debug, Args)]
+pub struct Sasl {
+    /// Prove by SASL who we are. The mechanism is that of the servers' JAAS file: DIGEST-MD5
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "ELECTION_SASL_MECHANISM",
+        requires = "sasl_user",
+        requires = "sasl_password_file"
+    )]
+    pub sasl_mechanism: Option<String>,
+    /// Who we are
+    #[arg(long, value_name = "NAME", env = "ELECTION_SASL_USER", requires = "sasl_mechanism")]
+    pub sasl_user: Option<String>,
+    /// A file with the password on its first line. Only its owner and its group may have access
+    #[arg(long, value_name = "FILE", env = "ELECTION_SASL_PASSWORD_FILE", requires = "sasl_mechanism")]
+    pub sasl_password_file: Option<PathBuf>,
+    /// The realm, if the servers offer several [default: the first one]
+    #[arg(long, value_name = "NAME", env = "ELECTION_SASL_REALM", requires = "sasl_mechanism")]
+    pub sasl_realm: Option<String>,
+    /// The name of the servers' service [default: zookeeper]
+    #[arg(long, value_name = "NAME", env = "ELECTION_SASL_SERVICE", requires = "sasl_mechanism")]
+    pub sasl_service: Option<String>,
+    /// The host that the servers go by [default: zk-sasl-md5]
+    #[arg(long, value_name = "NAME", env = "ELECTION_SASL_HOST", requires = "sasl_mechanism")]
+    pub sasl_host: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -53,6 +53,7 @@ pub fn options(servers: &options::Servers, recipe: Recipe) -> Result<Options> {
     if servers.tls.is_on() {
         set_tls(&servers.tls, &mut options)?;
     }
+    set_sasl(&servers.sasl, &mut options)?;
     Ok(options)
 }
 
@@ -97,6 +98,34 @@ fn overwrite(secret: String) {
     std::hint::black_box(&mut bytes);
 }
 
+fn set_sasl(sasl: &options::Sasl, options: &mut Options) -> Result<()> {
+    let file = sasl.sasl_password_file.as_deref();
+    if let Some(file) = file {
+        let option = "--sasl-password-file";
+        open_secret(file).map_err(|why| Failure::usage(format!("{option} {}: {why}", file.display())))?;
+    }
+    let file = match file.map(Path::to_str) {
+        Some(None) => return Err(Failure::usage("--sasl-password-file: the name of the file is not UTF-8")),
+        file => file.flatten(),
+    };
+    for (name, value) in [
+        ("mechanism", sasl.sasl_mechanism.as_deref()),
+        ("user", sasl.sasl_user.as_deref()),
+        ("password_file", file),
+        ("realm", sasl.sasl_realm.as_deref()),
+        ("service", sasl.sasl_service.as_deref()),
+        ("host", sasl.sasl_host.as_deref()),
+    ] {
+        options.set_sasl(name, value.unwrap_or_default()).map_err(bad_sasl)?;
+    }
+    Ok(())
+}
+
+/// The error names the parameter, or the file.
+fn bad_sasl(error: Error) -> Failure {
+    Failure::usage(format!("SASL: {}", error.detail().unwrap_or_else(|| error.to_string())))
+}
+
 /// The error names the file.
 fn bad_tls(error: Error) -> Failure {
     Failure::usage(format!("TLS: {}", error.detail().unwrap_or_else(|| error.to_string())))
@@ -116,6 +145,7 @@ pub fn open(hosts: &str, options: &Options) -> Result<Handle> {
     Handle::open(hosts, options).map_err(|error| match error {
         Error::BadHosts => Failure::usage(format!("--hosts {hosts:?}: {error}")),
         Error::BadTls => bad_tls(error),
+        Error::BadSasl => bad_sasl(error),
         Error::Timeout | Error::ZooKeeper(_) => Failure::unknown(format!("{hosts}: {error}")),
         _ => Failure::failed(format!("{hosts}: {error}")),
     })

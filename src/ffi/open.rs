@@ -42,7 +42,8 @@ pub extern "C" fn election_explain(rc: c_int) -> *const c_char {
 ///
 /// Returns ELECTION_OK; close `*handle` with election_close. Otherwise nothing is open and `*handle` is not
 /// written: ELECTION_BAD_HOSTS, ELECTION_BAD_RESULT; ELECTION_BAD_TLS if a file for TLS is missing or malformed,
-/// or its password is wrong; ELECTION_OPERATIONTIMEOUT if there was no connection
+/// or its password is wrong; ELECTION_BAD_SASL if parameters of SASL are missing or the password file cannot be
+/// used; ELECTION_OPERATIONTIMEOUT if there was no connection
 /// within the connect timeout; ELECTION_INTERRUPTED if a signal handler ran on this thread before there was
 /// one; ELECTION_AUTHFAILED, at once, if the servers refused the credentials; ELECTION_NO_RESOURCES;
 /// ELECTION_INTERNAL, also if the library fails while this waits. A child that fork made may open handles of its

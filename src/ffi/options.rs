@@ -8,7 +8,8 @@ use crate::handle::{Error, Options};
 
 /// Create options with the defaults: a session timeout of 10,000 ms; no connect timeout; ELECTION_RECIPE_NODE;
 /// no grace delay; ELECTION_LEASE_COMMITTED; no lease margin; tick unknown; ELECTION_DISPATCH_THREAD; no
-/// credentials; ELECTION_ACL_OPEN; no TLS; a frame limit of 4,194,304 bytes. Free them with election_options_free.
+/// credentials; ELECTION_ACL_OPEN; no TLS; a frame limit of 4,194,304 bytes; no SASL. Free them with
+/// election_options_free.
 #[no_mangle]
 pub extern "C" fn election_options_new() -> *mut election_options_t {
     guard(std::ptr::null_mut(), || Box::into_raw(Box::new(election_options_t { options: Options::default() })))

@@ -375,6 +375,46 @@ static void tls(void)
     election_options_free(options);
 }
 
+static void sasl(void)
+{
+    static char longest[4096 + 2];
+    static const char *const names[] = {"mechanism", "user", "password_file"};
+    static const char *const values[] = {"DIGEST-MD5", "app", "/no-such-folder/password"};
+    election_options_t *options = election_options_new();
+    election_t *handle = NULL;
+    CHECK(options != NULL);
+    memset(longest, 'x', sizeof longest - 1);
+    CHECK_INT(ELECTION_BAD_OPTIONS, election_options_set_sasl(NULL, "user", "app"));
+    CHECK_INT(ELECTION_BAD_SASL, election_options_set_sasl(options, NULL, "app"));
+    CHECK_INT(ELECTION_BAD_SASL, election_options_set_sasl(options, "user", NULL));
+    CHECK(strcmp(election_explain(ELECTION_BAD_SASL), "the name or value of a parameter of SASL is NULL") == 0);
+    CHECK_INT(ELECTION_BAD_SASL, election_options_set_sasl(options, "us\xff", "app"));
+    CHECK_INT(ELECTION_BAD_SASL, election_options_set_sasl(options, "user", "a\xff"));
+    CHECK_INT(ELECTION_BAD_SASL, election_options_set_sasl(options, "user", "a\nb"));
+    CHECK_INT(ELECTION_BAD_SASL, election_options_set_sasl(options, "user", longest));
+    CHECK_INT(ELECTION_BAD_SASL, election_options_set_sasl(options, "password", "secret"));
+    CHECK(strstr(election_explain(ELECTION_BAD_SASL), "there is no parameter \"password\"") != NULL);
+    CHECK_INT(ELECTION_BAD_SASL, election_options_set_sasl(options, "mechanism", "PLAIN"));
+    CHECK(strstr(election_explain(ELECTION_BAD_SASL), "there is no mechanism \"PLAIN\"") != NULL);
+    CHECK_INT(ELECTION_OK, election_options_set_sasl(options, "user", longest + 1));
+    CHECK_INT(ELECTION_BAD_SASL, election_open("127.0.0.1:1", options, &handle));
+    CHECK(strstr(election_explain(ELECTION_BAD_SASL), "no mechanism") != NULL);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        CHECK_INT(ELECTION_OK, election_options_set_sasl(options, names[i], values[i]));
+        if (i > 0)
+            CHECK_INT(ELECTION_BAD_SASL, election_open("127.0.0.1:1", options, &handle));
+    }
+    /* The library that is compiled for AddressSanitizer has no SASL. */
+    CHECK(strstr(election_explain(ELECTION_BAD_SASL), "the password file /no-such-folder/password: no such file") != NULL ||
+          strstr(election_explain(ELECTION_BAD_SASL), "was built without SASL") != NULL);
+    CHECK(handle == NULL);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        CHECK_INT(ELECTION_OK, election_options_set_sasl(options, names[i], ""));
+    CHECK_INT(ELECTION_OK, election_open("127.0.0.1:1", options, &handle));
+    CHECK_INT(ELECTION_OK, election_close(handle));
+    election_options_free(options);
+}
+
 /* --- hosts -------------------------------------------------------------------------------------------------- */
 
 static void refuse_hosts(const char *text)
@@ -787,6 +827,7 @@ int main(int argc, char **argv)
     credentials();
     lists();
     tls();
+    sasl();
     tokens();
     leaderships();
     hosts_and_result();

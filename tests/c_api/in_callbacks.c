@@ -78,6 +78,7 @@ static void call_what_is_free(int is_of_log)
     CHECK_INT(ELECTION_OK, election_options_add_acl(options, ELECTION_PERM_READ, "world", "anyone"));
     CHECK_INT(ELECTION_BAD_TLS, election_options_set_tls(options, ",,key"));
     CHECK_INT(ELECTION_OK, election_options_set_tls_verify_host(options, 1));
+    CHECK_INT(ELECTION_BAD_SASL, election_options_set_sasl(options, "mechanism", "PLAIN"));
     CHECK_INT(ELECTION_OK, election_open("127.0.0.1:1", options, &other));
     /* In the log, no handle at all. */
     CHECK_INT(is_of_log ? ELECTION_IN_CALLBACK : ELECTION_OK, election_close(other));

@@ -443,6 +443,13 @@ void refuse(const std::string &path)
         std::error_code ec;
         CHECK(!election::handle(hosts, options, ec) && ec == rc::bad_tls);
     }
+    const std::pair<std::string, std::string> mechanism = {"mechanism", "DIGEST-MD5"};
+    for (const auto &parameters : {std::vector{mechanism}, {{"user", cut_short}}, {{"no-such", "x"}}}) {
+        election::options options;
+        options.sasl = parameters;
+        std::error_code ec;
+        CHECK(!election::handle(hosts, options, ec) && ec == rc::bad_sasl);
+    }
 
     election::handle none;
     CHECK(!none && none.get() == nullptr && !none.is_master(path) && !none.lease(path));

@@ -360,6 +360,7 @@ static void open_and_close(void)
     CHECK_INT(ELECTION_OK, election_open("127.0.0.1:1", options, &handle));
     /* There are no such files, and the handle has a copy of its own of what was there before. */
     CHECK_INT(ELECTION_OK, election_options_set_tls(options, "ca.pem,client.crt,client.key,secret"));
+    CHECK_INT(ELECTION_OK, election_options_set_sasl(options, "mechanism", "DIGEST-MD5"));
     election_options_free(options);
     if (ctx != NULL)
         settle(ctx, watch_master(handle, "/any", on_master, ctx, on_free));

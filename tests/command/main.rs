@@ -4,6 +4,7 @@
 //!   its link is cut; [`duties`]: checks, hooks, service managers, HTTP, credentials; [`bad_input`]: what the user got wrong;
 //! - [`systemd`]: the units of the pages under a real systemd;
 //! - [`library`]: what the library has of all this, which is nothing;
+//! - [`sasl`]: proving who we are, by the recipe of docs/security.md;
 //! - [`tls`]: encrypted connections, by the recipe of docs/security.md;
 //! - [`show`]: `status`, `members`, `watch` and `wait`; [`doctor`]: `doctor`; [`manual`]: the man
 //!   pages and the completions.
@@ -16,6 +17,8 @@ mod ground;
 mod library;
 mod manual;
 mod run;
+#[cfg(feature = "sasl")]
+mod sasl;
 mod show;
 mod systemd;
 #[cfg(feature = "tls")]

@@ -420,6 +420,24 @@ static void set_tls(void)
     free(files);
 }
 
+static void set_sasl(void)
+{
+    static const char *const known[] = {"mechanism", "service", "host", "user", "realm", "password_file"};
+    char *name = text(), *value = text();
+    election_options_t *options = election_options_new();
+    int rc = election_options_set_sasl(options, name, value);
+    EXPECT(rc, ELECTION_OK, ELECTION_BAD_SASL);
+    if (rc == ELECTION_OK) {
+        size_t i = 0;
+        while (i < sizeof known / sizeof *known && strcmp(name, known[i]) != 0)
+            i++;
+        HOLDS(i < sizeof known / sizeof *known && is_utf8(value) && strlen(value) <= 4096);
+    }
+    election_options_free(options);
+    free(name);
+    free(value);
+}
+
 static void add_acl(void)
 {
     int permissions = number();
@@ -578,6 +596,7 @@ static const struct {
     {"election_options_add_auth", add_auth},
     {"election_options_set_tls", set_tls},
     {"election_options_set_tls_verify_host", verify_host},
+    {"election_options_set_sasl", set_sasl},
     {"election_options_set_acl", acl},
     {"election_options_add_acl", add_acl},
     {"election_set_log", set_log},

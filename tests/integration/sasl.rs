@@ -5,9 +5,10 @@ use crate::ground::{one_server, the_log, LONG_MS, SHORT_MS, SOON};
 use crate::witness::Witness;
 use election::{set_log, Connection, ConnectionState, Error, Format, Handle, LogLevel, LogRecord, Options, Role};
 use std::fs;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use testkit::{eventually, wait_until, Ensemble, EnsembleBuilder, ScratchFolder};
+use testkit::{eventually, wait_until, Ensemble, EnsembleBuilder, Release, ScratchFolder};
 
 const AUTHFAILED: i32 = -115;
 const PASSWORD: &str = "the secret, of \"app\"";
@@ -89,6 +90,22 @@ impl States {
     }
 }
 
+/// What ZooKeeper's client in Java says of the access control list of the master, as this user.
+fn java(host: &str, user: &str, password: &str) -> String {
+    let (release, folder) = (Release::in_use(), ScratchFolder::new("java"));
+    let jaas = folder.path().join("jaas.conf");
+    let password = password.replace('"', "\\\"");
+    let module = "org.apache.zookeeper.server.auth.DigestLoginModule";
+    let text = format!("Client {{ {module} required username=\"{user}\" password=\"{password}\"; }};");
+    fs::write(&jaas, text).unwrap();
+    let mut client = release.java(folder.path());
+    client.arg(format!("-Djava.security.auth.login.config={}", jaas.display()));
+    client.arg(release.class("org.apache.zookeeper.ZooKeeperMain"));
+    client.args(["-server", host, "getAcl", "/sasl/path"]).stdin(Stdio::null());
+    let done = client.output().expect("java");
+    [done.stdout, done.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat()
+}
+
 /// Nobody but `app` may do anything with the znodes, and `app` keeps its mastership when its server is killed. It goes on
 /// with a new session when all were gone.
 #[test]
@@ -101,10 +118,16 @@ fn servers_that_demand_sasl() {
     let token = first.becomes_master();
     let second = TestHandle::open_with(&ensemble.hosts(), &options).stand("/sasl/path", "two");
     assert_eq!(second.becomes_slave_of("one"), token);
+    // Java's own client sees whose it is, and sees nothing as somebody else.
+    let host = ensemble.host(0);
+    let said = java(&host, "app", PASSWORD);
+    assert!(said.contains("'sasl,'app\n: cdrwa"), "{said}");
+    let said = java(&host, "other", "other");
+    assert!(said.contains("Insufficient permission") && !said.contains("cdrwa"), "{said}");
+
     let states = States::of(&first.handle);
     let session = states.session();
     let server = ensemble.server_of_session(session).expect("its server");
-    assert!(ensemble.log(server).contains("adding SASL authorization for authorizationID: app"));
     let interrogation = first.interrogate();
     ensemble.kill9(server);
     eventually(SOON, "it is connected again", || states.were(ConnectionState::Suspended) && states.is_connected());

@@ -52,6 +52,8 @@ def live(hosts, path, session_timeout):
     check(refuses(Rc.BAD_TLS, open_with, tls="/no-such-folder/ca.pem"))
     check(refuses(Rc.BAD_TLS, open_with, tls=",,key", tls_verify_host=False))
     check(refuses(Rc.BAD_FRAME_LIMIT, open_with, frame_limit_bytes=1 << 31))
+    check(refuses(Rc.BAD_SASL, open_with, sasl={"mechanism": "PLAIN"}))
+    check(refuses(Rc.BAD_SASL, open_with, sasl={"mechanism": "DIGEST-MD5", "user": "app"}))
     check(refuses(Rc.BAD_ACL, open_with, acl_entries=[(0, "world", "anyone")]))
 
 

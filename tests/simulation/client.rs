@@ -452,6 +452,7 @@ impl World {
                 }
             }
             Event::Watch(request, news) => self.drive(process, Input::WatchEvent(request, news)),
+            Event::Challenge(_) => unreachable!("no client does SASL here"),
             Event::Answered | Event::Closed => {}
         }
     }

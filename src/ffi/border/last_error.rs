@@ -51,6 +51,7 @@ fn text_of(error: Error) -> Option<&'static str> {
         Error::BadAuth => Some("the scheme of the credential"),
         Error::BadAcl => Some("the entry of the access control list"),
         Error::BadTls => Some("the string for TLS"),
+        Error::BadSasl => Some("the name or value of a parameter of SASL"),
         _ => None,
     }
 }
