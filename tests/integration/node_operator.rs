@@ -32,8 +32,8 @@ fn the_masters_znode_is_deleted_and_one_of_two_follows() {
     let ensemble = one_server();
     let witness = Witness::new(&ensemble.host(0));
     let one = Candidate::stand(&ensemble.hosts(), PATH, "one");
-    let two = Candidate::stand(&ensemble.hosts(), PATH, "two");
     let first_token = one.becomes_master();
+    let two = Candidate::stand(&ensemble.hosts(), PATH, "two");
     two.becomes_slave_of("one");
     let (mut master, mut slave, mut token) = (&one, &two, first_token);
     for _ in 0..5 {
