@@ -215,8 +215,9 @@ fn look_at(
         _ => {}
     }
     let is_zookeeper = words.contains("Zookeeper version:") || words.contains("not in the whitelist");
-    // A certificate is for the name.
-    let host = if is_encrypted { server.to_owned() } else { address.to_string() };
+    // A certificate, and a principal of Kerberos, are for the name.
+    let proves = is_encrypted || options.servers.sasl.sasl_mechanism.is_some();
+    let host = if proves { server.to_owned() } else { address.to_string() };
     match granted_by(&host, library) {
         Ok(granted) => {
             let (asked, grants) = (options.lease.session_timeout, humantime::format_duration(granted));
@@ -233,9 +234,8 @@ fn look_at(
         }
         Err(error) => {
             let text = match error {
-                Error::BadTls => error.detail().unwrap_or_else(|| error.to_string()),
-                Error::Timeout if is_encrypted => error.detail().unwrap_or_else(|| error.to_string()),
-                Error::ZooKeeper(AUTH_FAILED) if options.servers.sasl.sasl_mechanism.is_some() => {
+                Error::BadTls | Error::BadSasl => error.detail().unwrap_or_else(|| error.to_string()),
+                Error::Timeout | Error::ZooKeeper(AUTH_FAILED) if proves => {
                     error.detail().unwrap_or_else(|| error.to_string())
                 }
                 Error::ZooKeeper(AUTH_FAILED) => "it refuses the credentials".to_owned(),

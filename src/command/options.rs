@@ -258,28 +258,28 @@ impl Tls {
 
 #[derive(Debug, Args)]
 pub struct Sasl {
-    /// Prove by SASL who we are. The mechanism is that of the servers' JAAS file: DIGEST-MD5
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "ELECTION_SASL_MECHANISM",
-        requires = "sasl_user",
-        requires = "sasl_password_file"
-    )]
+    /// Prove to the servers who we are, by this mechanism of SASL: DIGEST-MD5, or GSSAPI for Kerberos
+    #[arg(long, value_name = "NAME", env = "ELECTION_SASL_MECHANISM")]
     pub sasl_mechanism: Option<String>,
-    /// Who we are
+    /// Who we are. For GSSAPI, the principal [default for GSSAPI: that of the ticket, or of the first key]
     #[arg(long, value_name = "NAME", env = "ELECTION_SASL_USER", requires = "sasl_mechanism")]
     pub sasl_user: Option<String>,
-    /// A file with the password on its first line. Only its owner and its group may have access
+    /// For DIGEST-MD5: a file with the password on its first line. Only its owner and its group may have access
     #[arg(long, value_name = "FILE", env = "ELECTION_SASL_PASSWORD_FILE", requires = "sasl_mechanism")]
     pub sasl_password_file: Option<PathBuf>,
-    /// The realm, if the servers offer several [default: the first one]
+    /// For DIGEST-MD5: the realm, if the servers offer several [default: the first one]
     #[arg(long, value_name = "NAME", env = "ELECTION_SASL_REALM", requires = "sasl_mechanism")]
     pub sasl_realm: Option<String>,
+    /// For GSSAPI: a file with the key of the principal. Only its owner and its group may have access
+    #[arg(long, value_name = "FILE", env = "ELECTION_SASL_KEYTAB", requires = "sasl_mechanism")]
+    pub sasl_keytab: Option<PathBuf>,
+    /// For GSSAPI: the cache that has a ticket [default without a keytab: the default cache]
+    #[arg(long, value_name = "CACHE", env = "ELECTION_SASL_CCACHE", requires = "sasl_mechanism")]
+    pub sasl_ccache: Option<String>,
     /// The name of the servers' service [default: zookeeper]
     #[arg(long, value_name = "NAME", env = "ELECTION_SASL_SERVICE", requires = "sasl_mechanism")]
     pub sasl_service: Option<String>,
-    /// The host that the servers go by [default: zk-sasl-md5]
+    /// The host that the servers go by [default for DIGEST-MD5: zk-sasl-md5; for GSSAPI: the one in --hosts]
     #[arg(long, value_name = "NAME", env = "ELECTION_SASL_HOST", requires = "sasl_mechanism")]
     pub sasl_host: Option<String>,
 }

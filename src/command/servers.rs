@@ -99,20 +99,21 @@ fn overwrite(secret: String) {
 }
 
 fn set_sasl(sasl: &options::Sasl, options: &mut Options) -> Result<()> {
-    let file = sasl.sasl_password_file.as_deref();
-    if let Some(file) = file {
-        let option = "--sasl-password-file";
-        open_secret(file).map_err(|why| Failure::usage(format!("{option} {}: {why}", file.display())))?;
-    }
-    let file = match file.map(Path::to_str) {
-        Some(None) => return Err(Failure::usage("--sasl-password-file: the name of the file is not UTF-8")),
-        file => file.flatten(),
+    let secret = |option: &str, file: Option<&Path>| {
+        let Some(file) = file else { return Ok(String::new()) };
+        let refused = |why: &str| Failure::usage(format!("{option} {}: {why}", file.display()));
+        open_secret(file).map_err(|why| refused(&why))?;
+        file.to_str().map(str::to_owned).ok_or_else(|| refused("its name is not UTF-8"))
     };
+    let password_file = secret("--sasl-password-file", sasl.sasl_password_file.as_deref())?;
+    let keytab = secret("--sasl-keytab", sasl.sasl_keytab.as_deref())?;
     for (name, value) in [
         ("mechanism", sasl.sasl_mechanism.as_deref()),
         ("user", sasl.sasl_user.as_deref()),
-        ("password_file", file),
+        ("password_file", Some(&*password_file)),
         ("realm", sasl.sasl_realm.as_deref()),
+        ("keytab", Some(&*keytab)),
+        ("ccache", sasl.sasl_ccache.as_deref()),
         ("service", sasl.sasl_service.as_deref()),
         ("host", sasl.sasl_host.as_deref()),
     ] {

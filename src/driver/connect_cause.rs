@@ -78,6 +78,8 @@ pub enum CauseKind {
     SaslMechanism(MechanismName),
     /// The server refuses the proof of who we are; this is the user.
     SaslRefused(String),
+    /// The server refuses our ticket of Kerberos.
+    SaslRefusesTicket,
     /// The server ended the connection when it had our proof.
     SaslCut,
     /// Our part of SASL was not done in time.
@@ -161,6 +163,7 @@ impl CauseKind {
                 | CauseKind::SaslImpostor
                 | CauseKind::SaslMechanism(_)
                 | CauseKind::SaslRefused(_)
+                | CauseKind::SaslRefusesTicket
         )
     }
 
@@ -239,11 +242,15 @@ impl fmt::Display for ConnectCause {
             CauseKind::SaslUnable(said) => write!(f, "no SASL with {at}: {said}"),
             CauseKind::SaslMissing => write!(f, "{at} does no SASL"),
             CauseKind::SaslMalformed(said) => write!(f, "{at} {said}"),
-            CauseKind::SaslImpostor => write!(f, "{at} does not prove that it knows the password for SASL"),
+            CauseKind::SaslImpostor => write!(f, "{at} does not prove by SASL that it is the server"),
             CauseKind::SaslMechanism(name) => write!(f, "{at} refuses the SASL mechanism {name}"),
             CauseKind::SaslRefused(user) => {
                 write!(f, "{at} refuses the user {} of SASL: no such user, or a wrong password", shown(user))
             }
+            CauseKind::SaslRefusesTicket => write!(
+                f,
+                "{at} refuses the Kerberos ticket: its keytab has another key, its clock differs, or it has another SASL mechanism"
+            ),
             CauseKind::SaslCut => write!(f, "{at} ends the connection in the middle of SASL"),
             CauseKind::SaslTakesLong => write!(f, "SASL with {at} takes too long"),
             CauseKind::NotServing => write!(f, "{at} serves nobody: it has no quorum, or is starting"),
@@ -376,11 +383,13 @@ mod tests {
             CauseKind::RefusesCertificate("CertificateUnknown".to_owned()),
             CauseKind::TlsFailed("it ends the handshake with the alert ProtocolVersion".to_owned()),
             CauseKind::SaslUnable("the password file /etc/zk/password: permission denied".to_owned()),
+            CauseKind::SaslUnable("the KDC does not answer".to_owned()),
             CauseKind::SaslMissing,
             CauseKind::SaslMalformed("sends no challenge of DIGEST-MD5"),
             CauseKind::SaslImpostor,
             CauseKind::SaslMechanism(MechanismName::DigestMd5),
             CauseKind::SaslRefused("app".to_owned()),
+            CauseKind::SaslRefusesTicket,
             CauseKind::SaslCut,
             CauseKind::SaslTakesLong,
             CauseKind::NotServing,

@@ -7,6 +7,8 @@
 
 #[cfg(feature = "sasl")]
 mod digest_md5;
+#[cfg(feature = "sasl")]
+mod gssapi;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -54,14 +56,16 @@ pub enum SaslFault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MechanismName {
     DigestMd5,
+    Gssapi,
 }
 
 impl MechanismName {
-    const ALL: [MechanismName; 1] = [MechanismName::DigestMd5];
+    const ALL: [MechanismName; 2] = [MechanismName::DigestMd5, MechanismName::Gssapi];
 
     pub fn name(self) -> &'static str {
         match self {
             MechanismName::DigestMd5 => "DIGEST-MD5",
+            MechanismName::Gssapi => "GSSAPI",
         }
     }
 }
@@ -73,16 +77,50 @@ impl fmt::Display for MechanismName {
 }
 
 /// What the program asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SaslSettings {
-    pub mechanism: MechanismName,
+#[cfg_attr(not(feature = "sasl"), allow(dead_code))]
+#[derive(Debug)]
+pub enum SaslSettings {
+    DigestMd5(DigestSettings),
+    Gssapi(KerberosSettings),
+}
+
+#[cfg_attr(not(feature = "sasl"), allow(dead_code))]
+#[derive(Debug)]
+pub struct DigestSettings {
     /// The name of the servers' service.
     pub service: String,
-    /// The servers' name, if it is not the one that the mechanism takes by itself.
+    /// The servers' name, if it is not the one that all have by default.
     pub host: Option<String>,
     pub user: String,
     pub realm: Option<String>,
     pub password_file: PathBuf,
+}
+
+#[cfg_attr(not(feature = "sasl"), allow(dead_code))]
+#[derive(Debug, Default)]
+pub struct KerberosSettings {
+    /// The name of the servers' service.
+    pub service: String,
+    /// The servers' name, if it is not the one in the connect string.
+    pub host: Option<String>,
+    /// Our principal, if it is not that of the ticket, or of the first key.
+    pub user: Option<String>,
+    pub keytab: Option<PathBuf>,
+    /// The cache with our ticket, if it is not the default one.
+    pub ccache: Option<String>,
+    /// The tickets that the keytab gave.
+    #[cfg(feature = "sasl")]
+    pub tickets: gssapi::Tickets,
+}
+
+impl SaslSettings {
+    /// A server has refused us. What was kept for the next connection may be the reason.
+    pub fn refused(&self) {
+        #[cfg(feature = "sasl")]
+        if let SaslSettings::Gssapi(settings) = self {
+            settings.tickets.doubt();
+        }
+    }
 }
 
 /// The parameters as the program sets them, one at a time.
@@ -94,6 +132,8 @@ pub struct SaslParameters {
     user: Option<String>,
     realm: Option<String>,
     password_file: Option<String>,
+    keytab: Option<String>,
+    ccache: Option<String>,
 }
 
 impl SaslParameters {
@@ -124,6 +164,8 @@ impl SaslParameters {
             "user" => &mut self.user,
             "realm" => &mut self.realm,
             "password_file" => &mut self.password_file,
+            "keytab" => &mut self.keytab,
+            "ccache" => &mut self.ccache,
             _ => return Err(format!("there is no parameter {}", shown(name))),
         };
         *slot = (!value.is_empty()).then(|| value.to_owned());
@@ -135,7 +177,7 @@ impl SaslParameters {
     /// # Errors
     /// A sentence about what is missing.
     pub fn settings(&self) -> Result<Option<SaslSettings>, String> {
-        let SaslParameters { mechanism, service, host, user, realm, password_file } = self.clone();
+        let SaslParameters { mechanism, service, host, user, realm, password_file, keytab, ccache } = self.clone();
         let Some(mechanism) = mechanism else {
             return match *self == SaslParameters::default() {
                 true => Ok(None),
@@ -143,13 +185,34 @@ impl SaslParameters {
             };
         };
         let missing = |what: &str| format!("{mechanism} needs a {what}");
-        Ok(Some(SaslSettings {
-            mechanism,
-            service: service.unwrap_or_else(|| SERVICE.to_owned()),
-            host,
-            user: user.ok_or_else(|| missing("user"))?,
-            realm,
-            password_file: password_file.ok_or_else(|| missing("password_file"))?.into(),
+        let not_taken = |what: &str| Err(format!("{mechanism} takes no {what}"));
+        let service = service.unwrap_or_else(|| SERVICE.to_owned());
+        Ok(Some(match mechanism {
+            MechanismName::DigestMd5 if keytab.is_some() => return not_taken("keytab"),
+            MechanismName::DigestMd5 if ccache.is_some() => return not_taken("ccache"),
+            MechanismName::DigestMd5 => SaslSettings::DigestMd5(DigestSettings {
+                service,
+                host,
+                user: user.ok_or_else(|| missing("user"))?,
+                realm,
+                password_file: password_file.ok_or_else(|| missing("password_file"))?.into(),
+            }),
+            MechanismName::Gssapi if password_file.is_some() => return not_taken("password_file"),
+            MechanismName::Gssapi if realm.is_some() => {
+                return Err("GSSAPI takes no realm; it is a part of the user, as in app@REALM".to_owned())
+            }
+            MechanismName::Gssapi if keytab.is_some() && ccache.is_some() => {
+                return Err("GSSAPI takes a keytab or a ccache, not both".to_owned())
+            }
+            MechanismName::Gssapi => SaslSettings::Gssapi(KerberosSettings {
+                service,
+                host,
+                user,
+                keytab: keytab.map(PathBuf::from),
+                ccache,
+                #[cfg(feature = "sasl")]
+                tickets: gssapi::Tickets::default(),
+            }),
         }))
     }
 }
@@ -168,6 +231,8 @@ impl SaslParameters {
             ("user", text(&self.user)),
             ("realm", text(&self.realm)),
             ("password_file", text(&self.password_file)),
+            ("keytab", text(&self.keytab)),
+            ("ccache", text(&self.ccache)),
         ])
     }
 }
@@ -175,7 +240,10 @@ impl SaslParameters {
 /// Looks at the files, and says which one cannot be used and why.
 #[cfg(feature = "sasl")]
 pub fn check(settings: &SaslSettings) -> Result<(), String> {
-    digest_md5::password(&settings.password_file).map(drop)
+    match settings {
+        SaslSettings::DigestMd5(settings) => digest_md5::password(&settings.password_file).map(drop),
+        SaslSettings::Gssapi(settings) => gssapi::check(settings),
+    }
 }
 
 #[cfg(not(feature = "sasl"))]
@@ -183,11 +251,12 @@ pub fn check(_: &SaslSettings) -> Result<(), String> {
     Err("this library was built without SASL, the cargo feature `sasl`".to_owned())
 }
 
-/// Our side of an exchange with a server, which the connect string names `_host`. May take long.
+/// Our side of an exchange with a server, which has this name in the connect string. May take long.
 #[cfg(feature = "sasl")]
-pub fn start(settings: &SaslSettings, _host: &str) -> Result<Box<dyn Mechanism>, SaslFault> {
-    match settings.mechanism {
-        MechanismName::DigestMd5 => Ok(Box::new(digest_md5::DigestMd5::new(settings)?)),
+pub fn start(settings: &SaslSettings, host: &str) -> Result<Box<dyn Mechanism>, SaslFault> {
+    match settings {
+        SaslSettings::DigestMd5(settings) => Ok(Box::new(digest_md5::DigestMd5::new(settings)?)),
+        SaslSettings::Gssapi(settings) => Ok(Box::new(gssapi::Gssapi::new(settings, host)?)),
     }
 }
 
@@ -211,19 +280,29 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_told() {
-        assert_eq!(with(&[]).settings(), Ok(None));
-        assert_eq!(with(&[("user", "app"), ("user", "")]).settings(), Ok(None));
+        assert!(matches!(with(&[]).settings(), Ok(None)));
+        assert!(matches!(with(&[("user", "app"), ("user", "")]).settings(), Ok(None)));
         let digest = ("mechanism", "DIGEST-MD5");
+        let kerberos = ("mechanism", "GSSAPI");
         for (values, fault) in [
             (&[("user", "app")][..], "no mechanism"),
             (&[digest], "DIGEST-MD5 needs a user"),
             (&[digest, ("user", "app")], "DIGEST-MD5 needs a password_file"),
+            (&[digest, ("keytab", "/x")], "DIGEST-MD5 takes no keytab"),
+            (&[digest, ("ccache", "/x")], "DIGEST-MD5 takes no ccache"),
+            (&[kerberos, ("password_file", "/x")], "GSSAPI takes no password_file"),
+            (&[kerberos, ("realm", "R")], "GSSAPI takes no realm"),
+            (&[kerberos, ("keytab", "/x"), ("ccache", "/y")], "a keytab or a ccache, not both"),
         ] {
             let said = with(values).settings().expect_err(fault);
             assert!(said.contains(fault), "{said}");
         }
         let settings = with(&[digest, ("user", "app"), ("password_file", "/x")]).settings().unwrap().unwrap();
+        let SaslSettings::DigestMd5(settings) = settings else { panic!("{settings:?}") };
         assert_eq!((&*settings.service, settings.host, settings.realm), ("zookeeper", None, None));
+        let settings = with(&[kerberos]).settings().unwrap().unwrap();
+        let SaslSettings::Gssapi(settings) = settings else { panic!("{settings:?}") };
+        assert_eq!((&*settings.service, settings.host, settings.user), ("zookeeper", None, None));
     }
 
     #[test]

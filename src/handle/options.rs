@@ -199,14 +199,19 @@ impl Options {
     /// Sets a parameter of SASL, by which a client proves who it is. Without `mechanism` there is no SASL. An empty value
     /// takes a parameter back.
     ///
-    /// - `mechanism`: `DIGEST-MD5`. It must be the one of the servers' JAAS file.
-    /// - `user`: who we are.
+    /// - `mechanism`: `DIGEST-MD5`, or `GSSAPI` for Kerberos. It must be the one of the servers' JAAS file.
+    /// - `user`: who we are. For GSSAPI, the principal; if it is not set, it is that of the ticket, or of the first key.
     /// - `password_file`: a file with the password in its first line. It is read anew for each new connection, so a
     ///   changed password needs no restart.
     /// - `realm`: if the servers offer more than one; else it is theirs.
-    /// - `service` and `host`: the names that the servers go by, `zookeeper` and `zk-sasl-md5` for DIGEST-MD5.
+    /// - `keytab`: for GSSAPI, a file with keys. The tickets that are got by it are kept in memory, for this handle.
+    /// - `ccache`: for GSSAPI, the cache that has a ticket, such as `FILE:/run/app.cc`. Without it and a keytab, it is the
+    ///   default cache. It is looked at for each new connection.
+    /// - `service` and `host`: the names that the servers go by, `zookeeper` and, for DIGEST-MD5, `zk-sasl-md5`. For GSSAPI, the
+    ///   host is the one in the connect string.
     ///
-    /// [`Handle::open`](super::Handle::open) looks at the parameters together, and at the file. If a server refuses us, the
+    /// [`Handle::open`](super::Handle::open) looks at the parameters together, and at the files. GSSAPI loads MIT's
+    /// `libgssapi_krb5.so.2` there. If a server refuses us, the
     /// library tries the others, and again every second or two: the file may change, and the servers, too.
     ///
     /// # Errors

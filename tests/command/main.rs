@@ -5,6 +5,7 @@
 //! - [`systemd`]: the units of the pages under a real systemd;
 //! - [`library`]: what the library has of all this, which is nothing;
 //! - [`sasl`]: proving who we are, by the recipe of docs/security.md;
+//! - `kerberos`: SASL by GSSAPI, by the recipe of docs/security.md;
 //! - [`tls`]: encrypted connections, by the recipe of docs/security.md;
 //! - [`show`]: `status`, `members`, `watch` and `wait`; [`doctor`]: `doctor`; [`manual`]: the man
 //!   pages and the completions.
@@ -14,6 +15,8 @@ mod doctor;
 mod duties;
 mod faults;
 mod ground;
+#[cfg(feature = "sasl")]
+mod kerberos;
 mod library;
 mod manual;
 mod run;

@@ -28,6 +28,7 @@ mod diagnostics;
 mod given_back;
 mod ground;
 mod hand_rolled;
+mod kerberos;
 mod lead;
 mod lease;
 mod many_elections;

@@ -13,7 +13,7 @@ use std::path::Path;
 use md5::{Digest, Md5};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{Mechanism, SaslFault, SaslSettings, DIGEST_HOST};
+use super::{DigestSettings, Mechanism, SaslFault, DIGEST_HOST};
 use crate::driver::guid;
 use crate::driver::hosts::shown;
 use crate::driver::secret::SecretBytes;
@@ -48,7 +48,7 @@ enum State {
 
 impl DigestMd5 {
     /// Reads the password.
-    pub fn new(settings: &SaslSettings) -> Result<DigestMd5, SaslFault> {
+    pub fn new(settings: &DigestSettings) -> Result<DigestMd5, SaslFault> {
         let password = password(&settings.password_file).map_err(SaslFault::Credentials)?;
         let drawn = guid::new()
             .map_err(|error| SaslFault::Credentials(format!("the system has no random numbers: {error}")))?;

@@ -25,6 +25,7 @@ use crate::driver::failpoint::failpoint;
 use crate::driver::io::reactor::{Happening, Io, Next, Task, TaskWaker};
 use crate::driver::io::stream::Stream;
 use crate::driver::log::{self, LogLevel};
+use crate::driver::sasl::{MechanismName, SaslSettings};
 use crate::driver::telemetry::Telemetry;
 use crate::driver::waits::ReplyTo;
 use crate::logic::{rc, Action, CallId, Elections, Input, Op, Outcome, Reply, Report, RequestId, Time};
@@ -481,10 +482,14 @@ impl SessionTask {
                 let text = String::from_utf8_lossy(bytes);
                 Some(CauseKind::NotZooKeeper(text.lines().next().unwrap_or_default().to_owned()))
             }
-            zk::Cause::SaslTakesLong => Some(CauseKind::SaslTakesLong),
-            zk::Cause::SaslRefused { is_first, .. } => self.settings.sasl.as_ref().map(|sasl| match is_first {
-                true => CauseKind::SaslMechanism(sasl.mechanism),
-                false => CauseKind::SaslRefused(sasl.user.clone()),
+            zk::Cause::SaslTakesLong => match self.settings.sasl.as_deref() {
+                Some(SaslSettings::Gssapi(_)) => Some(CauseKind::SaslUnable("the KDC does not answer".to_owned())),
+                _ => Some(CauseKind::SaslTakesLong),
+            },
+            zk::Cause::SaslRefused { is_first, .. } => self.settings.sasl.as_deref().map(|sasl| match sasl {
+                SaslSettings::Gssapi(_) => CauseKind::SaslRefusesTicket,
+                SaslSettings::DigestMd5(_) if *is_first => CauseKind::SaslMechanism(MechanismName::DigestMd5),
+                SaslSettings::DigestMd5(digest) => CauseKind::SaslRefused(digest.user.clone()),
             }),
             // `denied` follows, and it is no suspension.
             zk::Cause::Denied(_) => return,
@@ -499,6 +504,10 @@ impl SessionTask {
     fn link_ended(&mut self, now: Time, kind: Option<CauseKind>, at_fault: Option<CauseKind>) {
         let Some(link) = self.hang_up() else { return };
         let OpenLink { address, is_up, .. } = *link;
+        if let Some(sasl) = self.settings.sasl.as_ref().filter(|_| kind.as_ref().is_some_and(CauseKind::is_refusal))
+        {
+            sasl.refused();
+        }
         if std::mem::take(&mut self.is_opening) {
             self.elections.handle(now, Input::NotOpened);
         }
