@@ -59,6 +59,35 @@ fn greets(mut stream: TcpStream) {
     let _ = stream.read_to_end(&mut Vec::new());
 }
 
+/// What a server of TLS answers to what is no TLS: an alert.
+fn speaks_tls(mut stream: TcpStream) {
+    let _ = stream.read(&mut [0]);
+    let _ = stream.write_all(&[0x15, 3, 3, 0, 2, 2, 80]);
+}
+
+/// The first frame has a length that no answer to a ConnectRequest has.
+fn says_garbage(mut stream: TcpStream) {
+    let _ = stream.read(&mut [0]);
+    let _ = stream.write_all(b"\xb0\x17\xd3\x05\x02\x99");
+}
+
+/// It answers `srvr` alone.
+fn is_too_old(mut stream: TcpStream) {
+    let mut word = [0; 4];
+    if stream.read_exact(&mut word).is_ok() && &word == b"srvr" {
+        let _ = stream
+            .write_all(b"Zookeeper version: 3.3.6-1366786, built on 07/29/2012 06:22 GMT\nMode: standalone\n");
+    }
+}
+
+/// The same, of a server that has lost the others.
+fn is_read_only(mut stream: TcpStream) {
+    let mut word = [0; 4];
+    if stream.read_exact(&mut word).is_ok() && &word == b"srvr" {
+        let _ = stream.write_all(b"Zookeeper version: 3.8.0-5a02a05, built on 2022\nMode: read-only\n");
+    }
+}
+
 fn says_nothing(mut stream: TcpStream) {
     let _ = stream.read_to_end(&mut Vec::new());
 }
@@ -76,6 +105,8 @@ fn each_cause_is_told_with_host_and_address() {
     let nobody = "127.0.0.1:1".to_owned();
     let unanswered = Unanswered::new();
     let (http, ssh) = (server(speaks_http), server(greets));
+    let (tls, garbage) = (server(speaks_tls), server(says_garbage));
+    let (too_old, read_only) = (server(is_too_old), server(is_read_only));
     let (silent, closes) = (server(says_nothing), server(drop));
     let programs: Vec<Program> = [
         (nobody.clone(), format!("connection refused by {nobody}")),
@@ -84,6 +115,10 @@ fn each_cause_is_told_with_host_and_address() {
         ("no-such-host.invalid".to_owned(), "no-such-host.invalid".to_owned()),
         (http.clone(), format!("what answers at {http} is no ZooKeeper: it says \"HTTP/1.1 400 Bad Request\"")),
         (ssh.clone(), format!("what answers at {ssh} is no ZooKeeper: it says \"SSH-2.0-OpenSSH_9.2p1\"")),
+        (tls.clone(), format!("{tls} speaks TLS, and this handle has no TLS options")),
+        (garbage.clone(), format!("what answers at {garbage} is no ZooKeeper: it says ")),
+        (too_old.clone(), format!("{too_old} is ZooKeeper 3.3.6, which is too old")),
+        (read_only.clone(), format!("{read_only} is read-only: it has no quorum")),
         (silent.clone(), format!("{silent} takes the connection, but does not answer")),
         (closes.clone(), format!("{closes} ends the connection at once")),
         (unanswered.address.to_string(), format!("{} does not answer", unanswered.address)),
