@@ -329,6 +329,12 @@ fn a_long_time_without_a_master_is_found() {
     );
     let verdict = with(&[early, elsewhere, in_vain]);
     assert!(!verdict.violations.iter().any(|it| it.contains("nobody was master")), "{:?}", verdict.violations);
+    // The old master comes back, and is stopped again. Without the second stop it had to lead.
+    let back = ("role @2.986 /e -1 7 -1014 0", "role @1.5 /e 0 1 -110 10\nrole @2.986 /e -1 7 -1014 0");
+    let again = ("begin @2 0 stop-short ann", "begin @2 0 stop-short ann\nbegin @2 1 stop-short oz\nend @2.5 1");
+    let verdict = with(&[early, back, again]);
+    assert!(!verdict.violations.iter().any(|it| it.contains("nobody was master")), "{:?}", verdict.violations);
+    found(&[early, back, elsewhere], "nobody was master for 2109 ms: /e at 0.901 s");
     let too_long = "belief /e 20 @3.01 @3.011 @9.3 @9.301 @10.4 500 6000 2000000 @9.4 @9.401";
     found(&[(OF_BOB, too_long)], "a lease longer than a session timeout");
 }
