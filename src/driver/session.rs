@@ -169,7 +169,8 @@ fn zk_settings(settings: &Settings, access: &Access) -> zk::Settings {
         acl: access.acl.iter().map(entry).collect(),
         frame_limit: settings.frame_limit,
         first_xid: fastrand::i32(..),
-        ..zk::Settings::default()
+        #[cfg(feature = "testing")]
+        broken: None,
     }
 }
 
